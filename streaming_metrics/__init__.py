@@ -1,0 +1,14 @@
+"""Watch a generative model while it trains: exact, streamed, on any number of ranks."""
+
+from streaming_metrics.features import Features as Features
+from streaming_metrics.features import Spec as Spec
+from streaming_metrics.generative import GenerativeMetrics as GenerativeMetrics
+from streaming_metrics.measures import FID as FID
+from streaming_metrics.measures import IS as IS
+from streaming_metrics.measures import KID as KID
+from streaming_metrics.measures import PRDC as PRDC
+from streaming_metrics.measures import BiasWarning as BiasWarning
+from streaming_metrics.measures import Measure as Measure
+from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
+from streaming_metrics.reference import Reference as Reference
+from streaming_metrics.signature import Signature as Signature

@@ -1,0 +1,244 @@
+"""GenerativeMetrics: an extractor, the statistics that measures need of two roles, and the measures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm
+from streaming_metrics.extractors.registry import resolve
+from streaming_metrics.features import Features, Spec
+from streaming_metrics.intake import Intake, check_value_range
+from streaming_metrics.measures.base import NotEnoughSamples, Roles
+from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
+from streaming_metrics.metric import ROLES, TwoSidedMetric
+from streaming_metrics.reference import Reference
+from streaming_metrics.signature import Signature, key_of, library_version
+from streaming_metrics.statistics import state_device
+from streaming_metrics.statistics.index import anonymous_index, check_index
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.folds import Role
+    from streaming_metrics.measures.base import Measure
+    from streaming_metrics.statistics import State, Statistic
+
+
+class GenerativeMetrics(TwoSidedMetric):
+    """Measures of generated images against real ones, streamed batch by batch, over any number of ranks.
+
+    One forward pass of the extractor feeds every measure, and measures that need the same statistic share one state.
+    ``update`` is local; ``compute`` is collective and leaves the states as they are.
+
+    Args:
+        measures: e.g. ``[FID(), KID(), IS(), PRDC(k=5)]``.
+        extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module`` from
+            uint8 images to ``(N, D)``, or None: then features are given to ``update``.
+        weights, resize, tag: options of a named extractor; ``tag`` also of a module.
+        num_features, num_classes: widths of given features and logits, where ``extractor=None``.
+        value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
+        reference: the real side as saved by :meth:`save_reference`; no real images are then taken.
+        timeout: seconds that ``compute`` waits for the other ranks.
+        sync_on_compute: False computes over this rank alone.
+        kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
+
+    Raises:
+        ValueError: where two measures share a key, or a measure needs what the extractor does not yield.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics import FID, PRDC
+        >>> metric = GenerativeMetrics([FID(), PRDC(k=3)], extractor=None, num_features=4)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> for _ in range(4):
+        ...     metric.update(torch.randn(16, 4, generator=generator), real=True)
+        ...     metric.update(torch.randn(16, 4, generator=generator), real=False)
+        >>> list(metric.compute())
+        ['fd_features', 'precision_features', 'recall_features', 'density_features', 'coverage_features']
+    """
+
+    def __init__(
+        self,
+        measures: Sequence[Measure],
+        extractor: str | Extractor | nn.Module | None = "inception-v3",
+        *,
+        weights: str | Path | None = None,
+        resize: str | None = None,
+        tag: str | None = None,
+        num_features: int | None = None,
+        num_classes: int | None = None,
+        value_range: tuple[float, float] | None = None,
+        reference: str | Path | Reference | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        sync_on_compute: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        check_value_range(value_range)
+        network = None
+        if extractor is not None:
+            network = resolve(extractor, weights=weights, resize=resize, tag=tag, num_features=num_features)
+        spec = network.spec if network else Spec(num_features, num_classes)
+        fingerprint = network.fingerprint if network else f"features-{num_features}-{num_classes}"
+        statistics = statistics_of(measures, spec)
+        super().__init__(statistics, fingerprint, timeout=timeout, sync_on_compute=sync_on_compute, **kwargs)
+        self.measures, self.fingerprint = tuple(measures), fingerprint
+        self._intake = (Intake(network, spec, value_range),)  # in a tuple: torch registers no submodule in it
+        self._totals: Roles[int] | None = None
+        _check_distinct(self.keys)
+        if reference is not None:
+            self._adopt(reference if isinstance(reference, Reference) else Reference.load(reference))
+
+    @property
+    def extractor(self) -> Extractor | None:
+        """The network, or None where features are given."""
+        return self._intake[0].extractor
+
+    @property
+    def spec(self) -> Spec:
+        """Widths of the features."""
+        return self._intake[0].spec
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of what :meth:`compute` returns."""
+        return tuple(self._key(key) for measure in self.measures for key in measure.keys)
+
+    def update(self, images: Tensor | Features, real: bool, index: Tensor | None = None) -> None:
+        """Add a batch; local, no collective. Where it raises, nothing was added.
+
+        Args:
+            images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with ``extractor=None`` features ``(N, D)``. Either
+                way :class:`Features` are taken as they are.
+            real: whether they are real or generated.
+            index: int64 ``(N,)`` in ``[0, 2⁴⁰)``, ids that are unique over all ranks of a role; by default the order of
+                arrival on each rank. Splits of IS, subsets of KID and reservoirs depend on it.
+
+        Raises:
+            TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
+            RuntimeError: for real samples once the real side is frozen.
+        """
+        role = ROLES.real if real else ROLES.fake
+        features = self._take(images, role, index)
+        self._set_states(role, _updated(self._states(role), features))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return every measure's scalars, float64 ``()``, the same bits on every rank; collective.
+
+        Raises:
+            NotEnoughSamples: where a role has too few samples, on every rank alike.
+            MissingRanks: where not every rank called this in time.
+        """
+        return self._report(self._evaluate(self.measures, self._gather_ranks()))
+
+    def forward(self, images: Tensor | Features, real: bool, index: Tensor | None = None) -> dict[str, Tensor] | None:
+        """Add a batch and return its value against the other role's samples on this rank; no collective.
+
+        Returns None where a role has too few samples, or the frozen features are spread over ranks.
+        """
+        role = ROLES.real if real else ROLES.fake
+        with torch.inference_mode(False), torch.no_grad():
+            features = self._take(images, role, index)
+            batch = _updated(self._empty(role), features)
+            self._set_states(role, _updated(self._states(role), features))
+            self._update_count += 1
+            self._forward_cache = self._value_of(role, batch)
+        return self._forward_cache
+
+    def reset(self) -> None:
+        """Forget all samples; a frozen real side stays."""
+        super().reset()
+        self._totals = None
+
+    def signature(self) -> str:
+        """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
+        real, fake = self._totals or (self.num_samples(role) for role in ROLES)
+        network = self.extractor
+        name = f"{network.name}-{network.weights_id}" if network else f"features-{self.spec.num_features}"
+        resize, precision = (network.resize, network.precision) if network else ("none", "fp32")
+        measures = tuple(measure.describe() for measure in self.measures)
+        return str(Signature(measures, name, resize, real, fake, precision, library_version()))
+
+    def save_reference(self, path: str | Path) -> None:
+        """Write the real side of all ranks to one safetensors file, by rank 0; collective."""
+        comm = self._gather_ranks()
+        side = self._side("real", comm)
+        side.require(1, "save_reference()")
+        whole = {s.name: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
+        if comm.rank == 0:
+            Reference(self.fingerprint, whole).save(path)
+
+    def _evaluate(self, measures: Sequence[Measure], comm: Comm) -> dict[str, Tensor]:
+        real, fake = (self._side(role, comm) for role in ROLES)
+        self._totals = Roles(real.num_samples, fake.num_samples)
+        memo = self._memo if self.is_frozen and not self._is_synced else None
+        return evaluate(measures, self.spec, real, fake, comm, memo)
+
+    def _report(self, values: Mapping[str, Tensor]) -> Any:
+        """Return scalars by canonical key as users get them."""
+        return {self._key(key): value for key, value in values.items()}
+
+    def _key(self, canonical: str) -> str:
+        network = self.extractor
+        return key_of(canonical, None if network and network.is_reference else network.tag if network else "features")
+
+    def _take(self, images: Tensor | Features, role: Role, index: Tensor | None) -> Features:
+        """Return the batch as features with an index, on the states' device."""
+        if role == "real" and self.is_frozen:
+            raise RuntimeError(
+                "The real side is a frozen reference: it takes no more samples. Remedy: update only real=False, or build a "
+                "new metric without reference= and without freeze_real()."
+            )
+        if self._is_synced:
+            raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
+        where = f"{role} batch {self._update_count}"
+        needed = dict.fromkeys(s.column for s in getattr(self._statistics, role) if s.column)
+        features = self._intake[0](images, needed, where)
+        given = index if index is not None else features.index
+        if given is None:
+            given = anonymous_index(self.num_samples(role), len(features), self._comm().rank)
+        else:
+            check_index(given, len(features))
+        return Features(features.pool, features.logits, given).to(state_device(self.device))
+
+    def _value_of(self, role: Role, batch: Mapping[Statistic, State]) -> Any:
+        if self._frozen_parts > 1:
+            return None
+        alone = Comm.alone()
+        sides = {other: self._side(other, alone) for other in ROLES if other != role} | {
+            role: reduce_side(role, batch, alone)
+        }
+        try:
+            values = evaluate(self.measures, self.spec, sides["real"], sides["fake"], alone)
+        except NotEnoughSamples:
+            return None
+        return self._report(values)
+
+    def _apply(self, fn: Any, exclude_state: Sequence[str] = "") -> GenerativeMetrics:
+        super()._apply(fn, exclude_state)
+        if self.extractor is not None:
+            self.extractor.to(self.device)
+        return self
+
+    def _adopt(self, reference: Reference) -> None:
+        """Take a saved real side as this metric's frozen one."""
+        reference.check_fingerprint(self.fingerprint)
+        self._freeze({s: reference.state_of(s) for s in self._statistics.real}, rank=0, world_size=1)
+        self._apply(lambda tensor: tensor)
+
+
+def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:
+    return {statistic: statistic.update(state, features) for statistic, state in states.items()}
+
+
+def _check_distinct(keys: Sequence[str]) -> None:
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ValueError(
+            f"Two measures report {twice[0]!r}. Remedy: one GenerativeMetrics for each, in a MetricCollection with prefixes."
+        )

@@ -1,0 +1,84 @@
+"""What comes in: images through the extractor, or features as they are, checked before any state is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from streaming_metrics.extractors.preprocess import to_uint8
+from streaming_metrics.features import Features, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streaming_metrics.extractors.base import Extractor
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Turns what a user gives to ``update`` into features of the right widths.
+
+    Args:
+        extractor: the network; None where features are given.
+        spec: widths of its features.
+        value_range: what floats stand for black and white, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 only.
+    """
+
+    extractor: Extractor | None
+    spec: Spec
+    value_range: tuple[float, float] | None = None
+
+    def __call__(self, given: Tensor | Features, columns: Iterable[str], where: str) -> Features:
+        """Return checked features.
+
+        Args:
+            given: images, or features.
+            columns: which of :class:`Features` are needed.
+            where: names the role and the batch in errors.
+
+        Raises:
+            TypeError, ValueError: where images or features are not as expected, or not finite.
+        """
+        features = given if isinstance(given, Features) else self._extract(given)
+        for column in columns:
+            self._check(getattr(features, column), column, where)
+        if len({len(column) for column in features.columns().values()}) > 1:
+            raise ValueError(f"{where}: pool, logits and index must have one row a sample.")
+        return features
+
+    def _extract(self, given: Tensor) -> Features:
+        if self.extractor is not None:
+            return self.extractor(to_uint8(given, self.value_range))
+        if not isinstance(given, Tensor):
+            raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
+        return Features(pool=given) if self.spec.num_features is not None else Features(logits=given)
+
+    def _check(self, rows: Tensor | None, column: str, where: str) -> None:
+        width = self.spec.num_classes if column == "logits" else self.spec.num_features
+        if rows is None:
+            raise ValueError(
+                f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …))."
+            )
+        if not isinstance(rows, Tensor) or not rows.is_floating_point():
+            raise TypeError(
+                f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
+            )
+        if rows.ndim != 2 or rows.shape[1] != width:
+            raise ValueError(
+                f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
+                "Remedy: give the metric the width of these features, or features of that width."
+            )
+        finite = rows.isfinite().all(1)
+        if not finite.all():
+            raise ValueError(
+                f"{where}: {int((~finite).sum())} of {len(rows)} samples have non-finite {column}; nothing was added. "
+                "Remedy: look for NaN in the generator's images or the extractor's precision."
+            )
+
+
+def check_value_range(value_range: tuple[float, float] | None) -> None:
+    """Raise ValueError unless ``value_range`` is None or two ascending numbers."""
+    if value_range is not None and not (len(value_range) == 2 and value_range[0] < value_range[1]):
+        raise ValueError(f"value_range: expected (0, 1), (-1, 1) or None for uint8 images, got {value_range!r}.")

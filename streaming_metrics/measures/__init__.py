@@ -1,0 +1,11 @@
+"""What is computed from the statistics and the folds; one paper, one file."""
+
+from streaming_metrics.measures.base import BiasWarning as BiasWarning
+from streaming_metrics.measures.base import Measure as Measure
+from streaming_metrics.measures.base import NotEnoughSamples as NotEnoughSamples
+from streaming_metrics.measures.base import Roles as Roles
+from streaming_metrics.measures.base import Side as Side
+from streaming_metrics.measures.frechet import FID as FID
+from streaming_metrics.measures.inception_score import IS as IS
+from streaming_metrics.measures.kernel import KID as KID
+from streaming_metrics.measures.prdc import PRDC as PRDC

@@ -1,0 +1,129 @@
+"""Inception Score.
+
+T. Salimans et al., "Improved techniques for training GANs", NeurIPS 2016. Parity target: torch-fidelity.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.statistics import Marginals
+
+if TYPE_CHECKING:
+    from streaming_metrics.features import Spec
+    from streaming_metrics.statistics import Statistic
+    from streaming_metrics.statistics.marginals import Assignment
+
+
+@dataclass(frozen=True)
+class IS(Measure):
+    """Inception Score: ``exp E KL(p(c | y) ‖ p̄(c))`` of generated samples y, mean and deviation over splits.
+
+    Range [1, C], higher is better. Needs no real samples. The sums are additive: no logits are kept. The splits depend on
+    the samples' index, see :class:`~streaming_metrics.statistics.Marginals`.
+
+    Args:
+        splits: S; each is scored by itself.
+        assignment: ``"interleaved"``, ``"contiguous"`` or ``"shuffled"``; by default ``"shuffled"`` where ``num_samples`` is
+            given, as torch-fidelity does, else ``"interleaved"``.
+        num_samples: N, needed by the last two.
+        ddof: of the standard deviation over splits; torchmetrics takes 1.
+
+    Raises:
+        NotEnoughSamples: at compute, without samples.
+        ValueError: at compute, where ids do not fit ``num_samples``.
+
+    Warns:
+        BiasWarning: with fewer samples than splits, or where contiguous splits see different classes.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics import Features, GenerativeMetrics
+        >>> metric = GenerativeMetrics([IS(splits=1)], extractor=None, num_classes=4)
+        >>> metric.update(Features(logits=100 * torch.eye(4)), real=False)
+        >>> metric.compute()["is_features"]
+        tensor(4., dtype=torch.float64)
+    """
+
+    splits: int = 10
+    assignment: Assignment | None = None
+    num_samples: int | None = None
+    ddof: int = 0
+
+    label: ClassVar[str] = "is"
+    needs_logits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.splits < 1:
+            raise ValueError(f"IS splits: expected at least 1, got {self.splits}.")
+        self._marginals(1)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ("is", "is_std")
+
+    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
+        return Roles((), (self._marginals(width(spec, "IS", "num_classes")),))
+
+    def check(self, real: Side, fake: Side) -> None:  # noqa: ARG002
+        fake.require(1, "IS")
+
+    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+        marginals = self._marginals(width(evidence.spec, "IS", "num_classes"))
+        state = evidence.fake[marginals]
+        self._check_placed(int(marginals.misplaced(state)))
+        counts = marginals.counts(state)
+        filled = counts > 0
+        _warn_of_splits(int(filled.sum()), self.splits)
+        counts = counts[filled].unsqueeze(1)
+        negentropies, probabilities = marginals.negentropies(state)[filled], marginals.probabilities(state)[filled]
+        scores = (negentropies / counts.squeeze(1) + entropy(probabilities / counts)).exp()
+        if marginals.assignment == "contiguous":
+            _warn_if_sorted(counts, probabilities)
+        return {"is": scores.mean(), "is_std": scores.std(correction=self.ddof)}
+
+    def _marginals(self, num_classes: int) -> Marginals:
+        unknown = "interleaved" if self.num_samples is None else "shuffled"
+        return Marginals(num_classes, self.splits, self.assignment or unknown, self.num_samples)
+
+    def _check_placed(self, misplaced: int) -> None:
+        if misplaced:
+            raise ValueError(
+                f"IS(num_samples={self.num_samples}): {misplaced} samples have an index outside [0, {self.num_samples}). "
+                "Remedy: give update() each sample's `index` (without it, only rank 0's arrivals have a place), or "
+                "assignment='interleaved'."
+            )
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Return ``−Σ p·log p`` over the last dimension, nats, with ``0·log 0 = 0``."""
+    return -torch.xlogy(p, p).sum(-1)
+
+
+def _warn_of_splits(filled: int, splits: int) -> None:
+    if filled < splits:
+        warnings.warn(
+            f"IS: the samples fill {filled} of {splits} splits; the others are left out. Remedy: more samples or fewer splits.",
+            BiasWarning,
+            stacklevel=2,
+        )
+
+
+def _warn_if_sorted(counts: Tensor, probabilities: Tensor) -> None:
+    """Warn where splits tell classes far beyond chance: expected information ``(S − 1)(C − 1) / 2N`` nats."""
+    total, (splits, classes) = counts.sum(), probabilities.shape
+    pooled = entropy(probabilities.sum(0) / total)
+    information = pooled - (counts.squeeze(1) / total * entropy(probabilities / counts)).sum()
+    if information > 0.1 + 3 * (splits - 1) * (classes - 1) / (2 * total):
+        warnings.warn(
+            "IS: contiguous splits of this stream hold different classes (is it sorted by class?), which lowers the score. "
+            "Remedy: assignment='shuffled' or 'interleaved'.",
+            BiasWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,131 @@
+"""Precision, recall, density and coverage from k-nearest-neighbour balls.
+
+T. Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", NeurIPS 2019;
+M. F. Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML 2020.
+Parity target: prdc, exactly in counts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from streaming_metrics.folds import BallCounts, Radii
+from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.statistics import Bank
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from streaming_metrics.features import Spec
+    from streaming_metrics.folds import Fold
+    from streaming_metrics.statistics import Statistic
+
+Variant = Literal["prdc", "improved", "guided-diffusion"]
+
+
+@dataclass(frozen=True)
+class PRDC(Measure):
+    """Precision, recall, density and coverage.
+
+    A ball reaches from a sample to its k-th nearest other sample of its side (Euclidean). ``precision``: share of generated
+    samples inside any real ball. ``recall``: share of real samples inside any generated ball. ``density``: real balls that
+    hold a generated sample, mean over generated samples, divided by k. ``coverage``: share of real balls that hold a
+    generated sample. Range [0, 1], density [0, ∞); higher is better. Counts are exact: independent of order, batches,
+    ranks and tiles.
+
+    Args:
+        k: 5, or 3 for the other variants.
+        variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi) and ``"guided-diffusion"``: inside
+            is at most the radius; the first was published on VGG16 ``fc2`` features, the second on Inception's pool.
+        recall: False leaves recall out, and with it the balls of the generated side.
+        f1: also report ``f1 = 2PR / max(1e-5, P + R)``.
+        capacity: keep a reservoir of so many features a side instead of all.
+
+    Raises:
+        NotEnoughSamples: at compute, with fewer than k + 2 samples a side.
+
+    Warns:
+        BiasWarning: where samples have k identical others, so that their balls are empty.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics import GenerativeMetrics
+        >>> metric = GenerativeMetrics([PRDC(k=1)], extractor=None, num_features=1)
+        >>> metric.update(torch.tensor([[0.0], [1.0], [3.0]]), real=True)
+        >>> metric.update(torch.tensor([[0.5], [1.5], [9.0]]), real=False)
+        >>> {key: round(value.item(), 3) for key, value in metric.compute().items()}
+        {'precision_features': 0.667, 'recall_features': 1.0, 'density_features': 1.667, 'coverage_features': 1.0}
+    """
+
+    k: int | None = None
+    variant: Variant = "prdc"
+    recall: bool = True
+    f1: bool = False
+    capacity: int | None = None
+
+    label: ClassVar[str] = "prdc"
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("prdc", "improved", "guided-diffusion"):
+            raise ValueError(f"PRDC variant: expected 'prdc', 'improved' or 'guided-diffusion', got {self.variant!r}.")
+        if self.neighbours < 1:
+            raise ValueError(f"PRDC k: expected at least 1, got {self.k}.")
+        if self.f1 and not self.recall:
+            raise ValueError("PRDC f1 needs recall. Remedy: recall=True, or f1=False.")
+
+    @property
+    def neighbours(self) -> int:
+        """The k in force."""
+        return (5 if self.variant == "prdc" else 3) if self.k is None else self.k
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        optional = {"recall": self.recall, "f1": self.f1}
+        return tuple(key for key in ("precision", "recall", "density", "coverage", "f1") if optional.get(key, True))
+
+    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
+        bank = (self.bank(spec),)
+        return Roles(bank, bank)
+
+    def bank(self, spec: Spec) -> Bank:
+        return Bank(width(spec, "PRDC", "num_features"), self.capacity)
+
+    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
+        return (self._around("real"), self._around("fake")) if self.recall else (self._around("real"),)
+
+    def check(self, real: Side, fake: Side) -> None:
+        for side in (real, fake):
+            side.require(self.neighbours + 2, f"PRDC(k={self.neighbours})")
+
+    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+        held, holds = self._counts(evidence, "real")
+        values = {
+            "precision": (held > 0).double().mean(),
+            "density": held.double().mean() / self.neighbours,
+            "coverage": (holds > 0).double().mean(),
+        }
+        if self.recall:
+            values["recall"] = (self._counts(evidence, "fake")[0] > 0).double().mean()
+            both = values["precision"] + values["recall"]
+            values["f1"] = 2 * values["precision"] * values["recall"] / both.clamp(min=1e-5)
+        return {key: values[key] for key in self.keys}
+
+    def _counts(self, evidence: Evidence, balls: Literal["real", "fake"]) -> tuple[Tensor, Tensor]:
+        fold, radii = self._around(balls), evidence.results[Radii(balls, self.neighbours)]
+        _warn_of_empty_balls(balls, int((radii == 0).sum()), len(radii), self.neighbours)
+        return fold.split(evidence.results[fold], len(radii))
+
+    def _around(self, balls: Literal["real", "fake"]) -> BallCounts:
+        return BallCounts(balls, self.neighbours, strict=self.variant == "prdc")
+
+
+def _warn_of_empty_balls(role: str, empty: int, total: int, k: int) -> None:
+    if empty:
+        warnings.warn(
+            f"PRDC: {empty} of {total} {role} samples have {k} identical others, so their balls have radius 0. "
+            "Constant or duplicated features? Remedy: drop duplicates, or check the extractor and the generator.",
+            BiasWarning,
+            stacklevel=2,
+        )

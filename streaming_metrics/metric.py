@@ -1,0 +1,299 @@
+"""The door to torchmetrics: the statistics of a real and a generated side as the states of one metric.
+
+torchmetrics knows states that are summed or concatenated; these are merged and reduced by their statistic instead, so
+``_wrap_update``, ``_wrap_compute``, ``_sync_dist``, ``_reduce_states``, ``_load_from_state_dict`` and ``_apply`` are
+overridden here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm
+from streaming_metrics.extractors.base import device_after
+from streaming_metrics.measures.base import Roles, Side
+from streaming_metrics.measures.evaluate import COUNT, reduce_side
+from streaming_metrics.measures.pairwise import Memo
+from streaming_metrics.statistics import State, Statistic, state_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from streaming_metrics.folds import Role
+
+ROLES: Roles[Role] = Roles("real", "fake")
+NOT_FROZEN = [0, 0, 1]
+
+
+class TwoSidedMetric(Metric):
+    """A torchmetrics metric whose states are statistics of two roles; subclasses say what to compute of them.
+
+    Args:
+        statistics: what is kept of each role.
+        fingerprint: of the features; it is part of the states' names, so that states of different extractors never meet.
+        timeout: seconds that collective calls wait for the other ranks.
+        sync_on_compute: False keeps to this rank alone.
+        kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    def __init__(
+        self,
+        statistics: Roles[tuple[Statistic, ...]],
+        fingerprint: str,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        sync_on_compute: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        for refused in ("dist_sync_fn", "dist_sync_on_step", "compute_on_cpu"):
+            if kwargs.pop(refused, None):
+                raise ValueError(
+                    f"{refused} is not supported: compute() reduces the states itself. Remedy: leave it out."
+                )
+        kwargs.pop("compute_with_cache", None)
+        super().__init__(sync_on_compute=False, compute_with_cache=False, **kwargs)
+        self._timeout, self._together = timeout, sync_on_compute
+        self._digest = hashlib.sha256(fingerprint.encode()).hexdigest()[:8]
+        self._statistics = statistics
+        self._frozen = f"real_frozen_{self._digest}"
+        self._memo = Memo()
+        for role in ROLES:
+            for statistic in getattr(statistics, role):
+                for key, empty in statistic.empty().items():
+                    self._declare(self._name(role, statistic, key), empty)
+        self._declare(self._frozen, torch.tensor(NOT_FROZEN))
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the real side is an immutable reference."""
+        return bool(getattr(self, self._frozen)[0])
+
+    @property
+    def update_called(self) -> bool:
+        """Whether there are samples: updated, merged or loaded."""
+        return any(self.num_samples(role) for role in ROLES)
+
+    def num_samples(self, role: Role) -> int:
+        """Return how many samples of ``role`` this rank holds."""
+        return int(self._states(role)[COUNT]["n"])
+
+    def freeze_real(self) -> None:
+        """Make the real side an immutable reference: reduced once, kept by ``reset``, in ``state_dict``; collective.
+
+        Features in a bank stay on the ranks that they came to.
+
+        Raises:
+            NotEnoughSamples: where no rank holds a real sample.
+        """
+        comm = self._gather_ranks()
+        if self.is_frozen:
+            return
+        side = self._side("real", comm)
+        side.require(1, "freeze_real()")
+        self._freeze(side.states, comm.rank, comm.world_size)
+
+    def reset(self) -> None:
+        """Forget all samples; a frozen real side stays."""
+        for role in ROLES:
+            if role == "fake" or not self.is_frozen:
+                self._set_states(role, self._empty(role))
+        self._update_count, self._forward_cache, self._computed = 0, None, None
+        self._cache, self._is_synced = None, False
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a result of ``compute`` or ``forward``, or a list of them; see torchmetrics' ``Metric.plot``."""
+        return self._plot(val, ax)
+
+    def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
+        """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
+        saved = super(Metric, self).state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
+        return saved | {prefix + name: getattr(self, name).clone() for name, kept in self._persistent.items() if kept}
+
+    # What subclasses use.
+
+    @property
+    def _frozen_parts(self) -> int:
+        """Over how many ranks the frozen real side is spread; 1 where it is whole here."""
+        return int(getattr(self, self._frozen)[2])
+
+    def _states(self, role: Role) -> dict[Statistic, State]:
+        return {
+            statistic: {key: getattr(self, self._name(role, statistic, key)) for key in statistic.empty("meta")}
+            for statistic in getattr(self._statistics, role)
+        }
+
+    def _set_states(self, role: Role, states: Mapping[Statistic, State]) -> None:
+        for statistic, state in states.items():
+            for key, tensor in state.items():
+                setattr(self, self._name(role, statistic, key), tensor)
+
+    def _empty(self, role: Role) -> dict[Statistic, State]:
+        device = state_device(self.device)
+        return {statistic: statistic.empty(device) for statistic in getattr(self._statistics, role)}
+
+    def _comm(self) -> Comm:
+        available = self.distributed_available_fn is None or self.distributed_available_fn()
+        if self._is_synced or not self._together or not available:
+            return Comm.alone()
+        return Comm(self.process_group, self._timeout)
+
+    def _gather_ranks(self) -> Comm:
+        """Return the ranks once all are here, about the same metric, and in the same state of its real side."""
+        comm = self._comm()
+        _, rank, world_size = getattr(self, self._frozen).tolist()
+        misplaced = world_size > 1 and comm.world_size > 1 and (rank, world_size) != (comm.rank, comm.world_size)
+        stance = f"{self._digest} frozen={self.is_frozen} parts={world_size} misplaced={misplaced}"
+        stances = comm.roll_call(stance)
+        if any("misplaced=True" in stance for stance in stances):
+            raise RuntimeError(
+                f"The frozen real side was saved as {world_size} parts, one a rank, and this is not the rank that it came "
+                "from. Remedy: save_reference() on all ranks, then reference=, which any number of ranks can read."
+            )
+        if len(set(stances)) > 1:
+            raise RuntimeError(f"The ranks do not compute the same metric: {dict(enumerate(stances))}.")
+        return comm
+
+    def _side(self, role: Role, comm: Comm) -> Side:
+        """Return a role over all ranks; collective unless frozen."""
+        states = self._states(role)
+        if role == "fake" or not self.is_frozen:
+            return reduce_side(role, states, comm)
+        num_samples = self.num_samples(role)
+        if self._frozen_parts == 1:
+            states = {s: s.share(state, comm.rank, comm.world_size) for s, state in states.items()}
+        return Side(role, num_samples, states)
+
+    def _freeze(self, states: Mapping[Statistic, State], rank: int, world_size: int) -> None:
+        self._set_states("real", states)
+        parts = world_size if any(statistic.is_sharded for statistic in states) else 1
+        setattr(self, self._frozen, torch.tensor([1, rank if parts > 1 else 0, parts]))
+        self._keep_frozen_side()
+
+    def _keep_frozen_side(self) -> None:
+        self._memo = Memo()
+        kept = {self._name("real", s, key) for s, state in self._states("real").items() for key in state}
+        self._persistent.update(dict.fromkeys({*kept, self._frozen}, True))
+
+    # How torchmetrics is told.
+
+    def _name(self, role: Role, statistic: Statistic, key: str) -> str:
+        return f"{role}_{statistic.name}_{key}_{self._digest}"
+
+    def _declare(self, name: str, empty: Tensor) -> None:
+        self.add_state(name, empty, dist_reduce_fx=None)
+        self._defaults[name] = torch.empty_like(empty, device="meta")  # reset() makes its own; keep no second copy
+
+    def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
+        @wraps(update)
+        def counted(*args: Any, **kwargs: Any) -> None:
+            with torch.inference_mode(False), torch.no_grad():
+                update(*args, **kwargs)
+            self._update_count += 1
+
+        return counted
+
+    def _wrap_compute(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        @wraps(compute)
+        def plain() -> Any:
+            with torch.inference_mode(False), torch.no_grad():
+                return compute()
+
+        return plain
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> TwoSidedMetric:  # noqa: ARG002
+        """Follow ``fn`` to another device; float64 sums stay float64 whatever it casts to."""
+        self._device = device_after(fn, self.device)
+        for role in ROLES:
+            moved = {s: s.move(state, state_device(self._device)) for s, state in self._states(role).items()}
+            self._set_states(role, moved)
+        self._memo = Memo()
+        return self
+
+    def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:  # noqa: ARG002
+        """Make this rank's states those of all ranks, whole: for ``sync()``; ``compute`` needs less."""
+        comm = Comm(process_group or self.process_group, self._timeout)
+        for role in ROLES:
+            frozen = role == "real" and self.is_frozen
+            whole = frozen and self._frozen_parts == 1
+            states = {
+                s: state if whole or (frozen and not s.is_sharded) else s.replicate(state, comm)
+                for s, state in self._states(role).items()
+            }
+            self._set_states(role, states)
+
+    def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+        """Merge another metric's states into these: for ``merge_state``."""
+        self._check_incoming(incoming_state)
+        for role in ROLES:
+            if role == "real" and self.is_frozen:
+                continue
+            merged = {
+                s: s.merge([state, self._read(incoming_state, role, s)]) for s, state in self._states(role).items()
+            }
+            self._set_states(role, merged)
+
+    def _check_incoming(self, incoming: Mapping[str, Any]) -> None:
+        missing = sorted(set(self._defaults) - set(incoming))
+        if missing:
+            raise ValueError(
+                f"merge_state: expected the states of a metric with the same measures and extractor; missing {missing[0]!r}, "
+                f"got {sorted(incoming)[:3]}…."
+            )
+        for role in ROLES:
+            for statistic in getattr(self._statistics, role):
+                statistic.check(self._read(incoming, role, statistic))
+        same = bool(incoming[self._frozen][0]) == self.is_frozen
+        if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
+            raise ValueError(
+                "merge_state: expected both metrics to have the same frozen real side, or neither to be frozen. "
+                "Remedy: build both with the same reference=, or freeze after merging."
+            )
+
+    def _read(self, states: Mapping[str, Any], role: Role, statistic: Statistic) -> State:
+        read = {key: states[self._name(role, statistic, key)] for key in statistic.empty("meta")}
+        return statistic.move(read, state_device(self.device))
+
+    def _real_bytes(self, states: Mapping[str, Any]) -> bytes:
+        digest = hashlib.sha256()
+        for statistic in self._statistics.real:
+            for tensor in self._read(states, "real", statistic).values():
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.digest()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Load a role's states all together or not at all."""
+        error_msgs: list[str] = args[-1] if args else kwargs["error_msgs"]
+        own = {name: state_dict.pop(prefix + name) for name in self._defaults if prefix + name in state_dict}
+        super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        try:
+            loaded = {role: self._checked(own, role) for role in ROLES}
+        except (KeyError, ValueError) as error:
+            error_msgs.append(f"While loading {type(self).__name__}: {error}")
+            return
+        for role, states in loaded.items():
+            self._set_states(role, states)
+        if self._frozen in own:
+            setattr(self, self._frozen, own[self._frozen].clone())
+            if self.is_frozen:
+                self._keep_frozen_side()
+
+    def _checked(self, saved: Mapping[str, Tensor], role: Role) -> dict[Statistic, State]:
+        if not any(name.startswith(f"{role}_") and name != self._frozen for name in saved):
+            return {}
+        states = {statistic: self._read(saved, role, statistic) for statistic in getattr(self._statistics, role)}
+        for statistic, state in states.items():
+            statistic.check(state)
+        return {s: {key: tensor.clone() for key, tensor in state.items()} for s, state in states.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        compact = {name: getattr(self, name).clone() for name in self._defaults}
+        return super().__getstate__() | compact | {"_memo": Memo()}

@@ -1,0 +1,83 @@
+"""What makes a number reproducible and comparable: its key, and one line that says how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
+
+
+def key_of(canonical: str, tag: str | None) -> str:
+    """Return the key under which a scalar is reported: bare for the reference Inception (``tag=None``), else tagged.
+
+    Example:
+        >>> key_of("fid", None), key_of("kid_std", "efficientnet_lite0"), key_of("recall", "features")
+        ('fid', 'kd_std_efficientnet_lite0', 'recall_features')
+    """
+    return canonical if tag is None else f"{RENAMED.get(canonical, canonical)}_{tag}"
+
+
+def library_version() -> str:
+    """Return the installed version of this library."""
+    try:
+        return version("streaming-metrics")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How a score came about; scores compare where their signatures agree.
+
+    Args:
+        measures: each with the parameters that are not its defaults.
+        extractor: name and the first digits of the weights' sha256.
+        resize: named resize and side.
+        real, fake: numbers of samples.
+        precision: ``"fp32"`` or ``"bf16"``.
+        version: of this library.
+
+    Example:
+        >>> signature = Signature(("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 10000, "fp32", "0.1.0")
+        >>> str(signature)
+        'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000|fp32|v0.1.0'
+        >>> Signature.parse(str(signature)) == signature
+        True
+    """
+
+    measures: tuple[str, ...]
+    extractor: str
+    resize: str
+    real: int
+    fake: int
+    precision: str
+    version: str
+
+    def __str__(self) -> str:
+        named = {"ext": self.extractor, "resize": self.resize, "real": self.real, "fake": self.fake}
+        parts = ["+".join(self.measures), *(f"{key}:{value}" for key, value in named.items())]
+        return "|".join([*parts, self.precision, f"v{self.version}"])
+
+    @classmethod
+    def parse(cls, line: str) -> Signature:
+        """Return the signature that printed as ``line``; raise ValueError for any other text."""
+        try:
+            measures, ext, resize, real, fake, precision, version = line.strip().split("|")
+            named = dict(part.split(":", 1) for part in (ext, resize, real, fake))
+            real_count, fake_count = int(named["real"]), int(named["fake"])
+            signature = cls(
+                tuple(measures.split("+")),
+                named["ext"],
+                named["resize"],
+                real_count,
+                fake_count,
+                precision,
+                version[1:],
+            )
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000|"
+                f"fp32|v0.1.0', got {line!r}."
+            ) from error
+        return signature

@@ -1,0 +1,9 @@
+"""What is kept of a stream of features."""
+
+from streaming_metrics.statistics.bank import Bank as Bank
+from streaming_metrics.statistics.base import State as State
+from streaming_metrics.statistics.base import Statistic as Statistic
+from streaming_metrics.statistics.base import state_device as state_device
+from streaming_metrics.statistics.count import Count as Count
+from streaming_metrics.statistics.marginals import Marginals as Marginals
+from streaming_metrics.statistics.moments import Moments as Moments

@@ -1,0 +1,130 @@
+"""The features themselves, sharded over ranks: all of them, or a reservoir that no order and no rank can change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.statistics.base import State, Statistic, check_like
+from streaming_metrics.statistics.index import scrambled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.features import Features
+
+
+@dataclass(frozen=True)
+class Bank(Statistic):
+    """Rows of ``Features.pool`` with their index.
+
+    The state is ``rows (n, D) float32`` and ``index (n,) int64``. Their storage doubles when full, so that adding a batch
+    writes the batch alone. With a capacity, the rows kept are those with the smallest scrambled index: a uniform sample of
+    the stream that depends on the ids alone, not on order, batches or ranks.
+
+    Args:
+        num_features: D.
+        capacity: the most rows to keep over all ranks; None keeps all.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics.features import Features
+        >>> features = Features(pool=torch.arange(5.0).view(5, 1), index=torch.arange(5))
+        >>> bank = Bank(1, capacity=3)
+        >>> bank.update(bank.empty(), features)["rows"].shape
+        torch.Size([3, 1])
+    """
+
+    num_features: int
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None and self.capacity < 1:
+            raise ValueError(f"capacity: expected at least 1, or None to keep all, got {self.capacity}.")
+
+    column: ClassVar[str | None] = "pool"
+    is_sharded: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return f"bank_{self.num_features}" + ("" if self.capacity is None else f"_{self.capacity}")
+
+    def empty(self, device: torch.device | str = "cpu") -> State:
+        rows = torch.empty(0, self.num_features, dtype=torch.float32, device=device)
+        return {"rows": rows, "index": torch.empty(0, dtype=torch.int64, device=device)}
+
+    def update(self, state: State, features: Features) -> State:
+        assert features.pool is not None
+        assert features.index is not None
+        room = len(features) if self.capacity is None else self.capacity - len(state["index"])
+        batch = {"rows": features.pool.to(torch.float32), "index": features.index}
+        for key, column in batch.items():
+            state[key] = append(state[key], column[:room])
+        _exchange(state, {key: column[room:] for key, column in batch.items()})
+        return state
+
+    def merge(self, states: Sequence[State]) -> State:
+        merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
+        if self.capacity is None or len(merged["index"]) <= self.capacity:
+            return merged
+        kept = scrambled(merged["index"]).topk(self.capacity, largest=False).indices
+        return {key: column[kept] for key, column in merged.items()}
+
+    def all_reduce(self, state: State, comm: Comm) -> State:
+        """Return this rank's shard of the merge: its own rows, without those that other ranks' ids displace."""
+        if self.capacity is None:
+            return state
+        keys = scrambled(state["index"])
+        everyones = comm.gather(keys, comm.counts(len(keys)))
+        if len(everyones) <= self.capacity:
+            return state
+        kept = keys <= everyones.kthvalue(self.capacity).values
+        return {key: column[kept] for key, column in state.items()}
+
+    def replicate(self, state: State, comm: Comm) -> State:
+        shard = self.all_reduce(state, comm)
+        counts = comm.counts(len(shard["index"]))
+        shards = sorted(comm.ring(shard["rows"], counts), key=lambda visit: visit[0])
+        return {"rows": torch.cat([rows for _, rows in shards]), "index": comm.gather(shard["index"], counts)}
+
+    def share(self, state: State, rank: int, world_size: int) -> State:
+        return {key: column[rank::world_size] for key, column in state.items()}
+
+    def check(self, state: State) -> None:
+        for key, model in self.empty().items():
+            check_like(f"{self.name}.{key}", state[key], model, ragged=True)
+        sizes = {len(column) for column in state.values()}
+        if len(sizes) > 1 or (self.capacity is not None and max(sizes) > self.capacity):
+            raise ValueError(
+                f"State {self.name}: expected rows and index of one length within the capacity, got {sizes}."
+            )
+
+
+def append(column: Tensor, batch: Tensor) -> Tensor:
+    """Return ``column`` with ``batch`` below, in place while its storage has room, which doubles when it has not."""
+    n, total = len(column), len(column) + len(batch)
+    needed = (column.storage_offset() + total * column.stride(0)) * column.element_size()
+    if needed > column.untyped_storage().nbytes():
+        grown = column.new_empty(max(total, 2 * n), *column.shape[1:])
+        grown[:n] = column
+        column = grown
+    column = column.as_strided((total, *column.shape[1:]), column.stride())
+    column[n:] = batch
+    return column
+
+
+def _exchange(state: State, batch: State) -> None:
+    """Let the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at on the host."""
+    pairs = min(len(batch["index"]), len(state["index"]))
+    if not pairs:
+        return
+    slots = scrambled(state["index"]).topk(pairs).indices
+    arrivals = scrambled(batch["index"]).topk(pairs, largest=False).indices
+    enters = scrambled(batch["index"][arrivals]) < scrambled(state["index"][slots])
+    for key, column in state.items():
+        mask = enters.view(-1, *[1] * (column.ndim - 1))
+        column[slots] = torch.where(mask, batch[key][arrivals], column[slots])

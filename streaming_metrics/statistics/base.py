@@ -1,0 +1,87 @@
+"""A statistic is a value: its state is a flat dict of tensors with an identity, an update and a merge."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.features import Features
+
+State: TypeAlias = dict[str, Tensor]
+
+
+class Statistic(ABC):
+    """What is kept of a stream of features; subclasses are frozen dataclasses, equal when they keep the same.
+
+    Laws, up to rounding: ``merge`` is associative and commutative, ``empty()`` is its identity, ``update(s, x)`` equals
+    ``merge([s, update(empty(), x)])``, and ``all_reduce`` over ranks equals ``merge`` of their states.
+
+    Attributes:
+        column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
+        is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
+    """
+
+    column: ClassVar[str | None] = None
+    is_sharded: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """An identifier that carries every parameter: equal names mean equal statistics."""
+
+    @abstractmethod
+    def empty(self, device: torch.device | str = "cpu") -> State:
+        """Return the state of no samples."""
+
+    @abstractmethod
+    def update(self, state: State, features: Features) -> State:
+        """Return the state with ``features`` added; ``state`` is consumed: its tensors may be written in place."""
+
+    @abstractmethod
+    def merge(self, states: Sequence[State]) -> State:
+        """Return the state of all the samples of ``states``, which are left as they are."""
+
+    @abstractmethod
+    def all_reduce(self, state: State, comm: Comm) -> State:
+        """Return what :meth:`merge` of all ranks' states is, or this rank's shard of it; ``state`` is left as it is."""
+
+    def replicate(self, state: State, comm: Comm) -> State:
+        """Return the merge of all ranks' states, whole on every rank."""
+        return self.all_reduce(state, comm)
+
+    def share(self, state: State, rank: int, world_size: int) -> State:  # noqa: ARG002
+        """Return the part of a state, whole on every rank, that ``rank`` answers for: all of it, unless it is sharded."""
+        return state
+
+    def move(self, state: State, device: torch.device) -> State:
+        """Return ``state`` on ``device``, in its own dtypes."""
+        return {key: tensor.to(device) for key, tensor in state.items()}
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless ``state`` could have come from this statistic."""
+        for key, model in self.empty().items():
+            check_like(f"{self.name}.{key}", state[key], model)
+
+
+def check_like(name: str, tensor: Tensor, model: Tensor, *, ragged: bool = False) -> None:
+    """Raise ValueError unless ``tensor`` has the dtype and shape of ``model``, its length aside where ``ragged``."""
+    start = 1 if ragged else 0
+    if tensor.dtype != model.dtype or tensor.ndim != model.ndim or tensor.shape[start:] != model.shape[start:]:
+        shape = ("N", *model.shape[1:]) if ragged else tuple(model.shape)
+        raise ValueError(
+            f"State {name}: expected {model.dtype} of shape {shape}, got {tensor.dtype} of shape {tuple(tensor.shape)}. "
+            "It was saved with other parameters or another version; build the metric as it was built then."
+        )
+
+
+def state_device(device: torch.device | str) -> torch.device:
+    """Return where states of a metric on ``device`` live: float64 is needed, which MPS lacks."""
+    device = torch.device(device)
+    return torch.device("cpu") if device.type == "mps" else device

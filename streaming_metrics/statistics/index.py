@@ -1,0 +1,52 @@
+"""Which sample is which: the int64 ids that make splits, subsets and reservoirs independent of order and ranks.
+
+A caller's ids are explicit: in ``[0, 2⁴⁰)``, unique over a role. Without ids a sample is anonymous: bit 62 is set, the
+rank stands in bits 40 to 61 and the arrival on that rank in the bits below, so rank 0 counts 0, 1, 2, ….
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+EXPLICIT_LIMIT = 1 << 40
+ANONYMOUS = 1 << 62
+
+
+def anonymous_index(seen: int, n: int, rank: int) -> Tensor:
+    """Return ids ``(n,)`` for the samples that arrive on ``rank`` after ``seen`` others."""
+    start = ANONYMOUS + rank * EXPLICIT_LIMIT + seen
+    return torch.arange(start, start + n)
+
+
+def ordinal(index: Tensor) -> Tensor:
+    """Return explicit ids as they are, anonymous ones without their mark: the arrival, on rank 0."""
+    return index & (ANONYMOUS - 1)
+
+
+def is_anonymous(index: Tensor) -> Tensor:
+    """Return bool ``(N,)``: which ids were not given by the caller."""
+    return index >= ANONYMOUS
+
+
+def check_index(index: Tensor, n: int) -> None:
+    """Raise unless ``index`` is int64 ``(n,)`` in ``[0, 2⁴⁰)``."""
+    if not isinstance(index, Tensor) or index.dtype != torch.int64:
+        raise TypeError(f"index: expected an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}.")
+    if index.shape != (n,):
+        raise ValueError(f"index: expected shape ({n},), one id for each sample, got {tuple(index.shape)}.")
+    if n and not (int(index.min()) >= 0 and int(index.max()) < EXPLICIT_LIMIT):
+        raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
+
+
+def scrambled(index: Tensor) -> Tensor:
+    """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a bijection)."""
+    mixed = index + -7046029254386353131
+    mixed = (mixed ^ _shift(mixed, 30)) * -4658895280553007687
+    mixed = (mixed ^ _shift(mixed, 27)) * -7723592293110705685
+    return mixed ^ _shift(mixed, 31)
+
+
+def _shift(bits: Tensor, by: int) -> Tensor:
+    """Return an unsigned right shift: int64's own carries the sign along."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)

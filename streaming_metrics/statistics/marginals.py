@@ -1,0 +1,118 @@
+"""Sums over class probabilities, for the Inception Score and its relatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.index import ordinal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.features import Features
+
+Assignment = Literal["interleaved", "contiguous", "shuffled"]
+SHUFFLE_SEED = 2020
+
+
+@dataclass(frozen=True)
+class Marginals(Statistic):
+    """Per split of the samples: their number, ``Σ p`` and ``Σ Σ_c p_c·log p_c``, with ``p = softmax(logits)``, float64.
+
+    The state is ``sums (splits + 1, num_classes + 2)``: rows ``[n, Σ p·log p, Σ p]``; the last row collects samples that
+    belong to no split.
+
+    Args:
+        num_classes: C.
+        splits: S.
+        assignment: which split sample i (its index) is in. ``"interleaved"``: ``i mod S``. ``"contiguous"``, with N known:
+            ``((i + 1)·S − 1) // N``, slices ``[s·N // S, (s + 1)·N // S)``. ``"shuffled"``: the same rule on the place of i
+            in ``numpy.random.RandomState(2020).permutation(N)``, torch-fidelity's default.
+        num_samples: N, where the assignment needs it.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics.features import Features
+        >>> marginals = Marginals(num_classes=2, splits=1)
+        >>> features = Features(logits=torch.zeros(3, 2), index=torch.arange(3))
+        >>> marginals.probabilities(marginals.update(marginals.empty(), features))
+        tensor([[1.5000, 1.5000]], dtype=torch.float64)
+    """
+
+    num_classes: int
+    splits: int = 10
+    assignment: Assignment = "interleaved"
+    num_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.assignment == "interleaved") != (self.num_samples is None):
+            raise ValueError(
+                f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need the "
+                "number of samples, 'interleaved' takes none. Remedy: give both, or neither."
+            )
+
+    column: ClassVar[str | None] = "logits"
+
+    @property
+    def name(self) -> str:
+        known = "" if self.num_samples is None else f"_{self.num_samples}"
+        return f"marginals_{self.num_classes}_{self.splits}_{self.assignment}{known}"
+
+    def empty(self, device: torch.device | str = "cpu") -> State:
+        return {"sums": torch.zeros(self.splits + 1, self.num_classes + 2, dtype=torch.float64, device=device)}
+
+    def update(self, state: State, features: Features) -> State:
+        assert features.logits is not None
+        assert features.index is not None
+        log_p = features.logits.to(torch.float64).log_softmax(1)
+        p = log_p.exp()
+        negentropy = torch.where(p > 0, p * log_p, 0.0).sum(1, keepdim=True)
+        rows = torch.cat([torch.ones_like(negentropy), negentropy, p], 1)
+        membership = torch.nn.functional.one_hot(self.split_of(features.index), self.splits + 1)
+        return {"sums": state["sums"].addmm_(membership.to(torch.float64).T, rows)}
+
+    def merge(self, states: Sequence[State]) -> State:
+        return {"sums": torch.stack([state["sums"] for state in states]).sum(0)}
+
+    def all_reduce(self, state: State, comm: Comm) -> State:
+        return {"sums": comm.sum(state["sums"].clone())}
+
+    def split_of(self, index: Tensor) -> Tensor:
+        """Return the split ``(N,)`` of each sample; S for those that the assignment has no place for."""
+        i = ordinal(index)
+        if self.num_samples is None:
+            return i % self.splits
+        inside = i < self.num_samples
+        if self.assignment == "shuffled":
+            i = _places(self.num_samples).to(i.device)[i.clamp(max=self.num_samples - 1)]
+        return torch.where(inside, ((i + 1) * self.splits - 1) // self.num_samples, self.splits)
+
+    def counts(self, state: State) -> Tensor:
+        """Return the samples of each split, float64 ``(S,)``."""
+        return state["sums"][:-1, 0]
+
+    def misplaced(self, state: State) -> Tensor:
+        """Return the number of samples in no split, float64 ``()``."""
+        return state["sums"][-1, 0]
+
+    def negentropies(self, state: State) -> Tensor:
+        """Return ``Σ p·log p`` of each split, nats, float64 ``(S,)``."""
+        return state["sums"][:-1, 1]
+
+    def probabilities(self, state: State) -> Tensor:
+        """Return ``Σ p`` of each split, float64 ``(S, C)``."""
+        return state["sums"][:-1, 2:]
+
+
+@lru_cache(maxsize=8)
+def _places(num_samples: int) -> Tensor:
+    """Return where the shuffle puts each sample: the inverse of the permutation."""
+    return torch.from_numpy(np.argsort(np.random.RandomState(SHUFFLE_SEED).permutation(num_samples)))

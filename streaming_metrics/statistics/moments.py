@@ -1,0 +1,130 @@
+"""Running mean and covariance.
+
+B. P. Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 1962;
+T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.statistics.base import State, Statistic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.features import Features
+
+ROWS_PER_MESSAGE = 64
+
+
+@dataclass(frozen=True)
+class Moments(Statistic):
+    """Count, mean and centred second moment of ``Features.pool``, in float64.
+
+    The state is one symmetric tensor ``(D + 1, D + 1)``: ``[[n, meanᵀ], [mean, M2]]`` with
+    ``M2 = Σ (x − mean)(x − mean)ᵀ``. An update is one matrix product: the centred batch with one more row,
+    ``sqrt(n·b / (n + b))·(batch mean − mean)``, times its transpose.
+
+    Args:
+        num_features: D.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics.features import Features
+        >>> moments = Moments(2)
+        >>> state = moments.update(moments.empty(), Features(pool=torch.tensor([[0.0, 1.0], [2.0, 1.0]])))
+        >>> moments.mean(state), moments.covariance(state)
+        (tensor([1., 1.], dtype=torch.float64), tensor([[2., 0.],
+                [0., 0.]], dtype=torch.float64))
+    """
+
+    num_features: int
+
+    column: ClassVar[str | None] = "pool"
+
+    @property
+    def name(self) -> str:
+        return f"moments_{self.num_features}"
+
+    def empty(self, device: torch.device | str = "cpu") -> State:
+        width = self.num_features + 1
+        return {"moments": torch.zeros(width, width, dtype=torch.float64, device=device)}
+
+    def update(self, state: State, features: Features) -> State:
+        if features.pool is None or not len(features):
+            return state
+        moments, batch = state["moments"], features.pool.to(torch.float64)
+        n, mean, m2 = self.count(state), self.mean(state), moments[1:, 1:]
+        total = n + len(batch)
+        centre = batch.mean(0)
+        step = centre - mean
+        rows = torch.cat([batch - centre, (step * (n * len(batch) / total).sqrt()).unsqueeze(0)])
+        m2.addmm_(rows.T, rows)
+        self._write(moments, total, mean + step * (len(batch) / total))
+        return {"moments": moments}
+
+    def merge(self, states: Sequence[State]) -> State:
+        n = torch.stack([self.count(state) for state in states])
+        means = torch.stack([self.mean(state) for state in states])
+        total, mean = n.sum(), _weighted_mean(n, means)
+        apart = (means - mean) * n.sqrt().unsqueeze(1)
+        merged = torch.empty_like(states[0]["moments"])
+        torch.mm(apart.T, apart, out=merged[1:, 1:])
+        for state in states:
+            merged[1:, 1:] += self.scatter(state)
+        self._write(merged, total, mean)
+        return {"moments": merged}
+
+    def all_reduce(self, state: State, comm: Comm) -> State:
+        """Return the merge of all ranks' states by two sums: ``[n, n·mean]``, then M2 about the common mean.
+
+        M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix in messages of at most 1 MiB.
+        """
+        n, mean = self.count(state), self.mean(state)
+        total, weighted = comm.sum(torch.cat([n.view(1), n * mean])).tensor_split([1])
+        common = weighted / total.clamp(min=1)
+        apart = (mean - common) * n.sqrt()
+        reduced = state["moments"].clone()
+        m2 = reduced[1:, 1:].addr_(apart, apart)
+        for rows in self._row_blocks():
+            block = comm.sum(m2[rows, rows.start :].clone(memory_format=torch.contiguous_format))
+            m2[rows, rows.start :] = block
+            m2[rows.start :, rows] = block.T
+        self._write(reduced, total[0], common)
+        return {"moments": reduced}
+
+    def count(self, state: State) -> Tensor:
+        """Return n, float64 ``()``."""
+        return state["moments"][0, 0]
+
+    def mean(self, state: State) -> Tensor:
+        """Return the mean, float64 ``(D,)``."""
+        return state["moments"][0, 1:]
+
+    def scatter(self, state: State) -> Tensor:
+        """Return ``Σ (x − mean)(x − mean)ᵀ``, float64 ``(D, D)``."""
+        return state["moments"][1:, 1:]
+
+    def covariance(self, state: State) -> Tensor:
+        """Return the unbiased covariance (ddof 1), float64 ``(D, D)``."""
+        return self.scatter(state) / (self.count(state) - 1)
+
+    def _row_blocks(self) -> Iterator[slice]:
+        for start in range(0, self.num_features, ROWS_PER_MESSAGE):
+            yield slice(start, min(start + ROWS_PER_MESSAGE, self.num_features))
+
+    @staticmethod
+    def _write(moments: Tensor, n: Tensor, mean: Tensor) -> None:
+        moments[0, 0] = n
+        moments[0, 1:] = mean
+        moments[1:, 0] = mean
+
+
+def _weighted_mean(n: Tensor, means: Tensor) -> Tensor:
+    return (n.unsqueeze(1) * means).sum(0) / n.sum().clamp(min=1)

@@ -1,0 +1,145 @@
+"""The tables that laws and contracts run over, and one pool of gloo ranks for all distributed tests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import sys
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from streaming_metrics import FID, IS, KID, PRDC, Features
+from streaming_metrics.folds import BallCounts, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
+from streaming_metrics.statistics import Bank, Count, Marginals, Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+pytest_plugins = ["extractor_table"]
+
+WIDTH, CLASSES, SAMPLES = 6, 5, 40
+WORLD = 4
+
+STATISTICS = [
+    Count(),
+    Moments(WIDTH),
+    Marginals(CLASSES, splits=1),
+    Marginals(CLASSES, splits=3),
+    Marginals(CLASSES, splits=3, assignment="contiguous", num_samples=SAMPLES),
+    Marginals(CLASSES, splits=3, assignment="shuffled", num_samples=SAMPLES),
+    Bank(WIDTH),
+    Bank(WIDTH, capacity=7),
+]
+
+KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
+
+FOLDS = [
+    Radii("real", 3),
+    Radii("fake", 1),
+    BallCounts("real", 3),
+    BallCounts("fake", 3),
+    BallCounts("real", 3, strict=False),
+    KernelSums("real", "real", KERNEL),
+    KernelSums("fake", "real", KERNEL),
+    SubsetSums("fake", "fake", KERNEL, DRAW),
+    SubsetSums("fake", "real", KERNEL, DRAW),
+]
+
+MEASURES = [
+    FID(),
+    KID(subsets=5, subset_size=8),
+    KID(subsets=None),
+    KID(subsets=5, subset_size=8, capacity=16),
+    IS(splits=3),
+    IS(splits=3, num_samples=SAMPLES),
+    PRDC(k=3),
+    PRDC(k=3, f1=True, capacity=16),
+    PRDC(variant="improved"),
+    PRDC(recall=False),
+]
+
+
+def name_of(value: Any) -> str:
+    return getattr(value, "name", None) or repr(value)
+
+
+def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    pool = torch.randn(n, WIDTH, generator=generator) + shift
+    return Features(pool, torch.randn(n, CLASSES, generator=generator), torch.arange(n))
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[Ranks]:
+    pool = Ranks(WORLD)
+    yield pool
+    pool.close()
+
+
+class Ranks:
+    """Processes in one gloo world; ``run(w, f, …)`` calls ``f(group, …)`` on the first w of them."""
+
+    def __init__(self, size: int) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["streaming_metrics", "torch.distributed"])
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.pipes: list[Connection] = []
+        self.processes = []
+        for rank in range(size):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, rank, size, port, sys.path), daemon=True)
+            process.start()
+            self.pipes.append(mine)
+            self.processes.append(process)
+
+    def run(
+        self,
+        world_size: int,
+        function: Callable[..., Any],
+        *args: Any,
+        each: list[Any] | None = None,
+        group_of: int | None = None,
+    ) -> list[Any]:
+        """Return what each rank returned; ``each[rank]`` goes to that rank only, after ``args``.
+
+        With ``group_of``, the group has ranks beyond the ``world_size`` that take part.
+        """
+        for rank, pipe in enumerate(self.pipes[:world_size]):
+            pipe.send((group_of or world_size, function, (*args, *(() if each is None else (each[rank],)))))
+        answers = [pipe.recv() for pipe in self.pipes[:world_size]]
+        for rank, (good, answer) in enumerate(answers):
+            assert good, f"rank {rank} of {world_size}:\n{answer}"
+        return [answer for _, answer in answers]
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.send(None)
+        for process in self.processes:
+            process.join(10)
+
+
+def _serve(pipe: Connection, rank: int, size: int, port: int, path: list[str]) -> None:
+    sys.path[:] = path
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.set_num_threads(1)
+    patience = timedelta(seconds=30)
+    dist.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size, timeout=patience
+    )
+    groups = {w: dist.new_group(list(range(w)), timeout=patience) for w in range(1, size + 1)}
+    while (task := pipe.recv()) is not None:
+        world_size, function, args = task
+        try:
+            pipe.send((True, function(groups[world_size], *args)))
+        except BaseException:
+            pipe.send((False, traceback.format_exc()))
+    dist.destroy_process_group()
