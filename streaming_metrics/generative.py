@@ -38,8 +38,8 @@ class GenerativeMetrics(TwoSidedMetric):
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC(k=5)]``.
-        extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module`` from
-            uint8 images to ``(N, D)``, or None: then features are given to ``update``.
+        extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
+            from uint8 images to ``(N, D)``, or None: then features are given to ``update``.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``.
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
@@ -113,8 +113,8 @@ class GenerativeMetrics(TwoSidedMetric):
         """Add a batch; local, no collective. Where it raises, nothing was added.
 
         Args:
-            images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with ``extractor=None`` features ``(N, D)``. Either
-                way :class:`Features` are taken as they are.
+            images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with ``extractor=None`` features ``(N, D)``.
+                Either way :class:`Features` are taken as they are.
             real: whether they are real or generated.
             index: int64 ``(N,)`` in ``[0, 2⁴⁰)``, ids that are unique over all ranks of a role; by default the order of
                 arrival on each rank. Splits of IS, subsets of KID and reservoirs depend on it.
@@ -191,8 +191,8 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return the batch as features with an index, on the states' device."""
         if role == "real" and self.is_frozen:
             raise RuntimeError(
-                "The real side is a frozen reference: it takes no more samples. Remedy: update only real=False, or build a "
-                "new metric without reference= and without freeze_real()."
+                "The real side is a frozen reference: it takes no more samples. Remedy: give only real=False, or build "
+                "a new metric without reference= and without freeze_real()."
             )
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
@@ -240,5 +240,5 @@ def _check_distinct(keys: Sequence[str]) -> None:
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise ValueError(
-            f"Two measures report {twice[0]!r}. Remedy: one GenerativeMetrics for each, in a MetricCollection with prefixes."
+            f"Two measures report {twice[0]!r}. Remedy: one metric for each, in a MetricCollection with prefixes."
         )

@@ -33,7 +33,8 @@ class _DropIn(GenerativeMetrics):
         measure: what to compute.
         feature: a layer of the reference Inception, or a module, which is given the images as they are.
         layers: the layers that this metric takes.
-        normalize: whether float images in [0, 1] are expected, else uint8. They are rounded, where torchmetrics truncates.
+        normalize: whether float images in [0, 1] are expected, else uint8. They are rounded, where torchmetrics
+            truncates.
         weights: path or URL of Inception's weights; None downloads the published ones.
         antialias: whether images are resized with antialiasing, as torchmetrics does since 1.8, else as the original.
         reset_real_features: False keeps the real samples in ``reset``.
@@ -123,8 +124,9 @@ class FrechetInceptionDistance(_DropIn):
 class KernelInceptionDistance(_DropIn):
     """Kernel Inception Distance under the arguments of ``torchmetrics.image.kid.KernelInceptionDistance``.
 
-    ``update(imgs, real)``; ``compute()`` returns mean and standard deviation over subsets, float32. Subsets are drawn from
-    torch's global generator (rank 0's), real rows first, as torchmetrics does. See :class:`~streaming_metrics.KID`.
+    ``update(imgs, real)``; ``compute()`` returns mean and standard deviation over subsets, float32. Subsets are drawn
+    from torch's global generator (rank 0's), real rows first, as torchmetrics does. See
+    :class:`~streaming_metrics.KID`.
     """
 
     higher_is_better = False
@@ -158,7 +160,7 @@ class KernelInceptionDistance(_DropIn):
         seed = comm.first(torch.get_rng_state()).numpy().tobytes()
         values = self._evaluate([replace(measure, seed=seed)], comm)
         if self._totals is not None:
-            after = Draw(measure.subsets, measure.subset_size, seed).state_after(*self._totals)
+            after = Draw(measure.subsets, measure.subset_size, seed).state_after(self._totals.real, self._totals.fake)
             torch.set_rng_state(torch.frombuffer(bytearray(after), dtype=torch.uint8))
         return self._report(values)
 
@@ -169,9 +171,9 @@ class KernelInceptionDistance(_DropIn):
 class InceptionScore(_DropIn):
     """Inception Score under the arguments of ``torchmetrics.image.inception.InceptionScore``.
 
-    ``update(imgs)``; ``compute()`` returns mean and standard deviation (ddof 1) over splits, float32. Nothing is kept of the
-    images but sums: samples are dealt to splits in turn, where torchmetrics keeps all logits and shuffles them. See
-    :class:`~streaming_metrics.IS`.
+    ``update(imgs)``; ``compute()`` returns mean and standard deviation (ddof 1) over splits, float32. Nothing is kept
+    of the images but sums: samples are dealt to splits in turn, where torchmetrics keeps all logits and shuffles them.
+    See :class:`~streaming_metrics.IS`.
     """
 
     higher_is_better = True

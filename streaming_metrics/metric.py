@@ -36,7 +36,8 @@ class TwoSidedMetric(Metric):
 
     Args:
         statistics: what is kept of each role.
-        fingerprint: of the features; it is part of the states' names, so that states of different extractors never meet.
+        fingerprint: of the features; it is part of the states' names, so that states of different extractors never
+            meet.
         timeout: seconds that collective calls wait for the other ranks.
         sync_on_compute: False keeps to this rank alone.
         kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
@@ -155,8 +156,8 @@ class TwoSidedMetric(Metric):
         stances = comm.roll_call(stance)
         if any("misplaced=True" in stance for stance in stances):
             raise RuntimeError(
-                f"The frozen real side was saved as {world_size} parts, one a rank, and this is not the rank that it came "
-                "from. Remedy: save_reference() on all ranks, then reference=, which any number of ranks can read."
+                f"The frozen real side was saved as {world_size} parts, one a rank, and this is not the rank that it "
+                "came from. Remedy: save_reference() on all ranks, then reference=, which any number of ranks can read."
             )
         if len(set(stances)) > 1:
             raise RuntimeError(f"The ranks do not compute the same metric: {dict(enumerate(stances))}.")
@@ -245,8 +246,8 @@ class TwoSidedMetric(Metric):
         missing = sorted(set(self._defaults) - set(incoming))
         if missing:
             raise ValueError(
-                f"merge_state: expected the states of a metric with the same measures and extractor; missing {missing[0]!r}, "
-                f"got {sorted(incoming)[:3]}…."
+                f"merge_state: expected the states of a metric with the same measures and extractor; missing "
+                f"{missing[0]!r}, got {sorted(incoming)[:3]}…."
             )
         for role in ROLES:
             for statistic in getattr(self._statistics, role):
@@ -275,7 +276,7 @@ class TwoSidedMetric(Metric):
         own = {name: state_dict.pop(prefix + name) for name in self._defaults if prefix + name in state_dict}
         super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         try:
-            loaded = {role: self._checked(own, role) for role in ROLES}
+            loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
         except (KeyError, ValueError) as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return

@@ -75,7 +75,7 @@ class Reference:
         if self.fingerprint != expected:
             raise ValueError(
                 f"reference: expected features of {expected!r}, got features of {self.fingerprint!r}. "
-                "Remedy: make the reference again with this extractor, weights and resize, or use those that it was made with."
+                "Remedy: make the reference again with this extractor, weights and resize, or take its own."
             )
 
     def state_of(self, statistic: Statistic) -> State:

@@ -77,7 +77,7 @@ class Signature:
             )
         except (KeyError, ValueError) as error:
             raise ValueError(
-                "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000|"
-                f"fp32|v0.1.0', got {line!r}."
+                "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000"
+                f"|fp32|v0.1.0', got {line!r}."
             ) from error
         return signature

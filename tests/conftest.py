@@ -132,9 +132,7 @@ def _serve(pipe: Connection, rank: int, size: int, port: int, path: list[str]) -
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     patience = timedelta(seconds=30)
-    dist.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size, timeout=patience
-    )
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size, timeout=patience)
     groups = {w: dist.new_group(list(range(w)), timeout=patience) for w in range(1, size + 1)}
     while (task := pipe.recv()) is not None:
         world_size, function, args = task

@@ -99,7 +99,11 @@ def test_a_measure_without_its_features_is_refused() -> None:
 
 @every_measure
 def test_signatures_tell_parameters(measure: Measure) -> None:
-    assert filled(measure).signature().startswith(measure.describe() + "|ext:features-6|resize:none|real:40|fake:40|fp32|v")
+    assert (
+        filled(measure)
+        .signature()
+        .startswith(measure.describe() + "|ext:features-6|resize:none|real:40|fake:40|fp32|v")
+    )
 
 
 # --- the life of a metric ---------------------------------------------------------------------------------------------
@@ -257,7 +261,9 @@ def test_forward_returns_the_batch_value_and_adds_the_batch() -> None:
 
 
 def test_in_a_collection_with_compute_groups() -> None:
-    collection = MetricCollection({"a": build(FID()), "b": build(FID(), KID(subsets=5, subset_size=8)), "c": build(FID())})
+    collection = MetricCollection(
+        {"a": build(FID()), "b": build(FID(), KID(subsets=5, subset_size=8)), "c": build(FID())}
+    )
     for _ in range(2):
         collection.update(draw_features(1), real=True, index=torch.arange(40) + 40 * _)
         collection.update(draw_features(2, shift=0.3), real=False, index=torch.arange(40) + 40 * _)
@@ -341,7 +347,7 @@ def test_bad_batches_are_refused_and_nothing_is_lost(
 def test_samples_given_twice_are_refused_at_compute() -> None:
     metric = filled()
     metric.update(draw_features(3), real=False)
-    with pytest.raises(ValueError, match="40 fake samples came twice, e.g. index 0"):
+    with pytest.raises(ValueError, match=r"40 fake samples came twice, e\.g\. index 0"):
         metric.compute()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +36,7 @@ partitions = pytest.mark.parametrize("edges", [edges for (edges,) in PARTITIONS.
 
 
 def parts_of(features: Features, edges: list[int]) -> list[Features]:
-    return [features[start:stop] for start, stop in zip(edges, edges[1:])]
+    return [features[start:stop] for start, stop in pairwise(edges)]
 
 
 def reduced(group: Any, statistic: Statistic, part: Features) -> tuple[State, State]:
@@ -122,7 +123,10 @@ def too_few(group: Any, part: Features) -> str:
 
 def test_an_error_is_raised_on_every_rank_and_leaves_the_metric_usable(ranks: Ranks) -> None:
     messages = ranks.run(2, too_few, each=parts_of(draw_features(2), [0, 20, 40]))
-    assert messages == ["FID needs at least 2 fake samples, got 1. Remedy: update() with more of them before compute()."] * 2
+    assert (
+        messages
+        == ["FID needs at least 2 fake samples, got 1. Remedy: update() with more of them before compute()."] * 2
+    )
 
 
 def patient(group: Any, seconds: float) -> tuple[str, float]:

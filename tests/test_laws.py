@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,7 @@ def streamed(statistic: Statistic, batches: list[Features]) -> State:
 
 def split(features: Features, cuts: list[int]) -> list[Features]:
     edges = [0, *cuts, len(features)]
-    return [features[start:stop] for start, stop in zip(edges, edges[1:])]
+    return [features[start:stop] for start, stop in pairwise(edges)]
 
 
 def check_same(one: State, other: State) -> None:

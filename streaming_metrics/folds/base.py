@@ -1,7 +1,7 @@
 """A fold reads tiles of inner products between two sides, one after another, and keeps what its measure needs.
 
-Tiles are float32 products of centred rows. :attr:`Tile.slack` bounds their rounding, whatever the order of summation, and
-:func:`squared_distances` decides the pairs that the bound leaves open, so no result depends on tile sizes or ranks.
+Tiles are float32 products of centred rows. :attr:`Tile.slack` bounds their rounding, whatever the order of summation,
+and :func:`squared_distances` decides the pairs that the bound leaves open, so no result depends on tile sizes or ranks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ BYTES_PER_CHUNK = 1 << 25
 
 
 class Fold(ABC):
-    """What is accumulated over all pairs of two sides; subclasses are frozen dataclasses, equal when they yield the same.
+    """What is accumulated over all pairs of two sides; subclasses are frozen dataclasses, equal when they yield the
+    same.
 
     ``sides`` names the roles of a tile's rows and columns: ``("real", "real")``, ``("fake", "fake")`` or
     ``("fake", "real")``. A rank meets its own rows with every column; a side with itself leaves out the pairs (i, i).

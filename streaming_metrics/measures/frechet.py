@@ -42,8 +42,8 @@ def square_root(covariance: Tensor, rank: int) -> Tensor:
 def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_y: Tensor, rank_y: int) -> Tensor:
     """Return ``‖μx − μy‖² + tr Σx + tr Σy − 2·Σ sqrt(eig(LᵀΣyL))`` with ``Σx = L·Lᵀ``, float64 ``()``, at least 0.
 
-    The product ``LᵀΣyL`` is symmetric and has the eigenvalues of ΣxΣy: no complex square root of a matrix is taken. It has
-    no more non-zero eigenvalues than either covariance, so what rounding adds beyond those is left out.
+    The product ``LᵀΣyL`` is symmetric and has the eigenvalues of ΣxΣy: no complex square root of a matrix is taken. It
+    has no more non-zero eigenvalues than either covariance, so what rounding adds beyond those is left out.
 
     Args:
         mean_x, mean_y: ``(D,)`` float64.
@@ -68,8 +68,8 @@ def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_
 class FID(Measure):
     """Fréchet Inception Distance: Fréchet distance between Gaussians fitted to real and generated features.
 
-    ``‖μr − μf‖² + tr(Σr + Σf − 2(Σr Σf)^½)`` with unbiased covariances (ddof 1). Range [0, ∞), lower is better. Reported as
-    ``fid`` for the reference Inception, else as ``fd_<tag>``.
+    ``‖μr − μf‖² + tr(Σr + Σf − 2(Σr Σf)^½)`` with unbiased covariances (ddof 1). Range [0, ∞), lower is better.
+    Reported as ``fid`` for the reference Inception, else as ``fd_<tag>``.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples a side.
@@ -121,8 +121,8 @@ class FID(Measure):
 def _warn_if_few(side: Side, num_features: int) -> None:
     if side.num_samples <= num_features:
         warnings.warn(
-            f"FID from {side.num_samples} {side.role} samples of {num_features} features: the covariance is singular and "
-            "the value is biased upwards. Remedy: more samples than features (10,000 or more), or a smaller feature layer.",
+            f"FID from {side.num_samples} {side.role} samples of {num_features} features: the covariance is singular "
+            "and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a smaller layer.",
             BiasWarning,
             stacklevel=2,
         )

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 class IS(Measure):
     """Inception Score: ``exp E KL(p(c | y) ‖ p̄(c))`` of generated samples y, mean and deviation over splits.
 
-    Range [1, C], higher is better. Needs no real samples. The sums are additive: no logits are kept. The splits depend on
-    the samples' index, see :class:`~streaming_metrics.statistics.Marginals`.
+    Range [1, C], higher is better. Needs no real samples. The sums are additive: no logits are kept. The splits depend
+    on the samples' index, see :class:`~streaming_metrics.statistics.Marginals`.
 
     Args:
         splits: S; each is scored by itself.
-        assignment: ``"interleaved"``, ``"contiguous"`` or ``"shuffled"``; by default ``"shuffled"`` where ``num_samples`` is
-            given, as torch-fidelity does, else ``"interleaved"``.
+        assignment: ``"interleaved"``, ``"contiguous"`` or ``"shuffled"``; by default ``"shuffled"`` where
+            ``num_samples`` is given, as torch-fidelity does, else ``"interleaved"``.
         num_samples: N, needed by the last two.
         ddof: of the standard deviation over splits; torchmetrics takes 1.
 
@@ -95,9 +95,9 @@ class IS(Measure):
     def _check_placed(self, misplaced: int) -> None:
         if misplaced:
             raise ValueError(
-                f"IS(num_samples={self.num_samples}): {misplaced} samples have an index outside [0, {self.num_samples}). "
+                f"IS(num_samples={self.num_samples}): {misplaced} samples have an index beyond that. "
                 "Remedy: give update() each sample's `index` (without it, only rank 0's arrivals have a place), or "
-                "assignment='interleaved'."
+                "leave num_samples out."
             )
 
 
@@ -109,7 +109,8 @@ def entropy(p: Tensor) -> Tensor:
 def _warn_of_splits(filled: int, splits: int) -> None:
     if filled < splits:
         warnings.warn(
-            f"IS: the samples fill {filled} of {splits} splits; the others are left out. Remedy: more samples or fewer splits.",
+            f"IS: the samples fill {filled} of {splits} splits; the others are left out. "
+            "Remedy: more samples or fewer splits.",
             BiasWarning,
             stacklevel=2,
         )
@@ -122,7 +123,7 @@ def _warn_if_sorted(counts: Tensor, probabilities: Tensor) -> None:
     information = pooled - (counts.squeeze(1) / total * entropy(probabilities / counts)).sum()
     if information > 0.1 + 3 * (splits - 1) * (classes - 1) / (2 * total):
         warnings.warn(
-            "IS: contiguous splits of this stream hold different classes (is it sorted by class?), which lowers the score. "
+            "IS: contiguous splits of this stream hold different classes (is it sorted?), which lowers the score. "
             "Remedy: assignment='shuffled' or 'interleaved'.",
             BiasWarning,
             stacklevel=2,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold
+    from streaming_metrics.folds import Fold, Role
     from streaming_metrics.statistics import Statistic
 
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class KID(Measure):
     """Kernel Inception Distance: unbiased squared MMD under ``k(x, y) = (gamma·xᵀy + coef)^degree``.
 
-    ``Σ_{i≠j} k(x_i, x_j) / (n(n−1)) + Σ_{i≠j} k(y_i, y_j) / (m(m−1)) − 2·Σ k(x_i, y_j) / (nm)``. Range: unbounded, about 0
-    for equal distributions (may be negative), lower is better.
+    ``Σ_{i≠j} k(x_i, x_j) / (n(n−1)) + Σ_{i≠j} k(y_i, y_j) / (m(m−1)) − 2·Σ k(x_i, y_j) / (nm)``. Range: unbounded,
+    about 0 for equal distributions (may be negative), lower is better.
 
     With ``subsets``, the mean and the standard deviation (ddof 0) over random subsets: ``kid``, ``kid_std``. With
     ``subsets=None``, the U-statistic of all samples and its jackknife standard error: ``kid``, ``kid_se``.
@@ -99,7 +99,7 @@ class KID(Measure):
 
     def _folds(self) -> tuple[Fold, Fold, Fold]:
         kernel = PolynomialKernel(self.degree, self.gamma, self.coef)
-        sides = (("real", "real"), ("fake", "fake"), ("fake", "real"))
+        sides: tuple[tuple[Role, Role], ...] = (("real", "real"), ("fake", "fake"), ("fake", "real"))
         if self.subsets is None:
             real, fake, cross = (KernelSums(rows, columns, kernel) for rows, columns in sides)
         else:
@@ -113,7 +113,8 @@ def u_statistic(real: Tensor, fake: Tensor, cross: Tensor) -> tuple[Tensor, Tens
 
     Args:
         real, fake: ``(n,)`` and ``(m,)`` float64, each row's kernel sum over its own side without itself.
-        cross: ``(m + n,)`` float64, each generated row's sum over the real side, then each real row's over the generated.
+        cross: ``(m + n,)`` float64, each generated row's sum over the real side, then each real row's over the
+            generated.
     """
     n, m = len(real), len(fake)
     fake_cross, real_cross = cross.split([m, n])

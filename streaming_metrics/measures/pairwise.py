@@ -105,7 +105,7 @@ def _check_unique(index: Tensor, role: Role) -> None:
     twice = index[1:][(index[1:] == index[:-1]) & ~is_anonymous(index[1:])]
     if len(twice):
         raise ValueError(
-            f"{len(twice)} {role} samples came twice, e.g. index {int(twice[0])}. A DistributedSampler pads with duplicates, "
-            "and gather_for_metrics() hands every sample to every rank. Remedy: drop the padding "
+            f"{len(twice)} {role} samples came twice, e.g. index {int(twice[0])}. A DistributedSampler pads with "
+            "duplicates; gather_for_metrics() hands every sample to every rank. Remedy: drop the padding "
             "(streaming_metrics.sampling.keep_unpadded), and update each rank with its own samples only."
         )

@@ -29,16 +29,17 @@ Variant = Literal["prdc", "improved", "guided-diffusion"]
 class PRDC(Measure):
     """Precision, recall, density and coverage.
 
-    A ball reaches from a sample to its k-th nearest other sample of its side (Euclidean). ``precision``: share of generated
-    samples inside any real ball. ``recall``: share of real samples inside any generated ball. ``density``: real balls that
-    hold a generated sample, mean over generated samples, divided by k. ``coverage``: share of real balls that hold a
-    generated sample. Range [0, 1], density [0, ∞); higher is better. Counts are exact: independent of order, batches,
-    ranks and tiles.
+    A ball reaches from a sample to its k-th nearest other sample of its side (Euclidean). ``precision``: share of
+    generated samples inside any real ball. ``recall``: share of real samples inside any generated ball. ``density``:
+    real balls that hold a generated sample, mean over generated samples, divided by k. ``coverage``: share of real
+    balls that hold a generated sample. Range [0, 1], density [0, ∞); higher is better. Counts are exact: independent
+    of order, batches, ranks and tiles.
 
     Args:
         k: 5, or 3 for the other variants.
-        variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi) and ``"guided-diffusion"``: inside
-            is at most the radius; the first was published on VGG16 ``fc2`` features, the second on Inception's pool.
+        variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi) and
+            ``"guided-diffusion"``: inside is at most the radius; the first was published on VGG16 ``fc2`` features,
+            the second on Inception's pool.
         recall: False leaves recall out, and with it the balls of the generated side.
         f1: also report ``f1 = 2PR / max(1e-5, P + R)``.
         capacity: keep a reservoir of so many features a side instead of all.

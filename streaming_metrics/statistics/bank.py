@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Bank(Statistic):
     """Rows of ``Features.pool`` with their index.
 
-    The state is ``rows (n, D) float32`` and ``index (n,) int64``. Their storage doubles when full, so that adding a batch
-    writes the batch alone. With a capacity, the rows kept are those with the smallest scrambled index: a uniform sample of
-    the stream that depends on the ids alone, not on order, batches or ranks.
+    The state is ``rows (n, D) float32`` and ``index (n,) int64``. Their storage doubles when full, so that adding a
+    batch writes the batch alone. With a capacity, the rows kept are those with the smallest scrambled index: a uniform
+    sample of the stream that depends on the ids alone, not on order, batches or ranks.
 
     Args:
         num_features: D.
@@ -118,7 +118,9 @@ def append(column: Tensor, batch: Tensor) -> Tensor:
 
 
 def _exchange(state: State, batch: State) -> None:
-    """Let the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at on the host."""
+    """Let the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at on the
+    host.
+    """
     pairs = min(len(batch["index"]), len(state["index"]))
     if not pairs:
         return

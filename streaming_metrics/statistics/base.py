@@ -57,7 +57,9 @@ class Statistic(ABC):
         return self.all_reduce(state, comm)
 
     def share(self, state: State, rank: int, world_size: int) -> State:  # noqa: ARG002
-        """Return the part of a state, whole on every rank, that ``rank`` answers for: all of it, unless it is sharded."""
+        """Return the part of a state, whole on every rank, that ``rank`` answers for: all of it, unless it is
+        sharded.
+        """
         return state
 
     def move(self, state: State, device: torch.device) -> State:
@@ -76,8 +78,9 @@ def check_like(name: str, tensor: Tensor, model: Tensor, *, ragged: bool = False
     if tensor.dtype != model.dtype or tensor.ndim != model.ndim or tensor.shape[start:] != model.shape[start:]:
         shape = ("N", *model.shape[1:]) if ragged else tuple(model.shape)
         raise ValueError(
-            f"State {name}: expected {model.dtype} of shape {shape}, got {tensor.dtype} of shape {tuple(tensor.shape)}. "
-            "It was saved with other parameters or another version; build the metric as it was built then."
+            f"State {name}: expected {model.dtype} of shape {shape}, got {tensor.dtype} of shape "
+            f"{tuple(tensor.shape)}. It was saved "
+            "with other parameters or another version. Remedy: build the metric as it was built then."
         )
 
 

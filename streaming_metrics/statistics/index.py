@@ -40,7 +40,9 @@ def check_index(index: Tensor, n: int) -> None:
 
 
 def scrambled(index: Tensor) -> Tensor:
-    """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a bijection)."""
+    """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a
+    bijection).
+    """
     mixed = index + -7046029254386353131
     mixed = (mixed ^ _shift(mixed, 30)) * -4658895280553007687
     mixed = (mixed ^ _shift(mixed, 27)) * -7723592293110705685

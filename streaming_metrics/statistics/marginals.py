@@ -27,15 +27,16 @@ SHUFFLE_SEED = 2020
 class Marginals(Statistic):
     """Per split of the samples: their number, ``Σ p`` and ``Σ Σ_c p_c·log p_c``, with ``p = softmax(logits)``, float64.
 
-    The state is ``sums (splits + 1, num_classes + 2)``: rows ``[n, Σ p·log p, Σ p]``; the last row collects samples that
-    belong to no split.
+    The state is ``sums (splits + 1, num_classes + 2)``: rows ``[n, Σ p·log p, Σ p]``; the last row collects samples
+    that belong to no split.
 
     Args:
         num_classes: C.
         splits: S.
-        assignment: which split sample i (its index) is in. ``"interleaved"``: ``i mod S``. ``"contiguous"``, with N known:
-            ``((i + 1)·S − 1) // N``, slices ``[s·N // S, (s + 1)·N // S)``. ``"shuffled"``: the same rule on the place of i
-            in ``numpy.random.RandomState(2020).permutation(N)``, torch-fidelity's default.
+        assignment: which split sample i (its index) is in. ``"interleaved"``: ``i mod S``. ``"contiguous"``, with N
+            known: ``((i + 1)·S − 1) // N``, slices ``[s·N // S, (s + 1)·N // S)``. ``"shuffled"``: the same rule on
+                the place
+            of i in ``numpy.random.RandomState(2020).permutation(N)``, torch-fidelity's default.
         num_samples: N, where the assignment needs it.
 
     Example:
@@ -55,8 +56,8 @@ class Marginals(Statistic):
     def __post_init__(self) -> None:
         if (self.assignment == "interleaved") != (self.num_samples is None):
             raise ValueError(
-                f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need the "
-                "number of samples, 'interleaved' takes none. Remedy: give both, or neither."
+                f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need "
+                "the number of samples, 'interleaved' takes none. Remedy: give both, or neither."
             )
 
     column: ClassVar[str | None] = "logits"

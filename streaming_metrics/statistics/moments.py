@@ -1,7 +1,8 @@
 """Running mean and covariance.
 
 B. P. Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 1962;
-T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
+1979.
 """
 
 from __future__ import annotations
