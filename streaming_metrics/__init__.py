@@ -3,6 +3,7 @@
 from streaming_metrics.features import Features as Features
 from streaming_metrics.features import Spec as Spec
 from streaming_metrics.generative import GenerativeMetrics as GenerativeMetrics
+from streaming_metrics.generative import merge_states as merge_states
 from streaming_metrics.measures import FID as FID
 from streaming_metrics.measures import IS as IS
 from streaming_metrics.measures import KID as KID

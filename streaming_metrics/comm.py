@@ -130,16 +130,16 @@ class Comm:
         store, name = dist.distributed_c10d._get_default_store(), self.group.group_name  # pyright: ignore
         call = _computes_done[name]
         keys = [f"streaming_metrics/{name}/{call}/{rank}" for rank in range(self.world_size)]
-        store.set(keys[self.rank], stance)
         try:
+            store.set(keys[self.rank], stance)
             store.wait(keys, timedelta(seconds=self.timeout))
-        except (RuntimeError, ValueError) as error:
-            missing = [rank for rank, key in enumerate(keys) if not store.check([key])]
-            raise MissingRanks(_missing_message(missing, self.world_size, self.timeout)) from error
+            stances = [store.get(key).decode() for key in keys]
+        except RuntimeError as error:
+            raise MissingRanks(_who_is_missing(store, keys, self.rank, self.timeout)) from error
         _computes_done[name] += 1
         if call:
             store.delete_key(f"streaming_metrics/{name}/{call - 1}/{self.rank}")
-        return [store.get(key).decode() for key in keys]
+        return stances
 
     def _all_reduce(self, tensor: Tensor, operation: str) -> Tensor:
         if self.world_size == 1:
@@ -156,9 +156,17 @@ class Comm:
         return tensor.cpu() if backend == "gloo" else tensor
 
 
-def _missing_message(missing: Sequence[int], world_size: int, timeout: float) -> str:
+def _who_is_missing(store: Any, keys: Sequence[str], rank: int, timeout: float) -> str:
+    try:
+        missing = [other for other, key in enumerate(keys) if not store.check([key])]
+        store.delete_key(keys[rank])  # a rank that comes later must not take this one for present
+    except RuntimeError:
+        return (
+            "The process group's store does not answer: rank 0, which hosts it, is dead or has left. "
+            "Remedy: look for its error, then start again from the last checkpoint."
+        )
     return (
-        f"compute() is collective: every rank must call it. Ranks {list(missing)} of {world_size} did not within "
+        f"compute() is collective: every rank must call it. Ranks {missing} of {len(keys)} did not within "
         f"{timeout:g} s. The usual cause is compute() under `if rank == 0` or `rank_zero_only`, or a rank that died. "
         "Remedy: call compute() on every rank, and log its value on one."
     )

@@ -15,8 +15,11 @@ from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistic
 from streaming_metrics.metric import ROLES, TwoSidedMetric
 from streaming_metrics.reference import Reference
 from streaming_metrics.signature import Signature, key_of, library_version
+from streaming_metrics.state_file import read_tensors, write_tensors
 from streaming_metrics.statistics import state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index
+
+STATE_KIND = "streaming-metrics state 1"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +182,10 @@ class GenerativeMetrics(TwoSidedMetric):
         memo = self._memo if self.is_frozen and not self._is_synced else None
         return evaluate(measures, self.spec, real, fake, comm, memo)
 
+    def save_state(self, path: str | Path) -> None:
+        """Write this rank's samples so far; local. See :func:`merge_states`."""
+        write_tensors(path, {name: getattr(self, name) for name in self._defaults}, STATE_KIND, self.fingerprint)
+
     def _report(self, values: Mapping[str, Tensor]) -> Any:
         """Return scalars by canonical key as users get them."""
         return {self._key(key): value for key, value in values.items()}
@@ -230,6 +237,31 @@ class GenerativeMetrics(TwoSidedMetric):
         reference.check_fingerprint(self.fingerprint)
         self._freeze({s: reference.state_of(s) for s in self._statistics.real}, rank=0, world_size=1)
         self._apply(lambda tensor: tensor)
+
+
+def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:
+    """Add what :meth:`GenerativeMetrics.save_state` wrote, by any number of ranks or jobs, to ``metric``.
+
+    Call it on every rank with the same paths: each rank reads its share, so that 3 files written by 3 ranks can be
+    read by 2. Where a file is refused, this rank adds none.
+
+    Args:
+        metric: with the same measures and extractor.
+        paths: of the files.
+
+    Raises:
+        FileNotFoundError: where a file is missing.
+        ValueError: where one is damaged, or of another metric.
+    """
+    comm, states = metric._comm(), []
+    for path in paths[comm.rank :: comm.world_size]:
+        tensors, fingerprint = read_tensors(path, STATE_KIND)
+        if fingerprint != metric.fingerprint:
+            raise ValueError(f"{path}: expected features of {metric.fingerprint!r}, got features of {fingerprint!r}.")
+        metric._check_incoming(tensors)
+        states.append(tensors)
+    for tensors in states:
+        metric.merge_state(tensors)
 
 
 def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:

@@ -1,23 +1,19 @@
-"""A real side on disk: safetensors, never a pickle; refused where the features are not the same."""
+"""A real side on disk; refused where the features are not the same."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
-from streaming_metrics.signature import library_version
+from streaming_metrics.state_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from streaming_metrics.statistics import State, Statistic
 
-FORMAT = "streaming-metrics reference 1"
+KIND = "streaming-metrics reference 1"
 
 
 @dataclass(frozen=True)
@@ -33,15 +29,9 @@ class Reference:
     states: Mapping[str, State]
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file; a file that was there is replaced only once the new one is whole."""
-        path = Path(path)
-        tensors = {
-            f"{name}/{key}": t.cpu().contiguous() for name, state in self.states.items() for key, t in state.items()
-        }
-        metadata = {"format": FORMAT, "fingerprint": self.fingerprint, "version": library_version()}
-        partial = path.with_name(path.name + ".partial")
-        save_file(tensors, partial, metadata={"streaming_metrics": json.dumps(metadata)})
-        partial.replace(path)
+        """Write a safetensors file, whole or not at all."""
+        tensors = {f"{name}/{key}": tensor for name, state in self.states.items() for key, tensor in state.items()}
+        write_tensors(path, tensors, KIND, self.fingerprint)
 
     @classmethod
     def load(cls, path: str | Path) -> Reference:
@@ -49,26 +39,14 @@ class Reference:
 
         Raises:
             FileNotFoundError: where there is no such file.
-            ValueError: where it is not such a file.
+            ValueError: where it is not such a file, or damaged.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"reference: expected a file written by save_reference(), found none at {path}.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = json.loads((file.metadata() or {}).get("streaming_metrics", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, ValueError) as error:
-            raise ValueError(
-                f"reference {path}: expected a safetensors file, got one that does not read: {error}."
-            ) from error
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"reference {path}: expected {FORMAT!r}, got {metadata.get('format')!r}.")
+        tensors, fingerprint = read_tensors(path, KIND)
         states: dict[str, State] = {}
         for name, tensor in tensors.items():
             statistic, _, key = name.partition("/")
             states.setdefault(statistic, {})[key] = tensor
-        return cls(metadata["fingerprint"], states)
+        return cls(fingerprint, states)
 
     def check_fingerprint(self, expected: str) -> None:
         """Raise ValueError where the features differ from the metric's."""

@@ -129,7 +129,8 @@ class Ranks:
 
 def _serve(pipe: Connection, rank: int, size: int, port: int, path: list[str]) -> None:
     sys.path[:] = path
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in launched.items()}, GLOO_SOCKET_IFNAME="lo")
     torch.set_num_threads(1)
     patience = timedelta(seconds=30)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size, timeout=patience)

@@ -10,4 +10,3 @@ from streaming_metrics.folds.kernels import PolynomialKernel as PolynomialKernel
 from streaming_metrics.folds.kernels import SubsetSums as SubsetSums
 from streaming_metrics.folds.neighbours import BallCounts as BallCounts
 from streaming_metrics.folds.neighbours import Radii as Radii
-from streaming_metrics.folds.sweep import sweep as sweep

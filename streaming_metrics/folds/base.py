@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Role: TypeAlias = Literal["real", "fake"]
 UNIT_ROUNDOFF = 2.0**-24
-BYTES_PER_CHUNK = 1 << 25
+BYTES_PER_CHUNK = 1 << 22
 
 
 class Fold(ABC):

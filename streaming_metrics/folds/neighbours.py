@@ -91,8 +91,8 @@ class _Nearest:
         if len(rows):
             measured[rows, slots] = pair_distances(own, visitor, rows, self.column[rows, slots])
         self.exact = _smallest(before, measured)
-        crowded = (self.low[:, -1] < self.exact[:, -1]) & (self.exact[:, -1] > 0)
-        for some in crowded.nonzero().squeeze(1).split(TILE):
+        crowded = ((self.low[:, -1] < self.exact[:, -1]) & (self.exact[:, -1] > 0)).nonzero().squeeze(1)
+        for some in crowded.split(TILE) if len(crowded) else ():
             self.exact[some] = _search(before[some], self.exact[some, -1], own, visitor, some)
         self.low.fill_(torch.inf)
         self.column.zero_()

@@ -86,7 +86,8 @@ class IS(Measure):
         scores = (negentropies / counts.squeeze(1) + entropy(probabilities / counts)).exp()
         if marginals.assignment == "contiguous":
             _warn_if_sorted(counts, probabilities)
-        return {"is": scores.mean(), "is_std": scores.std(correction=self.ddof)}
+        variance = (scores - scores.mean()).square().sum() / (len(scores) - self.ddof)
+        return {"is": scores.mean(), "is_std": variance.sqrt()}
 
     def _marginals(self, num_classes: int) -> Marginals:
         unknown = "interleaved" if self.num_samples is None else "shuffled"

@@ -65,6 +65,12 @@ class KID(Measure):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"KID {name}: expected an integer of at least {least}, got {value}.")
+        if self.capacity is not None and self.capacity < self._least:
+            raise ValueError(f"KID capacity: expected at least {self._least} samples, got {self.capacity}.")
+
+    @property
+    def _least(self) -> int:
+        return 3 if self.subsets is None else self.subset_size
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -83,9 +89,9 @@ class KID(Measure):
     def check(self, real: Side, fake: Side) -> None:
         for side in (real, fake):
             if self.subsets is None:
-                side.require(3, "KID")
+                side.require(self._least, "KID")
             else:
-                side.require(self.subset_size, "KID", "more samples, a smaller `subset_size`, or `subsets=None`")
+                side.require(self._least, "KID", "more samples, a smaller `subset_size`, or `subsets=None`")
 
     def compute(self, evidence: Evidence) -> dict[str, Tensor]:
         real, fake, cross = (evidence.results[fold] for fold in self._folds())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from streaming_metrics.folds import Fold, Role, Setting, Shard, sweep
+from streaming_metrics.folds import Fold, Role, Setting, Shard
+from streaming_metrics.folds.sweep import sweep
 from streaming_metrics.statistics.index import is_anonymous
 
 if TYPE_CHECKING:

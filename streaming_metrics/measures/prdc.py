@@ -73,6 +73,8 @@ class PRDC(Measure):
             raise ValueError(f"PRDC variant: expected 'prdc', 'improved' or 'guided-diffusion', got {self.variant!r}.")
         if self.neighbours < 1:
             raise ValueError(f"PRDC k: expected at least 1, got {self.k}.")
+        if self.capacity is not None and self.capacity < self.neighbours + 2:
+            raise ValueError(f"PRDC capacity: expected at least k + 2 = {self.neighbours + 2}, got {self.capacity}.")
         if self.f1 and not self.recall:
             raise ValueError("PRDC f1 needs recall. Remedy: recall=True, or f1=False.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.statistics.base import State, Statistic, check_like
+from streaming_metrics.statistics.base import State, Statistic
 from streaming_metrics.statistics.index import scrambled
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ class Bank(Statistic):
         return {key: column[rank::world_size] for key, column in state.items()}
 
     def check(self, state: State) -> None:
-        for key, model in self.empty().items():
-            check_like(f"{self.name}.{key}", state[key], model, ragged=True)
+        super().check(state)
         sizes = {len(column) for column in state.values()}
         if len(sizes) > 1 or (self.capacity is not None and max(sizes) > self.capacity):
             raise ValueError(

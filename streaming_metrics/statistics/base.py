@@ -68,8 +68,11 @@ class Statistic(ABC):
 
     def check(self, state: State) -> None:
         """Raise ValueError unless ``state`` could have come from this statistic."""
-        for key, model in self.empty().items():
-            check_like(f"{self.name}.{key}", state[key], model)
+        models = self.empty("meta")
+        if state.keys() != models.keys():
+            raise ValueError(f"State {self.name}: expected {sorted(models)}, got {sorted(state)}.")
+        for key, model in models.items():
+            check_like(f"{self.name}.{key}", state[key], model, ragged=self.is_sharded)
 
 
 def check_like(name: str, tensor: Tensor, model: Tensor, *, ragged: bool = False) -> None:

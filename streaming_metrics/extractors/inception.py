@@ -1,0 +1,90 @@
+"""Inception v3 as the field's numbers use it: FID, KID and IS by their bare names hold on these weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn.functional import linear
+
+from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.inception_graph import CLASSES, STAGES, reference_inception, stages_until
+from streaming_metrics.extractors.names import lookup
+from streaming_metrics.extractors.resize import RESIZES, cpu_layout
+from streaming_metrics.extractors.weights import PREFIX, digest_of_name, load_weights
+from streaming_metrics.features import Features, Spec
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+SIDE = 299
+LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
+"""Feature layers and their widths."""
+REFERENCE_LAYERS = ("2048", "logits", "logits_unbiased")
+
+
+class InceptionV3(Extractor):
+    """The reference Inception v3 (TensorFlow, 2015-12-05), features ``(N, D)`` and logits ``(N, 1008)``.
+
+    ``Features.pool`` is the chosen layer, averaged over space. ``Features.logits`` are the logits without the bias, as
+    all published Inception Scores use them; with the bias where ``layer="logits"``; none below layer 2048, where the
+    network stops early.
+
+    Args:
+        weights: a path or URL of the published file (``pt_inception-2015-12-05-6726825d.pth`` of pytorch-fid and
+            ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity are one file) or of another with the same
+            tensors. Default: torch-fidelity's URL.
+        layer: ``64``, ``192``, ``768``, ``2048``, ``"logits"`` or ``"logits_unbiased"``.
+        resize: a name of :data:`~streaming_metrics.extractors.resize.RESIZES`.
+
+    Raises:
+        ValueError: unknown layer or resize; weights that are damaged or of another network.
+        FileNotFoundError, ConnectionError: weights that cannot be had.
+
+    Parity: torch-fidelity (``"tf1-bilinear"``), pytorch-fid (``"torch-bilinear"``), torchmetrics >= 1.8
+    (``"torch-antialias"``), clean-fid (``"clean"``), 1e-4 relative.
+
+    Paper: Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2016.
+
+    Example:
+        >>> import torch
+        >>> extractor = InceptionV3("pt_inception-2015-12-05-6726825d.pth")  # doctest: +SKIP
+        >>> extractor(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).pool.shape  # doctest: +SKIP
+        torch.Size([2, 2048])
+    """
+
+    name = "inception-v3"
+    tag = "inception_v3"
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] | None = None,
+        layer: int | str = 2048,
+        resize: str = "tf1-bilinear",
+    ) -> None:
+        super().__init__()
+        width = lookup(LAYERS, str(layer), "layer of inception-v3")
+        self._resize = lookup(RESIZES, resize, "resize")
+        source = URL if weights is None else weights
+        state, digest = load_weights(source, digest_of_name(source, SHA256))
+        self.layer = str(layer)
+        self.resize = f"{resize}-{SIDE}"
+        self.weights_id = digest[:PREFIX]
+        self.is_reference = digest == SHA256 and self.layer in REFERENCE_LAYERS
+        self.spec = Spec(width, CLASSES if self.layer in REFERENCE_LAYERS else None)
+        network = reference_inception(state)
+        self.stages = stages_until(network, self.layer if self.layer in STAGES else "2048")
+        self.classifier = network.fc if self.spec.num_classes else None
+
+    def extract(self, images: Tensor) -> Features:
+        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+        pool = self.stages(cpu_layout(self._resize(images, SIDE))).mean(dim=(2, 3))
+        if self.classifier is None:
+            return Features(pool=pool)
+        logits = linear(pool, self.classifier.weight)
+        if self.layer == "logits":
+            logits = logits + self.classifier.bias
+        return Features(pool=pool if self.layer in STAGES else logits, logits=logits)

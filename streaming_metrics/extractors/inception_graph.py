@@ -1,0 +1,115 @@
+"""The reference Inception: torchvision's blocks with the pooling of TensorFlow's graph of 2015-12-05.
+
+Two differences from torchvision's: average pooling leaves the padding out of its mean, and the last block takes a
+maximum where it should average, which the published number has contained ever since.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, max_pool2d
+from torchvision.models import inception as tv
+
+from streaming_metrics.extractors.fuse import fuse_batch_norm
+from streaming_metrics.extractors.weights import frozen_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLASSES = 1008
+STAGES = {
+    "64": ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1"),
+    "192": ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
+    "768": ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+    "2048": ("Mixed_7a", "Mixed_7b", "Mixed_7c"),
+}
+"""The modules, in order, that end in each feature layer."""
+
+
+def reference_inception(state: dict[str, Tensor]) -> tv.Inception3:
+    """Return the frozen reference network of the tensors ``state``, which have torchvision's names.
+
+    Raises:
+        ValueError: the tensors are not those of this network.
+    """
+    network = cast("tv.Inception3", frozen_network(_network, state, "the reference Inception"))
+    for module in list(network.modules()):
+        if isinstance(module, tv.BasicConv2d):
+            fuse_batch_norm(module, "conv", "bn")
+    return network
+
+
+def stages_until(network: tv.Inception3, layer: str) -> nn.Sequential:
+    """Return the part of the network that ends in a feature ``layer`` of :data:`STAGES`."""
+    wanted = list(STAGES)[: list(STAGES).index(layer) + 1]
+    return nn.Sequential(*(getattr(network, name) for stage in wanted for name in STAGES[stage]))
+
+
+def _network() -> tv.Inception3:
+    blocks: list[Callable[..., nn.Module]] = [
+        tv.BasicConv2d, BlockA, tv.InceptionB, BlockC, tv.InceptionD, BlockE, tv.InceptionAux
+    ]  # fmt: skip
+    network = tv.Inception3(CLASSES, aux_logits=False, inception_blocks=blocks, init_weights=False)
+    cast("BlockE", network.Mixed_7c).pool = max3x3
+    return network
+
+
+def mean3x3(x: Tensor) -> Tensor:
+    """Mean over 3x3 neighbours, the padding left out."""
+    return avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+
+
+def max3x3(x: Tensor) -> Tensor:
+    """Maximum over 3x3 neighbours."""
+    return max_pool2d(x, kernel_size=3, stride=1, padding=1)
+
+
+def chain(x: Tensor, *modules: nn.Module) -> Tensor:
+    """Return ``x`` through the modules, one after the other."""
+    for module in modules:
+        x = module(x)
+    return x
+
+
+class BlockA(tv.InceptionA):
+    """Torchvision's block A with :func:`mean3x3`."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return [
+            self.branch1x1(x),
+            chain(x, self.branch5x5_1, self.branch5x5_2),
+            chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3),
+            self.branch_pool(mean3x3(x)),
+        ]
+
+
+class BlockC(tv.InceptionC):
+    """Torchvision's block C with :func:`mean3x3`."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        double = (getattr(self, f"branch7x7dbl_{i}") for i in range(1, 6))
+        return [
+            self.branch1x1(x),
+            chain(x, self.branch7x7_1, self.branch7x7_2, self.branch7x7_3),
+            chain(x, *double),
+            self.branch_pool(mean3x3(x)),
+        ]
+
+
+class BlockE(tv.InceptionE):
+    """Torchvision's block E with a ``pool`` of one's choice: the first takes the mean, the last the maximum."""
+
+    pool: Callable[[Tensor], Tensor] = staticmethod(mean3x3)
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        single = self.branch3x3_1(x)
+        double = chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2)
+        return [
+            self.branch1x1(x),
+            torch.cat([self.branch3x3_2a(single), self.branch3x3_2b(single)], dim=1),
+            torch.cat([self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)], dim=1),
+            self.branch_pool(self.pool(x)),
+        ]

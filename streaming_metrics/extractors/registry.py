@@ -1,0 +1,89 @@
+"""From what a user gives as ``extractor=`` to an :class:`Extractor`."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torchvision import models
+
+from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.efficientnet import EfficientNetLite0
+from streaming_metrics.extractors.inception import InceptionV3
+from streaming_metrics.extractors.module import ModuleExtractor
+from streaming_metrics.extractors.names import unknown
+from streaming_metrics.extractors.torchvision import TorchvisionExtractor
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+TORCHVISION = "torchvision/"
+EXTRACTORS = ("inception-v3", "efficientnet-lite0", f"{TORCHVISION}<model>")
+"""The names that :func:`resolve` takes."""
+
+
+def resolve(
+    extractor: str | nn.Module,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    resize: str | None = None,
+    tag: str | None = None,
+    num_features: int | None = None,
+) -> Extractor:
+    """Return the extractor that a name, an :class:`Extractor` or a module stands for.
+
+    Args:
+        extractor: a name of :data:`EXTRACTORS`; an :class:`Extractor`, returned as it is; or a module from uint8 images
+            to features ``(N, D)``, see :class:`ModuleExtractor`.
+        weights: path or URL of the weights, for the networks with a name.
+        resize: a named resize, for ``"inception-v3"``.
+        tag: the suffix of the keys, for a module.
+        num_features: D, for a module.
+
+    Raises:
+        TypeError: neither a name nor a module; or an option that this extractor does not take.
+        ValueError: an unknown name, the nearest ones are offered; and what the extractor itself raises.
+
+    Example:
+        >>> resolve("inception-v4")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: Unknown extractor 'inception-v4'. Did you mean 'inception-v3' ...
+    """
+    options = {"weights": weights, "resize": resize, "tag": tag, "num_features": num_features}
+    options = {name: value for name, value in options.items() if value is not None}
+    make, arguments = _recipe(extractor)
+    _check_options(extractor, options, make)
+    with torch.inference_mode(False):
+        return make(*arguments, **options)
+
+
+def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
+    """Return what makes the extractor, and the positional arguments for it."""
+    if isinstance(extractor, Extractor):
+        return lambda: extractor, []
+    if isinstance(extractor, nn.Module):
+        return ModuleExtractor, [extractor]
+    if not isinstance(extractor, str):
+        raise TypeError(f"extractor: expected a name, an Extractor or an nn.Module, got {type(extractor).__name__}.")
+    if extractor.startswith(TORCHVISION):
+        return TorchvisionExtractor, [extractor.removeprefix(TORCHVISION)]
+    return _named(extractor), []
+
+
+def _named(name: str) -> type[Extractor]:
+    named: dict[str, type[Extractor]] = {cls.name: cls for cls in (InceptionV3, EfficientNetLite0)}
+    if name not in named:
+        near = [*named, *(TORCHVISION + model for model in models.list_models(module=models))]
+        raise unknown(name, "extractor", nearby=near, listed=EXTRACTORS)
+    return named[name]
+
+
+def _check_options(extractor: object, options: Mapping[str, object], make: Callable[..., Extractor]) -> None:
+    refused = options.keys() - signature(make).parameters.keys()
+    if refused:
+        what = extractor if isinstance(extractor, str) else type(extractor).__name__
+        raise TypeError(f"extractor {what} takes no {', '.join(sorted(refused))}. Remedy: leave it out.")

@@ -1,0 +1,172 @@
+"""What keeps numbers exact on any number of ranks: no padding counted, the same images generated, no randomness leaked.
+
+``DistributedSampler`` repeats samples until every rank has as many (11 images on 2 ranks become 12), and ranks that
+share a seed generate the same images W times. Here a batch knows which of its samples are repeats and what their global
+numbers are, and generation is dealt in chunks whose seeds do not depend on the rank.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+
+def global_index(sampler: Any, seen: int, n: int, rank: int = 0, world_size: int = 1) -> Tensor:
+    """Return the positions, in one epoch over all ranks, of the n samples that follow the first ``seen`` on this rank.
+
+    ``(seen + arange(n))·W + rank``: with a ``DistributedSampler`` this is the position in its (shuffled) list, so it
+    names the same sample for every W, and positions from ``len(dataset)`` on are padding.
+
+    Args:
+        sampler: what deals samples to this rank. ``rank`` and ``world_size`` are read from it if it is a
+            ``DistributedSampler``; any other sampler is taken to give each rank samples of its own.
+        seen: samples that this rank has had in this epoch, padding included.
+        n: samples in this batch.
+        rank: this process, for other samplers.
+        world_size: number of processes, for other samplers.
+
+    Returns:
+        ``(n,)`` int64, unique over the ranks.
+
+    Example:
+        >>> global_index(None, seen=4, n=3)
+        tensor([4, 5, 6])
+        >>> global_index(DistributedSampler(range(11), num_replicas=2, rank=1), seen=4, n=2)
+        tensor([ 9, 11])
+    """
+    if isinstance(sampler, DistributedSampler):
+        rank, world_size = sampler.rank, sampler.num_replicas
+    return torch.arange(seen, seen + n) * world_size + rank
+
+
+def keep_unpadded(sampler: Any, seen: int, n: int) -> Tensor:
+    """Return which of the n samples that follow the first ``seen`` on this rank are not padding.
+
+    Args:
+        sampler: a ``DistributedSampler`` (or Lightning's wrappers, which are one); nothing else pads.
+        seen: samples that this rank has had in this epoch, padding included.
+        n: samples in this batch.
+
+    Returns:
+        ``(n,)`` bool.
+
+    Example:
+        >>> keep_unpadded(DistributedSampler(range(11), num_replicas=2, rank=1), seen=4, n=2)
+        tensor([ True, False])
+    """
+    if not isinstance(sampler, DistributedSampler):
+        return torch.ones(n, dtype=torch.bool)
+    return global_index(sampler, seen, n) < len(sampler.dataset)  # pyright: ignore[reportArgumentType]
+
+
+def sampler_of(loader: Any) -> Any:
+    """Return what deals samples to a dataloader, inside its batch sampler too; None where nothing does."""
+    own = getattr(loader, "sampler", None)
+    return getattr(getattr(loader, "batch_sampler", None), "sampler", own)
+
+
+def is_dealt(sampler: Any, world_size: int) -> bool:
+    """Return False where a sampler gives each of several ranks the whole of its dataset.
+
+    Example:
+        >>> is_dealt(SequentialSampler(range(11)), 1), is_dealt(SequentialSampler(range(11)), 2)
+        (True, False)
+    """
+    return world_size == 1 or not isinstance(sampler, RandomSampler | SequentialSampler)
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Return a seed in ``[0, 2**63)`` for the ``number``-th part of what ``seed`` generates.
+
+    Example:
+        >>> seed_of(0, 1) == seed_of(0, 1) != seed_of(1, 0)
+        True
+    """
+    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Samples ``start … start + size - 1``, generated in one call under ``seed``."""
+
+    start: int
+    size: int
+    seed: int
+
+    @property
+    def index(self) -> Tensor:
+        """The global sample numbers, ``(size,)`` int64."""
+        return torch.arange(self.start, self.start + self.size)
+
+
+def chunks(num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1, seed: int = 0) -> Iterator[Chunk]:
+    """Deal ``num_samples`` to ranks in chunks of ``batch_size``; a chunk and its seed are the same for every W.
+
+    Args:
+        num_samples: samples over all ranks.
+        batch_size: samples in a chunk; the last one may be smaller. Another batch size draws other images.
+        rank: this process.
+        world_size: number of processes.
+        seed: non-negative; another seed draws other images.
+
+    Yields:
+        This rank's chunks: number ``rank``, ``rank + world_size``, …
+
+    Example:
+        >>> [(chunk.start, chunk.size) for chunk in chunks(10, 4)]
+        [(0, 4), (4, 4), (8, 2)]
+        >>> list(chunks(10, 4, rank=1, world_size=2)) == list(chunks(10, 4))[1::2]
+        True
+    """
+    for start in range(rank * batch_size, num_samples, world_size * batch_size):
+        yield Chunk(start, min(batch_size, num_samples - start), seed_of(seed, start // batch_size))
+
+
+@contextmanager
+def isolated_rng(seed: int | None = None) -> Iterator[None]:
+    """Seed Python, NumPy and PyTorch (CPU and CUDA) inside; outside, their streams go on as if nothing had been drawn.
+
+    Args:
+        seed: what to seed them with, or None to go on from where they are.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> before = torch.get_rng_state()
+        >>> with isolated_rng(1):
+        ...     _ = torch.rand(3)
+        >>> torch.equal(before, torch.get_rng_state())
+        True
+    """
+    on_cuda = torch.cuda.is_initialized()
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if on_cuda else []
+    try:
+        if seed is not None:
+            _seed_all(seed, on_cuda)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if on_cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def _seed_all(seed: int, on_cuda: bool) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    # Not torch.manual_seed: before CUDA is initialised it would queue this seed for later.
+    torch.default_generator.manual_seed(seed)
+    if on_cuda:
+        torch.cuda.manual_seed_all(seed)

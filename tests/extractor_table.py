@@ -1,0 +1,93 @@
+"""The table of extractors that the contract runs over, and the weights files they need, made once a session."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from reference_weights import write_reference_weights
+from torch import Tensor, nn
+from torchvision import models
+
+from streaming_metrics import Features
+from streaming_metrics.extractors import EfficientNetLite0, InceptionV3, ModuleExtractor, TorchvisionExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streaming_metrics.extractors import Extractor
+
+
+class Pixels(nn.Module):
+    """A stand-in for a network of the user's: mean colours, no weights."""
+
+    num_features = 12
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+
+class Classifier(nn.Sequential):
+    """A network of the user's that gives logits as well."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Features:
+        pool = images
+        for layer in list(self)[:4]:
+            pool = layer(pool)
+        return Features(pool=pool, logits=self.head(pool))
+
+
+EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
+    "inception-v3": lambda weights: InceptionV3(weights / "inception.pth"),
+    "inception-v3 at 64": lambda weights: InceptionV3(weights / "inception.pth", layer=64, resize="clean"),
+    "inception-v3 at logits": lambda weights: InceptionV3(weights / "inception.pth", layer="logits"),
+    "efficientnet-lite0": lambda _: EfficientNetLite0(side=64),
+    "torchvision/mobilenet_v3_small": lambda weights: TorchvisionExtractor(
+        "mobilenet_v3_small", weights / "mobilenet_v3_small.pth"
+    ),
+    "module": lambda _: ModuleExtractor(Pixels(), tag="pixels"),
+    "module with logits": lambda _: ModuleExtractor(_classifier(), value_range=(-1, 1)),
+}
+
+
+def _classifier() -> Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Classifier()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs the published weights, unless asked for with ``-m weights``."""
+    if "weights" not in config.getoption("-m"):
+        for item in items:
+            if item.get_closest_marker("weights"):
+                item.add_marker(pytest.mark.skip(reason="needs the published weights: -m weights"))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with random weights of the networks in the table."""
+    folder = tmp_path_factory.mktemp("weights")
+    write_reference_weights(folder / "inception.pth")
+    with torch.random.fork_rng():
+        torch.save(models.mobilenet_v3_small().state_dict(), folder / "mobilenet_v3_small.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inception_weights(weights: Path) -> Path:
+    """Random weights of the reference Inception, which peers read too."""
+    return weights / "inception.pth"
+
+
+@pytest.fixture(scope="session")
+def build_extractor(weights: Path) -> Callable[[str], Extractor]:
+    """Return the extractor of a row of the table, the same one every time: nothing can change it."""
+    return cache(lambda name: EXTRACTORS[name](weights))

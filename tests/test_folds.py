@@ -1,0 +1,240 @@
+"""Folds against dense brute force over any sharding, and the exact distances and bounds that they stand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from conftest import FOLDS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scores import normal
+from sklearn.neighbors import NearestNeighbors
+
+from streaming_metrics.comm import Comm
+from streaming_metrics.folds import (
+    BallCounts,
+    Draw,
+    KernelSums,
+    PolynomialKernel,
+    Radii,
+    Setting,
+    Shard,
+    base,
+    neighbours,
+)
+from streaming_metrics.folds import sweep as sweeping
+from streaming_metrics.folds.base import Fold, pair_distances, squared_distances
+from streaming_metrics.folds.sweep import sweep, tile_of, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+SEEDS = st.integers(0, 2**31 - 1)
+N, M, WIDTH = 40, 31, 6
+KINDS = st.sampled_from(["plain", "grid", "far", "doubled"])
+every_fold = pytest.mark.parametrize("fold", FOLDS, ids=repr)
+
+
+def rows_of(kind: str, seed: int, n: int) -> Tensor:
+    rows = normal(seed, n, WIDTH, mean=1e3 if kind == "far" else 0.0)
+    if kind == "grid":
+        return (rows > 0).float()
+    return rows[torch.arange(n) // 2] if kind == "doubled" else rows
+
+
+def dealt(rows: Tensor, owner: Tensor, world_size: int, centre: Tensor) -> list[Shard]:
+    """Return one side's shards: row i lies on rank ``owner[i]``."""
+    return [Shard(rows[owner == rank], (owner == rank).nonzero().squeeze(1), centre) for rank in range(world_size)]
+
+
+def swept(fold: Fold, real: Sequence[Shard], fake: Sequence[Shard]) -> Tensor:
+    """Return the result over simulated ranks: their sweeps, ring order and all, added up."""
+    sides, sizes = {"real": real, "fake": fake}, [sum(map(len, side)) for side in (real, fake)]
+    needed = {need: swept(need, real, fake) for need in fold.needs}
+    rows, columns = (sides[role] for role in fold.sides)
+    rings = [[columns[rank - hop] for hop in range(len(rows))] for rank in range(len(rows))]
+    settings_of = [Setting(*sizes, own, needed) for own in rows]
+    return sum(sweep([fold], setting, ring, Comm.alone())[fold] for setting, ring in zip(settings_of, rings))
+
+
+def whole(fold: Fold, real: Tensor, fake: Tensor) -> Tensor:
+    return swept(fold, *(dealt(rows, torch.zeros(len(rows)), 1, real.mean(0)) for rows in (real, fake)))
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    return (x.double()[:, None] - y.double()[None]).square().sum(2)
+
+
+def kernel_values(kernel: PolynomialKernel, x: Tensor, y: Tensor) -> Tensor:
+    gamma = 1 / x.shape[1] if kernel.gamma is None else kernel.gamma
+    values = (gamma * (x.double() @ y.double().T) + kernel.coef) ** kernel.degree
+    return values.fill_diagonal_(0) if x is y else values
+
+
+def dense(fold: Fold, real: Tensor, fake: Tensor) -> Tensor:
+    """What a fold is, over whole matrices."""
+    sides = {"real": real, "fake": fake}
+    x, y = (sides[role] for role in fold.sides)
+    if isinstance(fold, Radii):
+        return distances(x, x).sort(1).values[:, fold.k]
+    if isinstance(fold, BallCounts):
+        points, balls = (fake, real) if fold.balls == "real" else (real, fake)
+        radii = distances(balls, balls).sort(1).values[:, fold.k]
+        inside = distances(points, balls) < radii if fold.strict else distances(points, balls) <= radii
+        return torch.cat([inside.sum(1), inside.sum(0)])
+    values = kernel_values(fold.kernel, x, y)
+    if isinstance(fold, KernelSums):
+        return values.sum(1) if x is y else torch.cat([values.sum(1), values.sum(0)])
+    places = fold.draw.places(len(real), len(fake))
+    subsets = zip(*(places[role] for role in fold.sides))
+    return torch.stack([values[rows][:, columns].sum() for rows, columns in subsets])
+
+
+def check(fold: Fold, result: Tensor, real: Tensor, fake: Tensor) -> None:
+    expected = dense(fold, real, fake)
+    assert result.dtype == expected.dtype
+    tolerance = 0.0 if isinstance(fold, BallCounts) else 1e-14 if isinstance(fold, Radii) else 1e-6
+    torch.testing.assert_close(result, expected, rtol=tolerance, atol=0 if tolerance < 1e-6 else 1e-6)
+
+
+# --- folds over any sharding ------------------------------------------------------------------------------------------
+
+
+@every_fold
+@given(seed=SEEDS, kind=KINDS, world_size=st.integers(1, 4), tile=st.sampled_from([3, 16, 1024]))
+@settings(max_examples=8, deadline=None)
+def test_any_sharding_is_dense_brute_force(fold: Fold, seed: int, kind: str, world_size: int, tile: int) -> None:
+    real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
+    generator = torch.Generator().manual_seed(seed)
+    owners = [torch.randint(world_size, (n,), generator=generator) for n in (N, M)]
+    centre = torch.cat([real, fake]).mean(0)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (neighbours, sweeping):
+            patch.setattr(module, "TILE", tile)
+        shards = (dealt(rows, owner, world_size, centre) for rows, owner in zip((real, fake), owners))
+        check(fold, swept(fold, *shards), real, fake)
+
+
+@every_fold
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_without_rows_adds_nothing(fold: Fold, rank: int) -> None:
+    real, fake = rows_of("plain", 0, N), rows_of("plain", 1, M)
+    shards = [dealt(rows, torch.full((len(rows),), rank), 2, real.mean(0)) for rows in (real, fake)]
+    check(fold, swept(fold, *shards), real, fake)
+
+
+def test_folds_in_one_sweep_are_folds_alone() -> None:
+    real, fake = rows_of("plain", 0, N), rows_of("plain", 1, M)
+    between = [fold for fold in FOLDS if fold.sides == ("fake", "real")]
+    own, visitor = (Shard(rows, torch.arange(len(rows)), real.mean(0)) for rows in (fake, real))
+    radii = {radius: whole(radius, real, fake) for radius in (Radii("real", 3), Radii("fake", 3))}
+    for fold, result in sweep(between, Setting(N, M, own, radii), [visitor], Comm.alone()).items():
+        assert torch.equal(result, whole(fold, real, fake))
+
+
+def test_a_side_with_itself_shows_every_pair_from_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "TILE", 4)
+    own, other = (Shard(rows_of("plain", seed, 10), torch.arange(10), torch.zeros(WIDTH)) for seed in (0, 1))
+    for visitor in (own, other):
+        seen = torch.zeros(10, 10)
+        for tile in tiles(own, visitor):
+            seen[tile.rows, tile.columns] += 1
+            torch.testing.assert_close(tile.products, own.rows[tile.rows] @ visitor.rows[tile.columns].T)
+            assert tile.diagonal == (visitor is own and tile.rows == tile.columns)
+        assert (seen == 1).all()
+
+
+@given(SEEDS, st.integers(1, 20), st.integers(1, 5))
+@settings(max_examples=10, deadline=None)
+def test_radii_are_sklearns(seed: int, k: int, width: int) -> None:
+    rows = normal(seed, 60, width)
+    x = rows.double().numpy()
+    nearest, _ = NearestNeighbors(n_neighbors=k + 1, algorithm="kd_tree").fit(x).kneighbors(x)
+    expected = torch.from_numpy(nearest[:, k]).square()
+    torch.testing.assert_close(whole(Radii("real", k), rows, rows), expected, rtol=1e-12, atol=0)
+
+
+def test_fewer_neighbours_than_k_reach_everywhere() -> None:
+    assert whole(Radii("real", 5), rows_of("plain", 0, 5), rows_of("plain", 1, 5)).isinf().all()
+
+
+@pytest.mark.parametrize("seed", [2020, 7])
+def test_a_draw_is_one_random_state_generated_rows_first(seed: int) -> None:
+    places = Draw(subsets=4, size=9, seed=seed).places(num_real=N, num_fake=M)
+    random = np.random.RandomState(seed)
+    for fake, real in zip(places["fake"].tolist(), places["real"].tolist()):
+        assert fake == random.choice(M, 9, replace=False).tolist()
+        assert real == random.choice(N, 9, replace=False).tolist()
+
+
+# --- exact distances --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7, 64, 2047])
+@given(seed=SEEDS, mean=st.sampled_from([0.0, 1e3]))
+@settings(max_examples=3, deadline=None)
+def test_squared_distances_have_the_same_bits_in_any_batch_and_order(width: int, seed: int, mean: float) -> None:
+    x, y = normal(seed, 33, width, mean), normal(seed + 1, 33, width, mean)
+    together = squared_distances(x, y)
+    torch.testing.assert_close(together, (x.double() - y.double()).square().sum(1), rtol=1e-14, atol=0)
+    assert torch.equal(together, squared_distances(y, x))
+    assert torch.equal(together, torch.cat([squared_distances(*pair) for pair in zip(x.split(1), y.split(1))]))
+    assert torch.equal(together.flip(0), squared_distances(x.flip(0), y.flip(0)))
+    assert torch.equal(together, squared_distances(x.T.contiguous().T, y))
+
+
+def test_pairs_are_measured_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (Shard(normal(seed, 20, 50, 1e3), torch.arange(20), torch.full((50,), 1e3)) for seed in (0, 1))
+    rows, columns = torch.arange(400) // 20, torch.arange(400) % 20
+    expected = squared_distances(x.rows[rows], y.rows[columns])
+    assert torch.equal(pair_distances(x, y, rows, columns), expected)
+    most: list[int] = []
+    monkeypatch.setattr(base, "BYTES_PER_CHUNK", 7 * 16 * 50)
+    monkeypatch.setattr(base, "squared_distances", lambda *pair: most.append(len(pair[0])) or squared_distances(*pair))
+    assert torch.equal(pair_distances(x, y, rows, columns), expected)
+    assert max(most) == 7
+    assert len(pair_distances(x, y, rows[:0], columns[:0])) == 0
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def of_all_scales(seed: int, n: int, width: int, spread: float, scale: float, mean: float) -> Tensor:
+    """Rows from 10^−spread to 10^spread, half of them equal to others or a few roundings apart."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(n, width, generator=generator) * 10 ** (spread * (2 * torch.rand(n, 1, generator=generator) - 1))
+    nudges = 2.0**-23 * torch.randint(3, (n // 2, width), generator=generator)
+    return scale * (torch.cat([rows[: n // 2], rows[: n // 2] * (1 + nudges)]) + mean)
+
+
+@pytest.mark.parametrize("width", [1, 2, 63, 2048])
+@given(seed=SEEDS, spread=st.sampled_from([0.0, 3.0, 12.0]), mean=st.sampled_from([0.0, 1.0, 1e5]))
+@pytest.mark.parametrize("scale", [1e-15, 1.0])
+@settings(max_examples=8, deadline=None)
+def test_bounds_hold_the_distance_and_are_no_wider_than_slack(
+    width: int, scale: float, seed: int, spread: float, mean: float
+) -> None:
+    rows = of_all_scales(seed, 40, width, spread, scale, mean)
+    x, y = (Shard(part, torch.arange(20), rows.mean(0)) for part in rows.split(20))
+    tile = tile_of(x, y, slice(0, 20), slice(0, 20))
+    low, high = (tile.bounds(sign).double() for sign in (-1, 1))
+    true = torch.stack([squared_distances(row.expand(20, width), y.rows) for row in x.rows])
+    assert (low <= true).all()
+    assert (true <= high).all()
+    norms = x.norms.unsqueeze(1) + y.norms.unsqueeze(0)
+    assert (high - low <= 2.5 * tile.slack * norms).all()
+    assert tile.slack < 2e-4
+
+
+def test_equal_positive_rows_where_rounding_adds_up() -> None:
+    rows = torch.full((8, 2048), 1 / 3) * torch.linspace(1, 1 + 1e-6, 8).unsqueeze(1)
+    shard = Shard(rows, torch.arange(8), torch.zeros(2048))
+    tile = tile_of(shard, shard, slice(0, 8), slice(0, 8))
+    true = torch.stack([squared_distances(row.expand(8, 2048), rows) for row in rows])
+    assert (tile.bounds(-1) <= true).all()
+    assert (true <= tile.bounds(1)).all()
