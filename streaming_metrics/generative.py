@@ -88,6 +88,10 @@ class GenerativeMetrics(TwoSidedMetric):
             network = resolve(extractor, weights=weights, resize=resize, tag=tag, num_features=num_features)
         spec = network.spec if network else Spec(num_features, num_classes)
         fingerprint = network.fingerprint if network else f"features-{num_features}-{num_classes}"
+        if reference is not None:
+            reference = reference if isinstance(reference, Reference) else Reference.load(reference)
+            reference.check_fingerprint(fingerprint)
+            measures = [measure.against(reference, spec) for measure in measures]
         statistics = statistics_of(measures, spec)
         super().__init__(statistics, fingerprint, timeout=timeout, sync_on_compute=sync_on_compute, **kwargs)
         self.measures, self.fingerprint = tuple(measures), fingerprint
@@ -95,7 +99,7 @@ class GenerativeMetrics(TwoSidedMetric):
         self._totals: Roles[int] | None = None
         _check_distinct(self.keys)
         if reference is not None:
-            self._adopt(reference if isinstance(reference, Reference) else Reference.load(reference))
+            self._freeze({s: reference.state_of(s) for s in statistics.real}, rank=0, world_size=1)
 
     @property
     def extractor(self) -> Extractor | None:
@@ -231,12 +235,6 @@ class GenerativeMetrics(TwoSidedMetric):
         if self.extractor is not None:
             self.extractor.to(self.device)
         return self
-
-    def _adopt(self, reference: Reference) -> None:
-        """Take a saved real side as this metric's frozen one."""
-        reference.check_fingerprint(self.fingerprint)
-        self._freeze({s: reference.state_of(s) for s in self._statistics.real}, rank=0, world_size=1)
-        self._apply(lambda tensor: tensor)
 
 
 def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:

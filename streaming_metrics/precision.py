@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,22 +13,32 @@ if TYPE_CHECKING:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Run float32 products in float32: autocast and TF32 move a score in its second decimal.
+    """Run float32 products and convolutions in float32: autocast and TF32 move a score in its second decimal.
 
     Example:
-        >>> import torch
-        >>> torch.set_float32_matmul_precision("medium")
+        >>> torch.set_float32_matmul_precision("medium")  # bfloat16 products where the hardware has them
+        >>> wide, exact = torch.full((1, 4096), 1 + 2**-12), torch.ones(4096, 1)
         >>> with full_precision(torch.device("cpu")):
-        ...     torch.get_float32_matmul_precision()
-        'highest'
+        ...     (wide @ exact).item()
+        4097.0
         >>> torch.set_float32_matmul_precision("highest")
     """
-    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    switches = _switches()
+    before = [getattr(place, name) for place, name, _ in switches]
+    for place, name, exact in switches:
+        setattr(place, name, exact)
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(matmul)
-        torch.backends.cudnn.allow_tf32 = convolution
+        for (place, name, _), value in zip(switches, before):
+            setattr(place, name, value)
+
+
+def _switches() -> list[tuple[Any, str, Any]]:
+    """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
+    backends = torch.backends
+    if hasattr(backends.cudnn, "conv"):
+        places = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+        return [(place, "fp32_precision", "ieee") for place in places]
+    return [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]

@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 
 from streaming_metrics import FID, IS, KID, PRDC, Features
-from streaming_metrics.folds import BallCounts, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
-from streaming_metrics.statistics import Bank, Count, Marginals, Moments
+from streaming_metrics.folds import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
+from streaming_metrics.statistics import Bank, Count, Marginals, Moments, Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,7 @@ STATISTICS = [
     Marginals(CLASSES, splits=3, assignment="shuffled", num_samples=SAMPLES),
     Bank(WIDTH),
     Bank(WIDTH, capacity=7),
+    Neighbours(Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)

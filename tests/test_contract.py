@@ -237,6 +237,18 @@ def test_reference_round_trip(tmp_path: Any) -> None:
         build(reference=tmp_path / "real.safetensors", num_features=7)
 
 
+def test_against_a_reference_nothing_generated_is_kept(tmp_path: Any) -> None:
+    kept = filled(PRDC(k=3, recall=False))
+    kept.save_reference(tmp_path / "real.safetensors")
+    streamed = build(PRDC(k=3, recall=False), reference=tmp_path / "real.safetensors")
+    streamed.update(draw_features(2, shift=0.3), real=False)
+    check_equal(streamed.compute(), kept.compute())
+    size = sum(state.nbytes for state in streamed.metric_state.values())
+    streamed.update(draw_features(3, n=400), real=False)
+    assert sum(state.nbytes for state in streamed.metric_state.values()) == size
+    assert streamed.signature().startswith("prdc(k=3,recall=False)|")
+
+
 def test_loading_checks_shapes_and_loads_all_or_nothing() -> None:
     metric = filled()
     metric.persistent(True)

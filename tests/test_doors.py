@@ -26,8 +26,8 @@ FLOORS = [
     {"generative"},
     {"metric"},
     {"measures"},
-    {"folds"},
     {"statistics"},
+    {"folds"},
     {"comm"},
 ]
 

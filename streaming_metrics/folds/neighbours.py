@@ -149,12 +149,10 @@ class BallCounts(Fold):
         return _Counts(setting.results[self.needs[0]], held, holds)
 
     def tile(self, accumulator: _Counts, tile: Tile) -> None:
-        inside = self._inside(tile if self.balls == "real" else tile.transposed(), accumulator.radii)
-        points, balls = (tile.own, tile.rows), (tile.visitor, tile.columns)
-        if self.balls == "fake":
-            points, balls = balls, points
-        accumulator.held[points[0].position[points[1]]] += inside.sum(1)
-        accumulator.holds[balls[0].position[balls[1]]] += inside.sum(0)
+        tile = tile if self.balls == "real" else tile.transposed()
+        inside = inside_balls(tile, accumulator.radii[tile.visitor.position[tile.columns]], self.strict)
+        accumulator.held[tile.own.position[tile.rows]] += inside.sum(1)
+        accumulator.holds[tile.visitor.position[tile.columns]] += inside.sum(0)
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
         return comm.sum(torch.cat([accumulator.held, accumulator.holds]))
@@ -163,29 +161,33 @@ class BallCounts(Fold):
         """Return the counts of the points and those of the balls."""
         return counts[: len(counts) - num_balls], counts[len(counts) - num_balls :]
 
-    def _inside(self, tile: Tile, radii: Tensor) -> Tensor:
-        """Return bool ``(points, balls)``: the bounds where they decide, exact distances where they do not."""
-        squared = radii[tile.visitor.position[tile.columns]]
-        surely = tile.bounds(1) < _below(squared).unsqueeze(0)
-        maybe = tile.bounds(-1) <= _above(squared).unsqueeze(0)
-        if self.strict:
-            maybe &= (squared > 0).unsqueeze(0)
-        open_pairs = (maybe & ~surely).nonzero(as_tuple=True)
-        if len(open_pairs[0]):
-            surely[open_pairs] = self._measured(tile, squared, *open_pairs)
-        return surely
-
-    def _measured(self, tile: Tile, squared: Tensor, points: Tensor, balls: Tensor) -> Tensor:
-        rows, columns = (which + _start(part) for which, part in ((points, tile.rows), (balls, tile.columns)))
-        distances = pair_distances(tile.own, tile.visitor, rows, columns)
-        return distances < squared[balls] if self.strict else distances <= squared[balls]
-
 
 @dataclass
 class _Counts:
     radii: Tensor
     held: Tensor
     holds: Tensor
+
+
+def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:
+    """Return bool ``(rows, columns)``: which rows lie in the balls around the columns.
+
+    The bounds decide where they can, exact distances where they cannot.
+
+    Args:
+        tile: its rows are the points, its columns the balls' centres.
+        squared: ``(columns,)`` float64, squared radii.
+        strict: whether a point at exactly the radius is outside.
+    """
+    inside = tile.bounds(1) < _below(squared).unsqueeze(0)
+    maybe = tile.bounds(-1) <= _above(squared).unsqueeze(0)
+    if strict:
+        maybe &= (squared > 0).unsqueeze(0)
+    points, balls = (maybe & ~inside).nonzero(as_tuple=True)
+    if len(points):
+        distances = pair_distances(tile.own, tile.visitor, points + _start(tile.rows), balls + _start(tile.columns))
+        inside[points, balls] = distances < squared[balls] if strict else distances <= squared[balls]
+    return inside
 
 
 def _start(part: slice | Tensor) -> int:

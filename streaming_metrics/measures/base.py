@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Spec
     from streaming_metrics.folds import Fold, Role
+    from streaming_metrics.reference import Reference
     from streaming_metrics.statistics import Bank, State, Statistic
 
 T = TypeVar("T")
@@ -86,6 +87,10 @@ class Measure(ABC):
         """Return what must be read off the pairs of the bank's rows."""
         return ()
 
+    def against(self, reference: Reference, spec: Spec) -> Measure:  # noqa: ARG002
+        """Return this measure as it is computed against a real side that is known before any generated sample comes."""
+        return self
+
     @abstractmethod
     def check(self, real: Side, fake: Side) -> None:
         """Raise NotEnoughSamples where the measure is not defined."""
@@ -103,7 +108,7 @@ class Measure(ABC):
         changed = [
             f"{f.name}={value}"
             for f in fields(self)  # pyright: ignore[reportArgumentType]
-            if (value := getattr(self, f.name)) != (None if f.default is MISSING else f.default)
+            if f.repr and (value := getattr(self, f.name)) != (None if f.default is MISSING else f.default)
         ]
         return self.label + (f"({','.join(changed)})" if changed else "")
 

@@ -8,18 +8,19 @@ Parity target: prdc, exactly in counts.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from streaming_metrics.folds import BallCounts, Radii
+from streaming_metrics.folds import BallCounts, Balls, Radii
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
-from streaming_metrics.statistics import Bank
+from streaming_metrics.statistics import Bank, Neighbours
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold
+    from streaming_metrics.folds import Fold, Role
+    from streaming_metrics.reference import Reference
     from streaming_metrics.statistics import Statistic
 
 Variant = Literal["prdc", "improved", "guided-diffusion"]
@@ -43,6 +44,8 @@ class PRDC(Measure):
         recall: False leaves recall out, and with it the balls of the generated side.
         f1: also report ``f1 = 2PR / max(1e-5, P + R)``.
         capacity: keep a reservoir of so many features a side instead of all.
+        balls: around the reference, set where a metric is given ``reference=`` and ``recall=False``: then generated
+            samples are counted as they come, and nothing of them is kept.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than k + 2 samples a side.
@@ -57,7 +60,7 @@ class PRDC(Measure):
         >>> metric.update(torch.tensor([[0.0], [1.0], [3.0]]), real=True)
         >>> metric.update(torch.tensor([[0.5], [1.5], [9.0]]), real=False)
         >>> {key: round(value.item(), 3) for key, value in metric.compute().items()}
-        {'precision_features': 0.667, 'recall_features': 1.0, 'density_features': 1.667, 'coverage_features': 1.0}
+        {'precision_features': 0.667, 'recall_features': 1.0, 'density_features': 1.333, 'coverage_features': 1.0}
     """
 
     k: int | None = None
@@ -65,6 +68,7 @@ class PRDC(Measure):
     recall: bool = True
     f1: bool = False
     capacity: int | None = None
+    balls: Balls | None = field(default=None, repr=False)
 
     label: ClassVar[str] = "prdc"
 
@@ -89,24 +93,32 @@ class PRDC(Measure):
         return tuple(key for key in ("precision", "recall", "density", "coverage", "f1") if optional.get(key, True))
 
     def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
-        bank = (self.bank(spec),)
+        if self.balls is not None:
+            return Roles((), (Neighbours(self.balls),))
+        bank = (self._bank(spec),)
         return Roles(bank, bank)
 
-    def bank(self, spec: Spec) -> Bank:
-        return Bank(width(spec, "PRDC", "num_features"), self.capacity)
+    def bank(self, spec: Spec) -> Bank | None:
+        return None if self.balls is not None else self._bank(spec)
 
     def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
         return (self._around("real"), self._around("fake")) if self.recall else (self._around("real"),)
+
+    def against(self, reference: Reference, spec: Spec) -> PRDC:
+        if self.recall:
+            return self
+        rows = reference.state_of(self._bank(spec))["rows"]
+        return replace(self, balls=Balls.around(rows, self.neighbours, strict=self.variant == "prdc"))
 
     def check(self, real: Side, fake: Side) -> None:
         for side in (real, fake):
             side.require(self.neighbours + 2, f"PRDC(k={self.neighbours})")
 
     def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        held, holds = self._counts(evidence, "real")
+        inside, held, holds, num_points = self._real_balls(evidence)
         values = {
-            "precision": (held > 0).double().mean(),
-            "density": held.double().mean() / self.neighbours,
+            "precision": inside.double() / num_points,
+            "density": held.double() / (self.neighbours * num_points),
             "coverage": (holds > 0).double().mean(),
         }
         if self.recall:
@@ -115,19 +127,32 @@ class PRDC(Measure):
             values["f1"] = 2 * values["precision"] * values["recall"] / both.clamp(min=1e-5)
         return {key: values[key] for key in self.keys}
 
-    def _counts(self, evidence: Evidence, balls: Literal["real", "fake"]) -> tuple[Tensor, Tensor]:
+    def _real_balls(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Return points inside any ball, balls that points lie in, points in each ball, and the number of points."""
+        if self.balls is not None:
+            _warn_of_empty_balls("real", self.balls.squared, self.neighbours)
+            statistic = Neighbours(self.balls)
+            return *statistic.read(evidence.fake[statistic]), evidence.fake.num_samples
+        held, holds = self._counts(evidence, "real")
+        return (held > 0).sum(), held.sum(), holds, len(held)
+
+    def _counts(self, evidence: Evidence, balls: Role) -> tuple[Tensor, Tensor]:
         fold, radii = self._around(balls), evidence.results[Radii(balls, self.neighbours)]
-        _warn_of_empty_balls(balls, int((radii == 0).sum()), len(radii), self.neighbours)
+        _warn_of_empty_balls(balls, radii, self.neighbours)
         return fold.split(evidence.results[fold], len(radii))
 
-    def _around(self, balls: Literal["real", "fake"]) -> BallCounts:
+    def _bank(self, spec: Spec) -> Bank:
+        return Bank(width(spec, "PRDC", "num_features"), self.capacity)
+
+    def _around(self, balls: Role) -> BallCounts:
         return BallCounts(balls, self.neighbours, strict=self.variant == "prdc")
 
 
-def _warn_of_empty_balls(role: str, empty: int, total: int, k: int) -> None:
+def _warn_of_empty_balls(role: Role, radii: Tensor, k: int) -> None:
+    empty = int((radii == 0).sum())
     if empty:
         warnings.warn(
-            f"PRDC: {empty} of {total} {role} samples have {k} identical others, so their balls have radius 0. "
+            f"PRDC: {empty} of {len(radii)} {role} samples have {k} identical others, so their balls have radius 0. "
             "Constant or duplicated features? Remedy: drop duplicates, or check the extractor and the generator.",
             BiasWarning,
             stacklevel=2,

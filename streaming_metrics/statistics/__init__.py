@@ -7,3 +7,4 @@ from streaming_metrics.statistics.base import state_device as state_device
 from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
+from streaming_metrics.statistics.neighbours import Neighbours as Neighbours

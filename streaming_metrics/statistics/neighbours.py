@@ -1,0 +1,66 @@
+"""Who lies in the balls of a fixed reference: nothing of the generated side is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.statistics.base import State, Statistic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.features import Features
+    from streaming_metrics.folds import Balls
+
+
+@dataclass(frozen=True)
+class Neighbours(Statistic):
+    """Sums of ball counts over the points that have passed.
+
+    The state is ``counts (2 + n,) int64``: points inside any ball, the balls that points lie in summed, and the points
+    in each of the n balls.
+
+    Args:
+        balls: around the reference; replicated on every rank.
+
+    Example:
+        >>> from streaming_metrics.features import Features
+        >>> from streaming_metrics.folds import Balls
+        >>> neighbours = Neighbours(Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1))
+        >>> points = Features(pool=torch.tensor([[0.5], [1.5], [9.0]]))
+        >>> neighbours.update(neighbours.empty(), points)
+        {'counts': tensor([2, 4, 1, 2, 1])}
+    """
+
+    balls: Balls
+
+    column: ClassVar[str | None] = "pool"
+
+    @property
+    def name(self) -> str:
+        return f"neighbours_{self.balls.fingerprint}"
+
+    def empty(self, device: torch.device | str = "cpu") -> State:
+        return {"counts": torch.zeros(2 + len(self.balls), dtype=torch.int64, device=device)}
+
+    def update(self, state: State, features: Features) -> State:
+        assert features.pool is not None
+        held, holds = self.balls.count(features.pool)
+        totals = torch.stack([(held > 0).sum(), held.sum()])
+        return {"counts": state["counts"] + torch.cat([totals, holds])}
+
+    def merge(self, states: Sequence[State]) -> State:
+        return {"counts": torch.stack([state["counts"] for state in states]).sum(0)}
+
+    def all_reduce(self, state: State, comm: Comm) -> State:
+        return {"counts": comm.sum(state["counts"].clone())}
+
+    def read(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        """Return points inside any ball ``()``, balls that points lie in ``()``, and points in each ball ``(n,)``."""
+        inside, held, holds = state["counts"].tensor_split([1, 2])
+        return inside[0], held[0], holds
