@@ -1,8 +1,8 @@
-"""Watch a small generator learn to draw digits: ``python -m streaming_metrics.demo``, or ``make demo``.
+"""Watch a small generator learn to draw digits: python -m streaming_metrics.demo, or make demo.
 
 Trains a flow on scikit-learn's 1,797 real 8x8 digits with Lightning, measures as many generated ones every epoch, and
-writes a table, curves, sample grids and the best checkpoint. To use the library on a model of your own, read
-:class:`DigitFlow` for what it needs (``sample``), and :func:`watch` for all that there is to write.
+writes a table, curves, sample grids and the best checkpoint. To use the library on a model of your own, see DigitFlow
+below for what a model needs (the method sample) and watch() for all that there is to write.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
         real, fake = self._totals or (self.num_samples(role) for role in ROLES)
         network = self.extractor
-        name = f"{network.name}-{network.weights_id}" if network else f"features-{self.spec.num_features}"
+        name = network.label if network else f"features-{self.spec.num_features}"
         resize, precision = (network.resize, network.precision) if network else ("none", "fp32")
         measures = tuple(measure.describe() for measure in self.measures)
         return str(Signature(measures, name, resize, real, fake, precision, library_version()))

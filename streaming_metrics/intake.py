@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor
 
 
+LARGEST = 1e15  # squares of such features still add up in float32
+
+
 @dataclass(frozen=True)
 class Intake:
     """Turns what a user gives to ``update`` into features of the right widths.
@@ -70,11 +73,11 @@ class Intake:
                 f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
                 "Remedy: give the metric the width of these features, or features of that width."
             )
-        finite = rows.isfinite().all(1)
-        if not finite.all():
+        usable = rows.abs().amax(1) < LARGEST
+        if not usable.all():
             raise ValueError(
-                f"{where}: {int((~finite).sum())} of {len(rows)} samples have non-finite {column}; nothing was added. "
-                "Remedy: look for NaN in the generator's images or the extractor's precision."
+                f"{where}: {int((~usable).sum())} of {len(rows)} samples have non-finite {column} (or beyond {LARGEST:g}); "
+                "nothing was added. Remedy: look for NaN in the generator's images or the extractor's precision."
             )
 
 

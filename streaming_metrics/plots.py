@@ -33,7 +33,7 @@ PANELS = (
     Panel("Fréchet distance", (("fid", "fd"),), "↓"),
     Panel("Kernel distance", (("kid", "kd"),), "↓"),
     Panel("Inception score", (("is",),), "↑"),
-    Panel("Fidelity and variety", (("precision",), ("recall",)), "↑"),
+    Panel("Precision and recall", (("precision",), ("recall",)), "↑"),
     Panel("Density and coverage", (("density",), ("coverage",)), "↑"),
 )
 
@@ -100,7 +100,7 @@ def curves(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -> 
 
 
 def strips(frames: Sequence[Tensor], rows: Sequence[Row], real: Tensor, path: Path) -> None:
-    """Draw a row of samples for each epoch, always from the same noise, above a row of real images.
+    """Draw a row of samples for some epochs (more of the early ones), from the same noise, above a row of real images.
 
     Args:
         frames: each epoch's samples, ``(N, 3, H, W)`` uint8.
@@ -109,15 +109,21 @@ def strips(frames: Sequence[Tensor], rows: Sequence[Row], real: Tensor, path: Pa
         path: of the PNG.
     """
     n, key = len(frames[0]), _leading(rows[0])[0]
-    step = max(1, len(real) // n)
-    labels = [f"epoch {epoch}\n{key} {number(row[key])}" for epoch, row in enumerate(rows, 1)] + ["real"]
-    pictures = [*frames, real[::step][:n]]
+    shown = _spread(len(rows), most=6)
+    labels = [f"epoch {i + 1}\n{key} {number(rows[i][key])}" for i in shown] + ["real"]
+    pictures = [*(frames[i] for i in shown), real[:: max(1, len(real) // n)][:n]]
     figure = _figure(0.62 * n + 1, 0.66 * len(pictures) + 0.2)
     for ax, label, images in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], labels, pictures):
         _draw_image(ax, image_grid(images, columns=n))
         colour = COLOURS[0] if label == "real" else INK
         ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=colour)
     figure.savefig(path, dpi=130)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return at most ``most`` positions of ``count``, from the first to the last, in gaps that widen."""
+    steps = torch.logspace(0, 1, min(most, count), base=float(count)).round().int() - 1
+    return sorted(set(steps.tolist()))
 
 
 def _leading(row: Row) -> list[str]:
@@ -143,8 +149,10 @@ def _draw_panel(ax: Axes, panel: Panel, rows: Sequence[Row]) -> None:
         if key is not None:
             _draw_curve(ax, epochs, rows, key, colour)
     ax.set_title(f"{panel.title} {panel.better}", loc="left", color=INK, fontweight="bold")
-    ax.set_xlim(1, len(rows) * 1.18)
+    ax.set_xlim(1, len(rows) * 1.02 + 0.1)
+    ax.set_ylim(bottom=0)
     ax.set_xticks(list(epochs)[:: max(1, len(rows) // 5)])
+    ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#cccccc")
     ax.tick_params(colors=GREY, labelsize=8)

@@ -150,7 +150,7 @@ DEGENERATE: dict[str, tuple[Callable[[int], Tensor], Callable[[int], Tensor]]] =
     "constant fake": (lambda s: normal(s, 30, 4), lambda s: normal(s, 30, 4, 3.0, 0.0)),
     "constant both": (lambda s: normal(s, 30, 4, 3.0, 0.0), lambda s: normal(s, 40, 4, 5.0, 0.0)),
     "tiny": (lambda s: 1e-15 * normal(s, 50, 8), lambda s: 1e-15 * normal(s, 50, 8, 0.5)),
-    "huge": (lambda s: 1e15 * normal(s, 50, 8), lambda s: 1e15 * normal(s, 50, 8, 0.5)),
+    "huge": (lambda s: 1e13 * normal(s, 50, 8), lambda s: 1e13 * normal(s, 50, 8, 0.5)),
     "columns of scales 1 to 1e-6": (
         lambda s: normal(s, 99, 16) * torch.logspace(0, -6, 16),
         lambda s: normal(s, 90, 16) * torch.logspace(0, -6, 16),

@@ -65,11 +65,11 @@ def check(measure: PRDC, real: Tensor, fake: Tensor, expected: dict[str, float] 
 
 @pytest.mark.parametrize("sizes", [(60, 90), (150, 41), (33, 33)])
 @pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize("width", [1, 7, 64])
-@given(seed=SEEDS, mean=st.sampled_from([0.0, 1e3]))
+@pytest.mark.parametrize("width", [2, 7, 64])
+@given(seed=SEEDS)
 @settings(max_examples=2, deadline=None)
-def test_counts_are_prdcs(sizes: tuple[int, int], k: int, width: int, seed: int, mean: float) -> None:
-    real, fake = normal(seed, sizes[0], width, mean), normal(seed + 1, sizes[1], width, mean + 0.3, 0.8)
+def test_counts_are_prdcs(sizes: tuple[int, int], k: int, width: int, seed: int) -> None:
+    real, fake = normal(seed, sizes[0], width), normal(seed + 1, sizes[1], width, 0.3, 0.8)
     with parallel_config("sequential"):
         expected = compute_prdc(real.double().numpy(), fake.double().numpy(), k)
     check(PRDC(k=k), real, fake, expected)
@@ -130,7 +130,7 @@ def test_doubled_rows_and_rows_of_the_other_side(measure: PRDC, seed: int, mean:
     check(measure, torch.cat([real, real[:15]]), torch.cat([real[10:30], extra, extra]))
 
 
-@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1.0, 1e15])
+@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1.0, 1e9])
 @pytest.mark.parametrize("mean", [0.0, 1e3, 1e5])
 @given(seed=SEEDS)
 @settings(max_examples=3, deadline=None)

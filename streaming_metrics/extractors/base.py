@@ -46,6 +46,10 @@ class Extractor(nn.Module, ABC):
     is_reference: bool = False
     deterministic: bool = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.train(False)
+
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
@@ -54,6 +58,12 @@ class Extractor(nn.Module, ABC):
     def fingerprint(self) -> str:
         """All that changes the features, as one line: equal fingerprints give equal features for equal images."""
         return "|".join([f"{self.name}-{self.weights_id}", self.layer, self.resize, self.precision])
+
+    @property
+    def label(self) -> str:
+        """Name and weights, as a signature gives them; the layer too where it is not the usual one."""
+        usual = str(self.layer) in ("pool", "2048")
+        return f"{self.name}-{self.weights_id}" + ("" if usual else f"-{self.layer}")
 
     @property
     def device(self) -> torch.device:
