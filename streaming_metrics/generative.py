@@ -97,7 +97,7 @@ class GenerativeMetrics(TwoSidedMetric):
         self.measures, self.fingerprint = tuple(measures), fingerprint
         self._intake = (Intake(network, spec, value_range),)  # in a tuple: torch registers no submodule in it
         self._totals: Roles[int] | None = None
-        _check_distinct(self.keys)
+        _check_distinct([key for measure in measures for key in measure.keys])
         if reference is not None:
             self._freeze({s: reference.state_of(s) for s in statistics.real}, rank=0, world_size=1)
 
@@ -114,7 +114,7 @@ class GenerativeMetrics(TwoSidedMetric):
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of what :meth:`compute` returns."""
-        return tuple(self._key(key) for measure in self.measures for key in measure.keys)
+        return tuple(self._keys().values())
 
     def update(self, images: Tensor | Features, real: bool, index: Tensor | None = None) -> None:
         """Add a batch; local, no collective. Where it raises, nothing was added.
@@ -192,11 +192,18 @@ class GenerativeMetrics(TwoSidedMetric):
 
     def _report(self, values: Mapping[str, Tensor]) -> Any:
         """Return scalars by canonical key as users get them."""
-        return {self._key(key): value for key, value in values.items()}
+        keys = self._keys()
+        return {keys[canonical]: value for canonical, value in values.items()}
 
-    def _key(self, canonical: str) -> str:
+    def _keys(self) -> dict[str, str]:
+        """Return the reported key of each canonical one."""
+        return {key: key_of(key, self._tag_of(measure)) for measure in self.measures for key in measure.keys}
+
+    def _tag_of(self, measure: Measure) -> str | None:
         network = self.extractor
-        return key_of(canonical, None if network and network.is_reference else network.tag if network else "features")
+        if network is None:
+            return "features"
+        return None if ("logits" if measure.needs_logits else "pool") in network.published else network.tag
 
     def _take(self, images: Tensor | Features, role: Role, index: Tensor | None) -> Features:
         """Return the batch as features with an index, on the states' device."""

@@ -214,7 +214,7 @@ class _Scores(Extractor):
         super().__init__()
         self.inner = inner
         self.spec = Spec(num_classes=inner.spec.num_features)
-        for name in ("name", "tag", "weights_id", "resize", "precision", "layer", "is_reference"):
+        for name in ("name", "tag", "weights_id", "resize", "precision", "layer"):
             setattr(self, name, getattr(inner, name))
 
     def extract(self, images: Tensor) -> Features:

@@ -76,8 +76,9 @@ class Intake:
         usable = rows.abs().amax(1) < LARGEST
         if not usable.all():
             raise ValueError(
-                f"{where}: {int((~usable).sum())} of {len(rows)} samples have non-finite {column} (or beyond {LARGEST:g}); "
-                "nothing was added. Remedy: look for NaN in the generator's images or the extractor's precision."
+                f"{where}: {int((~usable).sum())} of {len(rows)} samples have non-finite {column} "
+                f"(or beyond {LARGEST:g}); nothing was added. "
+                "Remedy: look for NaN in the generator's images or the extractor's precision."
             )
 
 

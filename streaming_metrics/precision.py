@@ -37,7 +37,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 def _switches() -> list[tuple[Any, str, Any]]:
     """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
-    backends = torch.backends
+    backends: Any = torch.backends
     if hasattr(backends.cudnn, "conv"):
         places = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
         return [(place, "fp32_precision", "ieee") for place in places]

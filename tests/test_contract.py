@@ -88,7 +88,7 @@ def test_a_number_that_is_not_fid_is_never_called_fid() -> None:
 
 
 def test_two_measures_with_one_key_are_refused() -> None:
-    with pytest.raises(ValueError, match="Two measures report 'kd_features'"):
+    with pytest.raises(ValueError, match="Two measures report 'kid'"):
         build(KID(), KID(subsets=None))
 
 

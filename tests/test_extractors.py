@@ -166,7 +166,7 @@ def test_each_says_what_it_is(build_extractor: Callable[[str], Extractor]) -> No
     assert len({extractor.fingerprint for extractor in extractors}) == len(extractors)
     assert all(re.fullmatch("[a-z0-9_]+", extractor.tag) for extractor in extractors)
     assert all(extractor.name in extractor.fingerprint for extractor in extractors)
-    assert not any(extractor.is_reference for extractor in extractors)
+    assert not any(extractor.published for extractor in extractors)
 
 
 @every_extractor
@@ -281,14 +281,17 @@ def test_cudnn_is_told_to_repeat_itself_and_its_settings_are_put_back() -> None:
 # --- Inception and EfficientNet ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("layer", "reference"), [(64, False), (2048, True), ("logits_unbiased", True)])
+@pytest.mark.parametrize(
+    ("layer", "reference"),
+    [(64, set()), (2048, {"pool", "logits"}), ("logits_unbiased", {"logits"}), ("logits", set())],
+)
 def test_only_the_published_weights_are_the_reference(
-    layer: int | str, reference: bool, inception_weights: Path, monkeypatch: pytest.MonkeyPatch
+    layer: int | str, reference: set[str], inception_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, digest = inception_module.load_weights(inception_weights)
     monkeypatch.setattr(inception_module, "SHA256", digest)
     extractor = InceptionV3(inception_weights, layer)
-    assert extractor.is_reference is reference
+    assert extractor.published == reference
     assert extractor.fingerprint == f"inception-v3-{digest[:8]}|{layer}|tf1-bilinear-299|fp32"
 
 

@@ -16,6 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from streaming_metrics.comm import Comm
 from streaming_metrics.folds import (
     BallCounts,
+    Balls,
     Draw,
     KernelSums,
     PolynomialKernel,
@@ -126,6 +127,21 @@ def test_a_rank_without_rows_adds_nothing(fold: Fold, rank: int) -> None:
     real, fake = rows_of("plain", 0, N), rows_of("plain", 1, M)
     shards = [dealt(rows, torch.full((len(rows),), rank), 2, real.mean(0)) for rows in (real, fake)]
     check(fold, swept(fold, *shards), real, fake)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@given(seed=SEEDS, kind=KINDS, batch_size=st.integers(1, M))
+@settings(max_examples=10, deadline=None)
+def test_balls_count_points_as_they_come(strict: bool, seed: int, kind: str, batch_size: int) -> None:
+    real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
+    balls = Balls.around(real, 3, strict)
+    counts = [balls.count(batch) for batch in fake.split(batch_size)]
+    held, holds = torch.cat([held for held, _ in counts]), torch.stack([holds for _, holds in counts]).sum(0)
+    assert torch.equal(torch.cat([held, holds]), dense(BallCounts("real", 3, strict), real, fake))
+    assert balls == Balls.around(real.clone(), 3, strict)
+    assert balls != Balls.around(real, 2, strict)
+    assert balls != Balls.around(real, 3, not strict)
+    assert balls != Balls.around(fake, 3, strict)
 
 
 def test_folds_in_one_sweep_are_folds_alone() -> None:

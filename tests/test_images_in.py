@@ -98,7 +98,7 @@ def test_one_image_is_too_few() -> None:
 def test_bare_names_are_the_reference_networks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     metric = filled()
     assert metric.keys[0] == "fd_pixels"
-    monkeypatch.setattr(metric.extractor, "is_reference", True)
+    monkeypatch.setattr(metric.extractor, "published", frozenset({"pool"}))
     assert metric.keys[0] == "fid"
 
 

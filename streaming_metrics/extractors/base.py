@@ -32,7 +32,7 @@ class Extractor(nn.Module, ABC):
         resize: the named resize and side, e.g. ``"tf1-bilinear-299"``.
         precision: ``"fp32"`` or ``"bf16"``.
         layer: the feature layer that ``Features.pool`` holds.
-        is_reference: whether these are the published Inception weights at a layer that bare names (``fid``) stand for.
+        published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
     """
 
@@ -43,7 +43,7 @@ class Extractor(nn.Module, ABC):
     resize: str
     precision: str = "fp32"
     layer: str = "pool"
-    is_reference: bool = False
+    published: frozenset[str] = frozenset()
     deterministic: bool = True
 
     def __init__(self) -> None:

@@ -23,7 +23,8 @@ URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights
 SIDE = 299
 LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
 """Feature layers and their widths."""
-REFERENCE_LAYERS = ("2048", "logits", "logits_unbiased")
+PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}
+"""By layer, which of the features are those that FID and the Inception Score were published on."""
 
 
 class InceptionV3(Extractor):
@@ -73,8 +74,8 @@ class InceptionV3(Extractor):
         self.layer = str(layer)
         self.resize = f"{resize}-{SIDE}"
         self.weights_id = digest[:PREFIX]
-        self.is_reference = digest == SHA256 and self.layer in REFERENCE_LAYERS
-        self.spec = Spec(width, CLASSES if self.layer in REFERENCE_LAYERS else None)
+        self.published = PUBLISHED.get(self.layer, frozenset()) if digest == SHA256 else frozenset()
+        self.spec = Spec(width, CLASSES if LAYERS[self.layer] >= CLASSES else None)
         network = reference_inception(state)
         self.stages = stages_until(network, self.layer if self.layer in STAGES else "2048")
         self.classifier = network.fc if self.spec.num_classes else None
