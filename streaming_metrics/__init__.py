@@ -1,5 +1,6 @@
 """Watch a generative model while it trains: exact, streamed, on any number of ranks."""
 
+from streaming_metrics.comm import MissingRanks as MissingRanks
 from streaming_metrics.features import Features as Features
 from streaming_metrics.features import Spec as Spec
 from streaming_metrics.generative import GenerativeMetrics as GenerativeMetrics

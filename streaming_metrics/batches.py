@@ -33,7 +33,7 @@ def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
     found = _first_images(batch) if image_key == "auto" else _pick(batch, image_key)
     if not isinstance(found, Tensor):
         raise ValueError(
-            f"image_key={image_key!r}: found no image tensor in {describe(batch)}. "
+            f"image_key={name_of(image_key)}: Expected a tensor of images in the batch, got {describe(batch)}. "
             "Remedy: give image_key= a key or position that exists, or a function from the batch to its images."
         )
     return found
@@ -48,8 +48,9 @@ def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
     found = _pick(outputs, fake_key)
     if not isinstance(found, Tensor):
         raise ValueError(
-            f"fake_key={fake_key!r}: found no tensor of generated images; the step returned {describe(outputs)}. "
-            "Remedy: return {'fake': images, …} from validation_step (and test_step), and give fake_key= that key."
+            f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
+            f"{describe(outputs)}. Remedy: return {{'fake': images, …}} from validation_step and test_step, and give "
+            "fake_key= that key."
         )
     return found
 
@@ -67,15 +68,26 @@ def as_uint8(images: Any, value_range: tuple[float, float], source: str, n: int 
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
     if not isinstance(images, Tensor) or images.ndim != 4 or (n is not None and len(images) != n):
-        raise (ValueError if isinstance(images, Tensor) else TypeError)(
-            f"{source}: expected {'N' if n is None else n} images, a tensor ({'N' if n is None else n}, 3, H, W), "
-            f"got {describe(images)}."
+        wrong, count = (ValueError if isinstance(images, Tensor) else TypeError), "N" if n is None else n
+        raise wrong(
+            f"{source}: Expected {count} images, a tensor ({count}, 3, H, W), got {describe(images)}. "
+            "Remedy: one image for each that is asked for, channels first, in one tensor."
         )
     plain = images.clone() if images.is_inference() else images
     try:
         return to_uint8(plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain, value_range)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{source}: {error}") from error
+
+
+def name_of(key: Key) -> str:
+    """Return how an error names a key, a position or a callable.
+
+    Example:
+        >>> name_of("img"), name_of(1), name_of(find_images)
+        ("'img'", '1', 'find_images')
+    """
+    return getattr(key, "__qualname__", repr(key))
 
 
 def describe(value: Any) -> str:

@@ -5,13 +5,14 @@ One process is the default: every collective is then the identity, so callers ha
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+
+from streaming_metrics.roll_call import MissingRanks as MissingRanks
+from streaming_metrics.roll_call import RollCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT_TIMEOUT = 300.0
-_computes_done: Counter[str] = Counter()
-
-
-class MissingRanks(RuntimeError):
-    """Some ranks did not arrive at a collective call in time."""
 
 
 class Comm:
@@ -70,7 +66,7 @@ class Comm:
 
     def counts(self, n: int) -> list[int]:
         """Return every rank's ``n``."""
-        mine = torch.zeros(self.world_size, dtype=torch.int64)
+        mine = torch.zeros(self.world_size, dtype=torch.int64, device="cpu")
         mine[self.rank] = n
         return self.sum(mine).tolist()
 
@@ -111,62 +107,52 @@ class Comm:
             for operation, tensor, peer in ((dist.isend, outgoing, ahead), (dist.irecv, incoming, behind))
             if len(tensor)
         ]
-        requests = dist.batch_isend_irecv(transfers) if transfers else []
+        with _together():
+            requests = dist.batch_isend_irecv(transfers) if transfers else []
         yield buffer
-        for request in requests:
-            request.wait()
+        with _together():
+            for request in requests:
+                request.wait()
         if incoming is not buffer:
             buffer.copy_(incoming)
 
     def roll_call(self, stance: str = "") -> list[str]:
-        """Wait until every rank has called this as often as this one, and return what each of them says.
+        """Wait until every rank is here, and return what each of them says; see :class:`RollCall`.
 
         Raises:
-            MissingRanks: naming the ranks that did not come within ``timeout`` seconds. The call then does not count,
-                so a later one, by all ranks, succeeds.
+            MissingRanks: naming the ranks that did not come within ``timeout`` seconds.
         """
         if self.world_size == 1:
             return [stance]
         store, name = dist.distributed_c10d._get_default_store(), self.group.group_name  # pyright: ignore
-        call = _computes_done[name]
-        keys = [f"streaming_metrics/{name}/{call}/{rank}" for rank in range(self.world_size)]
-        try:
-            store.set(keys[self.rank], stance)
-            store.wait(keys, timedelta(seconds=self.timeout))
-            stances = [store.get(key).decode() for key in keys]
-        except RuntimeError as error:
-            raise MissingRanks(_who_is_missing(store, keys, self.rank, self.timeout)) from error
-        _computes_done[name] += 1
-        if call:
-            store.delete_key(f"streaming_metrics/{name}/{call - 1}/{self.rank}")
-        return stances
+        return RollCall(store, self.group, name, self.rank, self.world_size, self.timeout)(stance)
 
     def _all_reduce(self, tensor: Tensor, operation: str) -> Tensor:
         if self.world_size == 1:
             return tensor
         staged = self._staged(tensor)
-        dist.all_reduce(staged, getattr(dist.ReduceOp, operation), self.group)
+        with _together():
+            dist.all_reduce(staged, getattr(dist.ReduceOp, operation), self.group)
         return staged.to(tensor.device)
 
     def _staged(self, tensor: Tensor) -> Tensor:
         """Return ``tensor`` where the group's backend can reach it: NCCL moves CUDA tensors only, gloo the CPU's."""
         backend = dist.get_backend(self.group)
-        if "nccl" in backend and "gloo" not in backend:
+        if "nccl" in backend and "gloo" not in backend and not tensor.is_cuda:
             return tensor.to(torch.device("cuda", torch.cuda.current_device()))
         return tensor.cpu() if backend == "gloo" else tensor
 
 
-def _who_is_missing(store: Any, keys: Sequence[str], rank: int, timeout: float) -> str:
+@contextmanager
+def _together() -> Iterator[None]:
+    """Say in plain words what a backend reports where a rank leaves, or lags behind, in the middle of a collective."""
     try:
-        missing = [other for other, key in enumerate(keys) if not store.check([key])]
-        store.delete_key(keys[rank])  # a rank that comes later must not take this one for present
-    except RuntimeError:
-        return (
-            "The process group's store does not answer: rank 0, which hosts it, is dead or has left. "
-            "Remedy: look for its error, then start again from the last checkpoint."
-        )
-    return (
-        f"compute() is collective: every rank must call it. Ranks {missing} of {len(keys)} did not within "
-        f"{timeout:g} s. The usual cause is compute() under `if rank == 0` or `rank_zero_only`, or a rank that died. "
-        "Remedy: call compute() on every rank, and log its value on one."
-    )
+        yield
+    except RuntimeError as error:
+        raise MissingRanks(_LEFT.format(error)) from error
+
+
+_LEFT = (
+    "A rank left, or lagged behind, in the middle of compute(): the process group reports {0!r}. This rank's samples "
+    "are as they were. Remedy: look for the first error among the ranks' outputs; start again from the last checkpoint."
+)

@@ -145,6 +145,7 @@ def train(options: argparse.Namespace, monitor: GenerationMonitor, digits: Tenso
         max_epochs=options.epochs,
         callbacks=[monitor, diary, best],
         logger=[TensorBoardLogger(options.out, "", ""), CSVLogger(options.out, "", "")],
+        log_every_n_steps=1,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
@@ -157,8 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, watch, and show what came of it."""
     options = parser().parse_args(arguments)
     quieten()
+    # So small a network gains nothing from threads, and on a busy machine they wait for one another.
+    torch.set_num_threads(1)
     seed_everything(options.seed, verbose=False)
     started, digits = time.perf_counter(), load_digits()
+    if options.devices == 1:
+        forget_curves(options.out)
     monitor = watch(options.extractor, options.side, options.samples)
     diary, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
@@ -168,17 +173,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plots.show(diary.rows, options.out, time.perf_counter() - started)
 
 
+def forget_curves(folder: Path) -> None:
+    """Remove an earlier run's TensorBoard events, which would be drawn into this run's curves."""
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    line = argparse.ArgumentParser("streaming_metrics.demo", description=__doc__, formatter_class=_Formatter)
-    line.add_argument("--epochs", type=int, default=12, help="how long to train; each epoch is measured")
-    line.add_argument("--devices", type=int, default=1, help="processes to train and measure in")
-    line.add_argument("--samples", type=int, default=1797, help="digits to generate each epoch")
-    line.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
-    line.add_argument("--side", type=int, default=64, help="pixels that efficientnet-lite0 sees; 224 is its own")
-    line.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all that is written")
-    line.add_argument("--seed", type=int, default=0, help="of weights, noise and order")
-    return line
+    command = argparse.ArgumentParser("streaming_metrics.demo", description=__doc__, formatter_class=_Formatter)
+    command.add_argument("--epochs", type=int, default=12, help="how long to train; each epoch is measured")
+    command.add_argument("--devices", type=int, default=1, help="processes to train and measure in")
+    command.add_argument("--samples", type=int, default=1797, help="digits to generate each epoch")
+    command.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
+    command.add_argument("--side", type=int, default=64, help="pixels that efficientnet-lite0 sees; 224 is its own")
+    command.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all that is written")
+    command.add_argument("--seed", type=int, default=0, help="of weights, noise and order")
+    return command
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -187,7 +198,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
 
 def quieten() -> None:
     """Leave out what Lightning says of hardware, workers and folders that are not empty."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for logger in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
     for message in (".*does not have many workers", ".*exists and is not empty", ".*LeafSpec.*is deprecated"):
         warnings.filterwarnings("ignore", message)
 

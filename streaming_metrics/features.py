@@ -49,7 +49,8 @@ class Features:
 
     def to(self, device: torch.device) -> Features:
         """Return these features on ``device``."""
-        return Features(**{name: column.to(device, non_blocking=True) for name, column in self.columns().items()})
+        wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
+        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in self.columns().items()})
 
     def __len__(self) -> int:
         return next((len(column) for column in self.columns().values()), 0)

@@ -7,7 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.batches import as_uint8
+from streaming_metrics.batches import as_uint8, name_of
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:
@@ -66,4 +66,4 @@ class Sampler:
         given = {"batch": batch} if self.is_conditional(model) else {}
         with isolated_rng(seed):
             images = self.bind(model)(n, **given)
-        return as_uint8(images, self.value_range, f"sample={self.sample!r}", n)
+        return as_uint8(images, self.value_range, f"sample={name_of(self.sample)}", n)

@@ -152,7 +152,7 @@ class GenerativeMetrics(TwoSidedMetric):
         with torch.inference_mode(False), torch.no_grad():
             features = self._take(images, role, index)
             batch = _updated(self._empty(role), features)
-            self._set_states(role, _updated(self._states(role), features))
+            self._set_states(role, {s: s.merge([state, batch[s]]) for s, state in self._states(role).items()})
             self._update_count += 1
             self._forward_cache = self._value_of(role, batch)
         return self._forward_cache
@@ -214,7 +214,7 @@ class GenerativeMetrics(TwoSidedMetric):
             )
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
-        where = f"{role} batch {self._update_count}"
+        where = f"{role} batch (update {self._update_count})"
         needed = dict.fromkeys(s.column for s in getattr(self._statistics, role) if s.column)
         features = self._intake[0](images, needed, where)
         given = index if index is not None else features.index
@@ -270,7 +270,9 @@ def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None
 
 
 def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:
-    return {statistic: statistic.update(state, features) for statistic, state in states.items()}
+    # Banks first: they may run out of memory, and what they write is no part of a state until it is set.
+    order = sorted(states, key=lambda statistic: not statistic.is_sharded)
+    return {statistic: statistic.update(states[statistic], features) for statistic in order}
 
 
 def _check_distinct(keys: Sequence[str]) -> None:

@@ -157,10 +157,14 @@ class KernelInceptionDistance(_DropIn):
         comm, measure = self._gather_ranks(), self.measures[0]
         assert isinstance(measure, KID)
         assert measure.subsets is not None
-        seed = comm.first(torch.get_rng_state()).numpy().tobytes()
+        own = torch.get_rng_state()
+        seed = comm.first(own.clone()).numpy().tobytes()
         values = self._evaluate([replace(measure, seed=seed)], comm)
-        if self._totals is not None:
-            after = Draw(measure.subsets, measure.subset_size, seed).state_after(self._totals.real, self._totals.fake)
+        if (
+            self._totals is not None
+        ):  # each rank's generator goes on from its own state, or all would draw the same noise
+            draw = Draw(measure.subsets, measure.subset_size, own.numpy().tobytes())
+            after = draw.state_after(self._totals.real, self._totals.fake)
             torch.set_rng_state(torch.frombuffer(bytearray(after), dtype=torch.uint8))
         return self._report(values)
 

@@ -21,6 +21,7 @@ from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import COUNT, reduce_side
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.statistics import State, Statistic, state_device
+from streaming_metrics.statistics.base import check_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 
 ROLES: Roles[Role] = Roles("real", "fake")
 NOT_FROZEN = [0, 0, 1]
+
+
+def _aside(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a method that makes or changes states without gradients, and so that no state is an inference tensor."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch.inference_mode(False), torch.no_grad():
+            return method(*args, **kwargs)
+
+    return run
 
 
 class TwoSidedMetric(Metric):
@@ -67,11 +79,12 @@ class TwoSidedMetric(Metric):
         self._statistics = statistics
         self._frozen = f"real_frozen_{self._digest}"
         self._memo = Memo()
-        for role in ROLES:
-            for statistic in getattr(statistics, role):
-                for key, empty in statistic.empty().items():
-                    self._declare(self._name(role, statistic, key), empty)
-        self._declare(self._frozen, torch.tensor(NOT_FROZEN))
+        with torch.inference_mode(False):
+            for role in ROLES:
+                for statistic, state in self._empty(role).items():
+                    for key, empty in state.items():
+                        self._declare(self._name(role, statistic, key), empty)
+            self._declare(self._frozen, torch.tensor(NOT_FROZEN, device="cpu"))
 
     @property
     def is_frozen(self) -> bool:
@@ -87,6 +100,7 @@ class TwoSidedMetric(Metric):
         """Return how many samples of ``role`` this rank holds."""
         return int(self._states(role)[COUNT]["n"])
 
+    @_aside
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: reduced once, kept by ``reset``, in ``state_dict``; collective.
 
@@ -102,6 +116,7 @@ class TwoSidedMetric(Metric):
         side.require(1, "freeze_real()")
         self._freeze(side.states, comm.rank, comm.world_size)
 
+    @_aside
     def reset(self) -> None:
         """Forget all samples; a frozen real side stays."""
         for role in ROLES:
@@ -117,7 +132,8 @@ class TwoSidedMetric(Metric):
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
         saved = super(Metric, self).state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
-        return saved | {prefix + name: getattr(self, name).clone() for name, kept in self._persistent.items() if kept}
+        saved.update({prefix + name: getattr(self, name).clone() for name, kept in self._persistent.items() if kept})
+        return saved
 
     # What subclasses use.
 
@@ -151,7 +167,7 @@ class TwoSidedMetric(Metric):
         """Return the ranks once all are here, about the same metric, and in the same state of its real side."""
         comm = self._comm()
         _, rank, world_size = getattr(self, self._frozen).tolist()
-        misplaced = world_size > 1 and comm.world_size > 1 and (rank, world_size) != (comm.rank, comm.world_size)
+        misplaced = world_size > 1 and not self._is_synced and (rank, world_size) != (comm.rank, comm.world_size)
         stance = f"{self._digest} frozen={self.is_frozen} parts={world_size} misplaced={misplaced}"
         stances = comm.roll_call(stance)
         if any("misplaced=True" in stance for stance in stances):
@@ -176,7 +192,7 @@ class TwoSidedMetric(Metric):
     def _freeze(self, states: Mapping[Statistic, State], rank: int, world_size: int) -> None:
         self._set_states("real", states)
         parts = world_size if any(statistic.is_sharded for statistic in states) else 1
-        setattr(self, self._frozen, torch.tensor([1, rank if parts > 1 else 0, parts]))
+        setattr(self, self._frozen, torch.tensor([1, rank if parts > 1 else 0, parts], device="cpu"))
         self._keep_frozen_side()
 
     def _keep_frozen_side(self) -> None:
@@ -196,20 +212,15 @@ class TwoSidedMetric(Metric):
     def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
         @wraps(update)
         def counted(*args: Any, **kwargs: Any) -> None:
-            with torch.inference_mode(False), torch.no_grad():
-                update(*args, **kwargs)
+            _aside(update)(*args, **kwargs)
             self._update_count += 1
 
         return counted
 
     def _wrap_compute(self, compute: Callable[[], Any]) -> Callable[[], Any]:
-        @wraps(compute)
-        def plain() -> Any:
-            with torch.inference_mode(False), torch.no_grad():
-                return compute()
+        return _aside(compute)
 
-        return plain
-
+    @_aside
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> TwoSidedMetric:  # noqa: ARG002
         """Follow ``fn`` to another device; float64 sums stay float64 whatever it casts to."""
         self._device = device_after(fn, self.device)
@@ -219,20 +230,27 @@ class TwoSidedMetric(Metric):
         self._memo = Memo()
         return self
 
+    @_aside
     def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:  # noqa: ARG002
         """Make this rank's states those of all ranks, whole: for ``sync()``; ``compute`` needs less."""
         comm = Comm(process_group or self.process_group, self._timeout)
-        for role in ROLES:
-            frozen = role == "real" and self.is_frozen
-            whole = frozen and self._frozen_parts == 1
-            states = {
-                s: state if whole or (frozen and not s.is_sharded) else s.replicate(state, comm)
-                for s, state in self._states(role).items()
-            }
+        whole: dict[Role, Any] = {role: self._replicated(role, comm) for role in ROLES}
+        for role, states in whole.items():
             self._set_states(role, states)
 
+    def _replicated(self, role: Role, comm: Comm) -> dict[Statistic, State]:
+        frozen = role == "real" and self.is_frozen
+        whole = frozen and self._frozen_parts == 1
+        return {
+            s: state if whole or (frozen and not s.is_sharded) else s.replicate(state, comm)
+            for s, state in self._states(role).items()
+        }
+
+    @_aside
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
         """Merge another metric's states into these: for ``merge_state``."""
+        if self._is_synced:
+            raise RuntimeError("The states are synced: what is merged now would be lost. Remedy: unsync() first.")
         self._check_incoming(incoming_state)
         for role in ROLES:
             if role == "real" and self.is_frozen:
@@ -252,6 +270,8 @@ class TwoSidedMetric(Metric):
         for role in ROLES:
             for statistic in getattr(self._statistics, role):
                 statistic.check(self._read(incoming, role, statistic))
+        check_like(self._frozen, incoming[self._frozen], getattr(self, self._frozen))
+        _check_frozen(incoming[self._frozen])
         same = bool(incoming[self._frozen][0]) == self.is_frozen
         if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
             raise ValueError(
@@ -261,6 +281,9 @@ class TwoSidedMetric(Metric):
 
     def _read(self, states: Mapping[str, Any], role: Role, statistic: Statistic) -> State:
         read = {key: states[self._name(role, statistic, key)] for key in statistic.empty("meta")}
+        for key, tensor in read.items():
+            if not isinstance(tensor, Tensor):
+                raise ValueError(f"State {statistic.name}.{key}: expected a tensor, got {type(tensor).__name__}.")
         return statistic.move(read, state_device(self.device))
 
     def _real_bytes(self, states: Mapping[str, Any]) -> bytes:
@@ -270,6 +293,7 @@ class TwoSidedMetric(Metric):
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
+    @_aside
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Load a role's states all together or not at all."""
         error_msgs: list[str] = args[-1] if args else kwargs["error_msgs"]
@@ -277,13 +301,16 @@ class TwoSidedMetric(Metric):
         super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         try:
             loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
+            if self._frozen in own:
+                check_like(self._frozen, own[self._frozen], getattr(self, self._frozen))
+            _check_frozen(own.get(self._frozen, getattr(self, self._frozen)))
         except (KeyError, ValueError) as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return
         for role, states in loaded.items():
             self._set_states(role, states)
         if self._frozen in own:
-            setattr(self, self._frozen, own[self._frozen].clone())
+            setattr(self, self._frozen, own[self._frozen].cpu().clone())
             if self.is_frozen:
                 self._keep_frozen_side()
 
@@ -296,5 +323,15 @@ class TwoSidedMetric(Metric):
         return {s: {key: tensor.clone() for key, tensor in state.items()} for s, state in states.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        compact = {name: getattr(self, name).clone() for name in self._defaults}
-        return super().__getstate__() | compact | {"_memo": Memo()}
+        for name in self._defaults:  # without the spare room; kept, since a process that is spawned reads it later
+            setattr(self, name, getattr(self, name).clone())
+        return super().__getstate__() | {"_memo": Memo()}
+
+
+def _check_frozen(flag: Any) -> None:
+    """Raise ValueError unless ``flag`` is int64 ``(is frozen, rank, parts)``."""
+    if isinstance(flag, Tensor) and flag.dtype == torch.int64 and flag.shape == (3,):
+        frozen, rank, parts = flag.tolist()
+        if frozen in (0, 1) and 0 <= rank < parts:
+            return
+    raise ValueError(f"State real_frozen: expected int64 (0 or 1, rank, parts), got {flag!r}.")

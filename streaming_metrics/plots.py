@@ -43,19 +43,20 @@ def line(epoch: int, row: Row) -> str:
 
     Example:
         >>> line(3, {"fd": 131.26, "fd_std": 1.0, "recall": 0.8123})
-        'epoch  3   fd 131.3   recall 0.812'
+        'epoch  3   fd 131   recall 0.812'
     """
     return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in _leading(row))
 
 
 def number(value: float) -> str:
-    """Return a value with four significant digits at most.
+    """Return a value with three digits.
 
     Example:
         >>> number(131.26), number(0.81234), number(25834.1)
-        ('131.3', '0.812', '25834')
+        ('131', '0.812', '25834')
     """
-    return f"{value:.{max(0, min(3, 3 - len(str(int(abs(value)))) + (abs(value) < 1)))}f}"
+    whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:.{max(0, 3 - whole_digits)}f}"
 
 
 def show(rows: Sequence[Row], out: Path, seconds: float) -> None:

@@ -39,6 +39,7 @@ def _switches() -> list[tuple[Any, str, Any]]:
     """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
     backends: Any = torch.backends
     if hasattr(backends.cudnn, "conv"):
-        places = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
-        return [(place, "fp32_precision", "ieee") for place in places]
+        cuda = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+        cpu = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn)
+        return [(place, "fp32_precision", "ieee") for place in (*cuda, *cpu)]
     return [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+PATTERN = r"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:(\d+)\|fake:(\d+)\|([^|]+)\|v([^|]+)"
 RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
 
 
@@ -62,22 +64,11 @@ class Signature:
     @classmethod
     def parse(cls, line: str) -> Signature:
         """Return the signature that printed as ``line``; raise ValueError for any other text."""
-        try:
-            measures, ext, resize, real, fake, precision, version = line.strip().split("|")
-            named = dict(part.split(":", 1) for part in (ext, resize, real, fake))
-            real_count, fake_count = int(named["real"]), int(named["fake"])
-            signature = cls(
-                tuple(measures.split("+")),
-                named["ext"],
-                named["resize"],
-                real_count,
-                fake_count,
-                precision,
-                version[1:],
-            )
-        except (KeyError, ValueError) as error:
+        match = re.fullmatch(PATTERN, line.strip())
+        if match is None:
             raise ValueError(
                 "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000"
                 f"|fp32|v0.1.0', got {line!r}."
-            ) from error
-        return signature
+            )
+        measures, extractor, resize, real, fake, precision, version = match.groups()
+        return cls(tuple(measures.split("+")), extractor, resize, int(real), int(fake), precision, version)

@@ -50,9 +50,9 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], str]:
         raise FileNotFoundError(f"Expected a {kind} file, found none at {path}.")
     try:
         with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get(KEY, "{}"))
+            about: dict[str, Any] = dict(json.loads((file.metadata() or {}).get(KEY, "{}")))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, TypeError, ValueError, OSError) as error:
         raise ValueError(f"{path}: expected a {kind} file, got one that does not read: {error}.") from error
     if about.get("kind") != kind:
         raise ValueError(f"{path}: expected a {kind} file, got {about.get('kind') or 'a file of another program'}.")

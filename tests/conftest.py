@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import torch.distributed as dist
+from hypothesis import settings
 
 from streaming_metrics import FID, IS, KID, PRDC, Features
 from streaming_metrics.folds import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 pytest_plugins = ["extractor_table"]
+
+settings.register_profile("house", max_examples=15, deadline=None)
+settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
 WORLD = 4

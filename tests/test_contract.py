@@ -328,14 +328,19 @@ assert NAN.pool is not None
 NAN.pool[[3, 5]] = torch.nan
 
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
-    (draw_features(3, n=4).pool[:, :5], {}, ValueError, r"fake batch 2: expected pool of shape \(N, 6\), got \(4, 5\)"),  # pyright: ignore
+    (
+        draw_features(3, n=4).pool[:, :5],
+        {},
+        ValueError,
+        r"fake batch \(update 2\): expected pool of shape \(N, 6\), got \(4, 5\)",
+    ),  # pyright: ignore
     (torch.zeros(4, WIDTH, dtype=torch.int64), {}, TypeError, "expected floating-point pool, got torch.int64"),
     (torch.zeros(WIDTH), {}, ValueError, r"expected pool of shape \(N, 6\), got \(6,\)"),
     (
         NAN,
         {},
         ValueError,
-        r"fake batch 2: 2 of 40 samples have non-finite pool \(or beyond 1e\+15\); nothing was added",
+        r"fake batch \(update 2\): 2 of 40 samples have non-finite pool \(or beyond 1e\+15\); nothing was added",
     ),
     (torch.zeros(4, WIDTH), {}, ValueError, "expected logits"),
     (Features(torch.zeros(4, WIDTH), torch.zeros(3, CLASSES)), {}, ValueError, "one row a sample"),

@@ -119,13 +119,18 @@ def test_lies_between_one_and_the_number_of_classes(seed: int) -> None:
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("index", "misplaced"), [([0, 1, 4], 1), ([4, 5, 6], 3)])
+@pytest.mark.parametrize(("index", "misplaced"), [([0, 1, 2, 4], 1), ([4, 5, 6, 7], 4), ([0, 0, 0, 0], 0)])
 @pytest.mark.parametrize("assignment", ["contiguous", "shuffled"])
 def test_an_index_beyond_n_is_refused(assignment: Any, index: list[int], misplaced: int) -> None:
     measure = IS(splits=2, assignment=assignment, num_samples=4)
     told = rf"IS\(num_samples=4\): {misplaced} samples have an index"
     with pytest.raises(ValueError, match=told):
-        ours(measure, torch.zeros(3, 2), torch.tensor(index))
+        ours(measure, torch.zeros(4, 2), torch.tensor(index))
+
+
+def test_fewer_samples_than_were_announced_are_refused() -> None:
+    with pytest.raises(NotEnoughSamples, match=r"IS needs at least 4 fake samples, got 3\. Remedy: as many"):
+        ours(IS(splits=2, num_samples=4), torch.zeros(3, 2))
 
 
 def test_arrivals_number_themselves_where_no_index_is_given() -> None:

@@ -13,7 +13,7 @@ from scores import normal, score
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
-from streaming_metrics import KID, NotEnoughSamples
+from streaming_metrics import KID, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.folds import Draw
 
 if TYPE_CHECKING:
@@ -81,6 +81,19 @@ def test_generated_rows_are_drawn_first() -> None:
     real, fake = normal(0, 60, 4), normal(1, 60, 4, 0.5)
     measure = KID(subsets=5, subset_size=10)
     assert ours(measure, real, fake) != pytest.approx(ours(measure, fake, real), rel=1e-3)
+
+
+@given(SEEDS)
+@settings(max_examples=3, deadline=None)
+def test_the_index_says_which_rows_a_subset_holds(seed: int) -> None:
+    real, fake = normal(seed, 60, 4), normal(seed + 1, 50, 4, 0.5)
+    metric = GenerativeMetrics([KID(subsets=5, subset_size=10)], extractor=None, num_features=4)
+    for role, rows in ((True, real), (False, fake)):
+        arrival = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        for some in arrival.split(17):
+            metric.update(rows[some], real=role, index=3 * some)
+    values = [value.item() for value in metric.compute().values()]
+    assert values == pytest.approx(fidelity(real, fake, 5, 10), rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e3])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from conftest import STATISTICS, draw_features, name_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -115,7 +115,3 @@ def test_names_are_as_distinct_as_the_statistics() -> None:
     names = [statistic.name for statistic in STATISTICS]
     assert len(set(names)) == len(names)
     assert all(name.isidentifier() for name in names)
-
-
-settings.register_profile("laws", max_examples=15, deadline=None)
-settings.load_profile("laws")

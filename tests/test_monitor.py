@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples, Signature
+from streaming_metrics.batches import find_images
 from streaming_metrics.checks import repeats_warning, sharding_warning
 from streaming_metrics.measures.base import Evidence, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
@@ -49,6 +50,15 @@ class Pixels(nn.Module):
         return nn.functional.adaptive_avg_pool2d(images.float(), (2, 1)).flatten(1) / 255
 
 
+class Noisy(Pixels):
+    """An extractor that draws."""
+
+    num_features = 6
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + 1e-3 * torch.rand(len(images), 6)
+
+
 class Model(LightningModule):
     """Draws brightened noise; its training uses every source of randomness."""
 
@@ -64,7 +74,7 @@ class Model(LightningModule):
         return (drawn - batch[0] / 255).square().mean()
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> Any:
-        return {"reconstruction": batch[0].flip(-1), "loss": torch.rand(())}
+        return {"reconstruction": find_images(batch).flip(-1), "loss": torch.rand(())}
 
     test_step = validation_step
 
@@ -77,7 +87,8 @@ def loader(images: Tensor = REAL, **options: Any) -> DataLoader[Any]:
 
 
 def monitor(measures: Any = MEASURES, **options: Any) -> GenerationMonitor:
-    return GenerationMonitor(measures, Pixels(), **{"num_samples": 20, "batch_size": 8, **options})
+    common = {"extractor": Pixels(), "num_samples": 20, "batch_size": 8}
+    return GenerationMonitor(measures, **{**common, **options})
 
 
 def trainer(*callbacks: Callback, **options: Any) -> Trainer:
@@ -95,13 +106,15 @@ def trainer(*callbacks: Callback, **options: Any) -> Trainer:
 
 def fit(*callbacks: Callback, model: LightningModule | None = None, real: Any = None, **options: Any) -> Trainer:
     fitted = trainer(*callbacks, **options)
-    fitted.fit(model or Model(), loader(shuffle=True), real or loader())
+    fitted.fit(model or Model(), loader(shuffle=True), loader() if real is None else real)
     return fitted
 
 
 def validate(watching: GenerationMonitor, *others: Callback, real: Any = None, **options: Any) -> dict[str, float]:
     seed_everything(0, verbose=False)
-    return dict(trainer(watching, *others, **options).validate(Model(), real or loader(), verbose=False)[0])
+    return dict(
+        trainer(watching, *others, **options).validate(Model(), loader() if real is None else real, verbose=False)[0]
+    )
 
 
 def expected(fake: Tensor, real: Tensor = REAL, measures: Any = MEASURES, prefix: str = "val/") -> dict[str, float]:
@@ -237,6 +250,16 @@ def test_a_prefix_of_its_own_has_a_test_prefix_too() -> None:
     assert list(tested) == ["test/gen/fd_pixels"]
 
 
+def test_real_images_come_from_the_first_dataloader() -> None:
+    class Two(Model):
+        def validation_step(self, batch: list[Tensor], batch_idx: int, dataloader_idx: int = 0) -> Any:
+            return super().validation_step(batch, batch_idx)
+
+    watching = monitor(fake_key="reconstruction")
+    got = trainer(watching).validate(Two(), [loader(), loader(255 - REAL)], verbose=False)[0]
+    assert got == pytest.approx(expected(REAL.flip(-1)), rel=1e-6)
+
+
 def test_each_run_has_real_images_of_its_own() -> None:
     watching, other = monitor([FID()], fake_key="reconstruction"), 255 - REAL
     running = trainer(watching)
@@ -278,17 +301,6 @@ def test_the_sanity_check_is_skipped() -> None:
         return REAL[:n]
 
     fit(monitor([FID()], sample=sample), num_sanity_val_steps=2)
-
-
-class Log(Callback):
-    """Keeps the epochs in which a key came new."""
-
-    def __init__(self, key: str) -> None:
-        self.key, self.epochs = key, []
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.key in trainer.logged_metrics:
-            self.epochs.append(trainer.current_epoch)
 
 
 def test_it_computes_every_n_epochs() -> None:
@@ -389,7 +401,10 @@ def test_weights_context_is_active_while_sampling_only() -> None:
     assert active == []
 
 
-@pytest.mark.parametrize("options", [{}, {"real": loader(shuffle=True)}, {"fake_key": "reconstruction"}])
+@pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled")
+@pytest.mark.parametrize(
+    "options", [{}, {"real": loader(shuffle=True)}, {"fake_key": "reconstruction"}, {"extractor": Noisy()}]
+)
 def test_training_ends_in_the_same_weights_with_and_without_it(options: dict[str, Any]) -> None:
     def weights(*callbacks: Callback) -> dict[str, Tensor]:
         model = Model()
@@ -523,19 +538,19 @@ def test_grey_images_count_as_rgb() -> None:
 @pytest.mark.parametrize(
     ("returned", "error", "message"),
     [
-        (lambda model, n: REAL[: n - 1], ValueError, "expected 8 images.*got a tensor \\(7, 3, 8, 8\\)"),
-        (lambda model, n: REAL[:n, 0], ValueError, "expected 8 images.*got a tensor \\(8, 8, 8\\)"),
-        (lambda model, n: REAL[:n, :2], ValueError, "sample.*\\(8, 2, 8, 8\\)"),
-        (lambda model, n: REAL[:n].int(), TypeError, "sample.*uint8"),
-        (lambda model, n: REAL[:n].float(), ValueError, "sample.*value_range"),
-        (lambda model, n: torch.full((n, 3, 8, 8), torch.nan), ValueError, "sample.*finite"),
-        (lambda model, n: [REAL[:n]], TypeError, "expected 8 images.*got a list of Tensor"),
-        (lambda model, n: None, TypeError, "expected 8 images.*got None"),
+        (lambda model, n: REAL[: n - 1], ValueError, r"Expected 8 images.*got a tensor \(7, 3, 8, 8\)"),
+        (lambda model, n: REAL[:n, 0], ValueError, r"Expected 8 images.*got a tensor \(8, 8, 8\)"),
+        (lambda model, n: REAL[:n, :2], ValueError, r"got \(8, 2, 8, 8\)"),
+        (lambda model, n: REAL[:n].int(), TypeError, "got torch.int32"),
+        (lambda model, n: REAL[:n].float(), ValueError, r"value_range=\(0, 1\), got 0 to 255"),
+        (lambda model, n: torch.full((n, 3, 8, 8), torch.nan), ValueError, "Expected finite pixels"),
+        (lambda model, n: [REAL[:n]], TypeError, "Expected 8 images.*got a list of Tensor"),
+        (lambda model, n: None, TypeError, "Expected 8 images.*got None"),
     ],
 )
 def test_a_sampler_that_returns_something_else_is_told(returned: Any, error: type[Exception], message: str) -> None:
     watching = monitor(sample=returned)
-    with pytest.raises(error, match=f"(?s)sample=.*{message}"):
+    with pytest.raises(error, match=f"sample=.*lambda.*{message}"):
         validate(watching)
     assert watching.metric.num_samples("fake") == 0
 
@@ -545,9 +560,9 @@ def test_a_sampler_that_returns_something_else_is_told(returned: Any, error: typ
     [
         ({"image_key": "picture"}, "image_key='picture'.*a list of Tensor"),
         ({"image_key": 3}, "image_key=3.*a list of Tensor"),
-        ({"image_key": lambda batch: None}, "found no image tensor"),
+        ({"image_key": lambda batch: None}, "image_key=.*lambda.*Expected a tensor"),
         ({"fake_key": "fake"}, "fake_key='fake'.*keys 'reconstruction', 'loss'"),
-        ({"fake_key": lambda outputs: outputs["reconstruction"][:1]}, "fake_key: expected 4 images.*\\(1, 3, 8, 8\\)"),
+        ({"fake_key": lambda outputs: outputs["reconstruction"][:1]}, r"fake_key: Expected 4 images.*\(1, 3, 8, 8\)"),
     ],
 )
 def test_missing_images_name_what_is_there(options: dict[str, Any], message: str) -> None:
@@ -579,7 +594,7 @@ def test_tensors_and_pairs_are_batches_too(images: Any, image_key: Any) -> None:
 )
 def test_arguments_that_cannot_be_meant_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        GenerationMonitor(MEASURES, **{"extractor": Pixels(), **options})
+        monitor(**options)
 
 
 def test_a_model_without_the_method_is_told_before_training() -> None:
@@ -642,6 +657,25 @@ def test_without_a_validation_batch_it_generates_at_the_end_with_a_warning() -> 
     with pytest.warns(UserWarning, match="Rank 0 had no validation batch"):
         got = validate(watching, real=DataLoader(Stream(REAL[:0]), batch_size=4))
     assert got == validate(monitor())
+
+
+class FirstRankOnly(Stream):
+    def __iter__(self) -> Iterator[Tensor]:
+        is_first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+        return iter(self.images if is_first else self.images[:0])
+
+
+@pytest.mark.filterwarnings("ignore:Rank 1 had no validation batch")
+@pytest.mark.usefixtures("forks")
+def test_a_rank_without_a_validation_batch_still_generates_its_share() -> None:
+    def run(**options: Any) -> dict[str, float]:
+        watching = monitor()
+        return validate(watching, Counts(watching), real=DataLoader(FirstRankOnly(REAL), batch_size=4), **options)
+
+    got = run(devices=2, strategy="ddp_fork")
+    assert (got["real"], got["fake"]) == (23, 20)
+    alone = run()
+    assert all(got[f"val/{key}_pixels"] == pytest.approx(alone[f"val/{key}_pixels"]) for key in ("fd", "precision"))
 
 
 class FSDPStrategy: ...

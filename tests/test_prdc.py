@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from prdc import compute_prdc
 from scores import normal, score
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from streaming_metrics import PRDC, BiasWarning, NotEnoughSamples
+from streaming_metrics import PRDC, BiasWarning, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.folds import neighbours, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -128,6 +130,24 @@ def test_a_point_on_the_sphere_is_outside_only_where_strict() -> None:
 def test_doubled_rows_and_rows_of_the_other_side(measure: PRDC, seed: int, mean: float) -> None:
     real, extra = normal(seed, 40, 5, mean), normal(seed + 1, 20, 5, mean)
     check(measure, torch.cat([real, real[:15]]), torch.cat([real[10:30], extra, extra]))
+
+
+@empty_balls
+@pytest.mark.parametrize("measure", VARIANTS, ids=repr)
+@pytest.mark.parametrize(("draw", "width", "levels"), TIED)
+def test_against_a_reference_points_are_counted_alike(
+    measure: PRDC, draw: Callable[..., Tensor], width: int, levels: int, tmp_path: Path
+) -> None:
+    real, fake = draw(0, 45, width, levels), draw(1, 35, width, levels)
+    expected = score(replace(measure, recall=False), real, fake)
+    kept = GenerativeMetrics([measure], extractor=None, num_features=width)
+    kept.update(real, real=True)
+    kept.save_reference(tmp_path / "real")
+    options = {"extractor": None, "num_features": width, "reference": tmp_path / "real"}
+    counted = GenerativeMetrics([replace(measure, recall=False)], **options)
+    for batch in fake.split(11):
+        counted.update(batch, real=False)
+    assert [value.item() for value in counted.compute().values()] == list(expected.values())
 
 
 @pytest.mark.parametrize("scale", [1e-15, 1e-6, 1.0, 1e9])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Role: TypeAlias = Literal["real", "fake"]
 UNIT_ROUNDOFF = 2.0**-24
+UNDERFLOW = 2.0**-125
 BYTES_PER_CHUNK = 1 << 22
 
 
@@ -138,8 +139,8 @@ class Tile:
 
     def bounds(self, sign: int) -> Tensor:
         """Return ``(rows, columns)`` float32 that no ``‖x − y‖²`` is below (``sign = −1``) or above (``sign = 1``)."""
-        scale = 1 + sign * self.slack
-        rows, columns = (scale * shard.norms[which] for shard, which in self._ends())
+        scale, floor = 1 + sign * self.slack, sign * self.own.rows.shape[1] * UNDERFLOW
+        rows, columns = (scale * shard.norms[which] + floor for shard, which in self._ends())
         bounds = torch.add(columns.float().unsqueeze(0), self.products, alpha=-2)
         return bounds.add_(rows.float().unsqueeze(1))
 

@@ -61,10 +61,10 @@ class Draw:
         return _places(self, num_real, num_fake)[0]
 
     def membership(self, role: Role, setting: Setting) -> Tensor:
-        """Return float64 ``(S, N)``: 1 where the subset holds the row."""
+        """Return bool ``(S, N)``: whether the subset holds the row."""
         places = self.places(setting.num_real, setting.num_fake)[role]
-        member = torch.zeros(self.subsets, setting.size(role), dtype=torch.float64)
-        return member.scatter_(1, places, 1).to(setting.own.rows.device)
+        member = torch.zeros(self.subsets, setting.size(role), dtype=torch.bool, device="cpu")
+        return member.scatter_(1, places, True).to(setting.own.rows.device)
 
     def state_after(self, num_real: int, num_fake: int) -> bytes:
         """Return the torch generator's state once all subsets are drawn."""
@@ -109,10 +109,10 @@ class SubsetSums(Fold):
     def start(self, setting: Setting) -> _SubsetSums:
         rows = self.draw.membership(self.rows, setting)
         columns = rows if self.rows == self.columns else self.draw.membership(self.columns, setting)
-        return _SubsetSums(rows, columns, rows.new_zeros(self.draw.subsets))
+        return _SubsetSums(rows, columns, setting.own.norms.new_zeros(self.draw.subsets))
 
     def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
-        rows = accumulator.rows[:, tile.own.position[tile.rows]]
+        rows = accumulator.rows[:, tile.own.position[tile.rows]].double()
         columns = accumulator.columns[:, tile.visitor.position[tile.columns]]
         accumulator.sums += (rows @ self.kernel(tile)).mul_(columns).sum(1)
 

@@ -72,13 +72,13 @@ class IS(Measure):
         return Roles((), (self._marginals(width(spec, "IS", "num_classes")),))
 
     def check(self, real: Side, fake: Side) -> None:  # noqa: ARG002
-        fake.require(1, "IS")
+        fake.require(self.num_samples or 1, "IS", "as many samples as `num_samples` says, or leave it out")
 
     def compute(self, evidence: Evidence) -> dict[str, Tensor]:
         marginals = self._marginals(width(evidence.spec, "IS", "num_classes"))
         state = evidence.fake[marginals]
-        self._check_placed(int(marginals.misplaced(state)))
         counts = marginals.counts(state)
+        self._check_placed(int(marginals.misplaced(state)), counts.tolist())
         filled = counts > 0
         _warn_of_splits(int(filled.sum()), self.splits)
         counts = counts[filled].unsqueeze(1)
@@ -93,12 +93,13 @@ class IS(Measure):
         unknown = "interleaved" if self.num_samples is None else "shuffled"
         return Marginals(num_classes, self.splits, self.assignment or unknown, self.num_samples)
 
-    def _check_placed(self, misplaced: int) -> None:
-        if misplaced:
+    def _check_placed(self, misplaced: int, counts: list[float]) -> None:
+        n, s = self.num_samples or 0, self.splits
+        if misplaced or (n and counts != [(i + 1) * n // s - i * n // s for i in range(s)]):
             raise ValueError(
-                f"IS(num_samples={self.num_samples}): {misplaced} samples have an index beyond that. "
-                "Remedy: give update() each sample's `index` (without it, only rank 0's arrivals have a place), or "
-                "leave num_samples out."
+                f"IS(num_samples={self.num_samples}): {misplaced} samples have an index beyond that, or some "
+                "index came twice. Remedy: give update() each sample's `index` (without it, only rank 0's arrivals "
+                "have a place), or leave num_samples out."
             )
 
 

@@ -12,7 +12,7 @@ from streaming_metrics.folds.sweep import sweep
 from streaming_metrics.statistics.index import is_anonymous
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -45,8 +45,7 @@ def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: 
         memo: results over the real side alone are taken from here, and left here for the next time.
     """
     wanted = _with_needs(folds)
-    centre = _centre((real[bank]["rows"], fake[bank]["rows"]), comm)
-    banks = {side.role: _Sharded(side.role, side[bank], centre, comm) for side in (real, fake)}
+    banks = {side.role: _Sharded(side.role, side[bank], comm) for side in (real, fake)}
     sizes = banks["real"].size, banks["fake"].size
     keys = {fold: (bank, fold, sizes if fold.spans_both else None) for fold in wanted if fold.sides == ("real", "real")}
     results: dict[Fold, Tensor] = _recall(memo.folded, keys, comm)
@@ -54,7 +53,7 @@ def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: 
         missing = [fold for fold in wanted if fold.sides == sides and fold not in results]
         if missing:
             rows, columns = (banks[cast("Role", role)] for role in sides)
-            setting = Setting(*sizes, rows.shard, results)
+            setting = Setting(*sizes, rows.seen_from(columns.centre), results)
             results |= sweep(missing, setting, columns.visitors(comm), comm)
     others = {key: result for key, result in memo.folded.items() if key[0] != bank}
     memo.folded = others | {key: results[fold] for fold, key in keys.items()}
@@ -62,9 +61,12 @@ def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: 
 
 
 class _Sharded:
-    """One side's bank: this rank's shard, and the others' as they come around."""
+    """One side's bank: this rank's shard, and the others' as they come around.
 
-    def __init__(self, role: Role, state: State, centre: Tensor, comm: Comm) -> None:
+    A side with itself is seen from its own mean: from afar, a collapsed generator's rows would all round alike.
+    """
+
+    def __init__(self, role: Role, state: State, comm: Comm) -> None:
         self.counts = comm.counts(len(state["index"]))
         self.size = sum(self.counts)
         index = comm.gather(state["index"], self.counts)
@@ -73,8 +75,12 @@ class _Sharded:
         places = torch.empty_like(order)
         places[order] = torch.arange(len(order), device=order.device)
         self.places = places.split(self.counts)
-        self.centre = centre
-        self.shard = Shard(state["rows"], self.places[comm.rank], centre)
+        self.centre = (comm.sum(state["rows"].sum(0, dtype=torch.float64)) / max(self.size, 1)).float()
+        self.shard = Shard(state["rows"], self.places[comm.rank], self.centre)
+
+    def seen_from(self, centre: Tensor) -> Shard:
+        """Return this rank's shard as another side's centre shows it."""
+        return self.shard if centre is self.centre else Shard(self.shard.rows, self.shard.position, centre)
 
     def visitors(self, comm: Comm) -> Iterator[Shard]:
         for rank, rows in comm.ring(self.shard.rows, self.counts):
@@ -88,17 +94,9 @@ def _with_needs(folds: Iterable[Fold]) -> list[Fold]:
     return list(wanted)
 
 
-def _centre(banks: Sequence[Tensor], comm: Comm) -> Tensor:
-    """Return the mean of all rows, float32 ``(D,)``: products of centred rows round least."""
-    total = torch.stack([rows.sum(0, dtype=torch.float64) for rows in banks]).sum(0)
-    count = total.new_tensor([float(sum(len(rows) for rows in banks))])
-    summed = comm.sum(torch.cat([total, count]))
-    return (summed[:-1] / summed[-1].clamp(min=1)).float()
-
-
 def _recall(folded: dict[Any, Tensor], keys: dict[Fold, Any], comm: Comm) -> dict[Fold, Tensor]:
     """Return what every rank remembers: one that has forgotten makes all sweep again, together."""
-    remembered = comm.min(torch.tensor([int(key in folded) for key in keys.values()], dtype=torch.int64))
+    remembered = comm.min(torch.tensor([int(key in folded) for key in keys.values()], dtype=torch.int64, device="cpu"))
     return {fold: folded[key] for (fold, key), known in zip(keys.items(), remembered.tolist()) if known}
 
 

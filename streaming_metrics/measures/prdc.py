@@ -75,6 +75,7 @@ class PRDC(Measure):
     def __post_init__(self) -> None:
         if self.variant not in ("prdc", "improved", "guided-diffusion"):
             raise ValueError(f"PRDC variant: expected 'prdc', 'improved' or 'guided-diffusion', got {self.variant!r}.")
+        object.__setattr__(self, "k", self.neighbours)  # PRDC() and PRDC(k=5) are one value, with one signature
         if self.neighbours < 1:
             raise ValueError(f"PRDC k: expected at least 1, got {self.k}.")
         if self.capacity is not None and self.capacity < self.neighbours + 2:

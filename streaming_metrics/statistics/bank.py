@@ -78,12 +78,13 @@ class Bank(Statistic):
         """Return this rank's shard of the merge: its own rows, without those that other ranks' ids displace."""
         if self.capacity is None:
             return state
-        keys = scrambled(state["index"])
-        everyones = comm.gather(keys, comm.counts(len(keys)))
-        if len(everyones) <= self.capacity:
+        counts = comm.counts(len(state["index"]))
+        if sum(counts) <= self.capacity:
             return state
-        kept = keys <= everyones.kthvalue(self.capacity).values
-        return {key: column[kept] for key, column in state.items()}
+        chosen = comm.gather(scrambled(state["index"]), counts).argsort(stable=True)[: self.capacity]
+        mine = chosen - sum(counts[: comm.rank])
+        mine = mine[(mine >= 0) & (mine < counts[comm.rank])]
+        return {key: column[mine] for key, column in state.items()}
 
     def replicate(self, state: State, comm: Comm) -> State:
         shard = self.all_reduce(state, comm)

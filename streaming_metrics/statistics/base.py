@@ -73,10 +73,14 @@ class Statistic(ABC):
             raise ValueError(f"State {self.name}: expected {sorted(models)}, got {sorted(state)}.")
         for key, model in models.items():
             check_like(f"{self.name}.{key}", state[key], model, ragged=self.is_sharded)
+            if not state[key].isfinite().all():
+                raise ValueError(f"State {self.name}.{key}: expected finite values, got NaN or infinite ones.")
 
 
 def check_like(name: str, tensor: Tensor, model: Tensor, *, ragged: bool = False) -> None:
     """Raise ValueError unless ``tensor`` has the dtype and shape of ``model``, its length aside where ``ragged``."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"State {name}: expected a tensor, got {type(tensor).__name__}.")
     start = 1 if ragged else 0
     if tensor.dtype != model.dtype or tensor.ndim != model.ndim or tensor.shape[start:] != model.shape[start:]:
         shape = ("N", *model.shape[1:]) if ragged else tuple(model.shape)

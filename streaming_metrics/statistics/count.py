@@ -32,10 +32,10 @@ class Count(Statistic):
         return "count"
 
     def empty(self, device: torch.device | str = "cpu") -> State:  # noqa: ARG002
-        return {"n": torch.zeros((), dtype=torch.int64)}
+        return {"n": torch.zeros((), dtype=torch.int64, device="cpu")}
 
     def move(self, state: State, device: torch.device) -> State:  # noqa: ARG002
-        return state
+        return {"n": state["n"].cpu()}
 
     def update(self, state: State, features: Features) -> State:
         return {"n": state["n"] + len(features)}

@@ -16,7 +16,7 @@ ANONYMOUS = 1 << 62
 def anonymous_index(seen: int, n: int, rank: int) -> Tensor:
     """Return ids ``(n,)`` for the samples that arrive on ``rank`` after ``seen`` others."""
     start = ANONYMOUS + rank * EXPLICIT_LIMIT + seen
-    return torch.arange(start, start + n)
+    return torch.arange(start, start + n, device="cpu")
 
 
 def ordinal(index: Tensor) -> Tensor:

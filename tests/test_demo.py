@@ -1,0 +1,101 @@
+"""The demo, made small: it trains, measures, and writes all that it promises."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from PIL import Image
+from test_image_log import events
+
+from streaming_metrics import Signature, demo, plots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "val/fd_efficientnet_lite0"
+DIGITS = demo.load_digits()
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    out = tmp_path_factory.mktemp("demo")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(demo, "load_digits", lambda: DIGITS[:100])
+    patch.setattr(demo, "PASSES", 10)
+    threads = torch.get_num_threads()
+    with pytest.warns(UserWarning, match="biased upwards"):
+        demo.main(["--epochs", "3", "--samples", "48", "--side", "32", "--out", str(out)])
+    torch.set_num_threads(threads)
+    patch.undo()
+    return out
+
+
+def test_the_digits_are_all_there_in_uint8() -> None:
+    assert DIGITS.shape == (1797, 1, 8, 8)
+    assert DIGITS.dtype == torch.uint8
+    assert (DIGITS.min(), DIGITS.max()) == (0, 255)
+
+
+def test_the_distance_falls(run: Path) -> None:
+    rows = [row for row in csv.DictReader((run / "metrics.csv").read_text().splitlines()) if row[KEY]]
+    assert len(rows) == 3
+    assert float(rows[-1][KEY]) < float(rows[0][KEY])
+    assert {"val/precision_efficientnet_lite0", "val/is_efficientnet_lite0", "val/kd_efficientnet_lite0"} <= rows[
+        0
+    ].keys()
+
+
+def test_the_best_checkpoint_loads(run: Path) -> None:
+    model: LightningModule = demo.DigitFlow.load_from_checkpoint(run / "best.ckpt")
+    assert model.sample(2).shape == (2, 1, 8, 8)
+
+
+def test_grids_go_to_tensorboard_every_epoch(run: Path) -> None:
+    written = events(run)
+    assert len(written.Images("val/samples")) == len(written.Scalars(KEY)) == 3
+
+
+@pytest.mark.parametrize("name", ["curves.png", "samples.png"])
+def test_pictures_are_written(run: Path, name: str) -> None:
+    picture = opened(run / name)
+    assert picture.width > 800
+    assert len(picture.resize((200, 100)).getcolors(20_000)) > 50
+
+
+def test_the_signature_says_what_was_measured(run: Path) -> None:
+    signature = Signature.parse((run / "signature.txt").read_text())
+    assert (signature.real, signature.fake) == (100, 48)
+    assert signature.resize.endswith("-32")
+
+
+def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        demo.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(flag in told for flag in ("--epochs", "--devices", "--samples", "--extractor", "--out", "--seed"))
+    assert "(default: 12)" in told
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.000"), (0.5, "0.500"), (9.876, "9.88"), (98.76, "98.8"), (987.6, "988"), (-2.5, "-2.50")],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert plots.number(value) == text
+
+
+def test_curves_take_published_names_and_one_epoch(tmp_path: Path) -> None:
+    row = {"fid": 3.0, "kid": 0.1, "kid_std": 0.01, "precision": 0.5}
+    images = DIGITS[:4].expand(-1, 3, -1, -1)
+    plots.curves([row], images, "signature", tmp_path / "curves.png")
+    plots.strips([images], [row], DIGITS, tmp_path / "samples.png")
+    assert opened(tmp_path / "curves.png").width > 800
