@@ -21,7 +21,6 @@ from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import COUNT, reduce_side
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.statistics import State, Statistic, state_device
-from streaming_metrics.statistics.base import check_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -270,7 +269,6 @@ class TwoSidedMetric(Metric):
         for role in ROLES:
             for statistic in getattr(self._statistics, role):
                 statistic.check(self._read(incoming, role, statistic))
-        check_like(self._frozen, incoming[self._frozen], getattr(self, self._frozen))
         _check_frozen(incoming[self._frozen])
         same = bool(incoming[self._frozen][0]) == self.is_frozen
         if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
@@ -301,8 +299,6 @@ class TwoSidedMetric(Metric):
         super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         try:
             loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
-            if self._frozen in own:
-                check_like(self._frozen, own[self._frozen], getattr(self, self._frozen))
             _check_frozen(own.get(self._frozen, getattr(self, self._frozen)))
         except (KeyError, ValueError) as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")

@@ -29,7 +29,7 @@ def value_of(real: Features, fake: Features) -> dict[str, float]:
 
 
 TORCHRUN = """
-import torch, torch.distributed as dist
+import pathlib, sys, torch, torch.distributed as dist
 from streaming_metrics import FID, GenerativeMetrics
 
 dist.init_process_group("gloo")
@@ -37,7 +37,7 @@ metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
 rows = torch.arange(24.0).view(12, 2).sin()
 for role in (True, False):
     metric.update((rows + role)[dist.get_rank() :: dist.get_world_size()], real=role)
-print("value", metric.compute()["fd_features"].item())
+pathlib.Path(sys.argv[1], str(dist.get_rank())).write_text(str(metric.compute()["fd_features"].item()))
 dist.destroy_process_group()
 """
 
@@ -45,10 +45,11 @@ dist.destroy_process_group()
 def test_torchrun(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(TORCHRUN)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    values = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("value")]
+    command = [sys.executable, *launch, str(script), str(tmp_path)]
+    subprocess.run(command, capture_output=True, check=True, env=environment)
+    values = [float((tmp_path / str(rank)).read_text()) for rank in range(2)]
     assert values == [pytest.approx(2.0, rel=1e-6)] * 2
 
 
@@ -64,6 +65,18 @@ def test_fabric(tmp_path: Path) -> None:
     Fabric(accelerator="cpu", devices=2, strategy="ddp_fork").launch(in_fabric, str(tmp_path))
     answers = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     assert answers[0] == answers[1] == pytest.approx(value_of(REAL, FAKE), rel=1e-9)
+
+
+def in_a_spawned_process(_: int, metric: GenerativeMetrics, path: str) -> None:
+    torch.save({key: value.item() for key, value in metric.compute().items()}, path)
+
+
+def test_a_metric_travels_to_a_process_that_is_spawned(tmp_path: Path) -> None:
+    metric = GenerativeMetrics([FID(), PRDC(k=3)], extractor=None, num_features=WIDTH)
+    for side, real in ((REAL, True), (FAKE, False)):
+        metric.update(side, real=real)
+    torch.multiprocessing.spawn(in_a_spawned_process, (metric, str(tmp_path / "values.pt")))
+    assert torch.load(tmp_path / "values.pt") == {key: value.item() for key, value in metric.compute().items()}
 
 
 def in_accelerate(_: Any, gather: bool) -> tuple[dict[str, float], str]:
