@@ -388,3 +388,39 @@ def test_an_empty_batch_adds_nothing() -> None:
     expected = metric.compute()
     metric.update(draw_features(3)[:0], real=False)
     check_equal(metric.compute(), expected)
+
+
+def test_a_parent_saves_and_loads_a_frozen_real_side() -> None:
+    parents = [nn.ModuleDict({"metric": metric}) for metric in (filled(), build())]
+    parents[0]["metric"].freeze_real()  # pyright: ignore
+    saved = parents[0].state_dict()
+    assert all(key.startswith("metric.real_") for key in saved)
+    assert len(saved) > 3
+    parents[1].load_state_dict(saved)
+    assert parents[1]["metric"].is_frozen
+
+
+def test_states_made_in_inference_mode_are_normal() -> None:
+    with torch.inference_mode():
+        metric = build()
+        metric.reset()
+        metric.merge_state(filled())
+        metric.load_state_dict(metric.state_dict())
+        metric.freeze_real()
+    assert not any(state.is_inference() for state in metric.metric_state.values())
+    metric.update(dataclasses.replace(draw_features(3), index=torch.arange(40, 80)), real=False)
+
+
+def test_forward_in_a_collection_counts_once() -> None:
+    collection = MetricCollection({"a": build(FID()), "b": build(FID())})
+    for real in (True, False):
+        collection.update(draw_features(int(real)), real=real)
+    collection(draw_features(5), real=False)
+    assert [metric.num_samples("fake") for metric in collection.values()] == [80, 80]
+
+
+def test_one_part_of_a_frozen_side_is_not_taken_for_the_whole() -> None:
+    metric = filled(PRDC(k=3))
+    metric._freeze(metric._states("real"), rank=1, world_size=2)
+    with pytest.raises(RuntimeError, match="saved as 2 parts"):
+        metric.compute()
