@@ -44,6 +44,8 @@ class GenerativeMetrics(TwoSidedMetric):
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
+        precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
+            signature says which.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``.
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
         reference: the real side as saved by :meth:`save_reference`; no real images are then taken.
@@ -74,6 +76,7 @@ class GenerativeMetrics(TwoSidedMetric):
         weights: str | Path | None = None,
         resize: str | None = None,
         tag: str | None = None,
+        precision: str | None = None,
         num_features: int | None = None,
         num_classes: int | None = None,
         value_range: tuple[float, float] | None = None,
@@ -85,7 +88,9 @@ class GenerativeMetrics(TwoSidedMetric):
         check_value_range(value_range)
         network = None
         if extractor is not None:
-            network = resolve(extractor, weights=weights, resize=resize, tag=tag, num_features=num_features)
+            network = resolve(
+                extractor, weights=weights, resize=resize, tag=tag, num_features=num_features, precision=precision
+            )
         spec = network.spec if network else Spec(num_features, num_classes)
         fingerprint = network.fingerprint if network else f"features-{num_features}-{num_classes}"
         if reference is not None:

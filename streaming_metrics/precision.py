@@ -1,4 +1,4 @@
-"""Float32 that is float32: no autocast, no TF32, no bfloat16 products behind the caller's back."""
+"""Float32 that is float32: no autocast, no TF32, no bfloat16 products behind the caller's back; bfloat16 if asked."""
 
 from __future__ import annotations
 
@@ -35,11 +35,24 @@ def full_precision(device: torch.device) -> Iterator[None]:
             setattr(place, name, value)
 
 
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""What a network may run in; the signature says which."""
+
+
+def autocast_to(precision: str, device: torch.device) -> torch.autocast:
+    """Return a context in which convolutions and products take bfloat16 where ``precision`` is ``"bf16"``.
+
+    Sums stay in float32 inside a product; what leaves one is rounded to 8 bits.
+    """
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
+
+
 def _switches() -> list[tuple[Any, str, Any]]:
     """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
     backends: Any = torch.backends
+    exact: list[tuple[Any, str, Any]] = [(backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False)]
     if hasattr(backends.cudnn, "conv"):
         cuda = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
         cpu = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn)
-        return [(place, "fp32_precision", "ieee") for place in (*cuda, *cpu)]
-    return [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
+        return exact + [(place, "fp32_precision", "ieee") for place in (*cuda, *cpu)]
+    return [*exact, (backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from reference_weights import draw_images
 from torch import Tensor, nn
 from torchvision import models
 
-from streaming_metrics import Features
+from streaming_metrics import FID, Features, GenerativeMetrics
 from streaming_metrics.extractors import EXTRACTORS as NAMES
 from streaming_metrics.extractors import (
     EfficientNetLite0,
@@ -25,6 +25,8 @@ from streaming_metrics.extractors import (
     resolve,
 )
 from streaming_metrics.extractors import inception as inception_module
+from streaming_metrics.extractors.fuse import fuse_batch_norm
+from streaming_metrics.extractors.inception_graph import mean3x3, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,6 +212,43 @@ def test_pickles_and_is_never_copied(extractor: Extractor, tmp_path: Path) -> No
     torch.save({"extractor": extractor}, tmp_path / "saved.pt")
     check_equal(torch.load(tmp_path / "saved.pt", weights_only=False)["extractor"](IMAGES), before)
     assert copy.deepcopy(extractor) is extractor
+
+
+@every_extractor
+def test_bfloat16_is_asked_for_near_float32_and_said(extractor: Extractor, name: str, weights: Path) -> None:
+    rough = EXTRACTORS[name](weights)
+    rough.precision = "bf16"
+    exact = extractor(IMAGES).columns()
+    for column, values in rough(IMAGES).columns().items():
+        assert values.dtype == torch.float32
+        assert error(values, exact[column]) < 0.2
+    assert all(tensor.dtype != torch.bfloat16 for tensor in rough.state_dict().values())
+    assert rough.fingerprint == extractor.fingerprint.replace("fp32", "bf16") != extractor.fingerprint
+
+
+def test_bfloat16_changes_the_features_and_the_signature(inception_weights: Path) -> None:
+    exact = InceptionV3(inception_weights)(IMAGES).pool
+    metric = GenerativeMetrics([FID()], "inception-v3", weights=inception_weights, precision="bf16")
+    assert metric.extractor is not None
+    assert 1e-4 < error(metric.extractor(IMAGES).pool, cast("Tensor", exact)) < 0.1
+    assert "|bf16|" in metric.signature()
+    with pytest.raises(ValueError, match="Unknown precision 'half'"):
+        InceptionV3(inception_weights, precision="half")
+
+
+def test_a_mean_before_a_1x1_convolution_is_one_after_it() -> None:
+    branch = models.inception.BasicConv2d(4, 3, kernel_size=1).eval()
+    fuse_batch_norm(branch, "conv", "bn")
+    torch.nn.init.normal_(cast("Tensor", branch.conv.bias))
+    x = torch.randn(2, 4, 7, 5)
+    torch.testing.assert_close(mean_of(branch, x), branch(mean3x3(x)))
+
+
+def test_more_images_than_a_pass_takes_are_the_same_images(inception_weights: Path) -> None:
+    extractor = InceptionV3(inception_weights, layer=192)
+    images = draw_images(inception_module.PER_PASS + 3, 16, 16)
+    one_by_one = torch.cat([cast("Tensor", extractor(image[None]).pool) for image in images])
+    assert error(extractor(images).pool, one_by_one) < 1e-5
 
 
 @every_extractor

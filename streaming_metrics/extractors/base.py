@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cudnn
 
+from streaming_metrics.extractors.names import lookup
 from streaming_metrics.extractors.preprocess import check_images
 from streaming_metrics.features import Features, Spec
-from streaming_metrics.precision import full_precision
+from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ class Extractor(nn.Module, ABC):
         spec: widths of what it yields.
         weights_id: the first hex digits of the weights' sha256.
         resize: the named resize and side, e.g. ``"tf1-bilinear-299"``.
-        precision: ``"fp32"`` or ``"bf16"``.
+        precision: ``"fp32"``, or ``"bf16"``: the network, not the resize, in bfloat16, two to three times as fast where
+            the hardware has it, at 8 bits a number. The signature says which.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
@@ -41,13 +43,15 @@ class Extractor(nn.Module, ABC):
     spec: Spec
     weights_id: str
     resize: str
-    precision: str = "fp32"
+    precision: str
     layer: str = "pool"
     published: frozenset[str] = frozenset()
     deterministic: bool = True
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str = "fp32") -> None:
         super().__init__()
+        lookup(PRECISIONS, precision, "precision")
+        self.precision = precision
         self.train(False)
 
     @abstractmethod
@@ -69,6 +73,10 @@ class Extractor(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    def cast(self) -> torch.autocast:
+        """Return the context that :meth:`extract` runs the network in: that of :attr:`precision`."""
+        return autocast_to(self.precision, self.device)
 
     @final
     def forward(self, images: Tensor) -> Features:

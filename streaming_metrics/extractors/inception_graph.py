@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torchvision.models import inception as tv
 
 from streaming_metrics.extractors.fuse import fuse_batch_norm
@@ -42,10 +42,15 @@ def reference_inception(state: dict[str, Tensor]) -> tv.Inception3:
     return network
 
 
-def stages_until(network: tv.Inception3, layer: str) -> nn.Sequential:
-    """Return the part of the network that ends in a feature ``layer`` of :data:`STAGES`."""
+def stages_until(network: tv.Inception3, layer: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the part of the network that ends in a feature ``layer`` of :data:`STAGES`: before 35x35 pixels, and
+    after.
+    """
     wanted = list(STAGES)[: list(STAGES).index(layer) + 1]
-    return nn.Sequential(*(getattr(network, name) for stage in wanted for name in STAGES[stage]))
+    names = [name for stage in wanted for name in STAGES[stage]]
+    stem = sum(not name.startswith("Mixed") for name in names)
+    modules = [getattr(network, name) for name in names]
+    return nn.Sequential(*modules[:stem]), nn.Sequential(*modules[stem:])
 
 
 def _network() -> tv.Inception3:
@@ -53,7 +58,7 @@ def _network() -> tv.Inception3:
         tv.BasicConv2d, BlockA, tv.InceptionB, BlockC, tv.InceptionD, BlockE, tv.InceptionAux
     ]  # fmt: skip
     network = tv.Inception3(CLASSES, aux_logits=False, inception_blocks=blocks, init_weights=False)
-    cast("BlockE", network.Mixed_7c).pool = max3x3
+    cast("BlockE", network.Mixed_7c).takes_max = True
     return network
 
 
@@ -65,6 +70,13 @@ def mean3x3(x: Tensor) -> Tensor:
 def max3x3(x: Tensor) -> Tensor:
     """Maximum over 3x3 neighbours."""
     return max_pool2d(x, kernel_size=3, stride=1, padding=1)
+
+
+def mean_of(branch: nn.Module, x: Tensor) -> Tensor:
+    """Return ``relu(conv(mean3x3(x)))`` of a 1x1 convolution with its bias: the two commute, and the mean of the fewer
+    channels that come out costs a fraction of the mean of those that go in.
+    """
+    return relu(mean3x3(cast("tv.BasicConv2d", branch).conv(x)), inplace=True)
 
 
 def chain(x: Tensor, *modules: nn.Module) -> Tensor:
@@ -82,7 +94,7 @@ class BlockA(tv.InceptionA):
             self.branch1x1(x),
             chain(x, self.branch5x5_1, self.branch5x5_2),
             chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3),
-            self.branch_pool(mean3x3(x)),
+            mean_of(self.branch_pool, x),
         ]
 
 
@@ -95,14 +107,14 @@ class BlockC(tv.InceptionC):
             self.branch1x1(x),
             chain(x, self.branch7x7_1, self.branch7x7_2, self.branch7x7_3),
             chain(x, *double),
-            self.branch_pool(mean3x3(x)),
+            mean_of(self.branch_pool, x),
         ]
 
 
 class BlockE(tv.InceptionE):
-    """Torchvision's block E with a ``pool`` of one's choice: the first takes the mean, the last the maximum."""
+    """Torchvision's block E, where the first takes the mean, and the last, ``takes_max``, the maximum."""
 
-    pool: Callable[[Tensor], Tensor] = staticmethod(mean3x3)
+    takes_max = False
 
     def _forward(self, x: Tensor) -> list[Tensor]:
         single = self.branch3x3_1(x)
@@ -111,5 +123,5 @@ class BlockE(tv.InceptionE):
             self.branch1x1(x),
             torch.cat([self.branch3x3_2a(single), self.branch3x3_2b(single)], dim=1),
             torch.cat([self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)], dim=1),
-            self.branch_pool(self.pool(x)),
+            self.branch_pool(max3x3(x)) if self.takes_max else mean_of(self.branch_pool, x),
         ]

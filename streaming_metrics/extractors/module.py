@@ -29,6 +29,7 @@ class ModuleExtractor(Extractor):
         tag: ``[a-z0-9_]+``, the suffix of the keys, as in ``fd_<tag>``. Default: from the name of its class.
         num_features: D. Default: ``module.num_features``, or what the module yields for two blank images.
         value_range: ``(0, 1)`` or ``(-1, 1)``: give the module float32 images in this range in place of uint8.
+        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         TypeError: not a module.
@@ -47,8 +48,9 @@ class ModuleExtractor(Extractor):
         tag: str | None = None,
         num_features: int | None = None,
         value_range: tuple[float, float] | None = None,
+        precision: str = "fp32",
     ) -> None:
-        super().__init__()
+        super().__init__(precision)
         if not isinstance(module, nn.Module):
             raise TypeError(f"Expected an nn.Module, got {type(module).__name__}. Remedy: wrap it in one.")
         self.tag = _checked_tag(tag, module)
@@ -70,7 +72,9 @@ class ModuleExtractor(Extractor):
         return features
 
     def _run(self, images: Tensor) -> Features:
-        return _as_features(self.module(self._input(images)))
+        pixels = self._input(images)
+        with self.cast():
+            return _as_features(self.module(pixels))
 
     def _input(self, images: Tensor) -> Tensor:
         if self.value_range is None:

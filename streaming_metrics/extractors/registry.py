@@ -32,6 +32,7 @@ def resolve(
     resize: str | None = None,
     tag: str | None = None,
     num_features: int | None = None,
+    precision: str | None = None,
 ) -> Extractor:
     """Return the extractor that a name, an :class:`Extractor` or a module stands for.
 
@@ -42,6 +43,7 @@ def resolve(
         resize: a named resize, for ``"inception-v3"``.
         tag: the suffix of the keys, for a module.
         num_features: D, for a module.
+        precision: ``"fp32"`` or ``"bf16"``, for all but an :class:`Extractor`, which has its own.
 
     Raises:
         TypeError: neither a name nor a module; or an option that this extractor does not take.
@@ -53,8 +55,8 @@ def resolve(
         ...
         ValueError: Unknown extractor 'inception-v4'. Did you mean 'inception-v3' ...
     """
-    options = {"weights": weights, "resize": resize, "tag": tag, "num_features": num_features}
-    options = {name: value for name, value in options.items() if value is not None}
+    given = {"weights": weights, "resize": resize, "tag": tag, "num_features": num_features, "precision": precision}
+    options = {name: value for name, value in given.items() if value is not None}
     make, arguments = _recipe(extractor)
     _check_options(extractor, options, make)
     with torch.inference_mode(False):

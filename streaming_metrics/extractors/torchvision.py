@@ -28,6 +28,7 @@ class TorchvisionExtractor(Extractor):
     Args:
         model: a name of ``torchvision.models.list_models(torchvision.models)``.
         weights: path or URL of a ``state_dict`` of this network. Default: torchvision's published default weights.
+        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ValueError: no such network; weights that are damaged or of another network.
@@ -43,8 +44,8 @@ class TorchvisionExtractor(Extractor):
         torch.Size([1, 1024])
     """
 
-    def __init__(self, model: str, weights: str | os.PathLike[str] | None = None) -> None:
-        super().__init__()
+    def __init__(self, model: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32") -> None:
+        super().__init__(precision)
         published = published_weights(model)
         source = published.url if weights is None else weights
         state, digest = load_weights(source, digest_of_name(source, _digits(published.url)))
@@ -58,9 +59,11 @@ class TorchvisionExtractor(Extractor):
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        with inputs_of(last_layer(self.network)) as inputs:
-            logits = self.network(cpu_layout(self.transforms(images)))
-        return Features(pool=inputs[-1].flatten(2).mean(dim=2) if inputs[-1].ndim == 4 else inputs[-1], logits=logits)
+        pixels = cpu_layout(self.transforms(images))
+        with inputs_of(last_layer(self.network)) as inputs, self.cast():
+            logits = self.network(pixels).float()
+        pool = inputs[-1].float()
+        return Features(pool=pool.flatten(2).mean(dim=2) if pool.ndim == 4 else pool, logits=logits)
 
 
 def published_weights(model: str) -> models.WeightsEnum:
