@@ -47,6 +47,14 @@ def autocast_to(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 matrices in hardware, adding in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    named = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in named)
+
+
 def _switches() -> list[tuple[Any, str, Any]]:
     """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
     backends: Any = torch.backends

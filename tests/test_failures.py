@@ -127,7 +127,7 @@ def test_without_rank_0_the_others_say_that_it_hosts_the_store_and_is_missing(ho
             assert seconds < PATIENCE + GRACE + (4 if how == "killed" else 1)  # torch tries for long to reconnect
 
 
-BREAKS: dict[str, tuple[Any, str]] = {"sum": (Comm, "_all_reduce"), "ring": (Comm, "ring"), "tile": (sweep, "tile_of")}
+BREAKS: dict[str, tuple[Any, str]] = {"sum": (Comm, "_all_reduce"), "ring": (Comm, "ring"), "tile": (sweep, "tiles")}
 
 
 def fails_midway(rank: int, where: str) -> tuple[str, bool, list[float]]:

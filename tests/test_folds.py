@@ -26,9 +26,10 @@ from streaming_metrics.folds import (
     base,
     neighbours,
 )
+from streaming_metrics.folds import balls as ball_module
 from streaming_metrics.folds import sweep as sweeping
-from streaming_metrics.folds.base import UNDERFLOW, Fold, pair_distances, squared_distances
-from streaming_metrics.folds.sweep import sweep, tile_of, tiles
+from streaming_metrics.folds.base import BLUR, UNDERFLOW, Block, Fold, Tile, pair_distances, squared_distances
+from streaming_metrics.folds.sweep import sweep, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,9 +108,11 @@ def check(fold: Fold, result: Tensor, real: Tensor, fake: Tensor) -> None:
 
 
 @every_fold
-@given(seed=SEEDS, kind=KINDS, world_size=st.integers(1, 4), tile=st.sampled_from([3, 16, 1024]))
-@settings(max_examples=8, deadline=None)
-def test_any_sharding_is_dense_brute_force(fold: Fold, seed: int, kind: str, world_size: int, tile: int) -> None:
+@given(seed=SEEDS, kind=KINDS, world_size=st.integers(1, 4), tile=st.sampled_from([3, 16, 1024]), rough=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_any_sharding_is_dense_brute_force(
+    fold: Fold, seed: int, kind: str, world_size: int, tile: int, rough: bool
+) -> None:
     real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
     generator = torch.Generator().manual_seed(seed)
     owners = [torch.randint(world_size, (n,), generator=generator) for n in (N, M)]
@@ -117,6 +120,7 @@ def test_any_sharding_is_dense_brute_force(fold: Fold, seed: int, kind: str, wor
     with pytest.MonkeyPatch.context() as patch:
         for module in (neighbours, sweeping):
             patch.setattr(module, "TILE", tile)
+        patch.setattr(sweeping, "rough_pays", lambda _: rough)
         shards = (dealt(rows, owner, world_size, centre) for rows, owner in zip((real, fake), owners))
         check(fold, swept(fold, *shards), real, fake)
 
@@ -130,12 +134,16 @@ def test_a_rank_without_rows_adds_nothing(fold: Fold, rank: int) -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@given(seed=SEEDS, kind=KINDS, batch_size=st.integers(1, M), tile=st.sampled_from([3, 16, 1024]))
-@settings(max_examples=10, deadline=None)
-def test_balls_count_points_as_they_come(strict: bool, seed: int, kind: str, batch_size: int, tile: int) -> None:
+@given(seed=SEEDS, kind=KINDS, batch_size=st.integers(1, M), tile=st.sampled_from([3, 16, 1024]), rough=st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_balls_count_points_as_they_come(
+    strict: bool, seed: int, kind: str, batch_size: int, tile: int, rough: bool
+) -> None:
     real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweeping, "TILE", tile)
+        for module in (sweeping, ball_module):
+            patch.setattr(module, "rough_pays", lambda _: rough)
         balls = Balls.around(real, 3, strict)
         counts = [balls.count(batch) for batch in fake.split(batch_size)]
     held, holds = torch.cat([held for held, _ in counts]), torch.stack([holds for _, holds in counts]).sum(0)
@@ -165,9 +173,11 @@ def test_a_side_with_itself_shows_every_pair_from_both_ends(monkeypatch: pytest.
     for visitor in (own, other):
         seen = torch.zeros(10, 10)
         for tile in tiles(own, visitor):
-            seen[tile.rows, tile.columns] += 1
-            torch.testing.assert_close(tile.products, own.rows[tile.rows] @ visitor.rows[tile.columns].T)
-            assert tile.diagonal == (visitor is own and tile.rows == tile.columns)
+            rows, columns = tile.rows.which, tile.columns.which
+            seen[rows, columns] += 1
+            seen[columns, rows] += tile.mirrored
+            torch.testing.assert_close(tile.products, own.rows[rows] @ visitor.rows[columns].T)
+            assert tile.diagonal == (visitor is own and rows == columns)
         assert (seen == 1).all()
 
 
@@ -237,26 +247,30 @@ def of_all_scales(seed: int, n: int, width: int, spread: float, scale: float, me
 @pytest.mark.parametrize("width", [1, 2, 63, 2048])
 @given(seed=SEEDS, spread=st.sampled_from([0.0, 3.0, 12.0]), mean=st.sampled_from([0.0, 1.0, 1e5]))
 @pytest.mark.parametrize("scale", [1e-15, 1.0])
+@pytest.mark.parametrize("rough", [False, True])
 @settings(max_examples=8, deadline=None)
 def test_bounds_hold_the_distance_and_are_no_wider_than_slack(
-    width: int, scale: float, seed: int, spread: float, mean: float
+    width: int, scale: float, rough: bool, seed: int, spread: float, mean: float
 ) -> None:
     rows = of_all_scales(seed, 40, width, spread, scale, mean)
     x, y = (Shard(part, torch.arange(20), rows.mean(0)) for part in rows.split(20))
-    tile = tile_of(x, y, slice(0, 20), slice(0, 20))
-    low, high = (tile.bounds(sign).double() for sign in (-1, 1))
+    tile = Tile(Block(x, slice(0, 20)), Block(y, slice(0, 20)), rough=rough)
+    low, high = tile.low.double(), tile.high.double()
     true = torch.stack([squared_distances(row.expand(20, width), y.rows) for row in x.rows])
     assert (low <= true).all()
     assert (true <= high).all()
     norms = x.norms.unsqueeze(1) + y.norms.unsqueeze(0)
-    assert (high - low <= 2.5 * tile.slack * norms + 8 * width * UNDERFLOW).all()
-    assert tile.slack < 2e-4
+    floor = 8 * width * UNDERFLOW
+    assert (high - low <= 2.5 * (tile.slack + rough * BLUR) * norms + floor).all()
+    assert (high - low <= tile.spread(tile.low, norms) + 1e-5 * norms + floor).all()
+    assert tile.slack < (0.01 if rough else 2e-4)
 
 
 def test_equal_positive_rows_where_rounding_adds_up() -> None:
     rows = torch.full((8, 2048), 1 / 3) * torch.linspace(1, 1 + 1e-6, 8).unsqueeze(1)
     shard = Shard(rows, torch.arange(8), torch.zeros(2048))
-    tile = tile_of(shard, shard, slice(0, 8), slice(0, 8))
     true = torch.stack([squared_distances(row.expand(8, 2048), rows) for row in rows])
-    assert (tile.bounds(-1) <= true).all()
-    assert (true <= tile.bounds(1)).all()
+    for rough in (False, True):
+        tile = Tile(Block(shard, slice(0, 8)), Block(shard, slice(0, 8)), rough=rough)
+        assert (tile.low <= true).all()
+        assert (true <= tile.high).all()

@@ -18,6 +18,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torchmetrics.image.fid import _compute_fid as torchmetrics_fid
 
 from streaming_metrics import FID, BiasWarning, NotEnoughSamples
+from streaming_metrics.measures import frechet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,19 @@ def test_equals_the_peers(n: int, m: int, width: int, seed: int) -> None:
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 5, 8, 21])
+@pytest.mark.parametrize("is_triangle", [True, False])
+def test_the_lower_triangle_is_all_that_eigenvalues_need(
+    width: int, is_triangle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frechet, "BLOCK", 8)
+    half = normal(0, width, width).double()
+    root = half.tril() if is_triangle else half[:, : max(1, width - 2)]
+    covariance = half @ half.T
+    expected = (root.T @ covariance @ root).tril()
+    torch.testing.assert_close(frechet.congruent(covariance, root).tril(), expected, rtol=1e-12, atol=1e-12)
 
 
 @given(SEEDS)

@@ -69,6 +69,11 @@ def test_subsets_are_torch_fidelitys(n: int, m: int, width: int, subsets: int, s
     assert ours(KID(subsets=subsets, subset_size=size), real, fake) == expected
 
 
+def test_few_subsets_of_many_samples_are_multiplied_out_alone() -> None:
+    draw = Draw(subsets=100, size=1000, seed=2020)
+    assert [draw.is_sparse(n, n) for n in (1000, 10_000, 12_000, 50_000)] == [False, False, True, True]
+
+
 @pytest.mark.parametrize(("degree", "gamma", "coef"), KERNELS)
 def test_kernel_and_seed_are_torch_fidelitys(degree: int, gamma: float | None, coef: float) -> None:
     real, fake = normal(0, 60, 8), normal(1, 50, 8, 0.2)

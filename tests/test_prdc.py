@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -59,7 +60,9 @@ def counts(values: dict[str, float], real: Tensor, fake: Tensor, k: int) -> dict
 def check(measure: PRDC, real: Tensor, fake: Tensor, expected: dict[str, float] | None = None) -> None:
     k, strict = measure.neighbours, measure.variant == "prdc"
     expected = brute_force(real, fake, k, strict) if expected is None else expected
-    assert counts(score(measure, real, fake), real, fake, k) == counts(expected, real, fake, k)
+    for rough in (False, True):
+        with mock.patch.object(sweep, "rough_pays", lambda _, rough=rough: rough):
+            assert counts(score(measure, real, fake), real, fake, k) == counts(expected, real, fake, k)
 
 
 # --- peers ------------------------------------------------------------------------------------------------------------
@@ -159,6 +162,23 @@ def test_far_from_the_origin_and_at_any_scale(mean: float, scale: float, seed: i
     check(PRDC(k=3), real, fake)
 
 
+def test_rough_products_leave_few_pairs_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    measure = neighbours.pair_distances
+    monkeypatch.setattr(neighbours, "pair_distances", lambda *pairs: measured.append(len(pairs[2])) or measure(*pairs))
+    monkeypatch.setattr(sweep, "rough_pays", lambda _: True)
+    real, fake = normal(0, 900, 512), normal(1, 700, 512, 0.02, 1.02)
+    rough = score(PRDC(), real, fake)
+    assert sum(measured) < 0.02 * (900 + 700) ** 2 / 2
+    monkeypatch.setattr(sweep, "rough_pays", lambda _: False)
+    assert score(PRDC(), real, fake) == rough
+
+
+def test_where_rounding_leaves_too_much_open_products_are_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "UNDECIDED", 0.0)
+    check(PRDC(), normal(0, 60, 64), normal(1, 50, 64))
+
+
 @pytest.mark.parametrize("mean", [0.0, 1e3])
 @pytest.mark.parametrize("measure", VARIANTS, ids=repr)
 def test_a_cluster_far_from_the_rest_keeps_its_own_neighbours(measure: PRDC, mean: float) -> None:
@@ -195,6 +215,7 @@ def test_tiles_change_no_count(
 def test_ties_that_crowd_out_candidates_are_looked_at_again(
     rows: Tensor, looks: bool, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(neighbours, "SPARE", 8)
     searched, search = [], neighbours._search
     monkeypatch.setattr(neighbours, "_search", lambda *args: searched.append(args) or search(*args))
     for module in (neighbours, sweep):

@@ -12,7 +12,7 @@ from torch import Tensor
 from streaming_metrics.comm import Comm
 from streaming_metrics.folds.base import Setting, Shard
 from streaming_metrics.folds.neighbours import Radii, inside_balls
-from streaming_metrics.folds.sweep import sweep, tiles
+from streaming_metrics.folds.sweep import rough_pays, sweep, tiles
 from streaming_metrics.precision import full_precision
 
 
@@ -58,10 +58,10 @@ class Balls:
         held = torch.zeros(len(own), dtype=torch.int64, device=points.device)
         holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
         with full_precision(points.device):
-            for tile in tiles(own, balls):
-                inside = inside_balls(tile, squared[tile.columns], self.strict)
-                held[tile.rows] += inside.sum(1)
-                holds[tile.columns] += inside.sum(0)
+            for tile in tiles(own, balls, rough_pays(points)):
+                inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
+                held[tile.rows.which] += inside.sum(1)
+                holds[tile.columns.which] += inside.sum(0)
         return held, holds
 
 

@@ -1,13 +1,15 @@
 """A fold reads tiles of inner products between two sides, one after another, and keeps what its measure needs.
 
-Tiles are float32 products of centred rows. :attr:`Tile.slack` bounds their rounding, whatever the order of summation,
-and :func:`squared_distances` decides the pairs that the bound leaves open, so no result depends on tile sizes or ranks.
+Tiles are products of centred rows, in float32, or in bfloat16 where that is quicker and distances alone are asked for.
+:meth:`Tile.bounds` holds what rounding can have done, whatever the order of summation, and :func:`squared_distances`
+decides the pairs that the bounds leave open, so no result depends on precision, tile sizes or ranks.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
 
 Role: TypeAlias = Literal["real", "fake"]
+Sight: TypeAlias = Literal["products", "bounds", "nothing"]
 UNIT_ROUNDOFF = 2.0**-24
+BLUR = 2.0**-7 * (1 + 2.0**-7)
+"""Twice the unit roundoff of bfloat16, in which rough products come out."""
 UNDERFLOW = 2.0**-125
 BYTES_PER_CHUNK = 1 << 22
 
@@ -29,7 +34,8 @@ class Fold(ABC):
     same.
 
     ``sides`` names the roles of a tile's rows and columns: ``("real", "real")``, ``("fake", "fake")`` or
-    ``("fake", "real")``. A rank meets its own rows with every column; a side with itself leaves out the pairs (i, i).
+    ``("fake", "real")``. A rank meets its own rows with every column; a side with itself leaves out the pairs (i, i),
+    and of a rank's rows with themselves each pair comes once: see :attr:`Tile.mirrored`.
     """
 
     @property
@@ -46,6 +52,10 @@ class Fold(ABC):
     def spans_both(self) -> bool:
         """Whether a fold over one side depends on the other side's size too."""
         return False
+
+    def reads(self, setting: Setting) -> Sight:  # noqa: ARG002
+        """Return what it looks at in tiles: float32 ``"products"``, ``"bounds"`` of distances, or ``"nothing"``."""
+        return "bounds"
 
     @abstractmethod
     def start(self, setting: Setting) -> Any:
@@ -96,9 +106,7 @@ class Shard:
         self.rows, self.position, self.centre = rows, position, centre
         self.norms = rows.new_empty(len(rows), dtype=torch.float64)
         self.offsets = torch.empty_like(self.norms)
-        per_chunk = max(1, BYTES_PER_CHUNK // (16 * max(rows.shape[1], 1)))
-        for start in range(0, len(rows), per_chunk):
-            chunk = slice(start, start + per_chunk)
+        for chunk in self._chunks():
             self.norms[chunk] = self.centred(chunk).double().square_().sum(1)
             self.offsets[chunk] = rows[chunk].double() @ centre.double()
 
@@ -109,43 +117,123 @@ class Shard:
         """Return rows minus the centre, float32."""
         return self.rows[which] - self.centre
 
+    @cached_property
+    def roughness(self) -> float:
+        """The most that rounding to bfloat16 moves a centred row, relative to its length."""
+        worst = self.norms.new_zeros(())
+        for chunk in self._chunks():
+            centred = self.centred(chunk)
+            moved = (centred - centred.bfloat16()).double().square_().sum(1) / self.norms[chunk]
+            worst = torch.maximum(worst, moved.nan_to_num(0).amax())
+        return float(worst.sqrt())
+
+    def _chunks(self) -> list[slice]:
+        per_chunk = rows_per_chunk(self.rows.shape[1])
+        return [slice(start, start + per_chunk) for start in range(0, len(self.rows), per_chunk)]
+
+
+class Block:
+    """Some rows of a shard: those of a tile's rows, or of its columns.
+
+    Args:
+        shard: whose rows they are.
+        which: a slice, or int64 ``(n,)``.
+    """
+
+    def __init__(self, shard: Shard, which: slice | Tensor) -> None:
+        self.shard, self.which = shard, which
+        self.norms, self.offsets, self.position = (
+            column[which] for column in (shard.norms, shard.offsets, shard.position)
+        )
+
+    @cached_property
+    def centred(self) -> Tensor:
+        """``(n, D)`` float32."""
+        return self.shard.centred(self.which)
+
+    @cached_property
+    def rounded(self) -> Tensor:
+        """``(n, D)`` bfloat16."""
+        return self.shard.centred(self.which).bfloat16()
+
+    def places(self, numbers: Tensor) -> Tensor:
+        """Return where in the shard the block's rows of these ``numbers`` are."""
+        return self.which[numbers] if isinstance(self.which, Tensor) else numbers + self.which.start
+
 
 @dataclass
 class Tile:
-    """Inner products of some rows with some columns.
+    """Inner products of some rows with some columns, made when they are looked at.
 
     Args:
-        own, visitor: the shards that ``rows`` and ``columns`` select from.
-        products: ``(rows, columns)`` float32, inner products of centred rows.
+        rows, columns: of one shard each.
         diagonal: whether rows and columns are the same samples, so that pairs (i, i) do not count.
+        mirrored: whether the pairs (column, row) count as well, and no other tile shows them.
+        rough: whether distances are bounded by products in bfloat16.
     """
 
-    own: Shard
-    visitor: Shard
-    rows: slice | Tensor
-    columns: slice
-    products: Tensor
+    rows: Block
+    columns: Block
     diagonal: bool = False
+    mirrored: bool = False
+    rough: bool = False
 
-    def transposed(self) -> Tile:
-        """Return the same pairs seen from the other side; rows and columns must be slices of one shard."""
-        assert isinstance(self.rows, slice)
-        return Tile(self.visitor, self.own, self.columns, self.rows, self.products.T, self.diagonal)
+    @cached_property
+    def products(self) -> Tensor:
+        """``(rows, columns)`` float32, inner products of centred rows."""
+        return torch.mm(self.rows.centred, self.columns.centred.T)
 
-    @property
+    @cached_property
+    def low(self) -> Tensor:
+        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is below."""
+        return self._bounds(-1)
+
+    @cached_property
+    def high(self) -> Tensor:
+        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is above."""
+        return self._bounds(1)
+
+    @cached_property
+    def refined(self) -> Tile:
+        """The same pairs, bounded by float32 products."""
+        return Tile(self.rows, self.columns, self.diagonal, self.mirrored)
+
+    @cached_property
     def slack(self) -> float:
-        """Relative rounding bound: products and norms give ``‖x − y‖²`` within ``slack·(‖x‖² + ‖y‖²)``, centred."""
-        return (self.own.rows.shape[1] + 32) * UNIT_ROUNDOFF
+        """Relative rounding bound: products and norms give ``‖x − y‖²`` within ``slack·(‖x‖² + ‖y‖²)``, centred, and,
+        where rough, ``BLUR`` times the product.
 
-    def bounds(self, sign: int) -> Tensor:
-        """Return ``(rows, columns)`` float32 that no ``‖x − y‖²`` is below (``sign = −1``) or above (``sign = 1``)."""
-        scale, floor = 1 + sign * self.slack, sign * self.own.rows.shape[1] * UNDERFLOW
-        rows, columns = (scale * shard.norms[which] + floor for shard, which in self._ends())
-        bounds = torch.add(columns.float().unsqueeze(0), self.products, alpha=-2)
+        Rounded rows ``x + d``, ``‖d‖ ≤ r·‖x‖``, move a product by at most ``(2r + r²)·‖x‖·‖y‖`` (Cauchy and Schwarz).
+        """
+        return slack(self.rows.shard, self.columns.shard, self.rough)
+
+    def spread(self, low: Tensor, norms: Tensor) -> Tensor:
+        """Return how far above ``low`` a distance can be; ``norms`` is ``‖x‖² + ‖y‖²``, float64."""
+        rounding = self.slack * norms
+        if self.rough:
+            rounding = rounding + BLUR * ((norms - low).abs() + rounding) / (2 - BLUR)
+        return 2 * rounding
+
+    @cached_property
+    def _dots(self) -> Tensor:
+        return torch.mm(self.rows.rounded, self.columns.rounded.T).float() if self.rough else self.products
+
+    def _bounds(self, sign: int) -> Tensor:
+        scale, floor = 1 + sign * self.slack, sign * 2 * self.rows.shard.rows.shape[1] * UNDERFLOW
+        rows, columns = (scale * block.norms + floor for block in (self.rows, self.columns))
+        bounds = torch.add(columns.float().unsqueeze(0), self._dots, alpha=-2)
+        if self.rough:
+            bounds.add_(self._dots.abs(), alpha=sign * BLUR)
         return bounds.add_(rows.float().unsqueeze(1))
 
-    def _ends(self) -> tuple[tuple[Shard, slice | Tensor], tuple[Shard, slice]]:
-        return (self.own, self.rows), (self.visitor, self.columns)
+
+def slack(x: Shard, y: Shard, rough: bool) -> float:
+    """Return :attr:`Tile.slack` of two shards."""
+    summation = (x.rows.shape[1] + 32) * UNIT_ROUNDOFF
+    if not rough:
+        return summation
+    moved = max(x.roughness, y.roughness)
+    return 2 * moved + moved**2 + 2 * summation
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -164,8 +252,13 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 def pair_distances(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> Tensor:
     """Return exact ``‖x − y‖²`` float64 ``(P,)`` of the pairs ``(rows, columns)``, in chunks of bounded memory."""
-    per_chunk = max(1, BYTES_PER_CHUNK // (16 * max(x.rows.shape[1], 1)))
+    per_chunk = rows_per_chunk(x.rows.shape[1])
     distances = x.norms.new_empty(len(rows))
     for part in (slice(start, start + per_chunk) for start in range(0, len(rows), per_chunk)):
         distances[part] = squared_distances(x.rows[rows[part]], y.rows[columns[part]])
     return distances
+
+
+def rows_per_chunk(width: int) -> int:
+    """Return how many pairs of float64 rows fit in :data:`BYTES_PER_CHUNK`."""
+    return max(1, BYTES_PER_CHUNK // (16 * max(width, 1)))

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.folds.base import Fold, Role, Setting, Shard, Tile, pair_distances
-from streaming_metrics.folds.sweep import TILE, tile_of
+from streaming_metrics.folds.base import Block, Fold, Role, Setting, Shard, Tile, pair_distances
+from streaming_metrics.folds.sweep import TILE, blocks
 
 if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
 
-SPARE = 8
+SPARE = 24
+"""Candidates kept beyond k: so many that rounding seldom lets one more matter."""
+GROUP = 8
+UNDECIDED = 2.0**-8
+"""Share of a tile's pairs beyond which float32 products cost less than measuring the pairs."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,11 @@ class Radii(Fold):
         return _Nearest.empty(setting, self.k, setting.size(self.role))
 
     def tile(self, accumulator: _Nearest, tile: Tile) -> None:
-        low = tile.bounds(-1)
-        if tile.diagonal:
-            low.fill_diagonal_(torch.inf)
-        values, columns = low.topk(min(self.k + SPARE, low.shape[1]), largest=False)
-        accumulator.offer(tile.rows, values, columns + tile.columns.start)
+        low = tile.low.fill_diagonal_(torch.inf) if tile.diagonal else tile.low
+        accumulator.offer(tile.rows, tile.columns, low)
+        if tile.mirrored:
+            accumulator.offer(tile.columns, tile.rows, low.T)
+        accumulator.rough |= tile.rough
 
     def leave(self, accumulator: _Nearest, own: Shard, visitor: Shard) -> None:
         accumulator.settle(own, visitor)
@@ -65,6 +69,7 @@ class _Nearest:
     column: Tensor
     position: Tensor
     total: int
+    rough: bool = False
 
     @classmethod
     def empty(cls, setting: Setting, k: int, total: int) -> _Nearest:
@@ -73,17 +78,18 @@ class _Nearest:
         low = torch.full((n, k + SPARE), torch.inf, device=device)
         return cls(exact, low, torch.zeros_like(low, dtype=torch.int64), setting.own.position, total)
 
-    def offer(self, rows: slice | Tensor, low: Tensor, column: Tensor) -> None:
-        low, column = torch.cat([self.low[rows], low], 1), torch.cat([self.column[rows], column], 1)
-        self.low[rows], order = low.topk(self.low.shape[1], largest=False)
-        self.column[rows] = column.gather(1, order)
+    def offer(self, rows: Block, columns: Block, low: Tensor) -> None:
+        low, column = _smallest_of(low, self.low.shape[1])
+        low = torch.cat([self.low[rows.which], low], 1)
+        column = torch.cat([self.column[rows.which], columns.places(column)], 1)
+        self.low[rows.which], order = low.topk(self.low.shape[1], largest=False)
+        self.column[rows.which] = column.gather(1, order)
 
     def settle(self, own: Shard, visitor: Shard) -> None:
         """Measure the candidates that can be among the k nearest; look again where equals may have been crowded out."""
         before, k = self.exact, self.exact.shape[1]
         sums = own.norms.unsqueeze(1) + visitor.norms[self.column] if len(visitor) else self.low.double()
-        slack = Tile(own, visitor, slice(0), slice(0), own.rows).slack
-        high = self.low + 2 * slack * sums
+        high = self.low + Tile(Block(own, slice(0)), Block(visitor, slice(0)), rough=self.rough).spread(self.low, sums)
         reach = torch.minimum(before[:, -1], high.topk(k, largest=False).values[:, -1])
         rows, slots = (self.low <= reach.unsqueeze(1)).nonzero(as_tuple=True)
         rows, slots = (which[self.low[rows, slots].isfinite()] for which in (rows, slots))
@@ -100,17 +106,38 @@ class _Nearest:
 
 def _search(exact: Tensor, reach: Tensor, own: Shard, visitor: Shard, rows: Tensor) -> Tensor:
     """Return ``exact`` with all of the visitor's pairs within ``reach`` merged in, each measured."""
-    for start in range(0, len(visitor), TILE):
-        tile = tile_of(own, visitor, rows, slice(start, min(start + TILE, len(visitor))))
-        near = tile.bounds(-1) <= reach.unsqueeze(1)
-        if own is visitor:
-            near &= rows.unsqueeze(1) != torch.arange(start, tile.columns.stop, device=rows.device)
-        measured = torch.full(near.shape, torch.inf, dtype=torch.float64, device=near.device)
+    mine = Block(own, rows)
+    for columns in blocks(visitor):
+        near = Tile(mine, columns).low <= reach.unsqueeze(1)
         r, c = near.nonzero(as_tuple=True)
-        if len(r):
-            measured[r, c] = pair_distances(own, visitor, rows[r], c + start)
-        exact = _smallest(exact, measured)
+        c = columns.places(c)
+        if own is visitor:
+            others = rows[r] != c
+            r, c = r[others], c[others]
+        exact = _smallest(exact, _spread_out(pair_distances(own, visitor, rows[r], c), r, len(rows)))
     return exact
+
+
+def _spread_out(values: Tensor, rows: Tensor, n: int) -> Tensor:
+    """Return ``(n, most of a row)``: each row's values, ``rows`` ascending says whose they are, then inf."""
+    counts = rows.bincount(minlength=n)
+    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    table = values.new_full((n, int(counts.max())), torch.inf)
+    table[rows, place] = values
+    return table
+
+
+def _smallest_of(low: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return values and columns that hold the ``count`` smallest of each row, in any order, and maybe others.
+
+    Columns are grouped; the smallest lie in the groups of the smallest minima, an eighth of the values to choose among.
+    """
+    groups = low.shape[1] // GROUP
+    if low.shape[1] % GROUP or groups <= count:
+        return low.topk(min(count, low.shape[1]), largest=False, sorted=False)
+    heads = low.unflatten(1, (GROUP, groups)).amin(1).topk(count, largest=False, sorted=False).indices
+    members = heads.unsqueeze(1) + groups * torch.arange(GROUP, device=low.device).view(1, -1, 1)
+    return low.gather(1, members.flatten(1)), members.flatten(1)
 
 
 def _smallest(exact: Tensor, more: Tensor) -> Tensor:
@@ -149,10 +176,11 @@ class BallCounts(Fold):
         return _Counts(setting.results[self.needs[0]], held, holds)
 
     def tile(self, accumulator: _Counts, tile: Tile) -> None:
-        tile = tile if self.balls == "real" else tile.transposed()
-        inside = inside_balls(tile, accumulator.radii[tile.visitor.position[tile.columns]], self.strict)
-        accumulator.held[tile.own.position[tile.rows]] += inside.sum(1)
-        accumulator.holds[tile.visitor.position[tile.columns]] += inside.sum(0)
+        balls, points, across = (tile.columns, tile.rows, 1) if self.balls == "real" else (tile.rows, tile.columns, 0)
+        radii = accumulator.radii[balls.position].unsqueeze(1 - across)
+        inside = inside_balls(tile, radii, self.strict)
+        accumulator.held[points.position] += inside.sum(across)
+        accumulator.holds[balls.position] += inside.sum(1 - across)
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
         return comm.sum(torch.cat([accumulator.held, accumulator.holds]))
@@ -170,29 +198,28 @@ class _Counts:
 
 
 def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:
-    """Return bool ``(rows, columns)``: which rows lie in the balls around the columns.
+    """Return bool ``(rows, columns)``: which points lie in which balls.
 
     The bounds decide where they can, exact distances where they cannot.
 
     Args:
-        tile: its rows are the points, its columns the balls' centres.
-        squared: ``(columns,)`` float64, squared radii.
+        tile: of points and of the balls' centres.
+        squared: float64, squared radii: ``(1, columns)`` of balls around the columns, ``(rows, 1)`` around the rows.
         strict: whether a point at exactly the radius is outside.
     """
-    inside = tile.bounds(1) < _below(squared).unsqueeze(0)
-    maybe = tile.bounds(-1) <= _above(squared).unsqueeze(0)
+    inside = tile.high < _below(squared)
+    maybe = tile.low <= _above(squared)
     if strict:
-        maybe &= (squared > 0).unsqueeze(0)
-    points, balls = (maybe & ~inside).nonzero(as_tuple=True)
-    if len(points):
-        distances = pair_distances(tile.own, tile.visitor, points + _start(tile.rows), balls + _start(tile.columns))
-        inside[points, balls] = distances < squared[balls] if strict else distances <= squared[balls]
+        maybe &= squared > 0
+    r, c = (maybe & ~inside).nonzero(as_tuple=True)
+    if tile.rough and len(r) > UNDECIDED * inside.numel():
+        return inside_balls(tile.refined, squared, strict)
+    if len(r):
+        rows, columns = tile.rows.places(r), tile.columns.places(c)
+        distances = pair_distances(tile.rows.shard, tile.columns.shard, rows, columns)
+        radii = squared.expand_as(inside)[r, c]
+        inside[r, c] = distances < radii if strict else distances <= radii
     return inside
-
-
-def _start(part: slice | Tensor) -> int:
-    assert isinstance(part, slice)
-    return part.start
 
 
 def _below(values: Tensor) -> Tensor:

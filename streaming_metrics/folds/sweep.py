@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from streaming_metrics.folds.base import Fold, Setting, Shard, Tile
-from streaming_metrics.precision import full_precision
+from streaming_metrics.folds.base import Block, Fold, Setting, Shard, Tile
+from streaming_metrics.precision import full_precision, has_fast_bfloat16
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
 
 TILE = 1024
+WIDE = 256
 
 
 def sweep(folds: Sequence[Fold], setting: Setting, visitors: Iterable[Shard], comm: Comm) -> dict[Fold, Tensor]:
@@ -29,35 +28,43 @@ def sweep(folds: Sequence[Fold], setting: Setting, visitors: Iterable[Shard], co
         comm: over which results are reduced.
     """
     accumulators = {fold: fold.start(setting) for fold in folds}
+    sights = {fold: fold.reads(setting) for fold in folds}
+    looking = {fold: accumulators[fold] for fold in folds if sights[fold] != "nothing"}
+    rough = "products" not in sights.values() and rough_pays(setting.own.rows)
     with full_precision(setting.own.rows.device):
         for visitor in visitors:
-            for tile in tiles(setting.own, visitor):
-                for fold, accumulator in accumulators.items():
+            for tile in tiles(setting.own, visitor, rough) if looking else ():
+                for fold, accumulator in looking.items():
                     fold.tile(accumulator, tile)
             for fold, accumulator in accumulators.items():
                 fold.leave(accumulator, setting.own, visitor)
     return {fold: fold.finish(accumulator, comm) for fold, accumulator in accumulators.items()}
 
 
-def tiles(own: Shard, visitor: Shard) -> Iterator[Tile]:
-    """Yield the tiles of two shards; of a shard with itself half are computed and shown from both sides."""
-    for rows in _blocks(len(own)):
-        for columns in _blocks(len(visitor)):
-            if own is visitor and columns.start < rows.start:
-                continue
-            tile = tile_of(own, visitor, rows, columns)
-            tile.diagonal = own is visitor and columns.start == rows.start
-            yield tile
-            if own is visitor and not tile.diagonal:
-                yield tile.transposed()
+def tiles(
+    own: Shard, visitor: Shard, rough: bool = False, among: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Iterator[Tile]:
+    """Yield the tiles of two shards; of a shard with itself one half, which stands for both.
+
+    Args:
+        own, visitor: whose rows are a tile's rows and its columns.
+        rough: see :class:`Tile`.
+        among: int64, which rows of each shard, the same ones of a shard with itself; all where None.
+    """
+    for i, rows in enumerate(blocks(own, among[0])):
+        for j, columns in enumerate(blocks(visitor, among[1])):
+            if own is not visitor or i <= j:
+                yield Tile(rows, columns, own is visitor and i == j, own is visitor and i < j, rough)
 
 
-def tile_of(own: Shard, visitor: Shard, rows: slice | Tensor, columns: slice) -> Tile:
-    """Return the tile of some rows and some columns."""
-    products = torch.mm(own.centred(rows), visitor.centred(columns).T)
-    return Tile(own, visitor, rows, columns, products)
+def blocks(shard: Shard, which: Tensor | None = None) -> Iterator[Block]:
+    """Yield blocks of a shard's rows: of all, or of those that ``which`` names, in halves as these are few."""
+    n, size = (len(shard), TILE) if which is None else (len(which), (TILE + 1) // 2)
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        yield Block(shard, part if which is None else which[part])
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, TILE):
-        yield slice(start, min(start + TILE, n))
+def rough_pays(rows: Tensor) -> bool:
+    """Return whether products in bfloat16 save more time than measuring what they leave open costs."""
+    return rows.shape[1] >= WIDE and has_fast_bfloat16(rows.device)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NEGATIVE_ROUNDING = 1e-6
 EIGENVALUE_ROUNDING = 2.0**-48
+BLOCK = 256
 
 
 def square_root(covariance: Tensor, rank: int) -> Tensor:
@@ -37,6 +38,23 @@ def square_root(covariance: Tensor, rank: int) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     rank = min(rank, int((values > EIGENVALUE_ROUNDING * values[-1]).sum()))
     return vectors[:, len(values) - rank :] * values[len(values) - rank :].clamp(min=0).sqrt()
+
+
+def congruent(covariance: Tensor, root: Tensor) -> Tensor:
+    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
+
+    It is symmetric, and L mostly a triangle: with what both spare, a third of the plain products is left to do.
+
+    Args:
+        covariance: ``(D, D)`` float64, C.
+        root: ``(D, r)`` float64, L.
+    """
+    is_triangle = root.shape[0] == root.shape[1] and not root.triu(1).any()
+    lower = root.new_zeros(root.shape[1], root.shape[1])
+    for start in range(0, root.shape[1], BLOCK):
+        first, columns = start if is_triangle else 0, slice(start, start + BLOCK)
+        lower[start:, columns] = root[first:, start:].T @ (covariance[first:, first:] @ root[first:, columns])
+    return lower
 
 
 def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_y: Tensor, rank_y: int) -> Tensor:
@@ -57,7 +75,7 @@ def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_
         tensor(6., dtype=torch.float64)
     """
     trace_x, trace_y = root_x.square().sum(), covariance_y.trace()
-    eigenvalues = torch.linalg.eigvalsh(root_x.T @ covariance_y @ root_x)
+    eigenvalues = torch.linalg.eigvalsh(congruent(covariance_y, root_x), UPLO="L")
     shared = eigenvalues[max(0, len(eigenvalues) - rank_y) :].clamp(min=0).sqrt().sum()
     distance = (mean_x - mean_y).square().sum() + trace_x + trace_y - 2 * shared
     rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * (trace_x + trace_y))
