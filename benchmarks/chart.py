@@ -26,7 +26,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for place, row in zip(places, bars):
         axes.plot([row.reach] * 2, [place - 0.42, place + 0.42], color="black", linewidth=2)
         axes.annotate(
-            f"{row.ratio:.2g}×", (max(row.ratio, row.reach), place), (5, 0), textcoords="offset points", va="center"
+            f"{row.ratio:.3g}×", (max(row.ratio, row.reach), place), (5, 0), textcoords="offset points", va="center"
         )
     axes.set_yticks(places, [row.question for row in bars])
     axes.invert_yaxis()

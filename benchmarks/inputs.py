@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from streaming_metrics import Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
-from streaming_metrics.folds import base as folds
+from streaming_metrics.folds import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -30,7 +30,7 @@ __all__ = [
     "draw_images",
     "exactly",
     "fed",
-    "has_coarse_products",
+    "has_pre_pass",
     "our_precisions",
     "reference_weights",
     "uncached",
@@ -86,7 +86,10 @@ def reference_weights(given: Path | None) -> Iterator[Path]:
         yield write_reference_weights(Path(folder) / "inception.pth")
 
 
-# SEAMS: the two places where these scripts name options that the library is given elsewhere.
+# SEAMS: the two places where these scripts name what belongs to the library's insides, and do without where it is not.
+
+PRE_PASS = "rough_pays"
+"""The function of ``folds.sweep`` that says whether rows are first compared in low precision."""
 
 
 def our_precisions() -> list[dict[str, str]]:
@@ -94,16 +97,16 @@ def our_precisions() -> list[dict[str, str]]:
     return [{}, {"precision": "bf16"}] if "precision" in inspect.signature(InceptionV3).parameters else [{}]
 
 
-def has_coarse_products() -> bool:
-    """Return whether a low-precision pre-pass is on."""
-    return bool(getattr(folds, "COARSE", False))
+def has_pre_pass(rows: Tensor) -> bool:
+    """Return whether such rows are first compared in low precision."""
+    return getattr(sweep, PRE_PASS, lambda _: False)(rows)
 
 
 def exactly(compute: Callable[[], Any]) -> Callable[[], Any]:
     """Return ``compute`` with all inner products in float32, without the low-precision pre-pass."""
 
     def exact() -> Any:
-        with mock.patch.object(folds, "COARSE", False) if hasattr(folds, "COARSE") else nullcontext():
+        with mock.patch.object(sweep, PRE_PASS, return_value=False) if hasattr(sweep, PRE_PASS) else nullcontext():
             return compute()
 
     return exact

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceilings import GIGA, Ceilings, share
 from common import PeakMemory, interleaved
-from inputs import draw_features, exactly, fed, has_coarse_products
+from inputs import draw_features, exactly, fed, has_pre_pass
 from results import Result, Row, finish, parser_of, seconds
 
 from streaming_metrics import PRDC
@@ -48,7 +48,7 @@ def ours(real: Tensor, fake: Tensor, k: int) -> dict[str, Callable[[], Any]]:
     metric, frozen = (fed([PRDC(k=k)], real, fake, frozen=frozen) for frozen in (False, True))
     exact = {"exact": exactly(metric.compute), "exact, frozen": exactly(frozen.compute)}
     coarse = {"pre-pass": metric.compute, "pre-pass, frozen": frozen.compute}
-    return exact | coarse if has_coarse_products() else exact
+    return exact | coarse if has_pre_pass(real) else exact
 
 
 def bench(samples: int, width: int, k: int, repeats: int) -> Result:
@@ -71,6 +71,8 @@ def bench(samples: int, width: int, k: int, repeats: int) -> Result:
         note = share(work, took, result.ceilings[gemm], gemm)
         question = f"PRDC {samples} × {samples} × {width}, {name}"
         result.rows.append(Row(question, seconds(took), seconds(peer), peer / took, REACH[name], note=note))
+    if "pre-pass" not in candidates:
+        result.notes.append("no pre-pass: this version, width or processor has none")
     most = max(memory[name] for name in candidates)
     result.rows.append(memory_row(f"PRDC {samples}: memory beyond the banks", most, f"{memory[PEER] / GIGA:.2g} GB"))
     return result
