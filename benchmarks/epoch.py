@@ -137,7 +137,7 @@ def bench(networks: Networks, images: int, side: int, batch: int = BATCH, k: int
         if "bf16" in ours:
             fids = [timings[name].result["fid"] for name in ("fp32", "bf16")]
             result.notes.append(f"epoch {epoch}: bf16 moves FID by {fids[1] / fids[0] - 1:+.1e}")
-    result.notes += [f"{name}: {one.metric.signature()}" for name, one in ours.items()]
+    result.notes += [f"{name}: {one.metric.signature().rpartition('|ext:')[2]}" for name, one in ours.items()]
     return result
 
 
