@@ -1,4 +1,4 @@
-.PHONY: demo test
+.PHONY: bench demo test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run_all.py $(ARGS)
 
 # An extra is installed once; a change of pyproject.toml installs it again.
 $(VENV)/.%: pyproject.toml

@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved medians, gloo ranks, a table, and a line about the machine."""
+"""What the benchmarks share: turns that are timed, gloo ranks, a table, and a line about the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import platform
 import socket
 import statistics
 import sys
+import threading
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MIB = 2**20
 
@@ -30,15 +32,84 @@ def machine() -> str:
     return f"{os.cpu_count()} x {cpu}{device}; Python {python}, torch {torch.__version__}"
 
 
-def interleaved(candidates: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return each candidate's median seconds; they take turns, so that a noisy neighbour disturbs all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
+@dataclass
+class Timing:
+    """What running a candidate took, and what it gave.
+
+    Args:
+        turns: seconds of each turn.
+        result: what the last turn gave.
+    """
+
+    turns: list[float] = field(default_factory=list)
+    result: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """The median of the turns."""
+        return statistics.median(self.turns)
+
+    def add(self, run: Callable[[], Any]) -> None:
+        """Take one turn."""
+        start = time.perf_counter()
+        self.result = run()
+        self.turns.append(time.perf_counter() - start)
+
+
+def interleaved(
+    candidates: Mapping[str, Callable[[], Any]], repeats: int, at_most: Mapping[str, int] | None = None
+) -> dict[str, Timing]:
+    """Time candidates that take turns, so that a noisy neighbour disturbs all alike.
+
+    Args:
+        candidates: by name.
+        repeats: turns of each.
+        at_most: fewer turns for some, the slow ones.
+    """
+    timings = {name: Timing() for name in candidates}
+    for turn in range(repeats):
         for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+            if turn < (at_most or {}).get(name, repeats):
+                timings[name].add(run)
+    return timings
+
+
+def in_steps(candidates: Mapping[str, Iterator[Any]]) -> dict[str, Timing]:
+    """Time iterators that take turns step by step: ``turns`` are the steps, the result is what the last one yielded."""
+    timings, going = {name: Timing() for name in candidates}, dict(candidates)
+    while going:
+        for name, steps in list(going.items()):
+            before = timings[name].result
+            timings[name].add(lambda steps=steps: next(steps, StopIteration))
+            if timings[name].result is StopIteration:
+                timings[name].result = before
+                timings[name].turns.pop()
+                del going[name]
+    return timings
+
+
+class PeakMemory:
+    """Watches how many resident bytes this process holds beyond those that it held on entering."""
+
+    def __enter__(self) -> PeakMemory:
+        self.before = self.highest = rss()
+        self._done = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watch.join()
+
+    @property
+    def beyond(self) -> int:
+        """The most bytes so far."""
+        return self.highest - self.before
+
+    def _look(self) -> None:
+        while not self._done.wait(0.005):
+            self.highest = max(self.highest, rss())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

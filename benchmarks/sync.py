@@ -3,12 +3,11 @@
     python benchmarks/sync.py --ranks 2 4 --repeats 3
 
 Prints, per rank: bytes of the tensors handed to collectives, to send and to receive into (an all-reduce's tensor is
-both); bytes of tensors alive at once beyond the states; seconds.
+both); bytes of tensors alive at once beyond the states; seconds. The means over all ranks must agree to 1e-6.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import warnings
@@ -19,7 +18,9 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from common import MIB, machine, on_ranks, table
+from common import MIB, on_ranks, table
+from results import Result, Row, finish, parser_of
+from results import seconds as shown
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -27,9 +28,11 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from live_bytes import LiveBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+REACH, TOLERANCE = 6.0, 1e-6
 WIDTH, BATCH = 2048, 16
+SIDES = "real", "fake"
 OURS, THEIRS = "streaming_metrics", "torchmetrics"
 
 
@@ -67,21 +70,32 @@ class Payload:
         return counted
 
 
-def ours(rank: int) -> Callable[[], Any]:
+def ours(rank: int, **options: Any) -> Callable[[], Any]:
     from streaming_metrics import FID, GenerativeMetrics
+    from streaming_metrics.statistics import Moments
 
-    metric = fed(GenerativeMetrics([FID()], extractor=None, num_features=WIDTH), rank)
-    return lambda: [metric._side(role, metric._gather_ranks()) for role in ("real", "fake")]
+    metric, moments = (
+        fed(GenerativeMetrics([FID()], extractor=None, num_features=WIDTH, **options), rank),
+        Moments(WIDTH),
+    )
+
+    def sync() -> list[Tensor]:
+        sides = [metric._side(role, metric._gather_ranks()) for role in SIDES]
+        return [moments.mean(side[moments]) for side in sides]
+
+    return sync
 
 
-def theirs(rank: int) -> Callable[[], Any]:
+def theirs(rank: int, **options: Any) -> Callable[[], Any]:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = fed(FrechetInceptionDistance(feature=Identity()).set_dtype(torch.float64), rank)
+    metric = fed(FrechetInceptionDistance(feature=Identity(), **options).set_dtype(torch.float64), rank)
 
-    def sync() -> None:
+    def sync() -> list[Tensor]:
         metric.sync()
+        sides = [(getattr(metric, f"{s}_features_sum"), getattr(metric, f"{s}_features_num_samples")) for s in SIDES]
         metric.unsync()
+        return [total / n for total, n in sides]
 
     return sync
 
@@ -93,39 +107,52 @@ def fed(metric: Any, rank: int) -> Any:
     return metric
 
 
-def measure(rank: int, repeats: int) -> dict[str, tuple[int, int, float]]:
-    """Return bytes handed over, bytes alive and median seconds of each, on one rank."""
+def measure(rank: int, repeats: int, **options: Any) -> tuple[float, dict[str, tuple[int, int, float]]]:
+    """Return how far the means are apart; bytes handed over, bytes alive and median seconds of each, on one rank."""
     warnings.simplefilter("ignore")
-    syncs = {OURS: ours(rank), THEIRS: theirs(rank)}
-    spent, seconds = {}, {name: [] for name in syncs}
+    syncs = {OURS: ours(rank, **options), THEIRS: theirs(rank, **options)}
+    spent, means, seconds = {}, {}, {name: [] for name in syncs}
     for name, sync in syncs.items():
         with Payload() as payload, LiveBytes() as live:
-            sync()
+            means[name] = torch.cat(sync())
         spent[name] = payload.total, live.peak
     for _ in range(repeats):
         for name, sync in syncs.items():
-            dist.barrier()
+            dist.barrier(options.get("process_group"))
             start = time.perf_counter()
             sync()
             seconds[name].append(time.perf_counter() - start)
-    return {name: (*spent[name], median(seconds[name])) for name in syncs}
+    apart = float((means[OURS] - means[THEIRS]).norm() / means[THEIRS].norm())
+    return apart, {name: (*spent[name], median(seconds[name])) for name in syncs}
+
+
+def bench(ranks: Sequence[int], repeats: int, on_ranks: Callable[..., list[Any]] = on_ranks) -> Result:
+    """Return one row, of the most ranks, and a table of all."""
+    result, lines = Result(), []
+    for world_size in ranks:
+        apart, everyone = zip(*on_ranks(world_size, measure, repeats))
+        result.agree(f"means on {world_size} ranks", max(apart), 0.0, TOLERANCE, relative=False)
+        worst = {name: [max(figures) for figures in zip(*(rank[name] for rank in everyone))] for name in (OURS, THEIRS)}
+        for name, (handed, alive, seconds) in worst.items():
+            lines.append([world_size, name, handed / MIB, alive / MIB, seconds])
+        lines.append([world_size, "ratio", *(b / a for a, b in zip(worst[OURS], worst[THEIRS]))])
+    (*_, mine), (*_, others) = worst[OURS], worst[THEIRS]
+    question = f"sync of two {WIDTH}-wide sides, {world_size} gloo ranks"
+    note = f"{lines[-1][2]:.2g} times fewer bytes to collectives, {lines[-1][3]:.2g} times fewer alive"
+    result.rows = [Row(question, shown(mine), f"{shown(others)}, torchmetrics", others / mine, REACH, note=note)]
+    result.notes = [
+        f"Two sides of {WIDTH} features over gloo, one thread a rank; the worst rank, median of {repeats}",
+        table(["ranks", "library", "MiB to collectives", "MiB alive beyond states", "seconds"], lines),
+    ]
+    return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    rows = []
-    for world_size in options.ranks:
-        everyone = on_ranks(world_size, measure, options.repeats)
-        worst = {name: [max(figures) for figures in zip(*(rank[name] for rank in everyone))] for name in (OURS, THEIRS)}
-        for name, (handed, alive, seconds) in worst.items():
-            rows.append([world_size, name, handed / MIB, alive / MIB, seconds])
-        rows.append([world_size, "ratio", *(b / a for a, b in zip(worst[OURS], worst[THEIRS]))])
-    print(machine())
-    print(f"Two sides of {WIDTH} features over gloo, one thread a rank; the worst rank, median of {options.repeats}")
-    print(table(["ranks", "library", "MiB to collectives", "MiB alive beyond states", "seconds"], rows))
+    finish(bench(options.ranks, options.repeats), __doc__, options.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""How long does FID take once the moments are there? Real side frozen, beside torchmetrics and SciPy's square root.
+
+    python benchmarks/fid.py --samples 4096 --width 2048 --repeats 3
+
+All hold the same features. torchmetrics takes the eigenvalues of the product of the covariances, pytorch-fid SciPy's
+``sqrtm`` of it; neither keeps anything while the real side stays. The values must agree to 1e-5. The share of the
+ceiling counts what is done: a triangular matrix times a symmetric one, twice, and symmetric eigenvalues.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ceilings import Ceilings, share
+from common import interleaved
+from inputs import Given, draw_features, fed, uncached
+from results import Result, Row, finish, parser_of, seconds
+
+from streaming_metrics import FID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+REACH = {"torchmetrics": 6.0, "SciPy sqrtm": 17.0}
+TOLERANCE = 1e-5
+OURS, FIRST = "frozen", "not frozen"
+
+
+def torchmetrics_fid(real: Tensor, fake: Tensor) -> Callable[[], Any]:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=Given(real.shape[1]), reset_real_features=False)
+    metric.update(real, real=True)
+    metric.update(fake, real=False)
+    return lambda: uncached(metric)
+
+
+def scipy_fid(real: Tensor, fake: Tensor) -> Callable[[], Any]:
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    sides = [(rows.mean(0), np.cov(rows, rowvar=False)) for rows in (real.double().numpy(), fake.double().numpy())]
+    return lambda: calculate_frechet_distance(*sides[0], *sides[1])
+
+
+def bench(samples: int, width: int, repeats: int) -> Result:
+    warnings.simplefilter("ignore")
+    real, fake = draw_features(samples, width), draw_features(samples, width, seed=1, shift=0.1)
+    frozen, first = (fed([FID()], real, fake, frozen=frozen) for frozen in (True, False))
+    peers = {"torchmetrics": torchmetrics_fid(real, fake), "SciPy sqrtm": scipy_fid(real, fake)}
+    ceilings = Ceilings("dgemm", "copy")
+    runs = {OURS: frozen.compute, FIRST: first.compute, **peers, **ceilings.candidates()}
+    timings = interleaved(runs, repeats, at_most={"SciPy sqrtm": 1})
+    result = Result(ceilings=ceilings.rates(timings))
+    (value,) = timings[OURS].result.values()
+    for name in peers:
+        result.agree(f"FID, ours and {name}", value, timings[name].result, TOLERANCE)
+    result.agree("FID, frozen and not", value, *timings[FIRST].result.values(), 1e-9)
+    work = (2 + 4 / 3) * width**3
+    note = share(work, timings[OURS].seconds, result.ceilings["dgemm"], "dgemm")
+    for name in peers:
+        ours, theirs = timings[OURS].seconds, timings[name].seconds
+        question = f"FID compute at {width}, real side frozen, against {name}"
+        result.rows.append(Row(question, seconds(ours), seconds(theirs), theirs / ours, REACH[name], note=note))
+    result.notes.append(f"not frozen: {seconds(timings[FIRST].seconds)}")
+    return result
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--samples", type=int, default=4096)
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    finish(bench(options.samples, options.width, options.repeats), __doc__, options.json)
+
+
+if __name__ == "__main__":
+    main()

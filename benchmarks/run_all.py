@@ -1,0 +1,96 @@
+"""Runs every benchmark, one after the other, and writes benchmarks/RESULTS.md and a chart: ``make bench``.
+
+    python benchmarks/run_all.py [--large] [--only fid kid]
+
+Each runs alone, in a process of its own; ``--large`` is for benchmarks/precision_recall.py. Exits with 1 where one
+failed; rows that fall short are marked, and are no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from chart import draw
+from common import machine
+from results import HEAD, Result, Row, rate, read, short
+
+HERE = Path(__file__).parent
+SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]
+PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
+TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
+
+
+def run(script: str, folder: Path, *arguments: str) -> tuple[str, Result] | None:
+    """Return a script's docstring and result; None where it failed."""
+    answer = folder / f"{script}.json"
+    command = [sys.executable, str(HERE / f"{script}.py"), "--json", str(answer), *arguments]
+    failed = subprocess.run(command, check=False).returncode
+    return None if failed or not answer.exists() else read(answer)
+
+
+def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
+    """Return the report."""
+    rows = [row for _, result in answers.values() for row in result.rows]
+    missed = len(short(rows))
+    lines = [
+        "# How fast it is",
+        "",
+        f"{machine()}, {torch.get_num_threads()} threads. {datetime.now(timezone.utc):%Y-%m-%d}. "
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        + ".",
+        "",
+        f"`make bench` wrote this: {len(rows) - missed} of {len(rows)} rows reached, {missed} short. Candidates take "
+        "turns in one process on the same inputs, and their results must agree; figures are medians.",
+        "",
+        f"![Ratios to the peers](pictures/{CHART.name})",
+        "",
+        *as_table(rows),
+        *[f"\n`benchmarks/{name}.py` **failed**: no figures." for name in failed],
+        "",
+        "## How each is taken",
+    ]
+    for name, (how, result) in answers.items():
+        lines += ["", f"### `benchmarks/{name}.py`", "", how.strip(), ""]
+        if result.ceilings:
+            ceilings = ", ".join(rate(*ceiling) for ceiling in result.ceilings.items())
+            lines += [f"Ceilings of the machine, measured in turn with it: {ceilings}.", ""]
+        lines += ["```", *result.checks, *result.notes, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def as_table(rows: list[Row]) -> list[str]:
+    marked = [[*row.cells()[:5], "reached" if row.reached else "**SHORT**", row.note] for row in rows]
+    lines = [HEAD, ["---"] * len(HEAD), *marked]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--only", nargs="+", default=SCRIPTS, choices=SCRIPTS)
+    options = parser.parse_args()
+    answers, failed = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        for script in options.only:
+            print(f"\n{script}", flush=True)
+            arguments = ["--large"] if options.large and script == "precision_recall" else []
+            answer = run(script, Path(folder), *arguments)
+            if answer is None:
+                failed.append(script)
+            else:
+                answers[script] = answer
+    TABLE.write_text(markdown(answers, failed))
+    draw([row for _, result in answers.values() for row in result.rows], CHART)
+    print(f"wrote {TABLE} and {CHART}")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Every benchmark runs, and its candidates agree: the scripts' cores at tiny sizes. No figure is asserted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from extractor_table import Classifier
+from torch import Tensor, nn
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+import ceilings
+import epoch
+import fid
+import gpu
+import growth
+import inception
+import kid
+import precision_recall
+import results
+import run_all
+import sync
+import update
+from common import in_steps, interleaved
+from results import Result, Row
+
+from streaming_metrics.comm import Comm
+from streaming_metrics.extractors import ModuleExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Ranks
+
+BENCHMARKS = Path(run_all.__file__).parent
+pytestmark = pytest.mark.filterwarnings("ignore")  # scipy's sqrtm and torchmetrics warn
+
+
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceilings.Ceilings.__init__, "__kwdefaults__", {"side": 64, "takes": 1, "device": "cpu"})
+
+
+class Layer(nn.Module):
+    """One column of a network, as torchmetrics wants it."""
+
+    def __init__(self, network: nn.Module, layer: str) -> None:
+        super().__init__()
+        self.network, self.column = network, "logits" if layer == "logits_unbiased" else "pool"
+        self.num_features = 8
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images).columns()[self.column]
+
+
+@pytest.fixture(scope="module")
+def network() -> ModuleExtractor:
+    return ModuleExtractor(Classifier(), tag="tiny", value_range=(0, 1))
+
+
+def on(ranks: Ranks) -> Callable[..., list[Any]]:
+    """Return what stands in for ``on_ranks``: the tests' own pool."""
+    return lambda world_size, function, *args: ranks.run(world_size, in_pool, function, args)
+
+
+def in_pool(group: object, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    return function(Comm(group).rank, *args, process_group=group)
+
+
+def check(result: Result, questions: int) -> None:
+    assert len(result.rows) == questions
+    assert all(row.question and row.ours and row.peer and row.ratio == row.ratio for row in result.rows)
+    assert result.checks
+
+
+def test_inception(inception_weights: Path) -> None:
+    networks = inception.our_networks(inception_weights), inception.peer_networks(inception_weights)
+    result = inception.bench(*networks, images=1, sides=[32], repeats=1)
+    check(result, questions=len(networks[0]) + 1)
+    assert len(result.checks) == len(networks[1])
+
+
+def test_an_epoch(network: ModuleExtractor) -> None:
+    networks = epoch.Networks([network], lambda layer: Layer(network, layer).eval())
+    result = epoch.bench(networks, images=40, side=8, batch=16, k=3)
+    check(result, questions=2)
+    assert len(result.checks) == 2 * len(["fid", "kid", "kid_std", "is", "precision", "recall", "density", "coverage"])
+
+
+def test_frechet_distance() -> None:
+    check(fid.bench(samples=100, width=6, repeats=2), questions=2)
+
+
+def test_kernel_distance() -> None:
+    check(kid.bench(samples=60, width=8, subsets=5, subset_size=20, k=3, repeats=1), questions=3)
+
+
+def test_neighbours() -> None:
+    result = precision_recall.bench(samples=50, width=8, k=3, repeats=1)
+    check(result, questions=len(precision_recall.ours(torch.rand(9, 2), torch.rand(9, 2), k=3)) + 1)
+    large = precision_recall.large(samples=60, width=8, k=3)
+    assert large.rows[0].unit == "GB"
+
+
+def test_updates(network: ModuleExtractor) -> None:
+    check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1), questions=1)
+
+
+def test_growth(ranks: Ranks) -> None:
+    check(growth.bench(samples=128, width=6, classes=4, repeats=1, on_ranks=on(ranks)), questions=4)
+
+
+def test_sync(ranks: Ranks) -> None:
+    check(sync.bench([2], 1, on_ranks=on(ranks)), questions=1)
+
+
+def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
+    result = gpu.bench([network], work=1, images=3, side=8, samples=20, width=6, device="cpu")
+    assert len(result.checks) == len(["features", "real moments", "fake moments", "counts"])
+
+
+def test_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    assert "No CUDA device" in capsys.readouterr().out
+
+
+def test_what_disagrees_is_no_figure() -> None:
+    with pytest.raises(AssertionError, match=r"FID: 1\.0e-01 apart, relative, at most 1e-03 allowed"):
+        Result().agree("FID", 1.1, 1.0, 1e-3)
+    with pytest.raises(AssertionError, match="apart"):
+        Result().agree("FID", float("nan"), 1.0, 1e-3)
+
+
+def test_candidates_take_turns() -> None:
+    seen: list[str] = []
+    timings = interleaved({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, 3, at_most={"b": 1})
+    assert seen == ["a", "b", "a", "a"]
+    assert [len(timing.turns) for timing in timings.values()] == [3, 1]
+    steps = in_steps({"a": iter([1, 2, 3]), "b": iter("x")})
+    assert {name: (len(timing.turns), timing.result) for name, timing in steps.items()} == {"a": (3, 3), "b": (1, "x")}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reach", "at_most", "verdict"),
+    [
+        (2.0, 2.0, False, "reached"),
+        (1.9, 2.0, False, "SHORT"),
+        (1.1, 1.15, True, "reached"),
+        (1.2, 1.15, True, "SHORT"),
+    ],
+)
+def test_a_row_says_whether_it_reaches(ratio: float, reach: float, at_most: bool, verdict: str) -> None:
+    assert Row("q", "1 s", "2 s", ratio, reach, at_most).verdict == verdict
+
+
+def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row("fast?", "1 s", "3 s", 3.0, 2.0), Row("small?", "2 GB", "9 GB", 2.0, 0.3, at_most=True, unit="GB")]
+    written = Result(rows, {"sgemm": 100.0, "copy": 10.0}, ["checked"], ["noted"])
+    results.finish(written, "How fast?", tmp_path / "result.json")
+    how, again = results.read(tmp_path / "result.json")
+    assert (how, again) == ("How fast?", written)
+    report = run_all.markdown({"fid": (how, again)}, failed=["kid"])
+    for part in (
+        "| fast? | 1 s | 3 s | 3× | ≥ 2× | reached |",
+        "**SHORT**",
+        "1 of 2 rows reached",
+        "kid.py` **failed**",
+    ):
+        assert part in report
+    run_all.draw(rows, tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+    assert "SHORT" in capsys.readouterr().out
+
+
+def test_every_script_is_run() -> None:
+    helpers = {"common", "results", "ceilings", "inputs", "chart", "run_all", "gpu", "fuzz", "soak"}
+    assert {file.stem for file in BENCHMARKS.glob("*.py")} - helpers == set(run_all.SCRIPTS)

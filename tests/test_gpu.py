@@ -1,0 +1,155 @@
+"""On a GPU the same numbers come as on the CPU, and no update waits for the device more often than is said here."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from extractor_table import Classifier, Pixels
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
+from streaming_metrics.extractors import ModuleExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+WIDTH, CLASSES, SAMPLES = 16, 5, 300
+WAITS_OF_A_COLUMN = 1
+"""Whether all features (or logits) are finite: an error must come before a state has changed."""
+
+DEVICES = [pytest.param("cuda", marks=pytest.mark.gpu), "cpu"]
+on_devices = pytest.mark.parametrize("device", DEVICES)
+
+
+@pytest.fixture(autouse=True)
+def needs_a_gpu(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("There is no CUDA device.")
+
+
+class HostReads(TorchDispatchMode):
+    """Counts how often a tensor's value, or a shape that depends on values, is asked for on the host."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        asked = torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+        if asked and args[0].numel() > 0 and not is_count(args[0]):
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def is_count(tensor: Tensor) -> bool:
+    """Return whether a tensor is a number of samples, or an id: those live on the CPU."""
+    return tensor.dtype == torch.int64 and tensor.device.type == "cpu" and tensor.ndim == 0
+
+
+def draw(seed: int) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    pool = torch.randn(SAMPLES, WIDTH, generator=generator) + 0.1 * seed
+    return Features(pool, torch.randn(SAMPLES, CLASSES, generator=generator), torch.arange(SAMPLES))
+
+
+def fed(device: str, *measures: Any) -> GenerativeMetrics:
+    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH, num_classes=CLASSES).to(device)
+    for seed, real in enumerate((True, False)):
+        features = draw(seed).to(torch.device(device))
+        for start in range(0, SAMPLES, 64):
+            metric.update(features[slice(start, start + 64)], real=real)
+    return metric
+
+
+def waits(update: Callable[[], None]) -> int:
+    """Return how often CUDA says that ``update`` waited for the device."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            update()
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    return sum("synchroniz" in str(warning.message) for warning in told)
+
+
+def updates(device: str) -> tuple[GenerativeMetrics, Callable[[], None]]:
+    """Return a metric, and the update of one batch that is already on its device."""
+    metric = fed(device, FID(), KID(subsets=2, subset_size=9), IS(), PRDC())
+    batch = draw(2).to(torch.device(device))
+    given = Features(batch.pool, batch.logits)
+    return metric, lambda: metric.update(given, real=False)
+
+
+@on_devices
+def test_an_update_reads_one_value_of_each_column(device: str) -> None:
+    metric, update = updates(device)
+    with HostReads() as reads:
+        update()
+    assert reads.count == 2 * WAITS_OF_A_COLUMN
+    assert metric.num_samples("fake") == 2 * SAMPLES
+
+
+@pytest.mark.gpu
+def test_an_update_waits_for_the_device_no_more_than_that() -> None:
+    _, update = updates("cuda")
+    update()
+    torch.cuda.synchronize()
+    assert waits(update) <= 2 * WAITS_OF_A_COLUMN
+
+
+@pytest.mark.gpu
+def test_the_statistics_wait_for_nothing() -> None:
+    metric, _ = updates("cuda")
+    batch = draw(2).to(torch.device("cuda"))
+    states = metric._states("fake")
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for statistic, state in states.items():
+            statistic.update(state, batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@on_devices
+def test_states_equal_those_of_the_cpu(device: str) -> None:
+    there, here = (fed(where, FID(), IS(splits=2)).metric_state for where in (device, "cpu"))
+    assert there.keys() == here.keys()
+    for name, state in there.items():
+        torch.testing.assert_close(state.cpu(), here[name], rtol=1e-9, atol=1e-9)
+
+
+@on_devices
+def test_counts_equal_those_of_the_cpu(device: str) -> None:
+    there, here = (fed(where, PRDC(k=4, f1=True)).compute() for where in (device, "cpu"))
+    assert {key: value.item() for key, value in there.items()} == {key: value.item() for key, value in here.items()}
+
+
+@on_devices
+def test_autocast_outside_changes_no_feature(device: str) -> None:
+    extractor = ModuleExtractor(Classifier(), tag="tiny", value_range=(0, 1)).to(device)
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, device=device)
+    before = extractor(images).columns()
+    with torch.autocast(device, torch.bfloat16):
+        inside = extractor(images).columns()
+    for name, rows in inside.items():
+        assert rows.dtype == torch.float32
+        assert torch.equal(rows, before[name])
+
+
+@pytest.mark.gpu
+def test_pinned_images_travel_without_a_wait_and_arrive() -> None:
+    metric = GenerativeMetrics([FID()], Pixels(), tag="pixels", num_features=12).to("cuda")
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    metric.update(images, real=True)
+    pinned = images.pin_memory()
+    torch.cuda.synchronize()
+    assert waits(lambda: metric.update(pinned, real=False)) <= WAITS_OF_A_COLUMN
+    torch.cuda.synchronize()
+    real, fake = (state for name, state in metric.metric_state.items() if "moments" in name)
+    assert torch.equal(real, fake)
