@@ -10,6 +10,7 @@ import statistics
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -122,18 +123,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def on_ranks(world_size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
     """Return what ``function(rank, *args)`` returns on each of some gloo ranks; they need nothing but this machine."""
-    context = multiprocessing.get_context("spawn")
-    answers, port = context.SimpleQueue(), _free_port()
-    ranks = [
-        context.Process(target=_rank, args=(answers, r, world_size, port, function, args)) for r in range(world_size)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    if any(process.exitcode for process in ranks):
-        raise SystemExit("A rank failed: see its error above.")
-    return [answer for _, answer in sorted((answers.get() for _ in ranks), key=lambda pair: pair[0])]
+    port, spawn = _free_port(), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(world_size, mp_context=spawn) as pool:
+        ranks = [pool.submit(_rank, rank, world_size, port, function, args) for rank in range(world_size)]
+        return [rank.result() for rank in ranks]
 
 
 def rss() -> int:
@@ -142,14 +135,15 @@ def rss() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _rank(answers: Any, rank: int, size: int, port: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _rank(rank: int, size: int, port: int, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     address = f"tcp://127.0.0.1:{port}"
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size, timeout=timedelta(minutes=5))
-    answers.put((rank, function(rank, *args)))
+    answer = function(rank, *args)
     dist.barrier()
     dist.destroy_process_group()
+    return answer
 
 
 def _free_port() -> int:

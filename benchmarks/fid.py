@@ -4,7 +4,7 @@
 
 All hold the same features. torchmetrics takes the eigenvalues of the product of the covariances, pytorch-fid SciPy's
 ``sqrtm`` of it; neither keeps anything while the real side stays. The values must agree to 1e-5. The share of the
-ceiling counts what is done: a triangular matrix times a symmetric one, twice, and symmetric eigenvalues.
+ceiling counts what is done: a third of the two products of the congruence, and symmetric eigenvalues.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def bench(samples: int, width: int, repeats: int) -> Result:
     for name in peers:
         result.agree(f"FID, ours and {name}", value, timings[name].result, TOLERANCE)
     result.agree("FID, frozen and not", value, *timings[FIRST].result.values(), 1e-9)
-    work = (2 + 4 / 3) * width**3
+    work = (4 / 3 + 4 / 3) * width**3
     note = share(work, timings[OURS].seconds, result.ceilings["dgemm"], "dgemm")
     for name in peers:
         ours, theirs = timings[OURS].seconds, timings[name].seconds

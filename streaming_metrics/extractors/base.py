@@ -87,7 +87,7 @@ class Extractor(nn.Module, ABC):
         """
         check_images(images)
         with torch.no_grad(), full_precision(self.device), same_algorithms(self.deterministic):
-            return self.extract(images.to(self.device))
+            return self.extract(images.to(self.device, non_blocking=self.device.type == "cuda"))
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002
         """Stay in eval mode: a frozen network has no other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -106,7 +107,7 @@ class Measure(ABC):
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""
         changed = [
-            f"{f.name}={value}"
+            f"{f.name}={value if not isinstance(value, bytes) else hashlib.sha256(value).hexdigest()[:8]}"
             for f in fields(self)  # pyright: ignore[reportArgumentType]
             if f.repr and (value := getattr(self, f.name)) != (None if f.default is MISSING else f.default)
         ]
