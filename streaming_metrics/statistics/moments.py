@@ -87,6 +87,8 @@ class Moments(Statistic):
 
         M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix in messages of at most 1 MiB.
         """
+        if comm.world_size == 1:
+            return state
         n, mean = self.count(state), self.mean(state)
         total, weighted = comm.sum(torch.cat([n.view(1), n * mean])).tensor_split([1])
         common = weighted / total.clamp(min=1)
