@@ -9,5 +9,6 @@ from streaming_metrics.folds.kernels import Draw as Draw
 from streaming_metrics.folds.kernels import KernelSums as KernelSums
 from streaming_metrics.folds.kernels import PolynomialKernel as PolynomialKernel
 from streaming_metrics.folds.kernels import SubsetSums as SubsetSums
+from streaming_metrics.folds.nearest import Nearest as Nearest
 from streaming_metrics.folds.neighbours import BallCounts as BallCounts
 from streaming_metrics.folds.neighbours import Radii as Radii
