@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
-from streaming_metrics import FID, IS, KID, PRDC, plots
+from streaming_metrics import FID, IS, KID, PRDC, demo_output
 from streaming_metrics.extractors import EfficientNetLite0
 from streaming_metrics.monitor import GenerationMonitor
 
@@ -122,7 +122,7 @@ class Diary(Callback):
         logged = {key: trainer.callback_metrics[key].item() for key in self.monitor.keys}
         self.rows.append({key.removeprefix("val/").removesuffix(suffix): value for key, value in logged.items()})
         self.frames.append(self.monitor.samples)
-        trainer.print(plots.line(len(self.rows), self.rows[-1]))
+        trainer.print(demo_output.line(len(self.rows), self.rows[-1]))
 
 
 def load_digits() -> Tensor:
@@ -168,9 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     diary, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
         (options.out / "signature.txt").write_text(monitor.metric.signature() + "\n")
-        plots.curves(diary.rows, diary.frames[-1], monitor.metric.signature(), options.out / "curves.png")
-        plots.strips(diary.frames, diary.rows, digits, options.out / "samples.png")
-        plots.show(diary.rows, options.out, time.perf_counter() - started)
+        demo_output.overview(diary.rows, diary.frames[-1], monitor.metric.signature(), options.out / "curves.png")
+        demo_output.strips(diary.frames, diary.rows, digits, options.out / "samples.png")
+        demo_output.show(diary.rows, options.out, time.perf_counter() - started)
 
 
 def forget_curves(folder: Path) -> None:

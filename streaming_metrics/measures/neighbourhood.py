@@ -63,7 +63,9 @@ class Neighbourhood:
     def uncovered(self, n: int | None = None) -> Tensor:
         """Return the places of the real samples whose ball holds no generated one, the loneliest first."""
         lonely = (self.real_distance >= self.radius).nonzero()[:, 0]
-        order = (self.real_distance[lonely] / self.radius[lonely].clamp(min=1e-12)).argsort(descending=True, stable=True)
+        order = (self.real_distance[lonely] / self.radius[lonely].clamp(min=1e-12)).argsort(
+            descending=True, stable=True
+        )
         return lonely[order][:n]
 
     def _ranked(self, score: Tensor, n: int, among: Tensor | None) -> Tensor:
