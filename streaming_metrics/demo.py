@@ -1,8 +1,8 @@
 """Watch a small generator learn to draw digits: python -m streaming_metrics.demo, or make demo.
 
 Trains a flow on scikit-learn's 1,797 real 8x8 digits with Lightning, measures as many generated ones every epoch, and
-writes a table, curves, sample grids and the best checkpoint. To use the library on a model of your own, see DigitFlow
-below for what a model needs (the method sample) and watch() for all that there is to write.
+writes a table, curves, sample grids, a report and the best checkpoint. To use the library on a model of your own, see
+DigitFlow below for what a model needs (the method sample) and watch() for all that there is to write.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ PASSES = 21
 """Passes over the digits in what is called an epoch here: 148 steps."""
 
 
-def watch(extractor: str, side: int, num_samples: int) -> GenerationMonitor:
+def watch(extractor: str, side: int, num_samples: int, report: Path) -> GenerationMonitor:
     """Return the callback that generates, measures and logs every epoch."""
     network = EfficientNetLite0(side=side) if extractor == "efficientnet-lite0" else extractor
     measures = [FID(), KID(subset_size=min(1000, num_samples)), IS(), PRDC()]
-    return GenerationMonitor(measures, network, sample="sample", num_samples=num_samples)
+    return GenerationMonitor(measures, network, sample="sample", num_samples=num_samples, report=report)
 
 
 class DigitFlow(LightningModule):
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started, digits = time.perf_counter(), load_digits()
     if options.devices == 1:
         forget_curves(options.out)
-    monitor = watch(options.extractor, options.side, options.samples)
+    monitor = watch(options.extractor, options.side, options.samples, options.out / "report.html")
     diary, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
         (options.out / "signature.txt").write_text(monitor.metric.signature() + "\n")

@@ -36,6 +36,7 @@ def label_ends(ax: Axes) -> None:
             fontsize=8,
             gid="end",
             annotation_clip=False,
+            parse_math=False,
         )
 
 

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from streaming_metrics.end_labels import label_ends
-from streaming_metrics.result_keys import SPREAD, as_rows, column, find, grouped, leading, spread_of
+from streaming_metrics.result_keys import SPREAD, as_rows, column, find, grouped, leading, number, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,8 @@ def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None
     ax, rows = ax or new_axes(), as_rows(rows)
     xs = list(range(1, len(rows) + 1)) if epochs is None else list(epochs)
     suffix = f" {label}" if (label := line.pop("label", "")) else ""
-    for number, key in enumerate(leading(rows)):
-        style = {"color": COLOURS[number % len(COLOURS)], "linewidth": 2, "marker": "o", "markersize": 3.5, **line}
+    for colour, key in zip(cycle(COLOURS), leading(rows)):
+        style = {"color": colour, "linewidth": 2, "marker": "o", "markersize": 3.5, **line}
         values, spread = column(rows, key), column(rows, spread_of(key, rows))
         [drawn] = ax.plot(xs, values, label=key + suffix, **style)
         if any(map(math.isfinite, spread)):
@@ -99,12 +100,13 @@ def pr_scatter(
     ax = ax or new_axes(4, 4)
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
     ax.plot(across, up, color=GREY, linewidth=0.8, alpha=0.5, zorder=1)
-    ax.scatter(across, up, **{"color": COLOURS[0], "alpha": strength, "s": 28, "zorder": 2, "linewidths": 0, **points})
-    for i in sorted({0, len(rows) - 1}) if len(rows) > 1 else ():
-        text = f"epoch {(epochs or range(1, len(rows) + 1))[i]:g}"
-        side = 1 if across[i] < 0.6 else -1
-        align, at = "left" if side > 0 else "right", (across[i], up[i])
-        ax.annotate(text, at, (7 * side, 0), textcoords="offset points", fontsize=8, color=INK, ha=align, va="center")
+    ax.scatter(across, up, **{"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points})
+    numbers = epochs or range(1, len(rows) + 1)
+    for i in sorted({0, len(rows) - 1}):
+        text = f"epoch {numbers[i]:g}" if len(rows) > 1 else f"{number(up[i])} over {number(across[i])}"
+        side, align = (8, "left") if across[i] < 0.6 else (-8, "right")
+        at = (across[i], up[i])
+        ax.annotate(text, at, (side, 0), textcoords="offset points", fontsize=8, color=INK, ha=align, va="center")
     ax.set(xlim=_room_for(across), ylim=_room_for(up))
     ax.set_xlabel(keys[0], color=GREY, fontsize=8, loc="left")
     ax.set_ylabel(keys[1], color=GREY, fontsize=8, loc="bottom")

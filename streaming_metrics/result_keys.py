@@ -74,12 +74,14 @@ def leading(rows: Rows) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Return a value with three digits.
+    """Return a value with three digits; a dash for NaN.
 
     Example:
         >>> number(131.26), number(0.81234), number(25834.1)
         ('131', '0.812', '25834')
     """
+    if math.isnan(value):
+        return "–"
     whole_digits = len(str(int(abs(value)))) if math.isfinite(value) and abs(value) >= 1 else 0
     return f"{value:.{max(0, 3 - whole_digits)}f}"
 

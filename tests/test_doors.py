@@ -23,6 +23,10 @@ DOORS = {
 FLOORS = [
     {"demo"},
     {"monitor", "image"},
+    {"reporter"},
+    {"report"},
+    {"charts"},
+    {"journal"},
     {"generative"},
     {"metric"},
     {"measures"},
