@@ -85,10 +85,10 @@ def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal]) -> Cha
     for style, journal in zip(cycle(STYLES), journals):
         epochs, rows = _thinned(journal)
         rows = shortened(rows, keys)
-        name, marker = journal.name if len(journals) > 1 else "", "o" if len(rows) <= 40 else ""
+        name, marker = _told_apart(journal, journals), "o" if len(rows) <= 40 else ""
         if leading(rows):
             plots.curves(rows, ax, epochs=epochs, label=name, linestyle=style, marker=marker)
-            said += [f"{key} {name} {_course(rows, key)}" for key in leading(rows)]
+            said += [f"{key}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
     return Chart(title, svg_of(ax, title), f"{title}, epoch by epoch: {'; '.join(said)}.")
 
 
@@ -96,10 +96,9 @@ def _scatter(title: str, keys: tuple[str, str], journals: Sequence[Journal]) -> 
     ax, said = plots.new_axes(3.3, 3), []
     for colour, journal in zip(cycle(plots.COLOURS), journals):
         epochs, rows = _thinned(journal)
-        plots.pr_scatter(rows, ax, keys=keys, epochs=epochs, color=colour, label=journal.name)
-        said += [f"{journal.name} {name} {_course(rows, find(rows, name) or name)}" for name in keys]
-    if len(journals) > 1:
-        ax.legend(frameon=False, fontsize=8, labelcolor=plots.INK)
+        label = _told_apart(journal, journals)
+        plots.pr_scatter(rows, ax, keys=keys, epochs=epochs, color=colour, label=label)
+        said += [f"{label and f'{label} '}{name} {_course(rows, find(rows, name) or name)}" for name in keys]
     return Chart(title, svg_of(ax, title), f"{title}: {'; '.join(said)}.")
 
 
@@ -111,7 +110,18 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
         {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y'}
     """
     families = [family(key) for key in keys]
-    return {key: name if families.count(name) == 1 else key for key, name in zip(keys, families)}
+    return {key: elided(name if families.count(name) == 1 else key) for key, name in zip(keys, families)}
+
+
+def elided(text: str, most: int = 24) -> str:
+    """Return a text with its middle left out where it is long.
+
+    Example:
+        >>> elided("precision_efficientnet_lite0", most=11)
+        'preci…lite0'
+    """
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
@@ -124,6 +134,10 @@ def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     names = short_names(keys)
     names |= {spread_of(key, rows): f"{name}_std" for key, name in names.items()}
     return [{name: row[key] for key, name in names.items() if key in row} for row in rows]
+
+
+def _told_apart(journal: Journal, journals: Sequence[Journal]) -> str:
+    return elided(journal.name, 16) if len(journals) > 1 else ""
 
 
 def _thinned(journal: Journal) -> tuple[list[int], list[Row]]:

@@ -62,7 +62,7 @@ def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None
     ax.locator_params(axis="x", integer=True)
     _tidy(ax)
     if ax.get_ylim()[0] > 0:
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
     label_ends(ax)
     return ax
 
@@ -82,7 +82,7 @@ def pr_scatter(
         ax: to draw on; None makes one.
         keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out.
         epochs: the number of each row, for the labels.
-        points: matplotlib's properties of ``scatter``.
+        points: matplotlib's properties of ``scatter``; ``label`` stands at the last point.
 
     Returns:
         The axes.
@@ -98,12 +98,11 @@ def pr_scatter(
     rows = as_rows(rows)
     across, up = (column(rows, _found(rows, key)) for key in keys)
     ax = ax or new_axes(4, 4)
+    label = points.pop("label", "")
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
     ax.plot(across, up, color=GREY, linewidth=0.8, alpha=0.5, zorder=1)
     ax.scatter(across, up, **{"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points})
-    numbers = epochs or range(1, len(rows) + 1)
-    for i in sorted({0, len(rows) - 1}):
-        text = f"epoch {numbers[i]:g}" if len(rows) > 1 else f"{number(up[i])} over {number(across[i])}"
+    for i, text in _said_of(across, up, epochs, label):
         side, align = (8, "left") if across[i] < 0.6 else (-8, "right")
         at = (across[i], up[i])
         ax.annotate(text, at, (side, 0), textcoords="offset points", fontsize=8, color=INK, ha=align, va="center")
@@ -223,6 +222,17 @@ def _found(rows: Sequence[Row], name: str) -> str:
     if key is None:
         raise ValueError(f"Expected {name!r} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
     return key
+
+
+def _said_of(
+    across: Sequence[float], up: Sequence[float], epochs: Sequence[float] | None, label: str
+) -> list[tuple[int, str]]:
+    """Return what stands at the last point, and at the first if that is not too near."""
+    last, numbers = len(across) - 1, epochs or range(1, len(across) + 1)
+    if not last:
+        return [(0, label or f"{number(up[0])} over {number(across[0])}")]
+    is_far = math.dist((across[0], up[0]), (across[last], up[last])) > 0.15
+    return [(0, f"epoch {numbers[0]:g}")] * is_far + [(last, label or f"epoch {numbers[last]:g}")]
 
 
 def _room_for(values: Sequence[float]) -> tuple[float, float]:

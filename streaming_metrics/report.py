@@ -111,7 +111,8 @@ def _score(journal: Journal, key: str, name: str) -> Score:
     told = [(v, epoch) for v, epoch in zip(column(journal.rows, key), journal.epochs) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
-        best = "best {0[0]:.4g}, epoch {0[1]}".format((min if better == "↓" else max)(told))
+        value_then, epoch = (min if better == "↓" else max)(told)
+        best = f"best {number(value_then)}, epoch {epoch}"
     return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
 
 

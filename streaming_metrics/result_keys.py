@@ -77,11 +77,13 @@ def number(value: float) -> str:
     """Return a value with three digits; a dash for NaN.
 
     Example:
-        >>> number(131.26), number(0.81234), number(25834.1)
-        ('131', '0.812', '25834')
+        >>> number(131.26), number(0.81234), number(25834.1), number(0.005533)
+        ('131', '0.812', '25834', '0.00553')
     """
     if math.isnan(value):
         return "–"
+    if 0 < abs(value) < 0.1:
+        return f"{value:#.3g}"
     whole_digits = len(str(int(abs(value)))) if math.isfinite(value) and abs(value) >= 1 else 0
     return f"{value:.{max(0, 3 - whole_digits)}f}"
 
