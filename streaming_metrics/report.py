@@ -112,7 +112,7 @@ def _score(journal: Journal, key: str, name: str) -> Score:
     best = ""
     if better and len(told) > 1:
         value_then, epoch = (min if better == "↓" else max)(told)
-        best = f"best {number(value_then)}, epoch {epoch}"
+        best = "best so far" if epoch == journal.epochs[-1] else f"best {number(value_then)}, epoch {epoch}"
     return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
 
 

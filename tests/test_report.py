@@ -194,7 +194,8 @@ def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:
     assert ["hidden" in frame for frame in frames] == [True, True, False]
     assert ("input", "type", "range") in page.attributes
     assert ("input", "max", "2") in page.attributes
-    assert "best 7.00, epoch 2" in page.said
+    assert "fid ↓ 7.00 best so far" in page.said
+    assert "precision ↑ 0.500 best 0.500, epoch 2" not in page.said
     assert page.tags.count("tr") == 1 + 3
     assert page.tags.count("svg") == 4
 
