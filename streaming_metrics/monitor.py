@@ -53,7 +53,7 @@ class GenerationMonitor(Callback):
     come before or after this one), in the trainer's precision, from seeds that are the same every epoch and do not
     depend on the number of ranks. Randomness is isolated: training goes on bit by bit as without the monitor.
     ``DistributedSampler``'s padding is not counted. The network belongs to this callback, never to the module, and the
-    checkpoint holds nothing of it. A test run is measured alike, under ``test/``.
+    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``.
@@ -151,14 +151,16 @@ class GenerationMonitor(Callback):
         """Tells the monitors of one trainer apart."""
         return self._generate_state_key(keys=self.keys)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the values of a report's epochs, so that a run that is resumed goes on with them."""
-        return self._reporter.story.state_dict() if self._reporter else {}
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Keep the values of a report's epochs, so that a run that is resumed goes on with them."""
+        if self._reporter:  # no state_dict: with one, Lightning refuses two monitors before refuse_twice says why
+            checkpoint.setdefault("GenerationMonitor", {})[self.prefix] = self._reporter.story.state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what :meth:`state_dict` returned."""
-        if self._reporter:
-            self._reporter.story.load_state_dict(state_dict)
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take up what :meth:`on_save_checkpoint` kept."""
+        kept = checkpoint.get("GenerationMonitor", {}).get(self.prefix)
+        if self._reporter and kept:
+            self._reporter.story.load_state_dict(kept)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check what the trainer will do with the values, and start from no samples, on the trainer's device."""

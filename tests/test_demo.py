@@ -72,6 +72,13 @@ def test_pictures_are_written(run: Path, name: str) -> None:
     assert len(picture.resize((200, 100)).getcolors(20_000)) > 50
 
 
+def test_the_report_shows_every_epoch(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert "<h1>What DigitFlow generates</h1>" in page
+    assert [f'data-epoch="{epoch}"' in page for epoch in range(4)] == [True, True, True, False]
+    assert "<h3>Real images not covered</h3>" in page
+
+
 def test_the_signature_says_what_was_measured(run: Path) -> None:
     signature = Signature.parse((run / "signature.txt").read_text())
     assert (signature.real, signature.fake) == (100, 48)

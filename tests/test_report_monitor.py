@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import LightningModule, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from test_image_log import events
 from test_monitor import REAL, Model, Pixels, fit, forks, loader, monitor, trainer, validate
@@ -120,11 +119,10 @@ def test_two_monitors_share_a_report(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_goes_on_with_its_curves(tmp_path: Path) -> None:
-    saved = ModelCheckpoint(tmp_path, "last")
-    fit(watching(), saved, default_root_dir=tmp_path)
+    fit(watching(), default_root_dir=tmp_path).save_checkpoint(tmp_path / "last.ckpt")
     before = listed(page_of(tmp_path))
-    resumed = trainer(watching(), ModelCheckpoint(tmp_path / "next"), max_epochs=3, default_root_dir=tmp_path)
-    resumed.fit(Model(), loader(), loader(), ckpt_path=saved.best_model_path)
+    resumed = trainer(watching(), max_epochs=3, default_root_dir=tmp_path)
+    resumed.fit(Model(), loader(), loader(), ckpt_path=tmp_path / "last.ckpt")
     page = page_of(tmp_path)
     assert listed(page)[: len(before)] == before
     assert listed(page)[::6] == ["0", "1", "2"]
