@@ -227,12 +227,12 @@ def _found(rows: Sequence[Row], name: str) -> str:
 def _said_of(
     across: Sequence[float], up: Sequence[float], epochs: Sequence[float] | None, label: str
 ) -> list[tuple[int, str]]:
-    """Return what stands at the last point, and at the first if that is not too near."""
+    """Return what stands at the last point, and at the first if that is not too near: a label at the last alone."""
     last, numbers = len(across) - 1, epochs or range(1, len(across) + 1)
-    if not last:
-        return [(0, label or f"{number(up[0])} over {number(across[0])}")]
+    if label or not last:
+        return [(last, label or f"{number(up[0])} over {number(across[0])}")]
     is_far = math.dist((across[0], up[0]), (across[last], up[last])) > 0.15
-    return [(0, f"epoch {numbers[0]:g}")] * is_far + [(last, label or f"epoch {numbers[last]:g}")]
+    return [(0, f"epoch {numbers[0]:g}")] * is_far + [(last, f"epoch {numbers[last]:g}")]
 
 
 def _room_for(values: Sequence[float]) -> tuple[float, float]:

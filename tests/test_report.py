@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -313,3 +315,31 @@ def test_shrinking_keeps_proportions_and_small_images() -> None:
 def test_a_grid_says_whether_its_pixels_show() -> None:
     assert [journal(1, side=side).grids[0].is_small for side in (8, 32, 33)] == [True, True, False]
     assert Grid._fields == ("epoch", "picture", "is_small")
+
+
+# A browser.
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+PROBE = """<script>
+const slider = document.querySelector("input"), body = document.body;
+slider.stepDown();
+slider.dispatchEvent(new Event("input"));
+body.dataset.shown = [...document.querySelectorAll(".reel img")].filter(frame => !frame.hidden).map(frame => frame.alt);
+body.dataset.fits = document.documentElement.scrollWidth <= innerWidth;
+</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_slides_through_the_epochs_and_nothing_sticks_out(tmp_path: Path, width: int) -> None:
+    noted = journal(name="a-long-name-of-a-monitor")
+    noted.rows = [row | {"vendi_of_an_extractor_with_a_long_name": 0.5} for row in noted.rows]
+    path = tmp_path / "report.html"
+    path.write_text(rendered([noted, journal()], "Generated-against-real " * 3).replace("</body>", PROBE))
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+    told = [f"--window-size={width},844", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()]
+    done = subprocess.run([str(BROWSER), *options, *told], capture_output=True, text=True, timeout=120, check=True)
+    page = Page(done.stdout)
+    assert ("body", "data-shown", "Generated samples, epoch 1,Generated samples, epoch 2") in page.attributes
+    assert ("body", "data-fits", "true") in page.attributes
+    assert ("input", "aria-valuetext", "epoch 1") in page.attributes

@@ -21,8 +21,8 @@ class Nearest(Fold):
     """Squared distance of every sample of ``role`` to the nearest of the other side, and that one's place: float64
     ``(2, N)``.
 
-    Of each tile the few pairs with the smallest lower bounds are measured exactly. Of others that are equally near, any
-    one is named.
+    Of each tile's pairs the few with the smallest lower bounds are measured exactly, where they can be nearer than what
+    was found before. Of others that are equally near, any one is named.
     """
 
     role: Role
@@ -39,13 +39,18 @@ class Nearest(Fold):
     def tile(self, accumulator: _Closest, tile: Tile) -> None:
         assert isinstance(tile.rows, slice)
         low = tile.bounds(-1)
-        columns = low.topk(min(CANDIDATES, low.shape[1]), largest=False).indices
-        rows = torch.arange(tile.rows.start, tile.rows.stop, device=low.device).repeat_interleave(columns.shape[1])
-        places = columns.flatten() + tile.columns.start
-        squared = pair_distances(tile.own, tile.visitor, rows, places).view(columns.shape)
-        nearest, choice = squared.min(1)
-        place = tile.visitor.position[places].view(columns.shape).gather(1, choice[:, None])[:, 0]
-        accumulator.offer(tile.rows, nearest, place)
+        low, columns = low.topk(min(CANDIDATES, low.shape[1]), largest=False)
+        high = tile.bounds(1).gather(1, columns).amin(1, keepdim=True)
+        before = accumulator.squared[tile.rows].unsqueeze(1)
+        rows, slots = ((low <= high) & (low.double() <= before)).nonzero(as_tuple=True)
+        if not len(rows):
+            return
+        measured = torch.full(low.shape, torch.inf, dtype=torch.float64, device=low.device)
+        own, others = rows + tile.rows.start, columns[rows, slots] + tile.columns.start
+        measured[rows, slots] = pair_distances(tile.own, tile.visitor, own, others)
+        nearest, slot = measured.min(1, keepdim=True)
+        place = tile.visitor.position[columns.gather(1, slot) + tile.columns.start]
+        accumulator.offer(tile.rows, nearest[:, 0], place[:, 0])
 
     def finish(self, accumulator: _Closest, comm: Comm) -> Tensor:
         whole = torch.zeros(2, accumulator.total, dtype=torch.float64, device=accumulator.squared.device)
