@@ -1,8 +1,8 @@
 """Watch a small generator learn to draw digits: python -m streaming_metrics.demo, or make demo.
 
 Trains a flow on scikit-learn's 1,797 real 8x8 digits with Lightning, measures as many generated ones every epoch, and
-writes a table, curves, sample grids and the best checkpoint. To use the library on a model of your own, see DigitFlow
-below for what a model needs (the method sample) and watch() for all that there is to write.
+writes a table, curves, sample grids, a report and the best checkpoint. To use the library on a model of your own, see
+DigitFlow below for what a model needs (the method sample) and watch() for all that there is to write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
-from streaming_metrics import FID, IS, KID, PRDC, plots
+from streaming_metrics import FID, IS, KID, PRDC, demo_output
 from streaming_metrics.extractors import EfficientNetLite0
 from streaming_metrics.monitor import GenerationMonitor
 
@@ -33,11 +33,11 @@ PASSES = 21
 """Passes over the digits in what is called an epoch here: 148 steps."""
 
 
-def watch(extractor: str, side: int, num_samples: int) -> GenerationMonitor:
+def watch(extractor: str, side: int, num_samples: int, report: Path) -> GenerationMonitor:
     """Return the callback that generates, measures and logs every epoch."""
     network = EfficientNetLite0(side=side) if extractor == "efficientnet-lite0" else extractor
     measures = [FID(), KID(subset_size=min(1000, num_samples)), IS(), PRDC()]
-    return GenerationMonitor(measures, network, sample="sample", num_samples=num_samples)
+    return GenerationMonitor(measures, network, sample="sample", num_samples=num_samples, report=report)
 
 
 class DigitFlow(LightningModule):
@@ -122,7 +122,7 @@ class Diary(Callback):
         logged = {key: trainer.callback_metrics[key].item() for key in self.monitor.keys}
         self.rows.append({key.removeprefix("val/").removesuffix(suffix): value for key, value in logged.items()})
         self.frames.append(self.monitor.samples)
-        trainer.print(plots.line(len(self.rows), self.rows[-1]))
+        trainer.print(demo_output.line(len(self.rows), self.rows[-1]))
 
 
 def load_digits() -> Tensor:
@@ -164,13 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started, digits = time.perf_counter(), load_digits()
     if options.devices == 1:
         forget_curves(options.out)
-    monitor = watch(options.extractor, options.side, options.samples)
+    monitor = watch(options.extractor, options.side, options.samples, options.out / "report.html")
     diary, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
         (options.out / "signature.txt").write_text(monitor.metric.signature() + "\n")
-        plots.curves(diary.rows, diary.frames[-1], monitor.metric.signature(), options.out / "curves.png")
-        plots.strips(diary.frames, diary.rows, digits, options.out / "samples.png")
-        plots.show(diary.rows, options.out, time.perf_counter() - started)
+        demo_output.overview(diary.rows, diary.frames[-1], monitor.metric.signature(), options.out / "curves.png")
+        demo_output.strips(diary.frames, diary.rows, digits, options.out / "samples.png")
+        demo_output.show(diary.rows, options.out, time.perf_counter() - started)
 
 
 def forget_curves(folder: Path) -> None:

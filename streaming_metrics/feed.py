@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics import GenerativeMetrics
     from streaming_metrics.batches import Key
+    from streaming_metrics.thumbnails import Thumbnails
 
 
 class Feed:
@@ -28,21 +29,30 @@ class Feed:
         world_size: number of processes.
         value_range: what floats stand for black and white.
         num_shown: generated images to keep.
+        thumbnails: small copies of generated images, for a report.
 
     Attributes:
         shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
     """
 
     def __init__(
-        self, metric: GenerativeMetrics, rank: int, world_size: int, value_range: tuple[float, float], num_shown: int
+        self,
+        metric: GenerativeMetrics,
+        rank: int,
+        world_size: int,
+        value_range: tuple[float, float],
+        num_shown: int,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
-        self.value_range, self.num_shown = value_range, num_shown
+        self.value_range, self.num_shown, self.thumbnails = value_range, num_shown, thumbnails
         self.start()
 
     def start(self) -> None:
         """Begin an epoch: forget all images but a frozen real side."""
         self.metric.reset()
+        if self.thumbnails is not None:
+            self.thumbnails.clear()
         self.shown, self._seen = torch.empty(0, 3, 1, 1, dtype=torch.uint8), 0
 
     def place(self, sampler: Any, n: int) -> tuple[Tensor, Tensor]:
@@ -57,6 +67,8 @@ class Feed:
     def fake(self, images: Tensor, index: Tensor) -> None:
         """Add generated images, uint8 ``(n, 3, H, W)``."""
         self._add(images, index, real=False)
+        if self.thumbnails is not None:
+            self.thumbnails.update(images, index)
         shown = images[: self.num_shown - len(self.shown)].cpu()
         if not len(self.shown) or shown.shape[1:] == self.shown.shape[1:]:
             self.shown = torch.cat([self.shown.reshape(-1, *shown.shape[1:]), shown])

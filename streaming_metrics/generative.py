@@ -12,6 +12,8 @@ from streaming_metrics.features import Features, Spec
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
+from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
+from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
 from streaming_metrics.reference import Reference
 from streaming_metrics.signature import Signature, key_of, library_version
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.folds import Role
     from streaming_metrics.measures.base import Measure
+    from streaming_metrics.measures.neighbourhood import Neighbourhood
     from streaming_metrics.statistics import State, Statistic
 
 
@@ -175,6 +178,17 @@ class GenerativeMetrics(TwoSidedMetric):
         resize, precision = (network.resize, network.precision) if network else ("none", "fp32")
         measures = tuple(measure.describe() for measure in self.measures)
         return str(Signature(measures, name, resize, real, fake, precision, library_version()))
+
+    def neighbourhood(self) -> Neighbourhood | None:
+        """Return who is nearest to whom across the two sides, the same on every rank; collective.
+
+        One more sweep over the features that a measure keeps; None where none keeps any.
+        """
+        kept, comm = bank_of(self.measures, self.spec), self._gather_ranks()
+        if kept is None:
+            return None
+        real, fake = (self._side(role, comm) for role in ROLES)
+        return neighbourhood_of(*kept, real, fake, comm, self._memo if self.is_frozen else Memo())
 
     def save_reference(self, path: str | Path) -> None:
         """Write the real side of all ranks to one safetensors file, by rank 0; collective."""

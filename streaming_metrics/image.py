@@ -82,12 +82,11 @@ class _DropIn(GenerativeMetrics):
         if real is not None:
             self._set_states("real", real)
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot a value, a list of values, or what ``compute`` returns; of a pair the mean."""
-        if val is None:
-            val = self.compute()
-            val = val[0] if isinstance(val, tuple) else val
-        return self._plot(val, ax)
+    def _rows_of(self, values: Any) -> list[dict[str, Tensor]]:
+        """Return scalars, pairs of mean and standard deviation, or a list of either, by key."""
+        several = list(values) if isinstance(values, list) else [values]
+        pairs = [value if isinstance(value, tuple) else (value,) for value in several]
+        return [dict(zip(self.measures[0].keys, map(torch.as_tensor, pair))) for pair in pairs]
 
 
 class FrechetInceptionDistance(_DropIn):

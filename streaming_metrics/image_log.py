@@ -5,13 +5,14 @@ A logger is known by the name of its class (or of a base class), so that none of
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torchvision.utils import make_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -59,7 +60,17 @@ def log_text(loggers: Iterable[Any], tag: str, text: str, step: int) -> list[str
     return _send(_TEXT_DOORS, loggers, tag, text, step)
 
 
-def _send(doors: dict[str, Callable[..., None]], loggers: Iterable[Any], *message: Any) -> list[str]:
+def log_hyperparameter(loggers: Iterable[Any], name: str, value: str) -> list[str]:
+    """Add one hyper-parameter to those that loggers have; return the class names of the loggers that took it.
+
+    TensorBoard's goes into ``hparams.yaml``, beside the module's own: its summary of hyper-parameters can be written
+    once only. MLflow is passed over: its parameters never change, and the tag of :func:`log_text` says the same.
+    """
+    doors = {"Logger": _any_hyperparameter, "TensorBoardLogger": _tensorboard_hyperparameter, "MLFlowLogger": None}
+    return _send(doors, loggers, name, value)
+
+
+def _send(doors: Mapping[str, Callable[..., None] | None], loggers: Iterable[Any], *message: Any) -> list[str]:
     found = [(logger, _door(doors, logger)) for logger in loggers]
     for logger, door in found:
         if door is not None:
@@ -67,7 +78,7 @@ def _send(doors: dict[str, Callable[..., None]], loggers: Iterable[Any], *messag
     return [type(logger).__name__ for logger, door in found if door is not None]
 
 
-def _door(doors: dict[str, Callable[..., None]], logger: Any) -> Callable[..., None] | None:
+def _door(doors: Mapping[str, Callable[..., None] | None], logger: Any) -> Callable[..., None] | None:
     names: Sequence[str] = [base.__name__ for base in type(logger).__mro__]
     return next((doors[name] for name in names if name in doors), None)
 
@@ -94,6 +105,16 @@ def _wandb_text(logger: Any, tag: str, text: str, step: int) -> None:  # noqa: A
 
 def _mlflow_text(logger: Any, tag: str, text: str, step: int) -> None:  # noqa: ARG001
     logger.experiment.set_tag(logger.run_id, tag, text)
+
+
+def _any_hyperparameter(logger: Any, name: str, value: str) -> None:
+    logger.log_hyperparams({name: value})
+
+
+def _tensorboard_hyperparameter(logger: Any, name: str, value: str) -> None:
+    logger.log_hyperparams({name: value}, metrics={})
+    Path(logger.log_dir, logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)
+    logger.save()  # which writes the file only where there is none
 
 
 _IMAGE_DOORS = {

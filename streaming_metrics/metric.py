@@ -20,6 +20,7 @@ from streaming_metrics.extractors.base import device_after
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import COUNT, reduce_side
 from streaming_metrics.measures.pairwise import Memo
+from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import State, Statistic, state_device
 
 if TYPE_CHECKING:
@@ -125,8 +126,12 @@ class TwoSidedMetric(Metric):
         self._cache, self._is_synced = None, False
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot a result of ``compute`` or ``forward``, or a list of them; see torchmetrics' ``Metric.plot``."""
-        return self._plot(val, ax)
+        """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.
+
+        Returns:
+            The figure and the axes; an array of axes, where measures of several scales are drawn.
+        """
+        return plot_values(self._rows_of(self.compute() if val is None else val), ax)
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
@@ -161,6 +166,10 @@ class TwoSidedMetric(Metric):
         if self._is_synced or not self._together or not available:
             return Comm.alone()
         return Comm(self.process_group, self._timeout)
+
+    def _rows_of(self, values: Any) -> Any:
+        """Return what ``compute`` returned, or a list of that, as scalars by key."""
+        return values
 
     def _gather_ranks(self) -> Comm:
         """Return the ranks once all are here, about the same metric, and in the same state of its real side."""

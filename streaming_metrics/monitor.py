@@ -32,6 +32,7 @@ from streaming_metrics.checks import (
 from streaming_metrics.feed import Feed
 from streaming_metrics.generation import Sampler
 from streaming_metrics.progress import sampling_bar
+from streaming_metrics.reporter import Reporter, finder
 from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class GenerationMonitor(Callback):
     come before or after this one), in the trainer's precision, from seeds that are the same every epoch and do not
     depend on the number of ranks. Randomness is isolated: training goes on bit by bit as without the monitor.
     ``DistributedSampler``'s padding is not counted. The network belongs to this callback, never to the module, and the
-    checkpoint holds nothing of it. A test run is measured alike, under ``test/``.
+    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``.
@@ -76,6 +77,10 @@ class GenerationMonitor(Callback):
         log_images: images in the grid that goes to TensorBoard, W&B and MLflow; 0 for none.
         weights_context: from the module to a context manager that is active while sampling, e.g. an EMA swap.
         refresh_real: measure the real images every time, rather than once (augmented or growing validation data).
+        report: write ``report.html`` into the trainer's ``log_dir``, or a file of that path, after every measurement:
+            curves, the same samples through the epochs and, where features are kept (PRDC, KID), samples beside their
+            neighbours. Of the generated images 256 small copies a rank are kept; real ones are read again. Monitors
+            with one path share a report: raw weights beside their average, say. Needs matplotlib.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
@@ -111,6 +116,7 @@ class GenerationMonitor(Callback):
         log_images: int = 16,
         weights_context: Callable[[LightningModule], AbstractContextManager[Any]] | None = None,
         refresh_real: bool = False,
+        report: bool | str | Path = False,
         **metric_options: Any,
     ) -> None:
         super().__init__()
@@ -123,6 +129,7 @@ class GenerationMonitor(Callback):
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_epochs, self.prefix, self.prog_bar, self.log_images = every_n_epochs, prefix, prog_bar, log_images
         self.weights_context, self.refresh_real = weights_context or nullcontext, refresh_real
+        self._reporter = Reporter(report, prefix.strip("/")) if report else None
         with isolated_rng():
             self._blank = GenerativeMetrics(
                 measures, extractor, value_range=value_range, reference=reference, **metric_options
@@ -144,15 +151,28 @@ class GenerationMonitor(Callback):
         """Tells the monitors of one trainer apart."""
         return self._generate_state_key(keys=self.keys)
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Keep the values of a report's epochs, so that a run that is resumed goes on with them."""
+        if self._reporter:  # no state_dict: with one, Lightning refuses two monitors before refuse_twice says why
+            checkpoint.setdefault("GenerationMonitor", {})[self.prefix] = self._reporter.story.state_dict()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take up what :meth:`on_save_checkpoint` kept."""
+        kept = checkpoint.get("GenerationMonitor", {}).get(self.prefix)
+        if self._reporter and kept:
+            self._reporter.story.load_state_dict(kept)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check what the trainer will do with the values, and start from no samples, on the trainer's device."""
         callbacks = _callbacks(trainer)
         if stage == TrainerFn.FITTING:
             refuse_stale(callbacks, self.keys, self.every_n_epochs, trainer.check_val_every_n_epoch or 1)
-        refuse_twice(callback for callback in callbacks if isinstance(callback, GenerationMonitor))
+        refuse_twice(_monitors(trainer))
         if self.fake_key is None:
             self.sampler.bind(pl_module)
             _warn(sharding_warning(trainer.strategy))
+        if self._reporter:
+            self._reporter.begin(_stage(trainer), self._prefix(trainer).strip("/"))
         self._begin(deepcopy(self._blank).to(trainer.strategy.root_device), trainer.global_rank, trainer.world_size)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
@@ -206,6 +226,9 @@ class GenerationMonitor(Callback):
                 self.metric.freeze_real()
             values = self.metric.compute()
         self._log(trainer, pl_module, values)
+        if self._reporter:
+            with _aside():
+                self._write_report(trainer, pl_module, values)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
@@ -216,7 +239,8 @@ class GenerationMonitor(Callback):
 
     def _begin(self, metric: GenerativeMetrics, rank: int = 0, world_size: int = 1) -> None:
         self.metric = metric
-        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images)
+        thumbnails = self._reporter.thumbnails if self._reporter else None
+        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails)
         self._is_paired = self._must_generate = self._is_signed = False
 
     def _is_due(self, trainer: Trainer) -> bool:
@@ -285,7 +309,20 @@ class GenerationMonitor(Callback):
             image_log.log_images(trainer.loggers, f"{prefix}samples", self.samples, step)
         if not self._is_signed:
             image_log.log_text(trainer.loggers, f"{prefix}signature", self.metric.signature(), step)
+            image_log.log_hyperparameter(trainer.loggers, f"{prefix}signature", self.metric.signature())
             self._is_signed = True
+
+    def _write_report(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor]) -> None:
+        assert self._reporter
+        folder, stage = trainer.log_dir or trainer.default_root_dir, _stage(trainer)
+        source = _loader(trainer) if self.real == "val" else self.real
+        find = finder(source, self.image_key, self.value_range, self._reporter.thumbnails.side)
+        self._reporter.note(trainer.current_epoch, values, self.metric, find, trainer.is_global_zero)
+        if trainer.is_global_zero:
+            path = self._reporter.path(folder, stage)
+            others = [c._reporter for c in _monitors(trainer) if c._reporter]
+            sharing = [other for other in others if other.path(folder, stage) == path]
+            self._reporter.write(path, sharing, f"What {type(pl_module).__name__} generates")
 
     def _prefix(self, trainer: Trainer) -> str:
         if not trainer.testing:
@@ -311,6 +348,14 @@ def _loader(trainer: Trainer) -> Any:
 
 def _callbacks(trainer: Trainer) -> list[Callback]:
     return trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _monitors(trainer: Trainer) -> list[GenerationMonitor]:
+    return [callback for callback in _callbacks(trainer) if isinstance(callback, GenerationMonitor)]
+
+
+def _stage(trainer: Trainer) -> str:
+    return trainer.state.fn.value  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _warn(message: str | None) -> None:

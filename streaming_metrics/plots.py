@@ -1,177 +1,247 @@
-"""The demo's table and pictures: curves of the measures, and samples through the epochs beside real images."""
+"""Curves of measures, precision against recall, and samples beside their neighbours, on axes of matplotlib.
+
+    from streaming_metrics import plots
+    plots.curves(rows, ax)        # rows: what compute() returned, epoch by epoch
+
+``metric.plot()`` draws a panel for each group of measures that share a scale.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from streaming_metrics.image_log import image_grid
+from streaming_metrics.end_labels import label_ends
+from streaming_metrics.result_keys import SPREAD, as_rows, column, find, grouped, leading, number, spread_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from torch import Tensor
 
-    Row = Mapping[str, float]
+    from streaming_metrics.result_keys import Row, Rows
 
-INK, GREY, COLOURS = "#222222", "#8a8a8a", ("#2a6f97", "#d1495b")
-
-
-class Panel(NamedTuple):
-    """One small plot: what it is called, whose curves it holds (the first spelling that is there), what is better."""
-
-    title: str
-    curves: tuple[tuple[str, ...], ...]
-    better: str
+INK, GREY, FAINT, COLOURS = "#222222", "#767676", "#e6e6e6", ("#2a6f97", "#c8553d", "#7a5195", "#3d8361")
 
 
-PANELS = (
-    Panel("Fréchet distance", (("fid", "fd"),), "↓"),
-    Panel("Kernel distance", (("kid", "kd"),), "↓"),
-    Panel("Inception score", (("is",),), "↑"),
-    Panel("Precision and recall", (("precision",), ("recall",)), "↑"),
-    Panel("Density and coverage", (("density",), ("coverage",)), "↑"),
-)
+def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None = None, **line: Any) -> Axes:
+    """Draw a curve for each key, its standard deviation or error as a band, its name and last value at its end.
 
-
-def line(epoch: int, row: Row) -> str:
-    """Return an epoch's values as one line of text.
-
-    Example:
-        >>> line(3, {"fd": 131.26, "fd_std": 1.0, "recall": 0.8123})
-        'epoch  3   fd 131   recall 0.812'
-    """
-    return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in _leading(row))
-
-
-def number(value: float) -> str:
-    """Return a value with three digits.
-
-    Example:
-        >>> number(131.26), number(0.81234), number(25834.1)
-        ('131', '0.812', '25834')
-    """
-    whole_digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    return f"{value:.{max(0, 3 - whole_digits)}f}"
-
-
-def show(rows: Sequence[Row], out: Path, seconds: float) -> None:
-    """Print the table of epochs and measures, the best of each in bold, and what was written where."""
-    from rich.console import Console
-    from rich.table import Table
-
-    keys = _leading(rows[0])
-    better = {key: panel.better for panel in PANELS for curve in panel.curves for key in curve}
-    best = {key: (min if better.get(key) == "↓" else max)(row[key] for row in rows) for key in keys}
-    table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
-    for heading in ("epoch", *(f"{key} {better.get(key, '')}" for key in keys)):
-        table.add_column(heading, justify="right")
-    for epoch, row in enumerate(rows, 1):
-        cells = (f"[bold green]{number(row[k])}[/]" if row[k] == best[k] else number(row[k]) for k in keys)
-        table.add_row(str(epoch), *cells)
-    console = Console()
-    console.print(table)
-    console.print(
-        f"\nIn {seconds:.0f} s. Written to [bold]{out}[/]: " + ", ".join(sorted(f.name for f in out.iterdir()))
-    )
-    console.print(f"Sample grids and curves: tensorboard --logdir {out}")
-
-
-def curves(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -> None:
-    """Draw a small plot for each measure, with one of the last samples beside them.
+    Call it again on the same axes to lay another run over the first, e.g. raw weights and their average.
 
     Args:
-        rows: each epoch's values.
-        samples: ``(N, 3, H, W)`` uint8.
-        signature: how the numbers came about, for the foot of the picture.
-        path: of the PNG.
+        rows: a result of ``compute()``, or one for each epoch.
+        ax: to draw on; None makes one.
+        epochs: where each row stands; 1, 2, … by default.
+        line: matplotlib's properties of lines; ``label`` is put behind the name of each key.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> ax = curves([{"fid": 9.0}, {"fid": 4.0}], linestyle="--")
+        >>> [text.get_text() for text in ax.texts]
+        ['fid 4.00']
     """
-    figure = _figure(11, 6.2)
-    axes = figure.subplots(2, 3).flatten()
-    for ax, panel in zip(axes, PANELS):
-        _draw_panel(ax, panel, rows)
-    _draw_image(axes[-1], image_grid(samples[:16]))
-    axes[-1].set_title(f"Generated, epoch {len(rows)}", loc="left", color=INK, fontweight="bold")
-    figure.supxlabel(signature, fontsize=7, color=GREY)
-    figure.savefig(path, dpi=160)
+    ax, rows = ax or new_axes(), as_rows(rows)
+    xs = list(range(1, len(rows) + 1)) if epochs is None else list(epochs)
+    suffix = f" {label}" if (label := line.pop("label", "")) else ""
+    for colour, key in zip(cycle(COLOURS), leading(rows)):
+        style = {"color": colour, "linewidth": 2, "marker": "o", "markersize": 3.5, **line}
+        values, spread = column(rows, key), column(rows, spread_of(key, rows))
+        [drawn] = ax.plot(xs, values, label=key + suffix, **style)
+        if any(map(math.isfinite, spread)):
+            low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
+            ax.fill_between(xs, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
+    ax.locator_params(axis="x", integer=True)
+    _tidy(ax)
+    if ax.get_ylim()[0] > 0:
+        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
+    label_ends(ax)
+    return ax
 
 
-def strips(frames: Sequence[Tensor], rows: Sequence[Row], real: Tensor, path: Path) -> None:
-    """Draw a row of samples for some epochs (more of the early ones), from the same noise, above a row of real images.
+def pr_scatter(
+    rows: Rows,
+    ax: Axes | None = None,
+    *,
+    keys: tuple[str, str] = ("recall", "precision"),
+    epochs: Sequence[float] | None = None,
+    **points: Any,
+) -> Axes:
+    """Draw one measure against another, epoch after epoch, the later the stronger: recall across, precision up.
 
     Args:
-        frames: each epoch's samples, ``(N, 3, H, W)`` uint8.
-        rows: each epoch's values.
-        real: ``(≥ N, 1 or 3, H, W)`` uint8.
-        path: of the PNG.
+        rows: a result of ``compute()``, or one for each epoch.
+        ax: to draw on; None makes one.
+        keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out.
+        epochs: the number of each row, for the labels.
+        points: matplotlib's properties of ``scatter``; ``label`` stands at the last point.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: where the rows lack one of the keys.
+
+    Example:
+        >>> ax = pr_scatter([{"precision_pixels": 0.9, "recall_pixels": 0.2}])
+        >>> ax.collections[0].get_offsets().tolist()
+        [[0.2, 0.9]]
     """
-    n, key = len(frames[0]), _leading(rows[0])[0]
-    shown = _spread(len(rows), most=6)
-    labels = [f"epoch {i + 1}\n{key} {number(rows[i][key])}" for i in shown] + ["real"]
-    pictures = [*(frames[i] for i in shown), real[:: max(1, len(real) // n)][:n]]
-    figure = _figure(0.62 * n + 1, 0.66 * len(pictures) + 0.2)
-    for ax, label, images in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], labels, pictures):
-        _draw_image(ax, image_grid(images, columns=n))
-        colour = COLOURS[0] if label == "real" else INK
-        ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=colour)
-    figure.savefig(path, dpi=130)
+    rows = as_rows(rows)
+    across, up = (column(rows, _found(rows, key)) for key in keys)
+    ax = ax or new_axes(4, 4)
+    label = points.pop("label", "")
+    strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
+    ax.plot(across, up, color=GREY, linewidth=0.8, alpha=0.5, zorder=1)
+    ax.scatter(across, up, **{"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points})
+    for i, text in _said_of(across, up, epochs, label):
+        side, align = (8, "left") if across[i] < 0.6 else (-8, "right")
+        at = (across[i], up[i])
+        ax.annotate(text, at, (side, 0), textcoords="offset points", fontsize=8, color=INK, ha=align, va="center")
+    ax.set(xlim=_room_for(across), ylim=_room_for(up))
+    ax.set_xlabel(keys[0], color=GREY, fontsize=8, loc="left")
+    ax.set_ylabel(keys[1], color=GREY, fontsize=8, loc="bottom")
+    _tidy(ax)
+    ax.grid(axis="both", color=FAINT)
+    return ax
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Return at most ``most`` positions of ``count``, from the first to the last, in gaps that widen."""
-    steps = torch.logspace(0, 1, min(most, count), base=float(count)).round().int() - 1
-    return sorted(set(steps.tolist()))
+def neighbour_grid(
+    fakes: Tensor,
+    reals: Tensor,
+    ax: Axes | None = None,
+    *,
+    distances: Sequence[float] | Tensor | None = None,
+    columns: int = 4,
+) -> Axes:
+    """Draw generated images, each with its nearest real one to the right of it.
+
+    Args:
+        fakes: ``(N, 3, H, W)`` uint8.
+        reals: ``(N, 3, H, W)`` uint8, the neighbour of each.
+        ax: to draw on; None makes one.
+        distances: ``(N,)``, written below each pair.
+        columns: pairs in a row.
+
+    Returns:
+        The axes, whose image is ``(rows, columns)`` cells of H + gap by 2·W + gap pixels, the gap an eighth of H.
+
+    Raises:
+        ValueError: unless there are as many of both, of one size.
+    """
+    if fakes.shape != reals.shape or fakes.ndim != 4 or not len(fakes):
+        raise ValueError(
+            f"neighbour_grid: expected as many real as generated images, (N, 3, H, W) of one size, got "
+            f"{tuple(fakes.shape)} generated and {tuple(reals.shape)} real."
+        )
+    n, _, height, width = fakes.shape
+    gap, columns = max(1, height // 8), min(columns, n)
+    lines = -(-n // columns)
+    ax = ax or new_axes(1.6 * columns, 0.95 * lines)
+    picture = torch.full((3, lines * (height + gap), columns * (2 * width + gap)), 255, dtype=torch.uint8)
+    for i, pair in enumerate(torch.cat([fakes, reals], -1).cpu()):
+        top, left = i // columns * (height + gap), i % columns * (2 * width + gap)
+        picture[:, top : top + height, left : left + 2 * width] = pair
+        if distances is not None:
+            where = (left + width - 0.5, top + height + gap / 2 - 0.5)
+            ax.text(*where, f"{float(distances[i]):.2f}", ha="center", va="center", fontsize=7, color=GREY)
+    ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    ax.set_axis_off()
+    return ax
 
 
-def _leading(row: Row) -> list[str]:
-    return [key for key in row if not key.endswith(("_std", "_se"))]
+def plot_values(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
+    """Draw every key, those that share a scale together: torchmetrics' ``plot``.
+
+    Args:
+        rows: a result of ``compute()``, or a list of them.
+        ax: one for all, or as many as there are groups; None makes a figure.
+
+    Returns:
+        The figure, and the axes, an array of them where there are several.
+    """
+    import numpy as np
+
+    rows = as_rows(rows)
+    groups = grouped(leading(rows))
+    axes = _axes_for(len(groups)) if ax is None else list(np.atleast_1d(ax).flat)
+    if len(axes) not in (1, len(groups)):
+        raise ValueError(f"plot: expected one ax, or {len(groups)}, one for each group of measures, got {len(axes)}.")
+    if len(axes) == 1:
+        curves(rows, axes[0])
+        axes[0].set_title(", ".join(panel.heading for panel, _ in groups), loc="left", color=INK, fontsize=10)
+        return axes[0].get_figure(), axes[0]
+    for (panel, keys), one in zip(groups, axes):
+        curves([_only(row, keys) for row in rows], one).set_title(panel.heading, loc="left", color=INK, fontsize=10)
+    return axes[0].get_figure(), np.array(axes, dtype=object)
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of so many inches, which no global state holds on to.
 
+    Raises:
+        ModuleNotFoundError: without matplotlib, naming the extra that brings it.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'Plots and reports need matplotlib, which is not installed. Remedy: pip install "streaming-metrics[plots]".'
+        ) from error
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _draw_image(ax: Axes, picture: Tensor) -> None:
-    ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+def new_axes(width: float = 5, height: float = 3.2) -> Axes:
+    """Return the axes of a new figure."""
+    return new_figure(width, height).subplots()
 
 
-def _draw_panel(ax: Axes, panel: Panel, rows: Sequence[Row]) -> None:
-    epochs = range(1, len(rows) + 1)
-    for colour, spellings in zip(COLOURS, panel.curves):
-        key = next((key for key in spellings if key in rows[0]), None)
-        if key is not None:
-            _draw_curve(ax, epochs, rows, key, colour)
-    ax.set_title(f"{panel.title} {panel.better}", loc="left", color=INK, fontweight="bold")
-    ax.set_xlim(1, len(rows) * 1.02 + 0.1)
-    ax.set_ylim(bottom=0)
-    ax.set_xticks(list(epochs)[:: max(1, len(rows) // 5)])
-    ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
+def _axes_for(count: int) -> list[Axes]:
+    columns = min(count, 3)
+    lines = -(-count // columns)
+    axes = list(new_figure(4 * columns, 2.9 * lines).subplots(lines, columns, squeeze=False).flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return axes[:count]
+
+
+def _only(row: Row, keys: Sequence[str]) -> Row:
+    return {key: value for key, value in row.items() if key in keys or SPREAD.sub("", key, count=1) in keys}
+
+
+def _found(rows: Sequence[Row], name: str) -> str:
+    key = find(rows, name)
+    if key is None:
+        raise ValueError(f"Expected {name!r} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
+    return key
+
+
+def _said_of(
+    across: Sequence[float], up: Sequence[float], epochs: Sequence[float] | None, label: str
+) -> list[tuple[int, str]]:
+    """Return what stands at the last point, and at the first if that is not too near: a label at the last alone."""
+    last, numbers = len(across) - 1, epochs or range(1, len(across) + 1)
+    if label or not last:
+        return [(last, label or f"{number(up[0])} over {number(across[0])}")]
+    is_far = math.dist((across[0], up[0]), (across[last], up[last])) > 0.15
+    return [(0, f"epoch {numbers[0]:g}")] * is_far + [(last, f"epoch {numbers[last]:g}")]
+
+
+def _room_for(values: Sequence[float]) -> tuple[float, float]:
+    return 0, max([1.0, *filter(math.isfinite, values)]) * 1.03
+
+
+def _tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#cccccc")
+    ax.spines[["left", "bottom"]].set_color(FAINT)
     ax.tick_params(colors=GREY, labelsize=8)
-    ax.grid(axis="y", color="#eeeeee")
+    ax.grid(axis="y", color=FAINT)
     ax.set_axisbelow(True)
-
-
-def _draw_curve(ax: Axes, epochs: Sequence[int], rows: Sequence[Row], key: str, colour: str) -> None:
-    values = torch.tensor([row[key] for row in rows])
-    spread = torch.tensor([row.get(f"{key}_std", 0.0) for row in rows])
-    ax.fill_between(epochs, values - spread, values + spread, color=colour, alpha=0.15, linewidth=0)
-    ax.plot(epochs, values, color=colour, linewidth=2, marker="o", markersize=3.5)
-    ax.annotate(
-        f"{key} {number(values[-1].item())}",
-        (epochs[-1], values[-1]),
-        xytext=(6, 0),
-        textcoords="offset points",
-        color=colour,
-        va="center",
-        fontsize=9,
-    )

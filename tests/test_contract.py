@@ -303,16 +303,6 @@ def test_other_ways_to_sync_are_refused(option: str) -> None:
         build(**{option: True})
 
 
-def test_plot() -> None:
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    metric = filled()
-    figure, _ = metric.plot()
-    figure.clf()
-    metric.plot([metric.compute(), metric.compute()])[0].clf()
-
-
 def test_the_private_names_that_are_overridden_exist_in_torchmetrics() -> None:
     for name in ("_wrap_update", "_wrap_compute", "_sync_dist", "_reduce_states", "_load_from_state_dict", "_apply"):
         assert callable(getattr(Metric, name))

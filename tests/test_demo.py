@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule
 from PIL import Image
 from test_image_log import events
 
-from streaming_metrics import Signature, demo, plots
+from streaming_metrics import Signature, demo, demo_output
+from streaming_metrics.result_keys import number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,13 @@ def test_pictures_are_written(run: Path, name: str) -> None:
     assert len(picture.resize((200, 100)).getcolors(20_000)) > 50
 
 
+def test_the_report_shows_every_epoch(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert "<h1>What DigitFlow generates</h1>" in page
+    assert [f'data-epoch="{epoch}"' in page for epoch in range(4)] == [True, True, True, False]
+    assert "<h3>Real images not covered</h3>" in page
+
+
 def test_the_signature_says_what_was_measured(run: Path) -> None:
     signature = Signature.parse((run / "signature.txt").read_text())
     assert (signature.real, signature.fake) == (100, 48)
@@ -90,12 +98,12 @@ def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) ->
     [(0.0, "0.000"), (0.5, "0.500"), (9.876, "9.88"), (98.76, "98.8"), (987.6, "988"), (-2.5, "-2.50")],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert plots.number(value) == text
+    assert number(value) == text
 
 
 def test_curves_take_published_names_and_one_epoch(tmp_path: Path) -> None:
     row = {"fid": 3.0, "kid": 0.1, "kid_std": 0.01, "precision": 0.5}
     images = DIGITS[:4].expand(-1, 3, -1, -1)
-    plots.curves([row], images, "signature", tmp_path / "curves.png")
-    plots.strips([images], [row], DIGITS, tmp_path / "samples.png")
+    demo_output.overview([row], images, "signature", tmp_path / "curves.png")
+    demo_output.strips([images], [row], DIGITS, tmp_path / "samples.png")
     assert opened(tmp_path / "curves.png").width > 800

@@ -170,14 +170,6 @@ def test_in_a_collection_networks_are_not_mixed_up() -> None:
     assert values["halved"].item() == pytest.approx(values["whole"].item() / 4, rel=1e-5)
 
 
-def test_plot_takes_the_mean_of_a_pair() -> None:
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    feed(ours.KernelInceptionDistance(Colours(), subset_size=10)).plot()[0].clf()
-    feed(ours.FrechetInceptionDistance(Colours())).plot()[0].clf()
-
-
 def test_bias_is_told() -> None:
     metric = feed(ours.FrechetInceptionDistance(Colours()), n=5)
     with pytest.warns(BiasWarning, match="5 real samples of 12 features"):

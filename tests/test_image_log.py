@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from streaming_metrics.image_log import image_grid, log_images, log_text
+from streaming_metrics.image_log import image_grid, log_hyperparameter, log_images, log_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ IMAGES = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8, generator=torch
 class Logger:
     def __init__(self) -> None:
         self.experiment, self.log_image, self.run_id = MagicMock(), MagicMock(), "run"
+        self.log_hyperparams = MagicMock()
 
 
 class WandbLogger(Logger): ...
@@ -75,6 +76,26 @@ def test_mlflow_gets_one_picture_of_its_run() -> None:
     assert call.kwargs == {"key": "val/samples", "step": 3}
     log_text([logger], "val/signature", "fid|v0", step=3)
     logger.experiment.set_tag.assert_called_once_with("run", "val/signature", "fid|v0")
+
+
+def test_a_hyper_parameter_goes_to_every_logger_whose_parameters_may_change() -> None:
+    loggers = [WandbLogger(), CSVLogger(), MLFlowLogger(), object()]
+    assert log_hyperparameter(loggers, "val/signature", "fid|v0") == ["WandbLogger", "CSVLogger"]
+    for logger in loggers[:2]:
+        logger.log_hyperparams.assert_called_once_with({"val/signature": "fid|v0"})
+    loggers[2].log_hyperparams.assert_not_called()
+
+
+def test_tensorboard_keeps_the_modules_own_hyper_parameters(tmp_path: Path) -> None:
+    import yaml
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    logger = TensorBoardLogger(tmp_path, name="", version="")
+    logger.log_hyperparams({"width": 3})
+    logger.save()
+    assert log_hyperparameter([logger], "val/signature", "fid|v0") == ["TensorBoardLogger"]
+    assert yaml.safe_load((tmp_path / "hparams.yaml").read_text()) == {"width": 3, "val/signature": "fid|v0"}
+    assert [event.value for event in events(tmp_path).Scalars("hp_metric")] == [-1.0]
 
 
 def test_other_loggers_are_passed_over() -> None:

@@ -7,6 +7,7 @@ from streaming_metrics.folds.base import Setting as Setting
 from streaming_metrics.folds.base import Shard as Shard
 from streaming_metrics.folds.kernels import KernelSums as KernelSums
 from streaming_metrics.folds.kernels import PolynomialKernel as PolynomialKernel
+from streaming_metrics.folds.nearest import Nearest as Nearest
 from streaming_metrics.folds.neighbours import BallCounts as BallCounts
 from streaming_metrics.folds.neighbours import Radii as Radii
 from streaming_metrics.folds.subsets import Draw as Draw

@@ -33,9 +33,9 @@ class Fold(ABC):
     """What is accumulated over all pairs of two sides; subclasses are frozen dataclasses, equal when they yield the
     same.
 
-    ``sides`` names the roles of a tile's rows and columns: ``("real", "real")``, ``("fake", "fake")`` or
-    ``("fake", "real")``. A rank meets its own rows with every column; a side with itself leaves out the pairs (i, i),
-    and of a rank's rows with themselves each pair comes once: see :attr:`Tile.mirrored`.
+    ``sides`` names the roles of a tile's rows and columns. A rank meets its own rows with every column; a side with
+    itself leaves out the pairs (i, i), and of a rank's rows with themselves each pair comes once: see
+    :attr:`Tile.mirrored`.
     """
 
     @property

@@ -49,7 +49,7 @@ def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: 
     sizes = banks["real"].size, banks["fake"].size
     keys = {fold: (bank, fold, sizes if fold.spans_both else None) for fold in wanted if fold.sides == ("real", "real")}
     results: dict[Fold, Tensor] = _recall(memo.folded, keys, comm)
-    for sides in (("real", "real"), ("fake", "fake"), ("fake", "real")):
+    for sides in (("real", "real"), ("fake", "fake"), ("fake", "real"), ("real", "fake")):
         missing = [fold for fold in wanted if fold.sides == sides and fold not in results]
         if missing:
             rows, columns = (banks[cast("Role", role)] for role in sides)

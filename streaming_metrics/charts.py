@@ -1,0 +1,151 @@
+"""Plots as SVG inside a page, in the page's own colours and type, so that they follow light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming_metrics import plots
+from streaming_metrics.result_keys import column, family, find, grouped, leading, number, spread_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from streaming_metrics.journal import Journal
+    from streaming_metrics.result_keys import Row
+
+MOST_POINTS = 120
+CLEANING = (
+    (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
+    (r'<g id="[^"]*"', "<g"),
+    (r' (?:xmlns(?::xlink)?|version)="[^"]*"', ""),
+    (r'<svg width="[^"]*" height="[^"]*"', "<svg"),
+    (r"'DejaVu Sans'[^;\"]*", "var(--sans)"),
+)
+STYLES = ("-", "--", ":", "-.")
+INKS = {plots.INK: "--ink", plots.GREY: "--soft", plots.FAINT: "--line"} | {
+    colour: f"--curve-{i}" for i, colour in enumerate(plots.COLOURS)
+}
+
+
+class Chart(NamedTuple):
+    """A drawing, its heading, and what it says in words."""
+
+    title: str
+    svg: str
+    words: str
+
+
+def over_epochs(journals: Sequence[Journal]) -> list[Chart]:
+    """Return a chart for each group of measures that share a scale; none where there is but one epoch."""
+    if max((len(journal.rows) for journal in journals), default=0) < 2:
+        return []
+    keys = dict.fromkeys(key for journal in journals for key in leading(journal.rows))
+    return [_curves(panel.heading, of, journals) for panel, of in grouped(keys)]
+
+
+def trade_offs(journals: Sequence[Journal]) -> list[Chart]:
+    """Return precision over recall and density over coverage, where they were measured."""
+    charts = []
+    for keys in (("recall", "precision"), ("coverage", "density")):
+        measured = [j for j in journals if j.rows and all(find(j.rows, key) for key in keys)]
+        if measured:
+            charts.append(_scatter(f"{keys[1].capitalize()} over {keys[0]}", keys, measured))
+    return charts
+
+
+def svg_of(ax: Axes, name: str) -> str:
+    """Return the figure of ``ax`` as an ``<svg>`` element without sizes, fonts, colours or addresses of its own.
+
+    Args:
+        ax: what was drawn.
+        name: keeps what the drawing refers to apart from what others in the page do.
+    """
+    import matplotlib as mpl
+
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        about = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        ax.get_figure(root=True).savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for pattern, instead in CLEANING:
+        svg = re.sub(pattern, instead, svg, flags=re.DOTALL)
+    for colour, variable in INKS.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg
+
+
+def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal]) -> Chart:
+    ax, said = plots.new_axes(3.3, 2.3), []
+    for style, journal in zip(cycle(STYLES), journals):
+        epochs, rows = _thinned(journal)
+        rows = shortened(rows, keys)
+        name, marker = _told_apart(journal, journals), "o" if len(rows) <= 40 else ""
+        if leading(rows):
+            plots.curves(rows, ax, epochs=epochs, label=name, linestyle=style, marker=marker)
+            said += [f"{key}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
+    return Chart(title, svg_of(ax, title), f"{title}, epoch by epoch: {'; '.join(said)}.")
+
+
+def _scatter(title: str, keys: tuple[str, str], journals: Sequence[Journal]) -> Chart:
+    ax, said = plots.new_axes(3.3, 3), []
+    for colour, journal in zip(cycle(plots.COLOURS), journals):
+        epochs, rows = _thinned(journal)
+        label = _told_apart(journal, journals)
+        plots.pr_scatter(rows, ax, keys=keys, epochs=epochs, color=colour, label=label)
+        said += [f"{label and f'{label} '}{name} {_course(rows, find(rows, name) or name)}" for name in keys]
+    return Chart(title, svg_of(ax, title), f"{title}: {'; '.join(said)}.")
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return names as short as tell the keys apart.
+
+    Example:
+        >>> short_names(["kd_x", "is_x", "is_y"])
+        {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y'}
+    """
+    families = [family(key) for key in keys]
+    return {key: elided(name if families.count(name) == 1 else key) for key, name in zip(keys, families)}
+
+
+def elided(text: str, most: int = 24) -> str:
+    """Return a text with its middle left out where it is long.
+
+    Example:
+        >>> elided("precision_efficientnet_lite0", most=11)
+        'preci…lite0'
+    """
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
+    """Return what rows say of ``keys``, under short names.
+
+    Example:
+        >>> shortened([{"kd_std_x": 0.1, "kd_x": 2.0, "is_x": 1.0}], ["kd_x"])
+        [{'kd': 2.0, 'kd_std': 0.1}]
+    """
+    names = short_names(keys)
+    names |= {spread_of(key, rows): f"{name}_std" for key, name in names.items()}
+    return [{name: row[key] for key, name in names.items() if key in row} for row in rows]
+
+
+def _told_apart(journal: Journal, journals: Sequence[Journal]) -> str:
+    return elided(journal.name, 16) if len(journals) > 1 else ""
+
+
+def _thinned(journal: Journal) -> tuple[list[int], list[Row]]:
+    """Return the epochs and rows, at most about ``MOST_POINTS`` of them, the last included."""
+    step = -(-len(journal.rows) // MOST_POINTS)
+    return journal.epochs[::-step][::-1], list(journal.rows[::-step][::-1])
+
+
+def _course(rows: Sequence[Row], key: str) -> str:
+    first, last = (number(value) for value in (column(rows, key)[0], column(rows, key)[-1]))
+    return first if len(rows) == 1 else f"from {first} to {last}"

@@ -1,0 +1,73 @@
+"""Names at the ends of curves, pushed apart where they would touch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from streaming_metrics.result_keys import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+LABEL_GAP = 12.0
+"""Points between names."""
+
+
+def label_ends(ax: Axes) -> None:
+    """Name each curve at its last value, and push apart the names that would touch."""
+    for old in [text for text in ax.texts if text.get_gid() == "end"]:
+        old.remove()
+    ends = [(line, *_end_of(line)) for line in ax.lines]
+    ends = [end for end in ends if math.isfinite(end[2])]
+    inches = ax.get_window_extent().height / ax.figure.dpi  # pyright: ignore[reportOptionalMemberAccess]
+    low, high = ax.get_ylim()
+    points = [(y - low) / (high - low) * inches * 72 for _, _, y in ends]
+    for (line, x, y), start, moved in zip(ends, points, pushed_apart(points, LABEL_GAP)):
+        ax.annotate(
+            f"{line.get_label()} {number(y)}",
+            (x, y),
+            (6, moved - start),
+            textcoords="offset points",
+            color=line.get_color(),
+            va="center",
+            fontsize=8,
+            gid="end",
+            annotation_clip=False,
+            parse_math=False,
+        )
+
+
+def _end_of(line: Any) -> tuple[float, float]:
+    finite = [(float(x), float(y)) for x, y in zip(line.get_xdata(), line.get_ydata()) if math.isfinite(float(y))]
+    return finite[-1] if finite else (math.nan, math.nan)
+
+
+def pushed_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights at least ``gap`` apart, in the same order, moved as a group no farther than they need.
+
+    Example:
+        >>> pushed_apart([10.0, 10.0, 50.0], gap=12)
+        [4.0, 16.0, 50.0]
+    """
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    groups: list[list[int]] = []
+    for i in order:
+        groups.append([i])
+        while len(groups) > 1 and _base(groups[-1], heights, gap) < _top(groups[-2], heights, gap) + gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    moved = list(heights)
+    for group in groups:
+        for rank, i in enumerate(group):
+            moved[i] = _base(group, heights, gap) + rank * gap
+    return moved
+
+
+def _base(group: Sequence[int], heights: Sequence[float], gap: float) -> float:
+    return sum(heights[i] for i in group) / len(group) - gap * (len(group) - 1) / 2
+
+
+def _top(group: Sequence[int], heights: Sequence[float], gap: float) -> float:
+    return _base(group, heights, gap) + gap * (len(group) - 1)

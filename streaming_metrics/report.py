@@ -1,0 +1,131 @@
+"""One HTML file with all there is to see of generated images against real ones: no network, nothing beside it."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streaming_metrics import charts
+from streaming_metrics.gallery import NO_FEATURES, Choice, Gallery
+from streaming_metrics.journal import Journal
+from streaming_metrics.pictures import shrunk
+from streaming_metrics.result_keys import PANELS, column, family, leading, number, spread_of
+from streaming_metrics.signature import Signature, library_version
+from streaming_metrics.statistics.index import ordinal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from streaming_metrics.generative import GenerativeMetrics
+
+TEMPLATE = Path(__file__).with_name("report.html")
+SIDE = 128
+
+
+class Score(NamedTuple):
+    """A value as a page shows it: digits, its spread, what is better, and the best of all epochs."""
+
+    key: str
+    name: str
+    value: str
+    spread: str
+    better: str
+    best: str
+
+
+def write_comparison(
+    path: str | Path, *, metric: GenerativeMetrics, values: Mapping[str, Tensor], real: Any = None, fake: Any = None
+) -> None:
+    """Write the report of one comparison; collective: every rank calls it, rank 0 writes.
+
+    Galleries need a measure that keeps features of both sides, PRDC or KID. The file stays below 3 MB.
+
+    Args:
+        path: of the HTML file; one that was there is replaced only once the new one is whole.
+        metric: after ``compute``.
+        values: what that returned.
+        real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
+            images cannot be read again.
+    """
+    around = metric.neighbourhood()
+    if metric._comm().rank:
+        return
+    journal = Journal("comparison")
+    journal.note(0, values, metric)
+    journal.gallery = Gallery(NO_FEATURES)
+    if around is not None:
+        choice = Choice.of(around)
+        fakes, reals = _read(fake, choice.fakes(around)), _read(real, choice.reals(around))
+        missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
+        told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
+        journal.gallery = Gallery.of(around, choice, fakes, reals, missing=told)
+    write_report(path, [journal], "Generated images against real ones")
+
+
+def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> None:
+    """Write the report of what journals have noted, atomically."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(rendered(journals, title), encoding="utf-8")
+    partial.replace(path)
+
+
+def rendered(journals: Sequence[Journal], title: str) -> str:
+    """Return the page; all that journals hold is escaped.
+
+    Args:
+        journals: those without an epoch are left out.
+        title: of the page.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    journals = [journal for journal in journals if journal.rows]
+    house = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    house.filters["number"] = number
+    return house.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        journals=journals,
+        summary=_summary(journals),
+        scores={journal.name: scores(journal) for journal in journals},
+        curves=charts.over_epochs(journals),
+        trade_offs=charts.trade_offs(journals),
+        keys={journal.name: leading(journal.rows) for journal in journals if len(journal.rows) > 1},
+        version=library_version(),
+    )
+
+
+def scores(journal: Journal) -> list[Score]:
+    """Return the latest values, and which were the best."""
+    keys = leading(journal.rows)
+    names = charts.short_names(keys)
+    return [_score(journal, key, names[key]) for key in keys]
+
+
+def _score(journal: Journal, key: str, name: str) -> Score:
+    better = next((panel.better for panel in PANELS if family(key) in panel.families), "")
+    value, spread = (column(journal.rows, one)[-1] for one in (key, spread_of(key, journal.rows)))
+    told = [(v, epoch) for v, epoch in zip(column(journal.rows, key), journal.epochs) if isfinite(v)]
+    best = ""
+    if better and len(told) > 1:
+        value_then, epoch = (min if better == "↓" else max)(told)
+        best = "best so far" if epoch == journal.epochs[-1] else f"best {number(value_then)}, epoch {epoch}"
+    return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
+
+
+def _summary(journals: Sequence[Journal]) -> str:
+    try:
+        signature = Signature.parse(journals[0].signature)
+    except (IndexError, ValueError):
+        return ""
+    return f"{signature.fake:,} generated against {signature.real:,} real images, by {signature.extractor}"
+
+
+def _read(dataset: Any, ids: Tensor) -> dict[int, Tensor] | None:
+    if dataset is None:
+        return None
+    places = zip(ids.tolist(), ordinal(ids).tolist())
+    return {number: shrunk(dataset[place][None], SIDE)[0] for number, place in places}

@@ -1,0 +1,101 @@
+"""From measured epochs to a report, on any number of ranks: what a monitor hands its images and values to."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streaming_metrics.journal import Journal
+from streaming_metrics.lookup import IN_A_FILE, NO_WAY_BACK, can_look_up, look_up
+from streaming_metrics.plots import new_figure
+from streaming_metrics.report import write_report
+from streaming_metrics.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from streaming_metrics.batches import Key
+    from streaming_metrics.generative import GenerativeMetrics
+    from streaming_metrics.journal import Finder
+
+
+class Reporter:
+    """Keeps a few small copies of generated images, and notes epochs.
+
+    Args:
+        target: path of the report; True for ``report.html`` in the folder that :meth:`path` is given.
+        name: of the journal.
+
+    Attributes:
+        story: the journal of the training, kept from one fit to the next.
+        journal: what epochs are noted in: the story, or a journal of a validation or test by itself.
+
+    Raises:
+        ModuleNotFoundError: without matplotlib: now, rather than after an epoch.
+    """
+
+    def __init__(self, target: bool | str | Path, name: str) -> None:
+        new_figure(1, 1)
+        self.target, self.thumbnails = target, Thumbnails()
+        self.story = self.journal = Journal(name)
+
+    def begin(self, stage: str, name: str) -> None:
+        """Note what follows in the story, or in a new journal where this is no training."""
+        self.journal = self.story if stage == "fit" else Journal(name)
+
+    def path(self, folder: str | Path, stage: str) -> Path:
+        """Return where the report goes; what a fit wrote is not replaced by a test.
+
+        Example:
+            >>> Reporter(True, "val").path("runs", "fit").as_posix(), Reporter("a.html", "test").path("", "test").name
+            ('runs/report.html', 'a-test.html')
+        """
+        path = Path(folder, "report.html") if isinstance(self.target, bool) else Path(self.target)
+        return path if stage == "fit" else path.with_stem(f"{path.stem}-{stage}")
+
+    def note(
+        self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics, find: Finder | str, is_writer: bool
+    ) -> None:
+        """Note an epoch; collective.
+
+        Args:
+            epoch: its number.
+            values: of ``metric``.
+            metric: after ``compute``.
+            find: from ids to real images, or why there is no way back to them.
+            is_writer: whether this rank writes.
+        """
+        self.journal.note(epoch, values, metric)
+        show = self.journal.look(metric, self.thumbnails, find)
+        if is_writer:
+            _warn_of_errors(show, "The report shows no new images")
+
+    def write(self, path: Path, sharing: Sequence[Reporter], title: str) -> None:
+        """Write the report of all that share one; a page is no reason to end a training: an error is a warning."""
+        journals = [reporter.journal for reporter in sharing]
+        _warn_of_errors(partial(write_report, path, journals, title), f"{path} is not written this time")
+
+
+def finder(source: Any, image_key: Key, value_range: tuple[float, float], side: int) -> Finder | str:
+    """Return how real images are found again by their ids, or why they are not.
+
+    Args:
+        source: the loader that they came from; a reference has none.
+        image_key: where they are in a batch.
+        value_range: of floats.
+        side: the most pixels to return of either side.
+    """
+    if not hasattr(source, "dataset"):
+        return IN_A_FILE
+    return partial(look_up, source, image_key, value_range, side=side) if can_look_up(source) else NO_WAY_BACK
+
+
+def _warn_of_errors(work: Any, what: str) -> None:
+    try:
+        work()
+    except Exception as error:
+        warnings.warn(f"{what}: {error!r}", stacklevel=2)
