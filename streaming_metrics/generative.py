@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,6 @@ STATE_KIND = "streaming-metrics state 1"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -193,7 +193,7 @@ class GenerativeMetrics(TwoSidedMetric):
         """Write the real side of all ranks to one safetensors file, by rank 0; collective.
 
         Args:
-            path: of the file.
+            path: of the file; mean and covariance alone, as pytorch-fid reads them, where it ends in ``.npz``.
             bank: whether to keep features, for KID and PRDC; with them go the radii that PRDC needs of them.
             capacity: keep a reservoir of so many features, for measures with the same ``capacity=``.
             half: keep features as float16.
@@ -208,7 +208,7 @@ class GenerativeMetrics(TwoSidedMetric):
         side.require(1, "save_reference()")
         whole = {s: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
         if comm.rank == 0:
-            keep = Keep(bank, capacity, half)
+            keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
             radii = radii_of_banks(kept, self._real_neighbours())
             about = self._about() | {"num_samples": side.num_samples, "data": data}

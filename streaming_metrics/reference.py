@@ -55,10 +55,13 @@ class Reference:
         return int(self.state_of(Count())["n"])
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, whole or not at all."""
+        """Write a safetensors file, whole or not at all; of a path ``*.npz``, see :meth:`save_npz`."""
+        if Path(path).suffix == ".npz":
+            return self.save_npz(path)
         tensors = {f"{name}/{key}": tensor for name, state in self.states.items() for key, tensor in state.items()}
         tensors |= {f"{RADII}/{name}": squared for name, squared in self.radii.items()}
-        write_tensors(path, tensors, KIND, self.fingerprint or "", **self.about)
+        about = {key: value for key, value in self.about.items() if key not in ("kind", "version")}
+        return write_tensors(path, tensors, KIND, self.fingerprint or "", **about)
 
     def save_npz(self, path: str | Path) -> None:
         """Write mean and covariance as pytorch-fid, clean-fid and EDM read them: ``mu`` and ``sigma`` in an ``.npz``.
@@ -91,7 +94,7 @@ class Reference:
         for name, tensor in tensors.items():
             statistic, _, key = name.partition("/")
             states.setdefault(statistic, {})[key] = tensor.float() if tensor.dtype == torch.float16 else tensor
-        return cls(about.pop("fingerprint", None), states, states.pop(RADII, {}), about)
+        return cls(about.pop("fingerprint", None) or None, states, states.pop(RADII, {}), about)
 
     def check_fingerprint(self, expected: str) -> None:
         """Raise ValueError where the features differ from the metric's; warn where the file does not say."""
