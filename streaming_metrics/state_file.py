@@ -61,12 +61,13 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
     return tensors, about
 
 
-def kind_of(path: str | Path) -> str | None:
-    """Return what kind of file :func:`write_tensors` wrote, without reading its tensors; None for any other file."""
+def about_of(path: str | Path) -> dict[str, Any] | None:
+    """Return what :func:`write_tensors` said of a file, without reading its tensors; None for any other file."""
     try:
         with safe_open(Path(path), framework="pt") as file:
-            return json.loads((file.metadata() or {}).get(KEY, "{}")).get("kind")
-    except (SafetensorError, AttributeError, TypeError, ValueError, OSError):
+            about = json.loads((file.metadata() or {}).get(KEY, "null"))
+            return about if isinstance(about, dict) else None
+    except (SafetensorError, TypeError, ValueError, OSError):
         return None
 
 

@@ -12,7 +12,7 @@ from streaming_metrics.reference import Reference
 from streaming_metrics.sources.archives import TARS, Folder, Tar, Zip
 from streaming_metrics.sources.arrays import ARRAY, Npz, OwnDataset
 from streaming_metrics.sources.base import Images, Joined
-from streaming_metrics.state_file import kind_of
+from streaming_metrics.state_file import about_of
 
 MOMENTS = "mu"
 KNOWN = "a folder, a zip or tar archive, an .npz, a saved reference, or package.module:dataset"
@@ -37,7 +37,7 @@ def find_source(text: str) -> Images | Reference:
         return OwnDataset(_dataset(text), text)
     if text.endswith(".npz"):
         return _npz(Path(text))
-    if (Path(text).is_file() and kind_of(text) is not None) or text.endswith(".safetensors"):
+    if (Path(text).is_file() and about_of(text)) or text.endswith(".safetensors"):
         return Reference.load(text)
     return _folder(Path(text)) if Path(text).is_dir() else _archive(Path(text))
 
