@@ -1,7 +1,7 @@
 """``streaming-metrics``: scores of images in files, from a terminal.
 
 Exit codes: 0 done; 1 ``diff`` found what matters, or the program itself failed; 2 wrong options; 3 input that is
-missing, damaged, unreadable or of other features; 4 too few samples for a measure; 5 ranks are missing; 130 Ctrl-C.
+missing, damaged, unreadable or refused; 4 too few samples for a measure; 5 ranks are missing; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streaming_metrics.comm import MissingRanks, launched
 from streaming_metrics.extractors.registry import EXTRACTORS
 from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
-from streaming_metrics.measures.named import known_measures, parameters_of
+from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
 from streaming_metrics.reading import Reading
 from streaming_metrics.results import contents, differences, facts
 from streaming_metrics.saved_states import merged
@@ -33,11 +33,20 @@ if TYPE_CHECKING:
 TIMEOUT = 1800.0
 STDOUT = Path("-")
 EXITS = (
-    "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or of other "
-    "features; 4 too few samples; 5 ranks are missing; 130 Ctrl-C."
+    "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
+    "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
 SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset"
 SCORED = "A signature, or a file of scores, states or a reference."
+
+
+def _check_measures(text: str) -> str:
+    try:
+        measures_of(text)
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
 
 app = typer.Typer(
     help="Scores of generated images against real ones: FID, KID, IS, precision, recall, density, coverage.",
@@ -50,7 +59,9 @@ app = typer.Typer(
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
-Measures = Annotated[str, typer.Option(help="e.g. fid,kid(subset_size=500),is,prdc(k=3); see `measures`.")]
+Measures = Annotated[
+    str, typer.Option(callback=_check_measures, help="e.g. fid,kid(subset_size=500),is,prdc(k=3); see `measures`.")
+]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZES)}.")]
@@ -120,7 +131,9 @@ def reference(
         origin = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             _tell(f"left out: {name}: {why}" for name, why in origin.unreadable)
-            show_table(("file", "images", "data"), [(output, origin.num_samples, origin.data)])
+            show_table(
+                ("file", "images", "data"), [(output, origin.num_samples or "unknown", origin.data or "unknown")]
+            )
 
 
 @app.command()
@@ -156,7 +169,7 @@ def diff(
     """Say whether two scores compare; exit with 1 where something that matters differs."""
     with _running():
         found = differences(facts(first), facts(second))
-    rows = [("differs" if d.matters else "note", d.what, d.first or "unknown", d.second or "unknown") for d in found]
+    rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
     show_table(("", "what", "first", "second"), rows)
     if any(difference.matters for difference in found):
         say("These do not compare.", stderr=True)

@@ -19,7 +19,7 @@ from streaming_metrics.metric import ROLES, TwoSidedMetric
 from streaming_metrics.moments_file import UNKNOWN, digest_of_moments
 from streaming_metrics.reference import Keep, Reference, radii_of_banks
 from streaming_metrics.signature import Signature, key_of, library_version
-from streaming_metrics.state_file import read_tensors, write_tensors
+from streaming_metrics.state_file import write_tensors
 from streaming_metrics.statistics import Moments, state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
@@ -211,7 +211,8 @@ class GenerativeMetrics(TwoSidedMetric):
             keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
             radii = radii_of_banks(kept, self._real_neighbours())
-            about = self._about() | {"num_samples": side.num_samples, "data": data}
+            n = None if side.num_samples >= UNKNOWN else side.num_samples
+            about = self._about() | {"num_samples": n, "data": data}
             Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, about).save(path)
 
     def merge_reference(self, reference: str | Path | Reference) -> None:
@@ -240,7 +241,7 @@ class GenerativeMetrics(TwoSidedMetric):
         return evaluate(measures, self.spec, real, fake, comm, memo)
 
     def save_state(self, path: str | Path) -> None:
-        """Write this rank's samples so far; local. See :func:`merge_states`."""
+        """Write this rank's samples so far; local. See :func:`~streaming_metrics.saved_states.merge_states`."""
         tensors = {name: getattr(self, name) for name in self._defaults}
         write_tensors(path, tensors, STATE_KIND, self.fingerprint, **self._about(), signature=self.signature())
 
@@ -321,33 +322,6 @@ class GenerativeMetrics(TwoSidedMetric):
         if self.extractor is not None:
             self.extractor.to(self.device)
         return self
-
-
-def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:
-    """Add what :meth:`GenerativeMetrics.save_state` wrote, by any number of ranks or jobs, to ``metric``.
-
-    Call it on every rank with the same paths: each rank reads its share, so that 3 files written by 3 ranks can be
-    read by 2. Where a file is refused, this rank adds none.
-
-    Args:
-        metric: with the same measures and extractor.
-        paths: of the files.
-
-    Raises:
-        FileNotFoundError: where a file is missing.
-        ValueError: where one is damaged, or of another metric.
-    """
-    comm, states = metric._comm(), []
-    for path in paths[comm.rank :: comm.world_size]:
-        tensors, about = read_tensors(path, STATE_KIND)
-        if about["fingerprint"] != metric.fingerprint:
-            raise ValueError(
-                f"{path}: expected features of {metric.fingerprint!r}, got features of {about['fingerprint']!r}."
-            )
-        metric._check_incoming(tensors)
-        states.append(tensors)
-    for tensors in states:
-        metric.merge_state(tensors)
 
 
 def _loaded(reference: str | Path | Reference, fingerprint: str) -> Reference:

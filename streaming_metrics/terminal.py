@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,12 @@ def reading_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], 
         yield lambda n: progress.update(task, advance=n)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, stderr: bool = False) -> None:
-    """Print a table; on what is no terminal as plain lines, cut nowhere."""
-    console = Console(stderr=stderr, highlight=False)
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; where stdout is no terminal, lines of cells between tabs."""
+    console = Console(highlight=False)
     if not console.is_terminal:
         for row in rows:
-            console.print("\t".join(map(str, row)), soft_wrap=True, markup=False)
+            say("\t".join(map(str, row)))
         return
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
@@ -55,4 +56,4 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, stde
 
 def say(text: str, *, stderr: bool = False) -> None:
     """Print a line as it is."""
-    Console(stderr=stderr, highlight=False).print(text, soft_wrap=True, markup=False)
+    print(text, file=sys.stderr if stderr else sys.stdout)

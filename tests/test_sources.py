@@ -157,8 +157,8 @@ def test_pixels_stay_where_the_file_has_them_whatever_exif_says() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "cannot identify"),
-        (b"GIF89a but no more", "Error"),
+        (b"", "no image of a known kind"),
+        (b"GIF89a but no more", "."),
         (encoded(PIXELS[0])[:60], "Error"),
         (encoded(PIXELS[0], "jpeg")[:-40], "truncated"),
         (encoded(RAMP.astype(np.float32), "tiff"), "expected 8 or 16 bits a channel, got float32"),

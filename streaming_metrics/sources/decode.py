@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from streaming_metrics.sources.base import Unreadable
@@ -43,6 +43,8 @@ def decode(content: bytes) -> Tensor:
         with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
             warnings.simplefilter("ignore")
             return to_tensor(image)
+    except UnidentifiedImageError as error:
+        raise Unreadable("no image of a known kind") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
