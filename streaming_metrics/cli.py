@@ -65,7 +65,7 @@ Measures = Annotated[
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZES)}.")]
-Precision = Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the extractor.")]
+Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Of the extractor.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
@@ -86,7 +86,7 @@ def compare(
     extractor: ExtractorName = None,
     weights: Weights = None,
     resize: Resize = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     device: Device = None,
     batch_size: BatchSize = 64,
     workers: Workers = None,
@@ -113,7 +113,7 @@ def reference(
     extractor: ExtractorName = None,
     weights: Weights = None,
     resize: Resize = None,
-    precision: Precision = "fp32",
+    precision: Precision = None,
     device: Device = None,
     batch_size: BatchSize = 64,
     workers: Workers = None,

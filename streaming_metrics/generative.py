@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm
 from streaming_metrics.extractors.recorded import record_of
@@ -20,7 +21,7 @@ from streaming_metrics.moments_file import UNKNOWN, digest_of_moments
 from streaming_metrics.reference import Keep, Reference, radii_of_banks
 from streaming_metrics.signature import Signature, key_of, library_version
 from streaming_metrics.state_file import write_tensors
-from streaming_metrics.statistics import Moments, state_device
+from streaming_metrics.statistics import state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
 STATE_KIND = "streaming-metrics state 1"
@@ -28,7 +29,7 @@ STATE_KIND = "streaming-metrics state 1"
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.folds import Role
@@ -255,8 +256,8 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return a number of samples as a signature gives it."""
         if n < UNKNOWN:
             return n
-        states = self._states(role)
-        return next(digest_of_moments(state["moments"]) for s, state in states.items() if isinstance(s, Moments))
+        tensors = [tensor for state in self._states(role).values() for tensor in state.values()]
+        return digest_of_moments(max(tensors, key=Tensor.numel))
 
     def _real_neighbours(self) -> list[int]:
         """Return the k of every radius that the measures need around real samples."""

@@ -99,7 +99,7 @@ class Reference:
     def check_fingerprint(self, expected: str) -> None:
         """Raise ValueError where the features differ from the metric's; warn where the file does not say."""
         if self.fingerprint is None:
-            warnings.warn(_UNVERIFIED.format(expected), stacklevel=3)
+            warnings.warn(_UNVERIFIED.format(expected), stacklevel=4)
         elif self.fingerprint != expected:
             raise ValueError(
                 f"reference: expected features of {expected!r}, got features of {self.fingerprint!r}. "
@@ -115,7 +115,8 @@ class Reference:
         if statistic.name not in self.states:
             raise ValueError(
                 f"reference: expected the statistic {statistic.name!r}, got {sorted(self.states)}. Remedy: save it "
-                "from a metric with the same measures; an .npz holds moments, which serve FID alone."
+                "from a metric with the same measures; an .npz holds moments, which serve FID alone, and a "
+                "bank_<D>_<c> serves measures with capacity=c."
             )
         state = self.states[statistic.name]
         statistic.check(state)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.extractors.recorded import Recorded
 from streaming_metrics.files import whole_file
+from streaming_metrics.generative import STATE_KIND
 from streaming_metrics.moments_file import UNKNOWN
 from streaming_metrics.reference import Reference
 from streaming_metrics.signature import Signature
-from streaming_metrics.state_file import about_of
+from streaming_metrics.state_file import about_of, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +77,9 @@ class Result:
             result = cls(real=real, fake=fake, **read)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected a {KIND} file, got one that does not read: {error!r}.") from error
-        if kind != KIND:
-            raise ValueError(f"{path}: expected a {KIND} file, got {kind!r}.")
+        numbers = isinstance(result.scores, dict) and all(isinstance(value, float) for value in result.scores.values())
+        if kind != KIND or not numbers or not isinstance(result.signature, str):
+            raise ValueError(f"{path}: expected a {KIND} file, got {str(kind)!r} without scores or signature.")
         return result
 
 
@@ -130,8 +132,9 @@ def facts(text: str) -> dict[str, str]:
         result = Result.load(path)
         data = {"real data": result.real.data, "fake data": result.fake.data}
         return _of_signature(result.signature) | {what: value for what, value in data.items() if value}
-    about = about_of(path) or {}
-    return _of_signature(about["signature"]) if "signature" in about else _of_reference(Reference.load(path))
+    if _is_state(path):
+        return _of_signature(str(read_tensors(path, STATE_KIND)[1].get("signature")))
+    return _of_reference(Reference.load(path))
 
 
 def contents(text: str) -> dict[str, str]:
@@ -139,12 +142,16 @@ def contents(text: str) -> dict[str, str]:
     path = Path(text)
     if path.suffix == ".json":
         return {key: f"{value:.6g}" for key, value in Result.load(path).scores.items()}
-    if not path.is_file() or "signature" in (about_of(path) or {}):
+    if not path.is_file() or _is_state(path):
         return {}
     reference = Reference.load(path)
     states = {f"{name}.{key}": tensor for name, state in reference.states.items() for key, tensor in state.items()}
     radii = {f"radii of {name}": squared for name, squared in reference.radii.items()}
     return {name: f"{tensor.dtype} {tuple(tensor.shape)}" for name, tensor in (states | radii).items()}
+
+
+def _is_state(path: Path) -> bool:
+    return (about_of(path) or {}).get("kind") == STATE_KIND
 
 
 def _of_reference(reference: Reference) -> dict[str, str]:

@@ -37,35 +37,35 @@ class Network:
     Args:
         extractor: a name, or ``package.module:name`` of an ``nn.Module`` or of a function that makes one; None takes
             the one that a saved reference was made with, else the reference Inception.
-        weights, resize, precision: its options.
+        weights, resize, precision: its options; None takes those of a saved reference, else the extractor's own.
         device: None takes CUDA where there is one.
     """
 
     extractor: str | None = None
     weights: str | None = None
     resize: str | None = None
-    precision: str = "fp32"
+    precision: str | None = None
     device: str | None = None
 
     def metric(self, measures: str, reference: Reference | None, timeout: float) -> GenerativeMetrics:
         """Return a metric on the device; ``reference`` is its real side."""
-        found = measures_of(measures)
-        extractor, resize = self._named_by(reference)
-        options: dict[str, Any] = {} if self.precision == "fp32" else {"precision": self.precision}
-        options |= {"weights": self.weights, "resize": resize, "reference": reference, "timeout": timeout}
-        metric = GenerativeMetrics(found, extractor, **options)
+        extractor, options = self._resolved(reference)
+        metric = GenerativeMetrics(measures_of(measures), extractor, reference=reference, timeout=timeout, **options)
         return metric.to(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def _named_by(self, reference: Reference | None) -> tuple[str | nn.Module, str | None]:
-        """Return the extractor and its resize: those that were asked for, else those that made the reference."""
+    def _resolved(self, reference: Reference | None) -> tuple[str | nn.Module, dict[str, Any]]:
+        """Return the extractor and its options: those that were asked for, else those that made the reference."""
+        asked = {"weights": self.weights, "resize": self.resize, "precision": self.precision}
         if self.extractor is not None and ":" in self.extractor:
             found = imported(self.extractor)
-            return found if isinstance(found, nn.Module) else found(), self.resize
+            return found if isinstance(found, nn.Module) else found(), asked
         record = {} if reference is None else reference.about.get("extractor", {})
-        name = self.extractor or record.get("name") or DEFAULT_EXTRACTOR
-        if self.resize is None and name == record.get("name") == RESIZABLE:
-            return name, str(record["resize"]).rpartition("-")[0]
-        return name, self.resize
+        name = self.extractor or record.get("name", DEFAULT_EXTRACTOR)
+        if name == record.get("name"):
+            asked["precision"] = self.precision or record["precision"]
+            if name == RESIZABLE:
+                asked["resize"] = self.resize or record["resize"].rpartition("-")[0]
+        return name, asked
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from skimage import data as photographs
 from sklearn.datasets import load_sample_images
@@ -22,6 +24,8 @@ from typer.testing import CliRunner, Result
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, cli
 from streaming_metrics.extractors import EfficientNetLite0, ModuleExtractor
+from streaming_metrics.results import Origin
+from streaming_metrics.results import Result as Scores
 from streaming_metrics.signature import Signature, library_version
 
 SIDE = 64
@@ -423,6 +427,18 @@ def test_truncated_files_have_the_documented_exit_code(
     assert result.exit_code == 3, result.output
     assert path.name in result.stderr
     assert "xpected" in result.stderr
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_scores_are_refused_or_still_scores(tmp_path: Path, data: st.DataObject) -> None:
+    origin = Origin("here", 9, [("a.png", "truncated")], "1f2e")
+    whole = Scores({"fid": 1.5}, LINE, origin, origin, ["few samples"]).to_json().encode()
+    position = data.draw(st.integers(0, len(whole) - 1), label="position")
+    flipped = bytearray(whole)
+    flipped[position] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+    (tmp_path / "x.json").write_bytes(flipped)
+    assert run("show", tmp_path / "x.json").exit_code in (0, 3)
 
 
 class Interrupting(list[Any]):

@@ -245,6 +245,13 @@ def test_a_foreign_file_is_taken_on_trust_aloud(tmp_path: Path) -> None:
 
 
 @trusting
+def test_a_signature_names_an_unknown_side_without_moments_too(tmp_path: Path) -> None:
+    metric = build(IS(splits=1), reference=foreign(tmp_path / "real.npz"))
+    values(metric)
+    assert str(Signature.parse(metric.signature()).real).startswith("npz-")
+
+
+@trusting
 def test_a_foreign_file_serves_no_measure_of_more_than_moments(tmp_path: Path) -> None:
     for measure in (PRDC(k=3), KID(subsets=2, subset_size=8)):
         with pytest.raises(ValueError, match=r"an \.npz holds moments, which serve FID alone"):
