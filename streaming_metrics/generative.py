@@ -174,7 +174,12 @@ class GenerativeMetrics(TwoSidedMetric):
 
     def signature(self) -> str:
         """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
-        totals = self._totals or Roles(*(self.num_samples(role) for role in ROLES))
+        return self._signed(self._totals or self._held())
+
+    def _held(self) -> Roles[int]:
+        return Roles(*(self.num_samples(role) for role in ROLES))
+
+    def _signed(self, totals: Roles[int]) -> str:
         network = self.extractor
         name = network.label if network else f"features-{self.spec.num_features}"
         resize, precision = (network.resize, network.precision) if network else ("none", "fp32")
@@ -244,7 +249,9 @@ class GenerativeMetrics(TwoSidedMetric):
     def save_state(self, path: str | Path) -> None:
         """Write this rank's samples so far; local. See :func:`~streaming_metrics.saved_states.merge_states`."""
         tensors = {name: getattr(self, name) for name in self._defaults}
-        write_tensors(path, tensors, STATE_KIND, self.fingerprint, **self._about(), signature=self.signature())
+        write_tensors(
+            path, tensors, STATE_KIND, self.fingerprint, **self._about(), signature=self._signed(self._held())
+        )
 
     def _about(self) -> dict[str, Any]:
         """Return what a file says of this metric beside the fingerprint."""
