@@ -20,7 +20,7 @@ from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
 from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
 from streaming_metrics.reading import Reading
-from streaming_metrics.results import contents, differences, facts
+from streaming_metrics.results import Result, contents, differences, facts
 from streaming_metrics.saved_states import merged
 from streaming_metrics.scoring import Comparison, Job, Network, recorded_warnings
 from streaming_metrics.terminal import say, show_table
@@ -102,7 +102,9 @@ def compare(
         reading = Reading(batch_size, workers, on_error == "skip")
         comparison = Job(network, measures, comm, reading, num_samples, seed).compare(real, fake)
         if comm.rank == 0:
-            _publish(comparison, json, report)
+            _publish(comparison.result, json)
+        if report is not None:
+            _write_report(report, comparison)
 
 
 @app.command()
@@ -218,8 +220,7 @@ def _check_writable(path: Path | None) -> None:
         raise OSError(f"{path}: expected a file that can be written. Remedy: make its folder, or give another path.")
 
 
-def _publish(comparison: Comparison, json: Path | None, report: Path | None) -> None:
-    result = comparison.result
+def _publish(result: Result, json: Path | None) -> None:
     _tell(f"left out: {name}: {why}" for side in (result.real, result.fake) for name, why in side.unreadable)
     _tell(result.warnings)
     if json == STDOUT:
@@ -228,15 +229,14 @@ def _publish(comparison: Comparison, json: Path | None, report: Path | None) -> 
         _show_scores(result.scores, result.signature)
     if json not in (None, STDOUT):
         result.save(json)
-    if report is not None:
-        _write_report(report, comparison)
 
 
 def _write_report(path: Path, comparison: Comparison) -> None:
+    """Write the report; collective."""
     from streaming_metrics import report  # pyright: ignore[reportAttributeAccessIssue]
 
     real, fake = comparison.images
-    report.write_comparison(path, metric=comparison.metric, values=comparison.result.scores, real=real, fake=fake)
+    report.write_comparison(path, metric=comparison.metric, values=comparison.values, real=real, fake=fake)
 
 
 def _show_scores(scores: Any, signature: str) -> None:

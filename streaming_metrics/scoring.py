@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from torch import Tensor
+
     from streaming_metrics.comm import Comm
 
 DEFAULT_EXTRACTOR = "inception-v3"
@@ -96,8 +98,9 @@ class Job:
             metric = self.network.metric(self.measures, known, self.comm.timeout)
             real_origin = self._add(metric, sides.real, real, real=True)
             fake_origin = self._add(metric, sides.fake, fake, real=False)
-            values = {key: value.item() for key, value in metric.compute().items()}
-        return Comparison(metric, Result(values, metric.signature(), real_origin, fake_origin, said), sides)
+            values = metric.compute()
+        scores = {key: value.item() for key, value in values.items()}
+        return Comparison(metric, values, Result(scores, metric.signature(), real_origin, fake_origin, said), sides)
 
     def reference(self, data: str, path: Path, capacity: int | None = None, half: bool = False) -> Origin:
         """Write a source as a reference, by rank 0; collective."""
@@ -132,11 +135,13 @@ class Comparison:
 
     Args:
         metric: holds the samples.
+        values: what its ``compute`` returned.
         result: scores and where they came from.
         sides: the sources; image i is the sample with index i.
     """
 
     metric: GenerativeMetrics
+    values: dict[str, Tensor]
     result: Result
     sides: Roles[Images | Reference]
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.0f} images/s")
+        return Text(f"{task.completed / task.elapsed:.0f} images/s" if task.elapsed else "")
 
 
 @contextmanager
