@@ -143,7 +143,7 @@ def _digest(image: Tensor) -> int:
 
 def _spare_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1)
+    return max(0, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
 
 
 _UNREADABLE = (

@@ -175,6 +175,14 @@ def test_the_same_images_have_one_fingerprint_whatever_holds_them(sides: tuple[P
         assert result["scores"] == pytest.approx(results[0]["scores"], rel=1e-9)
 
 
+@pytest.mark.parametrize("siblings", ["1", "64"])
+def test_workers_never_number_less_than_none(
+    sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, siblings: str
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", siblings)
+    assert scores_of(*sides, *TINY[:2])["real"]["num_samples"] == 40
+
+
 def test_images_of_different_sizes_share_a_folder(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     shapes = [(8, 8), (6, 9), (8, 8), (4, 4), (6, 9)] * 4
