@@ -4,7 +4,6 @@ from streaming_metrics.comm import MissingRanks as MissingRanks
 from streaming_metrics.features import Features as Features
 from streaming_metrics.features import Spec as Spec
 from streaming_metrics.generative import GenerativeMetrics as GenerativeMetrics
-from streaming_metrics.generative import merge_states as merge_states
 from streaming_metrics.measures import FID as FID
 from streaming_metrics.measures import IS as IS
 from streaming_metrics.measures import KID as KID
@@ -13,4 +12,5 @@ from streaming_metrics.measures import BiasWarning as BiasWarning
 from streaming_metrics.measures import Measure as Measure
 from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
 from streaming_metrics.reference import Reference as Reference
+from streaming_metrics.saved_states import merge_states as merge_states
 from streaming_metrics.signature import Signature as Signature

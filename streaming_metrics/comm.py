@@ -5,6 +5,7 @@ One process is the default: every collective is then the identity, so callers ha
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,30 @@ class Comm:
         if "nccl" in backend and "gloo" not in backend and not tensor.is_cuda:
             return tensor.to(torch.device("cuda", torch.cuda.current_device()))
         return tensor.cpu() if backend == "gloo" else tensor
+
+
+LAUNCHED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+
+
+@contextmanager
+def launched(timeout: float = DEFAULT_TIMEOUT) -> Iterator[Comm]:
+    """Join the processes that torchrun started, and leave them on the way out; yield this one alone where it did not.
+
+    Each process takes the CUDA device of its local rank, where there are such devices.
+
+    Args:
+        timeout: seconds that :meth:`Comm.roll_call` waits for the other ranks.
+    """
+    if not os.environ.keys() >= LAUNCHED or dist.is_initialized():
+        yield Comm(timeout=timeout)
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Comm(timeout=timeout)
+    finally:
+        dist.destroy_process_group()
 
 
 @contextmanager

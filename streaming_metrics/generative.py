@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm
+from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.folds import Radii
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
 from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
-from streaming_metrics.reference import Reference
+from streaming_metrics.moments_file import UNKNOWN, digest_of_moments
+from streaming_metrics.reference import Keep, Reference, radii_of_banks
 from streaming_metrics.signature import Signature, key_of, library_version
-from streaming_metrics.state_file import read_tensors, write_tensors
+from streaming_metrics.state_file import write_tensors
 from streaming_metrics.statistics import state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
@@ -25,9 +30,8 @@ STATE_KIND = "streaming-metrics state 1"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.folds import Role
@@ -51,7 +55,8 @@ class GenerativeMetrics(TwoSidedMetric):
             signature says which.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``.
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
-        reference: the real side as saved by :meth:`save_reference`; no real images are then taken.
+        reference: the real side as saved by :meth:`save_reference`, or another program's ``.npz`` with ``mu`` and
+            ``sigma``, which serves FID alone; no real images are then taken.
         timeout: seconds that ``compute`` waits for the other ranks.
         sync_on_compute: False computes over this rank alone.
         kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
@@ -97,8 +102,7 @@ class GenerativeMetrics(TwoSidedMetric):
         spec = network.spec if network else Spec(num_features, num_classes)
         fingerprint = network.fingerprint if network else f"features-{num_features}-{num_classes}"
         if reference is not None:
-            reference = reference if isinstance(reference, Reference) else Reference.load(reference)
-            reference.check_fingerprint(fingerprint)
+            reference = _loaded(reference, fingerprint)
             measures = [measure.against(reference, spec) for measure in measures]
         statistics = statistics_of(measures, spec)
         super().__init__(statistics, fingerprint, timeout=timeout, sync_on_compute=sync_on_compute, **kwargs)
@@ -108,6 +112,7 @@ class GenerativeMetrics(TwoSidedMetric):
         _check_distinct([key for measure in measures for key in measure.keys])
         if reference is not None:
             self._freeze({s: reference.state_of(s) for s in statistics.real}, rank=0, world_size=1)
+            self._remember_radii(reference)
 
     @property
     def extractor(self) -> Extractor | None:
@@ -172,11 +177,17 @@ class GenerativeMetrics(TwoSidedMetric):
 
     def signature(self) -> str:
         """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
-        real, fake = self._totals or (self.num_samples(role) for role in ROLES)
+        return self._signed(self._totals or self._held())
+
+    def _held(self) -> Roles[int]:
+        return Roles(*(self.num_samples(role) for role in ROLES))
+
+    def _signed(self, totals: Roles[int]) -> str:
         network = self.extractor
         name = network.label if network else f"features-{self.spec.num_features}"
         resize, precision = (network.resize, network.precision) if network else ("none", "fp32")
         measures = tuple(measure.describe() for measure in self.measures)
+        real, fake = (self._count_of(role, n) for role, n in zip(ROLES, totals))
         return str(Signature(measures, name, resize, real, fake, precision, library_version()))
 
     def neighbourhood(self) -> Neighbourhood | None:
@@ -190,14 +201,58 @@ class GenerativeMetrics(TwoSidedMetric):
         real, fake = (self._side(role, comm) for role in ROLES)
         return neighbourhood_of(*kept, real, fake, comm, self._memo if self.is_frozen else Memo())
 
-    def save_reference(self, path: str | Path) -> None:
-        """Write the real side of all ranks to one safetensors file, by rank 0; collective."""
+    def save_reference(
+        self,
+        path: str | Path,
+        *,
+        bank: bool = True,
+        capacity: int | None = None,
+        half: bool = False,
+        data: str | None = None,
+    ) -> None:
+        """Write the real side of all ranks to one safetensors file, by rank 0; collective.
+
+        Args:
+            path: of the file; mean and covariance alone, as pytorch-fid reads them, where it ends in ``.npz``.
+            bank: whether to keep features, for KID and PRDC; with them go the radii that PRDC needs of them.
+            capacity: keep a reservoir of so many features, for measures with the same ``capacity=``.
+            half: keep features as float16.
+            data: names the data set in the file, e.g. a digest of it.
+
+        Raises:
+            NotEnoughSamples: without real samples.
+            ValueError: where features do not fit float16.
+        """
         comm = self._gather_ranks()
         side = self._side("real", comm)
         side.require(1, "save_reference()")
-        whole = {s.name: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
+        whole = {s: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
         if comm.rank == 0:
-            Reference(self.fingerprint, whole).save(path)
+            keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
+            kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
+            radii = radii_of_banks(kept, self._real_neighbours())
+            n = None if side.num_samples >= UNKNOWN else side.num_samples
+            about = self._about() | {"num_samples": n, "data": data}
+            Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, about).save(path)
+
+    def merge_reference(self, reference: str | Path | Reference) -> None:
+        """Add saved samples as generated ones, to compare two references; local: on many ranks, call it on one.
+
+        Raises:
+            ValueError: where it is of other features, or does not hold what the measures need.
+        """
+        reference = _loaded(reference, self.fingerprint)
+        states = {s: reference.state_of(s) for s in self._statistics.fake}
+        if reference.num_samples == UNKNOWN and self.num_samples("fake"):
+            raise ValueError(
+                "merge_reference(): moments of an unknown number of samples cannot be added to others. "
+                "Remedy: reset() first, or save_reference() from the images."
+            )
+        with torch.inference_mode(False), torch.no_grad():
+            device = state_device(self.device)
+            self._set_states(
+                "fake", {s: s.merge([old, s.move(states[s], device)]) for s, old in self._states("fake").items()}
+            )
 
     def _evaluate(self, measures: Sequence[Measure], comm: Comm) -> dict[str, Tensor]:
         real, fake = (self._side(role, comm) for role in ROLES)
@@ -206,8 +261,36 @@ class GenerativeMetrics(TwoSidedMetric):
         return evaluate(measures, self.spec, real, fake, comm, memo)
 
     def save_state(self, path: str | Path) -> None:
-        """Write this rank's samples so far; local. See :func:`merge_states`."""
-        write_tensors(path, {name: getattr(self, name) for name in self._defaults}, STATE_KIND, self.fingerprint)
+        """Write this rank's samples so far; local. See :func:`~streaming_metrics.saved_states.merge_states`."""
+        tensors = {name: getattr(self, name) for name in self._defaults}
+        write_tensors(
+            path, tensors, STATE_KIND, self.fingerprint, **self._about(), signature=self._signed(self._held())
+        )
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a file says of this metric beside the fingerprint."""
+        widths = {"features": self.spec.num_features, "classes": self.spec.num_classes}
+        record = record_of(self.extractor) if self.extractor else widths
+        return {"extractor": record, "measures": [measure.describe() for measure in self.measures]}
+
+    def _count_of(self, role: Role, n: int) -> int | str:
+        """Return a number of samples as a signature gives it."""
+        if n < UNKNOWN:
+            return n
+        tensors = [tensor for state in self._states(role).values() for tensor in state.values()]
+        return digest_of_moments(max(tensors, key=Tensor.numel))
+
+    def _real_neighbours(self) -> list[int]:
+        """Return the k of every radius that the measures need around real samples."""
+        folds = [need for measure in self.measures for fold in measure.folds(self.spec) for need in fold.needs]
+        return [fold.k for fold in folds if isinstance(fold, Radii) and fold.role == "real"]
+
+    def _remember_radii(self, reference: Reference) -> None:
+        for bank in {bank for measure in self.measures if (bank := measure.bank(self.spec))}:
+            for k in self._real_neighbours():
+                squared = reference.radii_of(bank, k)
+                if squared is not None:
+                    self._memo.folded[bank, Radii("real", k), None] = squared
 
     def _report(self, values: Mapping[str, Tensor]) -> Any:
         """Return scalars by canonical key as users get them."""
@@ -263,29 +346,10 @@ class GenerativeMetrics(TwoSidedMetric):
         return self
 
 
-def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:
-    """Add what :meth:`GenerativeMetrics.save_state` wrote, by any number of ranks or jobs, to ``metric``.
-
-    Call it on every rank with the same paths: each rank reads its share, so that 3 files written by 3 ranks can be
-    read by 2. Where a file is refused, this rank adds none.
-
-    Args:
-        metric: with the same measures and extractor.
-        paths: of the files.
-
-    Raises:
-        FileNotFoundError: where a file is missing.
-        ValueError: where one is damaged, or of another metric.
-    """
-    comm, states = metric._comm(), []
-    for path in paths[comm.rank :: comm.world_size]:
-        tensors, fingerprint = read_tensors(path, STATE_KIND)
-        if fingerprint != metric.fingerprint:
-            raise ValueError(f"{path}: expected features of {metric.fingerprint!r}, got features of {fingerprint!r}.")
-        metric._check_incoming(tensors)
-        states.append(tensors)
-    for tensors in states:
-        metric.merge_state(tensors)
+def _loaded(reference: str | Path | Reference, fingerprint: str) -> Reference:
+    reference = reference if isinstance(reference, Reference) else Reference.load(reference)
+    reference.check_fingerprint(fingerprint)
+    return reference
 
 
 def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:

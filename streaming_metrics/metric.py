@@ -235,7 +235,9 @@ class TwoSidedMetric(Metric):
         for role in ROLES:
             moved = {s: s.move(state, state_device(self._device)) for s, state in self._states(role).items()}
             self._set_states(role, moved)
-        self._memo = Memo()
+        self._memo = Memo(
+            folded={key: result.to(state_device(self._device)) for key, result in self._memo.folded.items()}
+        )
         return self
 
     @_aside

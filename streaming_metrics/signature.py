@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-PATTERN = r"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:(\d+)\|fake:(\d+)\|([^|]+)\|v([^|]+)"
+COUNT = r"(\d+|npz-[0-9a-f]{8})"
+PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}\|([^|]+)\|v([^|]+)"
 RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
 
 
@@ -36,7 +37,7 @@ class Signature:
         measures: each with the parameters that are not its defaults.
         extractor: name and the first digits of the weights' sha256.
         resize: named resize and side.
-        real, fake: numbers of samples.
+        real, fake: numbers of samples; ``"npz-<digest>"`` for moments of another program that do not say.
         precision: ``"fp32"`` or ``"bf16"``.
         version: of this library.
 
@@ -51,8 +52,8 @@ class Signature:
     measures: tuple[str, ...]
     extractor: str
     resize: str
-    real: int
-    fake: int
+    real: int | str
+    fake: int | str
     precision: str
     version: str
 
@@ -71,4 +72,8 @@ class Signature:
                 f"|fp32|v0.1.0', got {line!r}."
             )
         measures, extractor, resize, real, fake, precision, version = match.groups()
-        return cls(tuple(measures.split("+")), extractor, resize, int(real), int(fake), precision, version)
+        return cls(tuple(measures.split("+")), extractor, resize, _count(real), _count(fake), precision, version)
+
+
+def _count(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from streaming_metrics.files import whole_file
 from streaming_metrics.signature import library_version
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 KEY = "streaming_metrics"
 
 
-def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fingerprint: str) -> None:
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fingerprint: str, **more: Any) -> None:
     """Write a safetensors file; a file that was there is replaced only once the new one is whole.
 
     Args:
@@ -28,18 +29,17 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fi
         tensors: by name.
         kind: what the file is, with the version of its format.
         fingerprint: of the features that the tensors were made of.
+        more: what else is said of them; anything that JSON holds.
     """
-    path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    about = {"kind": kind, "fingerprint": fingerprint, "version": library_version()}
+    about = {"kind": kind, "fingerprint": fingerprint, "version": library_version(), **more}
     about["sha256"] = digest_of(about, tensors)
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(tensors, partial, metadata={KEY: json.dumps(about)})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata={KEY: json.dumps(about)})
 
 
-def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors and the fingerprint that :func:`write_tensors` wrote.
+def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors that :func:`write_tensors` wrote, and what it said of them.
 
     Raises:
         FileNotFoundError: where there is no such file.
@@ -58,10 +58,20 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], str]:
         raise ValueError(f"{path}: expected a {kind} file, got {about.get('kind') or 'a file of another program'}.")
     if about.pop("sha256", None) != digest_of(about, tensors):
         raise ValueError(f"{path}: the file is damaged, its checksum does not hold. Remedy: write it again.")
-    return tensors, str(about.get("fingerprint"))
+    return tensors, about
 
 
-def digest_of(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+def about_of(path: str | Path) -> dict[str, Any] | None:
+    """Return what :func:`write_tensors` said of a file, without reading its tensors; None for any other file."""
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(KEY, "null"))
+            return about if isinstance(about, dict) else None
+    except (SafetensorError, TypeError, ValueError, OSError):
+        return None
+
+
+def digest_of(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Return the sha256 over what is said of CPU tensors, and their names, dtypes, shapes and bytes."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):

@@ -61,7 +61,8 @@ def test_a_metric_with_a_reference_scores_as_one_with_the_samples(measure: Any, 
     metric.save_reference(tmp_path / "real")
     expected = values(metric)
     for reference in (tmp_path / "real", str(tmp_path / "real"), Reference.load(tmp_path / "real")):
-        assert values(build(measure, reference=reference)) == expected
+        # rows are written in the order of their ids, which rounds KID's sums otherwise
+        assert values(build(measure, reference=reference)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_reference_of_more_measures_serves_fewer(tmp_path: Path) -> None:

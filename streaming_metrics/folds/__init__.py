@@ -1,6 +1,7 @@
 """What is read off the tiles of inner products between two sides."""
 
 from streaming_metrics.folds.balls import Balls as Balls
+from streaming_metrics.folds.balls import squared_radii as squared_radii
 from streaming_metrics.folds.base import Fold as Fold
 from streaming_metrics.folds.base import Role as Role
 from streaming_metrics.folds.base import Setting as Setting

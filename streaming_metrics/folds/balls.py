@@ -39,12 +39,9 @@ class Balls:
     squared: Tensor = field(compare=False, repr=False)
 
     @classmethod
-    def around(cls, rows: Tensor, k: int, strict: bool = True) -> Balls:
-        """Return the balls around ``rows`` ``(n, D)``, float32, n > k."""
-        shard = _shard(rows)
-        setting = Setting(num_real=len(rows), num_fake=0, own=shard, results={})
-        fold = Radii("real", k)
-        squared = sweep([fold], setting, [shard], Comm.alone())[fold]
+    def around(cls, rows: Tensor, k: int, strict: bool = True, squared: Tensor | None = None) -> Balls:
+        """Return the balls around ``rows`` ``(n, D)``, float32, n > k; ``squared`` radii are made where not given."""
+        squared = squared_radii(rows, k) if squared is None else squared
         digest = hashlib.sha256(rows.cpu().contiguous().numpy().data).hexdigest()[:16]
         return cls(f"{digest}_{k}_{'open' if strict else 'closed'}", strict, rows, squared)
 
@@ -63,6 +60,12 @@ class Balls:
                 held[tile.rows.which] += inside.sum(1)
                 holds[tile.columns.which] += inside.sum(0)
         return held, holds
+
+
+def squared_radii(rows: Tensor, k: int) -> Tensor:
+    """Return the squared distance of each of ``rows (n, D)`` to its k-th nearest other one, float64 ``(n,)``."""
+    shard, fold = _shard(rows), Radii("real", k)
+    return sweep([fold], Setting(len(rows), 0, shard, {}), [shard], Comm.alone())[fold]
 
 
 def _shard(rows: Tensor) -> Shard:

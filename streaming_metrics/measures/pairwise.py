@@ -33,6 +33,10 @@ class Memo:
     prepared: dict[Measure, Any] = field(default_factory=dict)
     folded: dict[Any, Tensor] = field(default_factory=dict)
 
+    def folded_on(self, device: torch.device) -> Memo:
+        """Return the folds' results on a device; what was prepared is prepared there again."""
+        return Memo(folded={key: result.to(device) for key, result in self.folded.items()})
+
 
 def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: Comm, memo: Memo) -> dict[Fold, Tensor]:
     """Return the folds' results over all pairs of the two banks; collective.

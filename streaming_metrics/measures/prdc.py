@@ -108,8 +108,9 @@ class PRDC(Measure):
     def against(self, reference: Reference, spec: Spec) -> PRDC:
         if self.recall:
             return self
-        rows = reference.state_of(self._bank(spec))["rows"]
-        return replace(self, balls=Balls.around(rows, self.neighbours, strict=self.variant == "prdc"))
+        bank = self._bank(spec)
+        rows, squared = reference.state_of(bank)["rows"], reference.radii_of(bank, self.neighbours)
+        return replace(self, balls=Balls.around(rows, self.neighbours, self.variant == "prdc", squared))
 
     def check(self, real: Side, fake: Side) -> None:
         for side in (real, fake):

@@ -1,0 +1,257 @@
+"""``streaming-metrics``: scores of images in files, from a terminal.
+
+Exit codes: 0 done; 1 ``diff`` found what matters, or the program itself failed; 2 wrong options; 3 input that is
+missing, damaged, unreadable or refused; 4 too few samples for a measure; 5 ranks are missing; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from inspect import getdoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from streaming_metrics.comm import MissingRanks, launched
+from streaming_metrics.extractors.registry import EXTRACTORS
+from streaming_metrics.extractors.resize import RESIZES
+from streaming_metrics.measures.base import NotEnoughSamples
+from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
+from streaming_metrics.reading import Reading
+from streaming_metrics.results import Result, contents, differences, facts
+from streaming_metrics.saved_states import merged
+from streaming_metrics.scoring import Comparison, Job, Network, recorded_warnings
+from streaming_metrics.terminal import say, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from streaming_metrics.comm import Comm
+
+TIMEOUT = 1800.0
+STDOUT = Path("-")
+EXITS = (
+    "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
+    "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
+)
+SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset"
+SCORED = "A signature, or a file of scores, states or a reference."
+
+
+def _check_measures(text: str) -> str:
+    try:
+        measures_of(text)
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
+app = typer.Typer(
+    help="Scores of generated images against real ones: FID, KID, IS, precision, recall, density, coverage.",
+    epilog=EXITS,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
+Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+Measures = Annotated[
+    str, typer.Option(callback=_check_measures, help="e.g. fid,kid(subset_size=500),is,prdc(k=3); see `measures`.")
+]
+ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
+Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
+Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZES)}.")]
+Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Of the extractor.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
+NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many images of each side, at random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
+OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
+Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
+Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
+Capacity = Annotated[int | None, typer.Option(min=1, help="Keep a reservoir of so many features.")]
+Half = Annotated[bool, typer.Option("--half", help="Keep features as float16.")]
+
+
+@app.command()
+def compare(
+    real: Real,
+    fake: Fake,
+    measures: Measures = "fid",
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    resize: Resize = None,
+    precision: Precision = None,
+    device: Device = None,
+    batch_size: BatchSize = 64,
+    workers: Workers = None,
+    num_samples: NumSamples = None,
+    seed: Seed = 0,
+    on_error: OnError = "fail",
+    json: Json = None,
+    report: Report = None,
+) -> None:
+    """Score generated images against real ones."""
+    network = Network(extractor, weights, resize, precision, device)
+    with _running(json, report) as comm:
+        reading = Reading(batch_size, workers, on_error == "skip")
+        comparison = Job(network, measures, comm, reading, num_samples, seed).compare(real, fake)
+        if comm.rank == 0:
+            _publish(comparison.result, json)
+        if report is not None:
+            _write_report(report, comparison)
+
+
+@app.command()
+def reference(
+    data: Real,
+    output: Output,
+    measures: Measures = "fid,kid,prdc",
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    resize: Resize = None,
+    precision: Precision = None,
+    device: Device = None,
+    batch_size: BatchSize = 64,
+    workers: Workers = None,
+    num_samples: NumSamples = None,
+    seed: Seed = 0,
+    on_error: OnError = "fail",
+    capacity: Capacity = None,
+    half: Half = False,
+) -> None:
+    """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
+    network = Network(extractor, weights, resize, precision, device)
+    with _running(output) as comm:
+        reading = Reading(batch_size, workers, on_error == "skip")
+        job = Job(network, measures, comm, reading, num_samples, seed)
+        origin = job.reference(data, output, capacity, half)
+        if comm.rank == 0:
+            _tell(f"left out: {name}: {why}" for name, why in origin.unreadable)
+            show_table(
+                ("file", "images", "data"), [(output, origin.num_samples or "unknown", origin.data or "unknown")]
+            )
+
+
+@app.command()
+def merge(
+    states: Annotated[list[Path], typer.Argument(help="Files of metric.save_state().")],
+    output: Output,
+    reference: Annotated[Path | None, typer.Option(help="What prdc(recall=False) counted against.")] = None,
+) -> None:
+    """Add up the samples that jobs or ranks have saved; score them where they suffice."""
+    with _running(output), recorded_warnings() as said:
+        metric = merged(states, reference)
+        metric.save_state(output)
+        try:
+            values = {key: value.item() for key, value in metric.compute().items()}
+        except ValueError as error:
+            values = {}
+            said.append(f"no scores: {error}")
+        _show_scores(values, metric.signature())
+    _tell(said)
+
+
+@app.command()
+def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
+    """Say how a file came about, and what it holds."""
+    with _running():
+        show_table(("", ""), [*facts(file).items(), *contents(file).items()])
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
+) -> None:
+    """Say whether two scores compare; exit with 1 where something that matters differs."""
+    with _running():
+        found = differences(facts(first), facts(second))
+    rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
+    show_table(("", "what", "first", "second"), rows)
+    if any(difference.matters for difference in found):
+        say("These do not compare.", stderr=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def extractors() -> None:
+    """List the networks, and the named resizes of inception-v3."""
+    show_table(("extractor",), [(name,) for name in EXTRACTORS])
+    show_table(("resize", "is"), [(name, _summary(resize)) for name, resize in RESIZES.items()])
+
+
+@app.command()
+def measures() -> None:
+    """List the measures, and the parameters that they take."""
+    rows = [(name, ", ".join(parameters_of(cls)), _summary(cls)) for name, cls in known_measures().items()]
+    show_table(("measure", "parameters", "is"), rows)
+
+
+@contextmanager
+def _running(*outputs: Path | None) -> Iterator[Comm]:
+    """Yield the ranks; say a documented error in one line and exit with its code, before the work where that can be."""
+    try:
+        for path in outputs:
+            _check_writable(path)
+        with launched(TIMEOUT) as comm:
+            yield comm
+    except NotEnoughSamples as error:
+        _fail(error, 4)
+    except MissingRanks as error:
+        _fail(error, 5)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        _fail(error, 3)
+
+
+def _fail(error: Exception, code: int) -> None:
+    say(f"streaming-metrics: {error}", stderr=True)
+    raise typer.Exit(code) from error
+
+
+def _check_writable(path: Path | None) -> None:
+    if path is None or path == STDOUT:
+        return
+    if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise OSError(f"{path}: expected a file that can be written. Remedy: make its folder, or give another path.")
+
+
+def _publish(result: Result, json: Path | None) -> None:
+    _tell(f"left out: {name}: {why}" for side in (result.real, result.fake) for name, why in side.unreadable)
+    _tell(result.warnings)
+    if json == STDOUT:
+        say(result.to_json())
+    else:
+        _show_scores(result.scores, result.signature)
+    if json not in (None, STDOUT):
+        result.save(json)
+
+
+def _write_report(path: Path, comparison: Comparison) -> None:
+    """Write the report; collective."""
+    from streaming_metrics import report  # pyright: ignore[reportAttributeAccessIssue]
+
+    real, fake = comparison.images
+    report.write_comparison(path, metric=comparison.metric, values=comparison.values, real=real, fake=fake)
+
+
+def _show_scores(scores: Any, signature: str) -> None:
+    show_table(("measure", "value"), [(key, f"{value:.6g}") for key, value in scores.items()])
+    say(signature)
+
+
+def _tell(notes: Iterator[str] | Sequence[str]) -> None:
+    for note in notes:
+        say(f"note: {note}", stderr=True)
+
+
+def _summary(thing: Any) -> str:
+    return (getdoc(thing) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    app()

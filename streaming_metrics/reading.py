@@ -1,0 +1,152 @@
+"""From a source of images to a metric: decoded by workers, dealt to ranks without padding, each image by its number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from streaming_metrics.sources import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from streaming_metrics import GenerativeMetrics
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.sources import Images
+
+DIGESTS = 1 << 256
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of a source's images.
+
+    Args:
+        read: how many were read.
+        unreadable: name and reason of those that were not.
+        digest: sum of the sha256 of sizes and pixels, so that no order matters.
+    """
+
+    read: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    digest: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        digest = (self.digest + other.digest) % DIGESTS
+        return Tally(self.read + other.read, self.unreadable + other.unreadable, digest)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits, equal for equal pixels, whatever files hold them in whatever order."""
+        return hashlib.sha256(f"{self.read} {self.digest:064x}".encode()).hexdigest()[:16]
+
+    def over(self, comm: Comm) -> Tally:
+        """Return the tally of all ranks; collective."""
+        said = [json.loads(text) for text in comm.roll_call(json.dumps([self.read, self.unreadable, self.digest]))]
+        tallies = [Tally(read, [(name, why) for name, why in bad], digest) for read, bad, digest in said]
+        whole = sum(tallies, Tally())
+        return Tally(whole.read, sorted(whole.unreadable), whole.digest)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read.
+
+    Args:
+        batch_size: images in a forward pass; those of one size share one.
+        workers: processes that decode; None takes the cores that are left, at most 8.
+        skip: whether unreadable images are left out and counted; else the first of them is an error.
+    """
+
+    batch_size: int = 64
+    workers: int | None = None
+    skip: bool = False
+
+    def __call__(
+        self,
+        metric: GenerativeMetrics,
+        images: Images,
+        *,
+        real: bool,
+        comm: Comm,
+        advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
+    ) -> Tally:
+        """Add this rank's share of the images to a metric; return what became of all, over ranks; collective.
+
+        Raises:
+            Unreadable: naming the images that do not read.
+        """
+        mine = range(comm.rank, len(images), comm.world_size)
+        batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
+        workers = min(len(batches), _spare_cores() if self.workers is None else self.workers)
+        loader = DataLoader(_Packs(images), batch_size=None, sampler=cast("Any", batches), num_workers=workers)
+        tally = Tally()
+        for pack in loader:
+            tally += pack.tally
+            if pack.tally.unreadable and not self.skip:
+                raise Unreadable(_UNREADABLE.format("\n".join(f"  {name}: {why}" for name, why in tally.unreadable)))
+            for group, index in pack.groups():
+                metric.update(group, real=real, index=index)
+            advance(pack.size * comm.world_size)
+        return tally.over(comm)
+
+
+@dataclass(frozen=True)
+class _Pack:
+    """A batch of images of any sizes as one tensor, which travels between processes as one."""
+
+    pixels: Tensor
+    shapes: list[tuple[int, ...]]
+    index: list[int]
+    size: int
+    tally: Tally
+
+    def groups(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images of each size ``(n, 3, H, W)`` with their index."""
+        images = self.pixels.split([shape[0] * shape[1] * shape[2] for shape in self.shapes])
+        for shape in dict.fromkeys(self.shapes):
+            alike = [i for i, other in enumerate(self.shapes) if other == shape]
+            group = torch.stack([images[i].view(shape) for i in alike])
+            yield group, torch.tensor([self.index[i] for i in alike])
+
+
+class _Packs(Dataset["_Pack"]):
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __getitem__(self, numbers: Any) -> _Pack:
+        read: dict[int, Tensor] = {}
+        tally = Tally()
+        for number in numbers:
+            try:
+                read[number] = self.images[number]
+                tally += Tally(1, [], _digest(read[number]))
+            except Unreadable as error:
+                tally += Tally(0, [(self.images.name(number), str(error))])
+        pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
+        return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), tally)
+
+
+def _digest(image: Tensor) -> int:
+    digest = hashlib.sha256(f"{tuple(image.shape)}".encode())
+    digest.update(image.contiguous().numpy().data)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _spare_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+
+
+_UNREADABLE = (
+    "these images do not read:\n{0}\nRemedy: mend or remove them; or --on-error skip, which leaves them out and counts "
+    "them in the output."
+)

@@ -1,0 +1,173 @@
+"""Scores with all that says how they came about, as JSON; and in what two of them differ."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streaming_metrics.extractors.recorded import Recorded
+from streaming_metrics.files import whole_file
+from streaming_metrics.generative import STATE_KIND
+from streaming_metrics.moments_file import UNKNOWN
+from streaming_metrics.reference import Reference
+from streaming_metrics.signature import Signature
+from streaming_metrics.state_file import about_of, read_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KIND = "streaming-metrics scores 1"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one side's samples came from.
+
+    Args:
+        source: as the user named it.
+        num_samples: how many were scored; None where a file does not say.
+        unreadable: name and reason of images that were left out.
+        data: fingerprint of the images; None where a file does not say.
+    """
+
+    source: str
+    num_samples: int | None
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores of one comparison.
+
+    Args:
+        scores: by reported key.
+        signature: how they came about.
+        real, fake: where the samples came from.
+        warnings: what was said on the way.
+    """
+
+    scores: Mapping[str, float]
+    signature: str
+    real: Origin
+    fake: Origin
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return it as a JSON object."""
+        return json.dumps({"kind": KIND, **asdict(self)}, indent=2)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        with whole_file(path) as partial:
+            partial.write_text(self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: where it is no such file.
+        """
+        try:
+            read = json.loads(Path(path).read_text())
+            kind, real, fake = read.pop("kind"), Origin(**read.pop("real")), Origin(**read.pop("fake"))
+            result = cls(real=real, fake=fake, **read)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a {KIND} file, got one that does not read: {error!r}.") from error
+        numbers = isinstance(result.scores, dict) and all(isinstance(value, float) for value in result.scores.values())
+        if kind != KIND or not numbers or not isinstance(result.signature, str):
+            raise ValueError(f"{path}: expected a {KIND} file, got {str(kind)!r} without scores or signature.")
+        return result
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that two scores do not share.
+
+    Args:
+        what: its name.
+        first, second: its value in each; None where that does not say.
+        matters: whether the scores do not compare because of it.
+    """
+
+    what: str
+    first: str | None
+    second: str | None
+    matters: bool
+
+
+NOTES = {"version", "fake data"}
+
+
+def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
+    """Return in what two :func:`facts` differ; what only one of them says is a note.
+
+    Example:
+        >>> line = "fid|ext:inception-v3-6726825d|resize:clean-299|real:50000|fake:10000|fp32|v0.1.0"
+        >>> [d.what for d in differences(facts(line), facts(line.replace("clean", "tf1-bilinear")))]
+        ['resize']
+    """
+    both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
+    return [Difference(what, a, b, None not in (a, b) and what not in NOTES) for what, (a, b) in both.items() if a != b]
+
+
+def facts(text: str) -> dict[str, str]:
+    """Return all that decides whether scores compare, by name.
+
+    Args:
+        text: a signature; or a file of scores, a state file, a reference.
+
+    Raises:
+        ValueError: where it is none of them.
+    """
+    path = Path(text)
+    if "|ext:" in text:
+        return _of_signature(text)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a signature, or a file of scores, states or a reference, got {text!r}.")
+    if path.suffix == ".json":
+        result = Result.load(path)
+        data = {"real data": result.real.data, "fake data": result.fake.data}
+        return _of_signature(result.signature) | {what: value for what, value in data.items() if value}
+    if _is_state(path):
+        return _of_signature(str(read_tensors(path, STATE_KIND)[1].get("signature")))
+    return _of_reference(Reference.load(path))
+
+
+def contents(text: str) -> dict[str, str]:
+    """Return what a file holds, by name: scores, or the shapes of what a reference keeps."""
+    path = Path(text)
+    if path.suffix == ".json":
+        return {key: f"{value:.6g}" for key, value in Result.load(path).scores.items()}
+    if not path.is_file() or _is_state(path):
+        return {}
+    reference = Reference.load(path)
+    states = {f"{name}.{key}": tensor for name, state in reference.states.items() for key, tensor in state.items()}
+    radii = {f"radii of {name}": squared for name, squared in reference.radii.items()}
+    return {name: f"{tensor.dtype} {tuple(tensor.shape)}" for name, tensor in (states | radii).items()}
+
+
+def _is_state(path: Path) -> bool:
+    return (about_of(path) or {}).get("kind") == STATE_KIND
+
+
+def _of_reference(reference: Reference) -> dict[str, str]:
+    """Return the facts that a reference holds."""
+    record = reference.about.get("extractor", {})
+    known: dict[str, Any] = {"features": reference.fingerprint}
+    if "name" in record:
+        extractor = Recorded(record)
+        known |= {"extractor": extractor.label, "resize": extractor.resize, "precision": extractor.precision}
+    known["real"] = None if reference.num_samples >= UNKNOWN else reference.num_samples
+    known |= {"version": reference.about.get("version"), "real data": reference.about.get("data")}
+    return {what: str(value) for what, value in known.items() if value is not None}
+
+
+def _of_signature(line: str) -> dict[str, str]:
+    signature = Signature.parse(line)
+    measures = {measure.partition("(")[0]: measure for measure in signature.measures}
+    names = ("extractor", "resize", "real", "fake", "precision", "version")
+    return measures | {name: str(getattr(signature, name)) for name in names}

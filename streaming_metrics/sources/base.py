@@ -1,0 +1,120 @@
+"""A source of images is a map-style dataset in a fixed order, that every process can read by itself."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from contextlib import suppress
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+class Unreadable(ValueError):
+    """One image of a source does not read; the others may."""
+
+
+class Images(Dataset["Tensor"], ABC):
+    """Images by number, the same in every process and on every day while the source does not change."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, i: int) -> str:
+        """Return what errors and listings call image i."""
+
+    @abstractmethod
+    def __getitem__(self, i: int) -> Tensor:
+        """Return image i, uint8 ``(3, H, W)``; raise :class:`Unreadable` where it does not read."""
+
+
+class Joined(Images):
+    """Several sources, one after another.
+
+    Args:
+        parts: sources.
+    """
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        self.parts, self.ends = parts, list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def name(self, i: int) -> str:
+        part, inner = self._place(i)
+        return part.name(inner)
+
+    def __getitem__(self, i: int) -> Tensor:
+        part, inner = self._place(i)
+        return part[inner]
+
+    def _place(self, i: int) -> tuple[Images, int]:
+        number = bisect_right(self.ends, i)
+        return self.parts[number], i - (self.ends[number] - len(self.parts[number]))
+
+
+class Part(Images):
+    """A random part of a source, drawn without replacement, in the source's order.
+
+    Args:
+        whole: the source.
+        num_samples: how many of its images.
+        seed: of the draw; the same seed draws the same positions from sources of equal length.
+
+    Raises:
+        ValueError: where there are fewer.
+    """
+
+    def __init__(self, whole: Images, num_samples: int, seed: int = 0) -> None:
+        if not 1 <= num_samples <= len(whole):
+            raise ValueError(
+                f"num_samples: expected 1 to {len(whole)}, the images there are, got {num_samples}. "
+                "Remedy: leave it out to take all."
+            )
+        generator = torch.Generator().manual_seed(seed)
+        self.whole = whole
+        self.chosen = torch.randperm(len(whole), generator=generator)[:num_samples].sort().values.tolist()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def name(self, i: int) -> str:
+        return self.whole.name(self.chosen[i])
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.whole[self.chosen[i]]
+
+
+class PerProcess(Generic[T]):
+    """An open file that each process opens for itself: processes that share one share its position.
+
+    Args:
+        open_it: opens it; must pickle.
+    """
+
+    def __init__(self, open_it: Callable[[], T]) -> None:
+        self.open_it, self.process, self.opened = open_it, -1, None
+
+    def __call__(self) -> T:
+        if self.process != os.getpid() or self.opened is None:
+            self.process, self.opened = os.getpid(), self.open_it()
+        return self.opened
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"open_it": self.open_it, "process": -1, "opened": None}
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.opened.close()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
