@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Idle threads sleep: two that spin on a busy machine wait for each other.
-export OMP_WAIT_POLICY ?= PASSIVE
+test demo: export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m streaming_metrics.demo $(ARGS)

@@ -1,6 +1,6 @@
 """How fast are Inception features? Ours in float32 and bfloat16 beside torch-fidelity and torchmetrics.
 
-    python benchmarks/inception.py --images 16 --sides 32 256 --repeats 3
+    python benchmarks/inception.py --images 32 --sides 32 256 --repeats 3
 
 All read the same random weights, resize as TensorFlow 1 did, and see the same images, in turn; float32 features must
 agree to 1e-4. The share of the ceiling counts the reference network's products alone, 11 GFLOP an image, over the whole
@@ -110,7 +110,7 @@ def flops(network: Any, images: Tensor) -> int:
 
 def main() -> None:
     parser = parser_of(__doc__)
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--weights", type=Path, help="of the reference Inception; random ones where none are given")

@@ -24,7 +24,7 @@ URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights
 SIDE = 299
 LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
 """Feature layers and their widths."""
-PER_PASS, PER_STEM = 16, {"fp32": 4, "bf16": 8}
+PER_PASS, PER_STEM = 32, {"fp32": 4, "bf16": 8}
 """Images that a CPU takes at a time, in all and through the first layers, so that what flows stays in its cache, and
 below the 32 MiB from which each tensor is allocated from the system anew."""
 PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}

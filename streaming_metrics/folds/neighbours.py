@@ -14,7 +14,7 @@ from streaming_metrics.folds.sweep import TILE, blocks
 if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
 
-SPARE = 24
+SPARE = 12
 """Candidates kept beyond k: so many that rounding seldom lets one more matter."""
 GROUP = 8
 UNDECIDED = 2.0**-8
@@ -59,7 +59,8 @@ class _Nearest:
     """Of each own row: the k smallest exact squared distances so far, and candidates among the present visitor.
 
     Args:
-        exact: ``(n, k)`` float64, ascending, inf where fewer than k were met.
+        exact: ``(n, k)`` float64, ascending, inf where fewer than k were met; where this rank holds the whole side only
+            the last is exact, nearer ones may be lower bounds.
         low: ``(n, k + SPARE)`` float32, the smallest lower bounds of the visitor's pairs, ascending.
         column: ``(n, k + SPARE)`` int64, the visitor's rows that they belong to.
     """
@@ -69,6 +70,7 @@ class _Nearest:
     column: Tensor
     position: Tensor
     total: int
+    is_alone: bool
     rough: bool = False
 
     @classmethod
@@ -76,7 +78,7 @@ class _Nearest:
         n, device = len(setting.own), setting.own.rows.device
         exact = torch.full((n, k), torch.inf, dtype=torch.float64, device=device)
         low = torch.full((n, k + SPARE), torch.inf, device=device)
-        return cls(exact, low, torch.zeros_like(low, dtype=torch.int64), setting.own.position, total)
+        return cls(exact, low, torch.zeros_like(low, dtype=torch.int64), setting.own.position, total, n == total)
 
     def offer(self, rows: Block, columns: Block, low: Tensor) -> None:
         low, column = _smallest_of(low, self.low.shape[1])
@@ -91,9 +93,10 @@ class _Nearest:
         sums = own.norms.unsqueeze(1) + visitor.norms[self.column] if len(visitor) else self.low.double()
         high = self.low + Tile(Block(own, slice(0)), Block(visitor, slice(0)), rough=self.rough).spread(self.low, sums)
         reach = torch.minimum(before[:, -1], high.topk(k, largest=False).values[:, -1])
-        rows, slots = (self.low <= reach.unsqueeze(1)).nonzero(as_tuple=True)
+        nearer = (high < self.low[:, k - 1 : k]) & self.is_alone
+        rows, slots = ((self.low <= reach.unsqueeze(1)) & ~nearer).nonzero(as_tuple=True)
         rows, slots = (which[self.low[rows, slots].isfinite()] for which in (rows, slots))
-        measured = torch.full(self.low.shape, torch.inf, dtype=torch.float64, device=before.device)
+        measured = self.low.double().masked_fill_(~nearer, torch.inf)
         if len(rows):
             measured[rows, slots] = pair_distances(own, visitor, rows, self.column[rows, slots])
         self.exact = _smallest(before, measured)
