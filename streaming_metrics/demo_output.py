@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.image_log import image_grid
+from streaming_metrics.monitoring.image_log import image_grid
 from streaming_metrics.plots import COLOURS, GREY, INK, curves, new_figure
-from streaming_metrics.result_keys import PANELS, family, grouped, leading, number
+from streaming_metrics.plots.result_keys import PANELS, family, grouped, leading, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

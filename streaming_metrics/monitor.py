@@ -19,9 +19,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from streaming_metrics import GenerativeMetrics, image_log
-from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
-from streaming_metrics.checks import (
+from streaming_metrics import GenerativeMetrics
+from streaming_metrics.monitoring import image_log
+from streaming_metrics.monitoring.batches import Key, as_uint8, find_fakes, find_images
+from streaming_metrics.monitoring.checks import (
     refuse,
     refuse_non_finite,
     refuse_stale,
@@ -29,10 +30,10 @@ from streaming_metrics.checks import (
     repeats_warning,
     sharding_warning,
 )
-from streaming_metrics.feed import Feed
-from streaming_metrics.generation import Sampler
-from streaming_metrics.progress import sampling_bar
-from streaming_metrics.reporter import Reporter, finder
+from streaming_metrics.monitoring.feed import Feed
+from streaming_metrics.monitoring.generation import Sampler
+from streaming_metrics.monitoring.progress import sampling_bar
+from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, cli
+from streaming_metrics.cli.results import Origin
+from streaming_metrics.cli.results import Result as Scores
 from streaming_metrics.extractors import EfficientNetLite0, ModuleExtractor
-from streaming_metrics.results import Origin
-from streaming_metrics.results import Result as Scores
 from streaming_metrics.signature import Signature, library_version
 
 SIDE = 64

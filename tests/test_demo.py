@@ -12,7 +12,7 @@ from PIL import Image
 from test_image_log import events
 
 from streaming_metrics import Signature, demo, demo_output
-from streaming_metrics.result_keys import number
+from streaming_metrics.plots.result_keys import number
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from conftest import MEASURES, draw_features
 from test_image import Colours, feed
 
 from streaming_metrics import GenerativeMetrics, image, plots
-from streaming_metrics.end_labels import LABEL_GAP, pushed_apart
-from streaming_metrics.result_keys import leading
+from streaming_metrics.plots.end_labels import LABEL_GAP, pushed_apart
+from streaming_metrics.plots.result_keys import leading
 
 ROWS = [
     {"fid": torch.tensor(9.0), "kid": 0.30, "kid_std": 0.10, "precision": 0.5, "recall": 0.1, "coverage": 0.2},

@@ -17,10 +17,10 @@ from PIL import Image
 from scores import normal
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
-from streaming_metrics.gallery import Gallery
-from streaming_metrics.journal import MOST_GRIDS, Grid, Journal
-from streaming_metrics.pictures import data_uri, grid_of, shrunk
 from streaming_metrics.report import rendered, write_comparison, write_report
+from streaming_metrics.report.gallery import Gallery
+from streaming_metrics.report.journal import MOST_GRIDS, Grid, Journal
+from streaming_metrics.report.pictures import data_uri, grid_of, shrunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,7 +279,7 @@ def test_a_value_that_is_missing_or_not_finite_is_a_dash() -> None:
 def test_an_error_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "report.html"
     write_report(path, [journal()], "Old")
-    monkeypatch.setattr("streaming_metrics.charts.over_epochs", lambda journals: 1 / len([]))  # noqa: ARG005
+    monkeypatch.setattr("streaming_metrics.report.charts.over_epochs", lambda journals: 1 / len([]))  # noqa: ARG005
     with pytest.raises(ZeroDivisionError):
         write_report(path, [journal()], "New")
     assert "<h1>Old</h1>" in path.read_text()

@@ -17,8 +17,8 @@ from test_report import Page, shelf
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.comm import Comm
-from streaming_metrics.pictures import data_uri
-from streaming_metrics.thumbnails import Thumbnails
+from streaming_metrics.report.pictures import data_uri
+from streaming_metrics.report.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from streaming_metrics.gallery import NO_FEATURES, SHOWN, Choice, Gallery
-from streaming_metrics.pictures import data_uri, grid_of, is_small
+from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Choice, Gallery
+from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.generative import GenerativeMetrics
-    from streaming_metrics.thumbnails import Thumbnails
+    from streaming_metrics.report.thumbnails import Thumbnails
 
     Finder = Callable[[Sequence[int]], dict[int, Tensor]]
 

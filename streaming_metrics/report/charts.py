@@ -8,15 +8,15 @@ from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
-from streaming_metrics.result_keys import column, family, find, grouped, leading, number, spread_of
+from streaming_metrics.plots.result_keys import column, family, find, grouped, leading, number, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from streaming_metrics.journal import Journal
-    from streaming_metrics.result_keys import Row
+    from streaming_metrics.plots.result_keys import Row
+    from streaming_metrics.report.journal import Journal
 
 MOST_POINTS = 120
 CLEANING = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.result_keys import number
+from streaming_metrics.plots.result_keys import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

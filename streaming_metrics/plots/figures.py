@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from streaming_metrics.end_labels import label_ends
-from streaming_metrics.result_keys import SPREAD, as_rows, column, find, grouped, leading, number, spread_of
+from streaming_metrics.plots.end_labels import label_ends
+from streaming_metrics.plots.result_keys import SPREAD, as_rows, column, find, grouped, leading, number, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from streaming_metrics.result_keys import Row, Rows
+    from streaming_metrics.plots.result_keys import Row, Rows
 
 INK, GREY, FAINT, COLOURS = "#222222", "#767676", "#e6e6e6", ("#2a6f97", "#c8553d", "#7a5195", "#3d8361")
 

@@ -7,20 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.journal import Journal
-from streaming_metrics.lookup import IN_A_FILE, NO_WAY_BACK, can_look_up, look_up
+from streaming_metrics.monitoring.lookup import IN_A_FILE, NO_WAY_BACK, can_look_up, look_up
 from streaming_metrics.plots import new_figure
-from streaming_metrics.report import write_report
-from streaming_metrics.thumbnails import Thumbnails
+from streaming_metrics.report.journal import Journal
+from streaming_metrics.report.page import write_report
+from streaming_metrics.report.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from streaming_metrics.batches import Key
     from streaming_metrics.generative import GenerativeMetrics
-    from streaming_metrics.journal import Finder
+    from streaming_metrics.monitoring.batches import Key
+    from streaming_metrics.report.journal import Finder
 
 
 class Reporter:

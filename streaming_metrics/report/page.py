@@ -6,11 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streaming_metrics import charts
-from streaming_metrics.gallery import NO_FEATURES, Choice, Gallery
-from streaming_metrics.journal import Journal
-from streaming_metrics.pictures import shrunk
-from streaming_metrics.result_keys import PANELS, column, family, leading, number, spread_of
+from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
+from streaming_metrics.report import charts
+from streaming_metrics.report.gallery import NO_FEATURES, Choice, Gallery
+from streaming_metrics.report.journal import Journal
+from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.generative import GenerativeMetrics
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).with_name("page.html")
 SIDE = 128
 
 

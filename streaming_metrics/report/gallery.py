@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from streaming_metrics.pictures import data_uri, is_small
+from streaming_metrics.report.pictures import data_uri, is_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from streaming_metrics.cli.reading import Reading, Tally
+from streaming_metrics.cli.results import Origin, Result
+from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.generative import GenerativeMetrics
 from streaming_metrics.measures.base import Roles
 from streaming_metrics.measures.named import measures_of
 from streaming_metrics.moments_file import UNKNOWN
-from streaming_metrics.reading import Reading, Tally
 from streaming_metrics.reference import Reference
-from streaming_metrics.results import Origin, Result
 from streaming_metrics.sources import Images, Part, find_source, imported
-from streaming_metrics.terminal import reading_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

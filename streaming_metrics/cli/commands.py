@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from streaming_metrics.cli.reading import Reading
+from streaming_metrics.cli.results import Result, contents, differences, facts
+from streaming_metrics.cli.scoring import Comparison, Job, Network, recorded_warnings
+from streaming_metrics.cli.terminal import say, show_table
 from streaming_metrics.comm import MissingRanks, launched
 from streaming_metrics.extractors.registry import EXTRACTORS
 from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
 from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
-from streaming_metrics.reading import Reading
-from streaming_metrics.results import Result, contents, differences, facts
 from streaming_metrics.saved_states import merged
-from streaming_metrics.scoring import Comparison, Job, Network, recorded_warnings
-from streaming_metrics.terminal import say, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -233,7 +233,7 @@ def _publish(result: Result, json: Path | None) -> None:
 
 def _write_report(path: Path, comparison: Comparison) -> None:
     """Write the report; collective."""
-    from streaming_metrics import report  # pyright: ignore[reportAttributeAccessIssue]
+    from streaming_metrics import report
 
     real, fake = comparison.images
     report.write_comparison(path, metric=comparison.metric, values=comparison.values, real=real, fake=fake)
