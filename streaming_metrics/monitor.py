@@ -20,8 +20,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
 from streaming_metrics import GenerativeMetrics
+from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
 from streaming_metrics.monitoring import image_log
-from streaming_metrics.monitoring.batches import Key, as_uint8, find_fakes, find_images
 from streaming_metrics.monitoring.checks import (
     refuse,
     refuse_non_finite,

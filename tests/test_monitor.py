@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples, Signature
+from streaming_metrics.batches import find_images
 from streaming_metrics.measures.base import Evidence, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
-from streaming_metrics.monitoring.batches import find_images
 from streaming_metrics.monitoring.checks import repeats_warning, sharding_warning
 from streaming_metrics.sampling import chunks
 

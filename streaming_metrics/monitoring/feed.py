@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from streaming_metrics.monitoring.batches import as_uint8, find_images
+from streaming_metrics.batches import as_uint8, find_images
 from streaming_metrics.sampling import global_index, isolated_rng, keep_unpadded
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.monitoring.batches import Key
+    from streaming_metrics.batches import Key
     from streaming_metrics.report.thumbnails import Thumbnails
 
 

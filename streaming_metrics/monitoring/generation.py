@@ -7,7 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.monitoring.batches import as_uint8, name_of
+from streaming_metrics.batches import as_uint8, name_of
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:

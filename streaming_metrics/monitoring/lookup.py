@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DistributedSampler, SequentialSampler
 
-from streaming_metrics.monitoring.batches import Key, as_uint8, find_images
+from streaming_metrics.batches import Key, as_uint8, find_images
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.sampling import sampler_of
 

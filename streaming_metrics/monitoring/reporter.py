@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.batches import Key
     from streaming_metrics.generative import GenerativeMetrics
-    from streaming_metrics.monitoring.batches import Key
     from streaming_metrics.report.journal import Finder
 
 

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 from PIL import Image
 from torch import Tensor
 
-from streaming_metrics.monitoring.batches import describe
+from streaming_metrics.batches import describe
 from streaming_metrics.sources.base import Images, Unreadable
 from streaming_metrics.sources.decode import to_tensor
 
