@@ -4,8 +4,9 @@
 
 The exponent p of ``time ∝ N^p`` is taken between half and all of the samples: of the updates for FID and IS, whose
 compute does not depend on N, and of the compute for PRDC. Memory is bytes: of the states for FID and IS; for PRDC what
-a gloo rank keeps and, at most, makes while computing, N samples on 2 ranks against 2N on 4. FID and IS must agree to
-1e-6 over batches of other sizes, counts of PRDC be equal for every number of ranks.
+a gloo rank keeps and, at most, makes while computing, N samples on 3 ranks against 2N on 6 (of 3 shards or more, one is
+at home, one is visiting and one on its way). FID and IS must agree to 1e-6 over batches of other sizes, counts of PRDC
+be equal for every number of ranks.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from live_bytes import LiveBytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINEAR, SQUARE, FLAT, BATCH = 1.1, 2.1, 1.05, 64
+LINEAR, SQUARE, FLAT, BATCH, RANKS = 1.1, 2.1, 1.05, 64, 3
 
 
 def exponent(half: Timing, whole: Timing) -> float:
@@ -93,26 +94,33 @@ def held(rank: int, world_size: int, samples: int, width: int, **options: Any) -
     return kept(metric) + live.peak, [float(value) for value in values.values()]
 
 
-def prdc_memory(samples: int, width: int, on_ranks: Callable[..., list[Any]] = on_gloo_ranks) -> Result:
+def prdc_memory(
+    samples: int, width: int, ranks: int = RANKS, on_ranks: Callable[..., list[Any]] = on_gloo_ranks
+) -> Result:
     result, bytes_of, values = Result(), {}, {}
-    for n, world_size in ((samples, 1), (samples, 2), (2 * samples, 2), (2 * samples, 4)):
+    for n, world_size in ((samples, 1), (samples, ranks), (2 * samples, ranks), (2 * samples, 2 * ranks)):
         everyone = on_ranks(world_size, held, world_size, n, width)
         bytes_of[n, world_size] = max(size for size, _ in everyone)
         values[n, world_size] = everyone[0][1]
-    for n, few, many in ((samples, 1, 2), (2 * samples, 2, 4)):
+    for n, few, many in ((samples, 1, ranks), (2 * samples, ranks, 2 * ranks)):
         result.agree(f"PRDC of {n} on {few} and {many} ranks", values[n, few], values[n, many], 0.0)
-    base, doubled = bytes_of[samples, 2], bytes_of[2 * samples, 4]
-    figures = f"{doubled / MIB:.1f} MiB", f"{base / MIB:.1f} MiB, N = {samples} on 2", doubled / base
-    result.rows = [Row(f"PRDC: memory of a rank, N = {2 * samples} on 4", *figures, FLAT, at_most=True)]
+    base, doubled = bytes_of[samples, ranks], bytes_of[2 * samples, 2 * ranks]
+    figures = f"{doubled / MIB:.1f} MiB", f"{base / MIB:.1f} MiB, N = {samples} on {ranks}", doubled / base
+    result.rows = [Row(f"PRDC: memory of a rank, N = {2 * samples} on {2 * ranks}", *figures, FLAT, at_most=True)]
     result.notes = [f"PRDC of {n} on {w} ranks: {size / MIB:.1f} MiB a rank" for (n, w), size in bytes_of.items()]
     return result
 
 
 def bench(
-    samples: int, width: int, classes: int, repeats: int, on_ranks: Callable[..., list[Any]] = on_gloo_ranks
+    samples: int,
+    width: int,
+    classes: int,
+    repeats: int,
+    ranks: int = RANKS,
+    on_ranks: Callable[..., list[Any]] = on_gloo_ranks,
 ) -> Result:
     warnings.simplefilter("ignore")
-    result, memory = fid_and_is(samples, width, classes, repeats), prdc_memory(samples, width, on_ranks)
+    result, memory = fid_and_is(samples, width, classes, repeats), prdc_memory(samples, width, ranks, on_ranks)
     result.rows += [prdc_time(2 * samples, width, repeats), *memory.rows]
     result.checks += memory.checks
     result.notes += memory.notes

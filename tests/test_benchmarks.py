@@ -111,7 +111,7 @@ def test_updates(network: ModuleExtractor) -> None:
 
 
 def test_growth(ranks: Ranks) -> None:
-    check(growth.bench(samples=128, width=6, classes=4, repeats=1, on_ranks=on(ranks)), questions=4)
+    check(growth.bench(samples=128, width=6, classes=4, repeats=1, ranks=2, on_ranks=on(ranks)), questions=4)
 
 
 def test_sync(ranks: Ranks) -> None:
