@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +26,23 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         >>> target.read_text(), partial.exists()
         ('{}', False)
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced
+        yield path
+        return
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(descriptor)
+    partial = Path(name)
     try:
         yield partial
+        partial.chmod(0o666 & ~_umask())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -232,7 +232,7 @@ class GenerativeMetrics(TwoSidedMetric):
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
             radii = radii_of_banks(kept, self._real_neighbours())
             n = None if side.num_samples >= UNKNOWN else side.num_samples
-            about = self._about() | {"num_samples": n, "data": data}
+            about = self._about() | {"num_samples": n, "data": data, "half": half}
             Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, about).save(path)
 
     def merge_reference(self, reference: str | Path | Reference) -> None:
@@ -242,6 +242,12 @@ class GenerativeMetrics(TwoSidedMetric):
             ValueError: where it is of other features, or does not hold what the measures need.
         """
         reference = _loaded(reference, self.fingerprint)
+        absent = [s.name for s in self._statistics.fake if s.name not in reference.states]
+        if absent:
+            raise ValueError(
+                f"merge_reference(): the reference, which keeps what measures need of real samples, has no {absent}. "
+                "Remedy: give the generated images, or leave out the measures (IS) that look at them alone."
+            )
         states = {s: reference.state_of(s) for s in self._statistics.fake}
         if reference.num_samples == UNKNOWN and self.num_samples("fake"):
             raise ValueError(

@@ -24,7 +24,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
         >>> torch.set_float32_matmul_precision("highest")
     """
     switches = _switches()
-    before = [getattr(place, name) for place, name, _ in switches]
+    before = [_read(place, name) for place, name, _ in switches]
     for place, name, exact in switches:
         setattr(place, name, exact)
     try:
@@ -53,6 +53,12 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     named = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in named)
+
+
+def _read(place: Any, name: str) -> Any:
+    """Return a switch as it must be written to be as it was: one of them holds two, and is read as its first."""
+    value, second = getattr(place, name), f"{name}_split_k"
+    return (value, getattr(place, second)) if hasattr(place, second) else value
 
 
 def _switches() -> list[tuple[Any, str, Any]]:

@@ -72,7 +72,15 @@ class Signature:
                 f"|fp32|v0.1.0', got {line!r}."
             )
         measures, extractor, resize, real, fake, precision, version = match.groups()
-        return cls(tuple(measures.split("+")), extractor, resize, _count(real), _count(fake), precision, version)
+        return cls(
+            tuple(re.split(r"\+(?![^(]*\))", measures)),
+            extractor,
+            resize,
+            _count(real),
+            _count(fake),
+            precision,
+            version,
+        )
 
 
 def _count(text: str) -> int | str:

@@ -258,6 +258,13 @@ def test_two_references_are_compared_without_an_image(sides: tuple[Path, Path], 
     result = scores_of(tmp_path / "real.safetensors", tmp_path / "fake.npz", *TINY)
     assert result["scores"] == pytest.approx(scores_of(*sides, *TINY)["scores"], rel=1e-9)
     assert Signature.parse(result["signature"]).fake == 30
+    for refused in (
+        ["compare", tmp_path / "real.safetensors", sides[1], "--num-samples", 5, *TINY],
+        ["reference", tmp_path / "real.safetensors", "-o", tmp_path / "copy", *TINY],
+    ):
+        result = run(*refused)
+        assert result.exit_code == 3
+        assert "saved reference" in result.stderr
 
 
 def test_a_foreign_npz_is_named_as_what_it_is(sides: tuple[Path, Path], tmp_path: Path) -> None:
@@ -266,6 +273,8 @@ def test_a_foreign_npz_is_named_as_what_it_is(sides: tuple[Path, Path], tmp_path
     assert "does not say which extractor" in result["warnings"][0]
     assert result["real"] == {"source": str(tmp_path / "real.npz"), "num_samples": None, "unreadable": [], "data": None}
     assert "|real:npz-" in result["signature"]
+    done("compare", tmp_path / "real.npz", sides[1], *TINY, "--report", tmp_path / "page.html")
+    assert "30 generated against npz-" in (tmp_path / "page.html").read_text()
 
 
 # --- merge, show, diff ------------------------------------------------------------------------------------------------
@@ -334,6 +343,7 @@ LINE = "fid+kid|ext:inception-v3-6726825d|resize:clean-299|real:50000|fake:10000
         ("real:50000", "real:npz-0011aabb", 1, "differs\treal\t50000\tnpz-0011aabb"),
         ("fake:10000", "fake:50000", 1, "differs\tfake\t10000\t50000"),
         ("fp32", "bf16", 1, "differs\tprecision\tfp32\tbf16"),
+        ("fid+kid", "is", 1, "differs\tmeasures\tfid+kid\tis\nnote\tfid\tfid\t?\nnote\tkid\tkid\t?\nnote\tis\t?\tis"),
     ],
 )
 def test_diff_flags_what_matters(old: str, new: str, exit_code: int, what: str) -> None:

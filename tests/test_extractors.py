@@ -27,6 +27,7 @@ from streaming_metrics.extractors import (
 from streaming_metrics.extractors import inception as inception_module
 from streaming_metrics.extractors.fuse import fuse_batch_norm
 from streaming_metrics.extractors.inception_graph import mean3x3, mean_of
+from streaming_metrics.precision import _read, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,6 +223,7 @@ def test_bfloat16_is_asked_for_near_float32_and_said(extractor: Extractor, name:
     for column, values in rough(IMAGES).columns().items():
         assert values.dtype == torch.float32
         assert error(values, exact[column]) < 0.2
+        assert (error(values, exact[column]) > 1e-5) == (name != "module")  # a mean of pixels multiplies nothing
     assert all(tensor.dtype != torch.bfloat16 for tensor in rough.state_dict().values())
     assert rough.fingerprint == extractor.fingerprint.replace("fp32", "bf16") != extractor.fingerprint
 
@@ -295,6 +297,20 @@ def test_on_a_gpu_it_gives_the_same(name: str, weights: Path) -> None:
     features = extractor.to("cuda", torch.float16)(IMAGES)
     check_equal(extractor(IMAGES), features)
     assert all(error(tensor.cpu(), expected[name]) < 1e-3 for name, tensor in features.columns().items())
+
+
+def test_both_halves_of_a_reduction_switch_are_put_back() -> None:
+    matmul: Any = torch.backends.cuda.matmul
+    before = _read(matmul, "allow_bf16_reduced_precision_reduction")
+    if not isinstance(before, tuple):
+        pytest.skip("this torch has one half")
+    try:
+        matmul.allow_bf16_reduced_precision_reduction = (False, False)
+        with full_precision(torch.device("cpu")):
+            pass
+        assert _read(matmul, "allow_bf16_reduced_precision_reduction") == (False, False)
+    finally:
+        matmul.allow_bf16_reduced_precision_reduction = before
 
 
 def test_cudnn_is_told_to_repeat_itself_and_its_settings_are_put_back() -> None:

@@ -57,6 +57,16 @@ def test_the_nearest_is_as_near_as_brute_force_finds_over_any_sharding(seed: int
         assert torch.allclose(dense.gather(1, place.long()[:, None])[:, 0], squared, rtol=1e-12, atol=0)
 
 
+def test_among_many_that_rounding_cannot_tell_apart_the_nearest_is_found() -> None:
+    centres = 1e3 * normal(0, 6, 64)
+    real, fake = (centres.repeat(40, 1) + 0.1 * normal(seed, 240, 64) for seed in (1, 2))
+    sides = [dealt(rows, torch.zeros(240), 1, torch.zeros(64)) for rows in (real, fake)]
+    squared, place = swept(Nearest("real"), *sides)
+    dense = distances(real, fake)
+    assert torch.allclose(squared, dense.min(1).values, rtol=1e-12, atol=0)
+    assert torch.equal(place.long(), dense.argmin(1))
+
+
 def test_ids_and_distances_are_those_of_brute_force() -> None:
     found, _ = around()
     dense = distances(FAKE, REAL).sqrt()

@@ -11,12 +11,13 @@ from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, Measure, Si
 from streaming_metrics.signature import key_of, library_version
 
 WORDS = st.from_regex(r"[a-z0-9][a-z0-9_.(),=-]{0,20}", fullmatch=True)
+NAMED = st.from_regex(r"[a-z][a-z0-9_]{0,9}(\([a-z0-9_.,=+-]{1,15}\))?", fullmatch=True)
 LINE = "fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000|fp32|v0.1.0"
 
 
 SIGNATURES = st.builds(
     Signature,
-    measures=st.lists(WORDS, min_size=1, max_size=4).map(tuple),
+    measures=st.lists(NAMED, min_size=1, max_size=4).map(tuple),
     extractor=WORDS,
     resize=WORDS,
     real=st.integers(0, 10**9),
@@ -98,3 +99,9 @@ def test_a_metrics_signature_reads_back(measure: Measure) -> None:
 )
 def test_keys_are_bare_for_the_reference_inception_alone(canonical: str, tag: str | None, key: str) -> None:
     assert key_of(canonical, tag) == key
+
+
+def test_a_plus_inside_a_parameter_parts_no_measures() -> None:
+    line = "fid+kid(gamma=1e+20)|ext:e|resize:r|real:1|fake:2|fp32|v0.1.0"
+    assert Signature.parse(line).measures == ("fid", "kid(gamma=1e+20)")
+    assert str(Signature.parse(line)) == line

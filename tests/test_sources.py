@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, GenerativeMetrics, Reference
 from streaming_metrics.sources import Images, Joined, Part, Unreadable, find_source
+from streaming_metrics.sources.arrays import OwnDataset
 from streaming_metrics.sources.decode import decode
 
 if TYPE_CHECKING:
@@ -116,6 +117,45 @@ def test_a_dataset_of_ones_own_is_named_by_its_import_path(name: str) -> None:
     assert len(source) == 6
     assert torch.equal(source[4], torch.from_numpy(PIXELS[4]).permute(2, 0, 1))
     assert source.name(4) == f"test_sources:{name}[4]"
+
+
+def test_a_folder_that_leads_back_to_itself_is_read_once(tmp_path: Path) -> None:
+    (folder(tmp_path) / "a" / "back").symlink_to(tmp_path)
+    assert len(images_in(tmp_path)) == 6
+
+
+def test_links_in_a_tar_are_the_files_that_they_name(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        for name, kind, target in (
+            ("a/0.png", None, ""),
+            ("b/1.png", tarfile.LNKTYPE, "a/0.png"),
+            ("a/2.png", tarfile.SYMTYPE, "0.png"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind or tarfile.REGTYPE, target
+            member.size = 0 if kind else len(FILES["a/0.png"])
+            archive.addfile(member, None if kind else io.BytesIO(FILES["a/0.png"]))
+    source = images_in(tmp_path / "images.tar")
+    assert len(source) == 3
+    assert all(torch.equal(source[i], source[0]) for i in range(3))
+
+
+def test_no_other_program_is_asked_to_read_an_image() -> None:
+    with pytest.raises(Unreadable, match="no image of a known kind"):
+        decode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+
+
+def test_what_a_dataset_raises_is_an_image_that_does_not_read() -> None:
+    with pytest.raises(Unreadable, match="ZeroDivisionError"):
+        OwnDataset(Failing(), "mine")[0]
+
+
+class Failing:
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, i: int) -> Any:
+        return 1 // i
 
 
 def test_other_items_of_a_dataset_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, merge_states
+from streaming_metrics.files import whole_file
+from streaming_metrics.state_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
@@ -98,3 +99,19 @@ def test_damage_anywhere_is_refused(tmp_path: Path, data: st.DataObject) -> None
         flipped[position] ^= 1 << data.draw(st.integers(0, 7), label="bit")
         path.write_bytes(flipped)
     refused(path, "state: ")
+
+
+def test_a_file_is_as_readable_as_others_and_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for name in ("file", "link"):
+        write_tensors(tmp_path / name, {"x": torch.zeros(1)}, "kind", "print")
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "link").is_symlink()
+    assert read_tensors(tmp_path / "target", "kind")[0]["x"].tolist() == [0.0]
+
+
+def test_a_device_is_written_to_not_replaced() -> None:
+    with whole_file("/dev/null") as sink:
+        sink.write_text("gone")
+    assert not Path("/dev/null").is_file()

@@ -145,7 +145,9 @@ def merge(
     reference: Annotated[Path | None, typer.Option(help="What prdc(recall=False) counted against.")] = None,
 ) -> None:
     """Add up the samples that jobs or ranks have saved; score them where they suffice."""
-    with _running(output), recorded_warnings() as said:
+    with _running(output) as comm, recorded_warnings() as said:
+        if comm.world_size > 1:
+            raise ValueError("merge: expected one process, got a launcher's ranks. Remedy: run it without torchrun.")
         metric = merged(states, reference)
         metric.save_state(output)
         try:
@@ -204,7 +206,7 @@ def _running(*outputs: Path | None) -> Iterator[Comm]:
         _fail(error, 4)
     except MissingRanks as error:
         _fail(error, 5)
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
         _fail(error, 3)
 
 

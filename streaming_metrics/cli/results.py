@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,9 @@ class Result:
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """Return it as a JSON object."""
-        return json.dumps({"kind": KIND, **asdict(self)}, indent=2)
+        """Return it as a JSON object; a score that is not finite is null."""
+        scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
+        return json.dumps({"kind": KIND, **asdict(self), "scores": scores}, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -75,7 +77,8 @@ class Result:
             read = json.loads(Path(path).read_text())
             kind, real, fake = read.pop("kind"), Origin(**read.pop("real")), Origin(**read.pop("fake"))
             result = cls(real=real, fake=fake, **read)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected a {KIND} file, got one that does not read: {error!r}.") from error
         numbers = isinstance(result.scores, dict) and all(isinstance(value, float) for value in result.scores.values())
         if kind != KIND or not numbers or not isinstance(result.signature, str):
@@ -100,6 +103,7 @@ class Difference:
 
 
 NOTES = {"version", "fake data"}
+NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -111,7 +115,13 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
         ['resize']
     """
     both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
-    return [Difference(what, a, b, None not in (a, b) and what not in NOTES) for what, (a, b) in both.items() if a != b]
+    found = [
+        Difference(what, a, b, None not in (a, b) and what not in NOTES) for what, (a, b) in both.items() if a != b
+    ]
+    measured = [{what: line for what, line in one.items() if what not in NAMES} for one in (first, second)]
+    if all(measured) and not measured[0].keys() & measured[1].keys():
+        found.insert(0, Difference("measures", "+".join(measured[0].values()), "+".join(measured[1].values()), True))
+    return found
 
 
 def facts(text: str) -> dict[str, str]:
@@ -161,6 +171,7 @@ def _of_reference(reference: Reference) -> dict[str, str]:
     if "name" in record:
         extractor = Recorded(record)
         known |= {"extractor": extractor.label, "resize": extractor.resize, "precision": extractor.precision}
+    known["bank"] = "float16" if reference.about.get("half") else None
     known["real"] = None if reference.num_samples >= UNKNOWN else reference.num_samples
     known |= {"version": reference.about.get("version"), "real data": reference.about.get("data")}
     return {what: str(value) for what, value in known.items() if value is not None}

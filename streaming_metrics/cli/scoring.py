@@ -106,8 +106,7 @@ class Job:
         """Write a source as a reference, by rank 0; collective."""
         source = self._find(data)
         if isinstance(source, Reference):
-            source.save(path)
-            return _origin_of(source, data)
+            raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         metric = self.network.metric(self.measures, None, self.comm.timeout)
         origin = self._add(metric, source, data, real=True)
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data)
@@ -115,8 +114,12 @@ class Job:
 
     def _find(self, text: str) -> Images | Reference:
         source = find_source(text)
-        if self.num_samples is None or isinstance(source, Reference):
+        if self.num_samples is None:
             return source
+        if isinstance(source, Reference):
+            raise ValueError(
+                f"{text}: --num-samples takes a part of images, not of a saved reference. Remedy: leave it out."
+            )
         return Part(source, self.num_samples, self.seed)
 
     def _add(self, metric: GenerativeMetrics, source: Images | Reference, text: str, *, real: bool) -> Origin:

@@ -32,7 +32,7 @@ class Extractor(nn.Module, ABC):
         weights_id: the first hex digits of the weights' sha256.
         resize: the named resize and side, e.g. ``"tf1-bilinear-299"``.
         precision: ``"fp32"``, or ``"bf16"``: the network, not the resize, in bfloat16, two to three times as fast where
-            the hardware has it, at 8 bits a number. The signature says which.
+            the hardware has it, at 8 bits a number; so are logits that the network makes itself. The signature says it.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.

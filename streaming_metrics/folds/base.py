@@ -185,8 +185,9 @@ class Tile:
 
     @cached_property
     def low(self) -> Tensor:
-        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is below."""
-        return self._bounds(-1)
+        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is below; inf where a pair does not count."""
+        low = self._bounds(-1)
+        return low.fill_diagonal_(torch.inf) if self.diagonal else low
 
     @cached_property
     def high(self) -> Tensor:
@@ -212,7 +213,7 @@ class Tile:
         rounding = self.slack * norms
         if self.rough:
             rounding = rounding + BLUR * ((norms - low).abs() + rounding) / (2 - BLUR)
-        return 2 * rounding
+        return 2 * rounding + 8 * self.rows.shard.rows.shape[1] * UNDERFLOW
 
     @cached_property
     def _dots(self) -> Tensor:

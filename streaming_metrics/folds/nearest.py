@@ -13,16 +13,14 @@ from streaming_metrics.folds.base import Fold, Role, Setting, Sight, Tile, pair_
 if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
 
-CANDIDATES = 8
-
 
 @dataclass(frozen=True)
 class Nearest(Fold):
     """Squared distance of every sample of ``role`` to the nearest of the other side, and that one's place: float64
     ``(2, N)``.
 
-    Of each tile's pairs the few with the smallest lower bounds are measured exactly, where they can be nearer than what
-    was found before. Of others that are equally near, any one is named.
+    Pairs that can be nearer than what was found before are measured exactly; of others that are equally near, the one
+    whose place comes first is named.
     """
 
     role: Role
@@ -34,24 +32,18 @@ class Nearest(Fold):
     def start(self, setting: Setting) -> _Closest:
         n, total = len(setting.own), setting.size(self.role)
         squared = torch.full((n,), torch.inf, dtype=torch.float64, device=setting.own.rows.device)
-        return _Closest(squared, torch.zeros_like(squared), setting.own.position, total)
+        return _Closest(squared, torch.full_like(squared, torch.inf), setting.own.position, total)
 
     def reads(self, setting: Setting) -> Sight:  # noqa: ARG002
         return "products"
 
     def tile(self, accumulator: _Closest, tile: Tile) -> None:
-        low, columns = tile.low.topk(min(CANDIDATES, tile.low.shape[1]), largest=False)
-        high = tile.high.gather(1, columns).amin(1, keepdim=True)
-        before = accumulator.squared[tile.rows.which].unsqueeze(1)
-        rows, slots = ((low <= high) & (low.double() <= before)).nonzero(as_tuple=True)
-        if not len(rows):
-            return
-        measured = torch.full(low.shape, torch.inf, dtype=torch.float64, device=low.device)
-        own, others = tile.rows.places(rows), tile.columns.places(columns[rows, slots])
-        measured[rows, slots] = pair_distances(tile.rows.shard, tile.columns.shard, own, others)
-        nearest, slot = measured.min(1, keepdim=True)
-        place = tile.columns.position[columns.gather(1, slot)]
-        accumulator.offer(tile.rows.which, nearest[:, 0], place[:, 0])
+        before = accumulator.squared[tile.rows.which]
+        reach = torch.minimum(before, tile.high.amin(1).double())
+        rows, columns = (tile.low <= reach.unsqueeze(1)).nonzero(as_tuple=True)
+        own, others = tile.rows.places(rows), tile.columns.places(columns)
+        squared = pair_distances(tile.rows.shard, tile.columns.shard, own, others)
+        accumulator.offer(own, squared, tile.columns.position[columns])
 
     def finish(self, accumulator: _Closest, comm: Comm) -> Tensor:
         whole = torch.zeros(2, accumulator.total, dtype=torch.float64, device=accumulator.squared.device)
@@ -66,7 +58,10 @@ class _Closest:
     position: Tensor
     total: int
 
-    def offer(self, rows: slice | Tensor, squared: Tensor, place: Tensor) -> None:
-        nearer = squared < self.squared[rows]
-        self.place[rows] = torch.where(nearer, place.double(), self.place[rows])
-        self.squared[rows] = torch.where(nearer, squared, self.squared[rows])
+    def offer(self, rows: Tensor, squared: Tensor, place: Tensor) -> None:
+        """Take pairs that are nearer; of equals, the one whose place comes first."""
+        before = self.squared.clone()
+        self.squared.scatter_reduce_(0, rows, squared, "amin")
+        self.place[self.squared < before] = torch.inf
+        equal = squared == self.squared[rows]
+        self.place.scatter_reduce_(0, rows[equal], place[equal].double(), "amin")

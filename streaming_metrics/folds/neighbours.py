@@ -39,10 +39,9 @@ class Radii(Fold):
         return _Nearest.empty(setting, self.k, setting.size(self.role))
 
     def tile(self, accumulator: _Nearest, tile: Tile) -> None:
-        low = tile.low.fill_diagonal_(torch.inf) if tile.diagonal else tile.low
-        accumulator.offer(tile.rows, tile.columns, low)
+        accumulator.offer(tile.rows, tile.columns, tile.low)
         if tile.mirrored:
-            accumulator.offer(tile.columns, tile.rows, low.T)
+            accumulator.offer(tile.columns, tile.rows, tile.low.T)
         accumulator.rough |= tile.rough
 
     def leave(self, accumulator: _Nearest, own: Shard, visitor: Shard) -> None:

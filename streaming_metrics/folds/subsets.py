@@ -42,7 +42,10 @@ class Draw:
         return _places(self, num_real, num_fake)[0]
 
     def is_sparse(self, num_real: int, num_fake: int) -> bool:
-        """Return whether the subsets' pairs, symmetric halves counted once, are fewer than those of the whole sides."""
+        """Return whether multiplying out the subsets' pairs costs less than those of the whole sides.
+
+        A subset meets itself in three of four quarters, and the other side's; whole sides meet themselves in halves.
+        """
         return 2.5 * self.subsets * self.size**2 < (num_real + num_fake) ** 2 / 2
 
     def state_after(self, num_real: int, num_fake: int) -> bytes:

@@ -68,7 +68,7 @@ def svg_of(ax: Axes, name: str) -> str:
     import matplotlib as mpl
 
     file = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
         about = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         ax.get_figure(root=True).savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
     svg = file.getvalue()

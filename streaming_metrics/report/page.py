@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from streaming_metrics.files import whole_file
 from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.gallery import NO_FEATURES, Choice, Gallery
@@ -67,11 +68,10 @@ def write_comparison(
 
 def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> None:
     """Write the report of what journals have noted, atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(rendered(journals, title), encoding="utf-8")
-    partial.replace(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    page = rendered(journals, title)
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def rendered(journals: Sequence[Journal], title: str) -> str:
@@ -121,7 +121,8 @@ def _summary(journals: Sequence[Journal]) -> str:
         signature = Signature.parse(journals[0].signature)
     except (IndexError, ValueError):
         return ""
-    return f"{signature.fake:,} generated against {signature.real:,} real images, by {signature.extractor}"
+    fake, real = (f"{n:,}" if isinstance(n, int) else n for n in (signature.fake, signature.real))
+    return f"{fake} generated against {real} real images, by {signature.extractor}"
 
 
 def _read(dataset: Any, ids: Tensor) -> dict[int, Tensor] | None:

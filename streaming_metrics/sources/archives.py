@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import tarfile
 import zipfile
 from functools import partial
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+DEEPEST = 16
 LARGEST = 1 << 30
 """Bytes of an image file that are read at most: an archive can say of a few that they are many."""
 
@@ -116,12 +118,22 @@ class Tar(Images):
 def _members_of(path: Path) -> list[tuple[str, int, int]]:
     """Return name, offset and size of every image; tarfile itself takes damage in the middle for the end."""
     with tarfile.open(path) as archive:
-        members = [(m.name, m.offset_data, m.size) for m in archive if m.isreg() and is_image(m.name)]
+        named = [(m.name, _content_of(archive, m)) for m in archive if is_image(m.name)]
+        members = [(name, m.offset_data, m.size) for name, m in named if m.isreg()]
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("it does not end as an archive does: truncated?")
     return members
+
+
+def _content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return the member that holds a link's bytes: an archive stores a file once, and its other names as links."""
+    seen = 0
+    while (member.islnk() or member.issym()) and seen < DEEPEST:
+        target = member.linkname if member.islnk() else posixpath.join(posixpath.dirname(member.name), member.linkname)
+        member, seen = archive.getmember(posixpath.normpath(target)), seen + 1
+    return member
 
 
 def _open_tar(path: str | Path) -> IO[bytes]:
@@ -133,7 +145,13 @@ def _walk(root: Path) -> list[tuple[str, list[str], list[str]]]:
     def refuse(error: OSError) -> None:
         raise error
 
-    return list(os.walk(root, onerror=refuse, followlinks=True))
+    found, seen = [], {os.path.realpath(root)}
+    for where, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        real = {name: os.path.realpath(os.path.join(where, name)) for name in folders}  # noqa: PTH118
+        folders[:] = [name for name in sorted(folders) if real[name] not in seen]
+        seen.update(real[name] for name in folders)
+        found.append((where, folders, names))
+    return found
 
 
 def _check_size(size: int) -> None:

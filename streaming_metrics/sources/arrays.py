@@ -81,10 +81,16 @@ class OwnDataset(Images):
         return f"{self.source}[{i}]"
 
     def __getitem__(self, i: int) -> Tensor:
-        item = self.dataset[i]
+        try:
+            item = self.dataset[i]
+        except Exception as error:  # whatever a user's own data set raises
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
         image = _image_in(item)
         if isinstance(image, Image.Image):
-            return to_tensor(image)
+            try:
+                return to_tensor(image)
+            except ValueError as error:
+                raise Unreadable(str(error)) from error
         if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:
             image = torch.from_numpy(image.transpose(2, 0, 1).copy())
         if not (isinstance(image, Tensor) and image.dtype == torch.uint8 and image.shape[:-2] in ((1,), (3,))):

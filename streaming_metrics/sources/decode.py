@@ -20,6 +20,8 @@ EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm", ".avif", ".jp2"}
 )
 """Names of image files end in one of these, in small or capital letters."""
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
+"""What their bytes may be: PIL knows others, one of which (EPS) it hands to another program."""
 
 
 def is_image(name: str) -> bool:
@@ -40,9 +42,10 @@ def decode(content: bytes) -> Tensor:
         Unreadable: where it is none, truncated or damaged, or of a kind without a usual range (float, 32 bits).
     """
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return to_tensor(image)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                return to_tensor(image)
     except UnidentifiedImageError as error:
         raise Unreadable("no image of a known kind") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
