@@ -1,9 +1,10 @@
 """Runs every benchmark, one after the other, and writes benchmarks/RESULTS.md and a chart: ``make bench``.
 
-    python benchmarks/run_all.py [--large] [--only fid kid]
+    python benchmarks/run_all.py [--large] [--only fid kid] [--answers FOLDER]
 
-Each runs alone, in a process of its own; ``--large`` is for benchmarks/precision_recall.py. Exits with 1 where one
-failed; rows that fall short are marked, and are no failure.
+Each runs alone, in a process of its own; ``--large`` is for benchmarks/precision_recall.py. Answers are kept in a
+folder where one is given, and those that it holds are not asked for again: a run that was disturbed is mended by
+removing one. Exits with 1 where a script failed; rows that fall short are marked, and are no failure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,8 @@ TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 def run(script: str, folder: Path, *arguments: str) -> tuple[str, Result] | None:
     """Return a script's docstring and result; None where it failed."""
     answer = folder / f"{script}.json"
+    if answer.exists():
+        return read(answer)
     command = [sys.executable, str(HERE / f"{script}.py"), "--json", str(answer), *arguments]
     failed = subprocess.run(command, check=False).returncode
     return None if failed or not answer.exists() else read(answer)
@@ -75,9 +79,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--only", nargs="+", default=SCRIPTS, choices=SCRIPTS)
+    parser.add_argument("--answers", type=Path)
     options = parser.parse_args()
     answers, failed = {}, []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() if options.answers is None else nullcontext(options.answers) as folder:
         for script in options.only:
             print(f"\n{script}", flush=True)
             arguments = ["--large"] if options.large and script == "precision_recall" else []
