@@ -131,6 +131,10 @@ class Reference:
         raise ValueError(f"reference: expected squared radii ({n},) float64 of {bank.name}, got {squared!r}.")
 
 
+load_reference = Reference.load
+"""Read what ``save_reference`` wrote, or an ``.npz`` with ``mu`` and ``sigma``: :meth:`Reference.load`."""
+
+
 @dataclass(frozen=True)
 class Keep:
     """What a reference keeps of a bank.
