@@ -75,7 +75,7 @@ def test_a_reference_says_what_it_was_made_of(tmp_path: Path) -> None:
     assert reference.num_samples == 40
     about = {"extractor": {"features": WIDTH, "classes": CLASSES}, "measures": ["fid", "prdc(k=3)"]}
     about |= {"kind": "streaming-metrics reference 1", "version": library_version()}
-    assert dict(reference.about) == about | {"num_samples": 40, "data": "1f2e3d"}
+    assert dict(reference.about) == about | {"num_samples": 40, "data": "1f2e3d", "half": False}
 
 
 def test_features_can_be_left_out(tmp_path: Path) -> None:

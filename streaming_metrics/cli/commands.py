@@ -69,7 +69,7 @@ Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Of the 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
-NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many images of each side, at random.")]
+NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side of images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]

@@ -114,12 +114,8 @@ class Job:
 
     def _find(self, text: str) -> Images | Reference:
         source = find_source(text)
-        if self.num_samples is None:
+        if self.num_samples is None or isinstance(source, Reference):
             return source
-        if isinstance(source, Reference):
-            raise ValueError(
-                f"{text}: --num-samples takes a part of images, not of a saved reference. Remedy: leave it out."
-            )
         return Part(source, self.num_samples, self.seed)
 
     def _add(self, metric: GenerativeMetrics, source: Images | Reference, text: str, *, real: bool) -> Origin:

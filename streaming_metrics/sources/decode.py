@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm", ".avif", ".jp2"}
 )
 """Names of image files end in one of these, in small or capital letters."""
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
 """What their bytes may be: PIL knows others, one of which (EPS) it hands to another program."""
 
 
@@ -44,12 +45,19 @@ def decode(content: bytes) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=_formats()) as image:
                 return to_tensor(image)
     except UnidentifiedImageError as error:
         raise Unreadable("no image of a known kind") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of :data:`FORMATS` that this PIL was built with."""
+    Image.init()
+    return tuple(kind for kind in FORMATS if kind in Image.OPEN)
 
 
 def to_tensor(image: Image.Image) -> Tensor:
