@@ -44,6 +44,8 @@ STATISTICS = [
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
+MANY = Draw(subsets=60, size=12, seed=7)
+"""So many pairs that tiles are summed by memberships; those of ``DRAW`` are multiplied out alone."""
 
 FOLDS = [
     Radii("real", 3),
@@ -55,6 +57,8 @@ FOLDS = [
     KernelSums("fake", "real", KERNEL),
     SubsetSums("fake", "fake", KERNEL, DRAW),
     SubsetSums("fake", "real", KERNEL, DRAW),
+    SubsetSums("fake", "fake", KERNEL, MANY),
+    SubsetSums("fake", "real", KERNEL, MANY),
 ]
 
 MEASURES = [
