@@ -60,7 +60,7 @@ def reduced_moments(group: Any) -> dict[str, int]:
 def test_two_roles_of_moments_move_half_a_matrix_each(ranks: Ranks, world_size: int) -> None:
     for spent in ranks.run(world_size, reduced_moments):
         assert spent["payload"] <= 34 * MIB
-        assert spent["largest"] <= MIB
+        assert spent["largest"] <= 8 * MIB
         assert spent["peak"] <= 128 * MIB
         assert spent["frozen"] == 0
 

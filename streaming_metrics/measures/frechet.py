@@ -43,18 +43,20 @@ def square_root(covariance: Tensor, rank: int) -> Tensor:
 def congruent(covariance: Tensor, root: Tensor) -> Tensor:
     """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
 
-    It is symmetric, and L mostly a triangle: with what both spare, a third of the plain products is left to do.
+    It is symmetric, and L mostly a triangle: with what both spare, a third of the plain products is left to do. They
+    are written as rows of the transpose, which are whole in memory.
 
     Args:
         covariance: ``(D, D)`` float64, C.
         root: ``(D, r)`` float64, L.
     """
     is_triangle = root.shape[0] == root.shape[1] and not root.triu(1).any()
-    lower = root.new_zeros(root.shape[1], root.shape[1])
+    upper = root.new_zeros(root.shape[1], root.shape[1])
     for start in range(0, root.shape[1], BLOCK):
-        first, columns = start if is_triangle else 0, slice(start, start + BLOCK)
-        lower[start:, columns] = root[first:, start:].T @ (covariance[first:, first:] @ root[first:, columns])
-    return lower
+        first, rows = start if is_triangle else 0, slice(start, start + BLOCK)
+        left = root[first:, rows].T @ covariance[first:, first:]
+        torch.mm(left, root[first:, start:], out=upper[rows, start:])
+    return upper.T
 
 
 def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_y: Tensor, rank_y: int) -> Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
 
-ROWS_PER_MESSAGE = 64
+ROWS_PER_BLOCK, NUMBERS_PER_MESSAGE = 64, 2**20
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,24 @@ class Moments(Statistic):
     def all_reduce(self, state: State, comm: Comm) -> State:
         """Return the merge of all ranks' states by two sums: ``[n, n·mean]``, then M2 about the common mean.
 
-        M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix in messages of at most 1 MiB.
+        M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix, packed into messages of at most
+        8 MiB. A message costs a rank the wait for all others, whatever its size, so there are few.
         """
         if comm.world_size == 1:
             return state
-        n, mean = self.count(state), self.mean(state)
+        n, mean, m2 = self.count(state), self.mean(state), self.scatter(state)
         total, weighted = comm.sum(torch.cat([n.view(1), n * mean])).tensor_split([1])
         common = weighted / total.clamp(min=1)
         apart = (mean - common) * n.sqrt()
-        reduced = state["moments"].clone()
-        m2 = reduced[1:, 1:].addr_(apart, apart)
-        for rows in self._row_blocks():
-            block = comm.sum(m2[rows, rows.start :].clone(memory_format=torch.contiguous_format))
-            m2[rows, rows.start :] = block
-            m2[rows.start :, rows] = block.T
+        reduced = torch.empty_like(state["moments"])
+        whole = self.scatter({"moments": reduced})
+        for blocks in self._messages():
+            packed = [torch.addr(m2[rows, rows.start :], apart[rows], apart[rows.start :]).flatten() for rows in blocks]
+            sums = comm.sum(torch.cat(packed)).split([len(block) for block in packed])
+            for rows, block in zip(blocks, sums):
+                block = block.view(rows.stop - rows.start, -1)
+                whole[rows, rows.start :] = block
+                whole[rows.start :, rows] = block.T
         self._write(reduced, total[0], common)
         return {"moments": reduced}
 
@@ -118,9 +122,18 @@ class Moments(Statistic):
         """Return the unbiased covariance (ddof 1), float64 ``(D, D)``."""
         return self.scatter(state) / (self.count(state) - 1)
 
-    def _row_blocks(self) -> Iterator[slice]:
-        for start in range(0, self.num_features, ROWS_PER_MESSAGE):
-            yield slice(start, min(start + ROWS_PER_MESSAGE, self.num_features))
+    def _messages(self) -> Iterator[list[slice]]:
+        """Yield the blocks of rows that travel together."""
+        blocks, room = [], NUMBERS_PER_MESSAGE
+        for start in range(0, self.num_features, ROWS_PER_BLOCK):
+            rows = slice(start, min(start + ROWS_PER_BLOCK, self.num_features))
+            size = (rows.stop - start) * (self.num_features - start)
+            if blocks and size > room:
+                yield blocks
+                blocks, room = [], NUMBERS_PER_MESSAGE
+            blocks.append(rows)
+            room -= size
+        yield blocks
 
     @staticmethod
     def _write(moments: Tensor, n: Tensor, mean: Tensor) -> None:
