@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
@@ -22,22 +23,28 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 NEGATIVE_ROUNDING = 1e-6
-EIGENVALUE_ROUNDING = 2.0**-48
+ROUNDING = 2.0**-48
 BLOCK = 256
+(pivoted_cholesky,) = get_lapack_funcs(("pstrf",), dtype="float64")
 
 
 def square_root(covariance: Tensor, rank: int) -> Tensor:
     """Return L, float64 ``(D, r)``, with ``L·Lᵀ = covariance``, which has at most the given rank.
 
-    Eigenvalues that rounding alone accounts for are left out: the square root would make 1e-8 of their 1e-16.
+    Cholesky's factor; where the matrix is singular, the one with pivots, which takes the largest variance that is left
+    for each next column, and stops where rounding alone accounts for it: the square root would make 1e-8 of its 1e-16.
+    It costs ``D·r²``, on the CPU.
     """
     if rank >= len(covariance):
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if not failed:
             return factor
-    values, vectors = torch.linalg.eigh(covariance)
-    rank = min(rank, int((values > EIGENVALUE_ROUNDING * values[-1]).sum()))
-    return vectors[:, len(values) - rank :] * values[len(values) - rank :].clamp(min=0).sqrt()
+    least = ROUNDING * float(covariance.diagonal().amax())
+    factor, order, found, _ = pivoted_cholesky(covariance.cpu().numpy(), tol=least, lower=1)
+    rank = min(rank, found)
+    root = covariance.new_zeros(len(covariance), rank)
+    root[torch.from_numpy(order - 1).long()] = torch.from_numpy(factor[:, :rank]).tril().to(root)
+    return root
 
 
 def congruent(covariance: Tensor, root: Tensor) -> Tensor:
