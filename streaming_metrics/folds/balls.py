@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.comm import Comm
-from streaming_metrics.folds.base import Setting, Shard
+from streaming_metrics.folds.base import Setting, Shard, column_sums
 from streaming_metrics.folds.neighbours import Radii, inside_balls
 from streaming_metrics.folds.sweep import rough_pays, sweep, tiles
 from streaming_metrics.precision import full_precision
@@ -57,8 +57,8 @@ class Balls:
         with full_precision(points.device):
             for tile in tiles(own, balls, rough_pays(points)):
                 inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
-                held[tile.rows.which] += inside.sum(1)
-                holds[tile.columns.which] += inside.sum(0)
+                held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
+                holds[tile.columns.which] += inside.sum(0, dtype=torch.int32)
         return held, holds
 
 
@@ -69,7 +69,7 @@ def squared_radii(rows: Tensor, k: int) -> Tensor:
 
 
 def _shard(rows: Tensor) -> Shard:
-    return Shard(rows, torch.arange(len(rows), device=rows.device), rows.mean(0, dtype=torch.float64).float())
+    return Shard(rows, torch.arange(len(rows), device=rows.device), (column_sums(rows) / len(rows)).float())
 
 
 @lru_cache(maxsize=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -33,14 +34,13 @@ class PolynomialKernel:
 
         It is ``u·Σ_t (c + u)^t·c^(degree − 1 − t)``, without a difference in which digits would cancel.
         """
-        a, b = self.parts(tile.rows)[0], self.parts(tile.columns)[1]
-        u = tile.products * self._gamma(tile.rows.shard)
+        a, b, gamma = self.parts(tile.rows)[0], self.parts(tile.columns)[1], self._gamma(tile.rows.shard)
         c = a.float().unsqueeze(1) + b.float().unsqueeze(0)
-        base, power, total = c + u, torch.ones_like(c), torch.ones_like(c)
-        for _ in range(self.degree - 1):
-            power *= c
-            total.mul_(base).add_(power)
-        rest = total.mul_(u)
+        base = torch.add(c, tile.products, alpha=gamma)
+        total = base + c if self.degree > 1 else torch.ones_like(c)
+        for power in accumulate([c] * (self.degree - 2), torch.mul):
+            total.mul_(base).addcmul_(power, c)
+        rest = torch.addcmul(c.new_zeros(()), total, tile.products, value=gamma, out=base)
         return rest.fill_diagonal_(0) if tile.diagonal else rest
 
     def parts(self, block: Block | Shard) -> tuple[Tensor, Tensor]:

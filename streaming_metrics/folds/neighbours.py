@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.folds.base import Block, Fold, Role, Setting, Shard, Tile, pair_distances
+from streaming_metrics.folds.base import Block, Fold, Role, Setting, Shard, Tile, distance_bounds, pair_distances
 from streaming_metrics.folds.sweep import TILE, blocks
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SPARE = 12
 """Candidates kept beyond k: so many that rounding seldom lets one more matter."""
-GROUP = 8
+GROUP = 2**3
 UNDECIDED = 2.0**-8
 """Share of a tile's pairs beyond which float32 products cost less than measuring the pairs."""
 
@@ -88,22 +88,25 @@ class _Nearest:
 
     def settle(self, own: Shard, visitor: Shard) -> None:
         """Measure the candidates that can be among the k nearest; look again where equals may have been crowded out."""
-        before, k = self.exact, self.exact.shape[1]
-        sums = own.norms.unsqueeze(1) + visitor.norms[self.column] if len(visitor) else self.low.double()
-        high = self.low + Tile(Block(own, slice(0)), Block(visitor, slice(0)), rough=self.rough).spread(self.low, sums)
-        reach = torch.minimum(before[:, -1], high.topk(k, largest=False).values[:, -1])
-        nearer = (high < self.low[:, k - 1 : k]) & self.is_alone
-        rows, slots = ((self.low <= reach.unsqueeze(1)) & ~nearer).nonzero(as_tuple=True)
-        rows, slots = (which[self.low[rows, slots].isfinite()] for which in (rows, slots))
-        measured = self.low.double().masked_fill_(~nearer, torch.inf)
-        if len(rows):
-            measured[rows, slots] = pair_distances(own, visitor, rows, self.column[rows, slots])
-        self.exact = _smallest(before, measured)
+        before, k, low = self.exact, self.exact.shape[1], self.low.double()
+        sums = own.norms.unsqueeze(1) + visitor.norms[self.column] if len(visitor) else low
+        high = low + Tile(Block(own, slice(0)), Block(visitor, slice(0)), rough=self.rough).spread(self.low, sums)
+        for measure in (distance_bounds, _exactly):
+            reach = torch.minimum(before[:, -1], high.topk(k, largest=False).values[:, -1])
+            nearer = (high < low.topk(k, largest=False).values[:, -1:]) & self.is_alone
+            rows, slots = ((low <= reach.unsqueeze(1)) & low.isfinite() & ~nearer).nonzero(as_tuple=True)
+            low[rows, slots], high[rows, slots] = measure(own, visitor, rows, self.column[rows, slots])
+        self.exact = _smallest(before, low)
         crowded = ((self.low[:, -1] < self.exact[:, -1]) & (self.exact[:, -1] > 0)).nonzero().squeeze(1)
         for some in crowded.split(TILE) if len(crowded) else ():
             self.exact[some] = _search(before[some], self.exact[some, -1], own, visitor, some)
         self.low.fill_(torch.inf)
         self.column.zero_()
+
+
+def _exactly(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    distances = pair_distances(x, y, rows, columns)
+    return distances, distances
 
 
 def _search(exact: Tensor, reach: Tensor, own: Shard, visitor: Shard, rows: Tensor) -> Tensor:
@@ -137,7 +140,10 @@ def _smallest_of(low: Tensor, count: int) -> tuple[Tensor, Tensor]:
     groups = low.shape[1] // GROUP
     if low.shape[1] % GROUP or groups <= count:
         return low.topk(min(count, low.shape[1]), largest=False, sorted=False)
-    heads = low.unflatten(1, (GROUP, groups)).amin(1).topk(count, largest=False, sorted=False).indices
+    minima = low
+    while minima.shape[1] > groups:
+        minima = torch.minimum(*minima.chunk(2, 1))
+    heads = minima.topk(count, largest=False, sorted=False).indices
     members = heads.unsqueeze(1) + groups * torch.arange(GROUP, device=low.device).view(1, -1, 1)
     return low.gather(1, members.flatten(1)), members.flatten(1)
 
@@ -181,8 +187,8 @@ class BallCounts(Fold):
         balls, points, across = (tile.columns, tile.rows, 1) if self.balls == "real" else (tile.rows, tile.columns, 0)
         radii = accumulator.radii[balls.position].unsqueeze(1 - across)
         inside = inside_balls(tile, radii, self.strict)
-        accumulator.held[points.position] += inside.sum(across)
-        accumulator.holds[balls.position] += inside.sum(1 - across)
+        accumulator.held[points.position] += inside.sum(across, dtype=torch.int32)
+        accumulator.holds[balls.position] += inside.sum(1 - across, dtype=torch.int32)
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
         return comm.sum(torch.cat([accumulator.held, accumulator.holds]))
@@ -217,9 +223,12 @@ def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:
     if tile.rough and len(r) > UNDECIDED * inside.numel():
         return inside_balls(tile.refined, squared, strict)
     if len(r):
-        rows, columns = tile.rows.places(r), tile.columns.places(c)
-        distances = pair_distances(tile.rows.shard, tile.columns.shard, rows, columns)
-        radii = squared.expand_as(inside)[r, c]
+        shards, radii = (tile.rows.shard, tile.columns.shard), squared.expand_as(inside)[r, c]
+        low, high = distance_bounds(*shards, tile.rows.places(r), tile.columns.places(c))
+        inside[r, c] = high < radii
+        still = (low <= radii) & (high >= radii)
+        r, c, radii = r[still], c[still], radii[still]
+        distances = pair_distances(*shards, tile.rows.places(r), tile.columns.places(c))
         inside[r, c] = distances < radii if strict else distances <= radii
     return inside
 

@@ -103,18 +103,18 @@ class SubsetSums(Fold):
 
     def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
         rows, columns = accumulator.members(tile.rows, tile.columns)
-        sums = (rows.float() @ self.kernel.rest(tile)).mul_(columns).sum(1, dtype=torch.float64)
+        sums = (self.kernel.rest(tile) @ columns.float()).mul_(rows).sum(0, dtype=torch.float64)
         accumulator.sums += 2 * sums if tile.mirrored else sums
 
     def leave(self, accumulator: _SubsetSums, own: Shard, visitor: Shard) -> None:
         rows, columns = accumulator.members(own, visitor)
-        weights = rows.double(), columns.double()
+        weights = rows.double().T, columns.double().T
         for x, y in self.kernel.powers(own, visitor):
             accumulator.sums += (weights[0] @ x) * (weights[1] @ y)
             if own is visitor:
                 accumulator.sums -= weights[0] @ (x * y)
         if accumulator.is_sparse:
-            for subset, members in enumerate(zip(rows, columns)):
+            for subset, members in enumerate(zip(rows.T, columns.T)):
                 some, others = (member.nonzero()[:, 0] for member in members)
                 accumulator.sums[subset] += self._within(own, visitor, some, others)
 
@@ -131,7 +131,7 @@ class SubsetSums(Fold):
 
 @dataclass
 class _SubsetSums:
-    """Bool ``(S, N)`` of each side, whether the subset holds the row; and the sums so far."""
+    """Bool ``(N, S)`` of each side, whether the subset holds the row; and the sums so far."""
 
     rows: Tensor
     columns: Tensor
@@ -139,8 +139,8 @@ class _SubsetSums:
     is_sparse: bool
 
     def members(self, rows: Block | Shard, columns: Block | Shard) -> tuple[Tensor, Tensor]:
-        return self.rows[:, rows.position], self.columns[:, columns.position]
+        return self.rows[rows.position], self.columns[columns.position]
 
 
 def _membership(places: Tensor, n: int) -> Tensor:
-    return torch.zeros(len(places), n, dtype=torch.bool, device="cpu").scatter_(1, places, True)
+    return torch.zeros(n, len(places), dtype=torch.bool, device="cpu").scatter_(0, places.T, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from streaming_metrics.folds.base import Block, Fold, Setting, Shard, Tile
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
     from streaming_metrics.comm import Comm
 
-TILE = 1024
+TILE = 896
+"""Rows and columns of a tile. Not a power of two: rows of it that lie 4 KiB apart drive each other out of the cache."""
 WIDE = 256
+PANEL = 4
+"""Blocks of rows that stay while those of columns pass: each of these is centred a quarter as often."""
 
 
 def sweep(folds: Sequence[Fold], setting: Setting, visitors: Iterable[Shard], comm: Comm) -> dict[Fold, Tensor]:
@@ -51,10 +55,13 @@ def tiles(
         rough: see :class:`Tile`.
         among: int64, which rows of each shard, the same ones of a shard with itself; all where None.
     """
-    for i, rows in enumerate(blocks(own, among[0])):
+    is_same, left = own is visitor, enumerate(blocks(own, among[0]))
+    while panel := list(islice(left, PANEL)):
+        ready = dict(panel) if is_same else {}
         for j, columns in enumerate(blocks(visitor, among[1])):
-            if own is not visitor or i <= j:
-                yield Tile(rows, columns, own is visitor and i == j, own is visitor and i < j, rough)
+            for i, rows in panel:
+                if not is_same or i <= j:
+                    yield Tile(rows, ready.get(j, columns), is_same and i == j, is_same and i < j, rough)
 
 
 def blocks(shard: Shard, which: Tensor | None = None) -> Iterator[Block]:

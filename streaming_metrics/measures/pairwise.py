@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from streaming_metrics.folds import Fold, Role, Setting, Shard
+from streaming_metrics.folds.base import column_sums
 from streaming_metrics.folds.sweep import sweep
 from streaming_metrics.statistics.index import is_anonymous
 
@@ -79,7 +80,7 @@ class _Sharded:
         places = torch.empty_like(order)
         places[order] = torch.arange(len(order), device=order.device)
         self.places = places.split(self.counts)
-        self.centre = (comm.sum(state["rows"].sum(0, dtype=torch.float64)) / max(self.size, 1)).float()
+        self.centre = (comm.sum(column_sums(state["rows"])) / max(self.size, 1)).float()
         self.shard = Shard(state["rows"], self.places[comm.rank], self.centre)
 
     def seen_from(self, centre: Tensor) -> Shard:
