@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from streaming_metrics.extractors.preprocess import to_uint8
@@ -45,8 +46,8 @@ class Intake:
             TypeError, ValueError: where images or features are not as expected, or not finite.
         """
         features = given if isinstance(given, Features) else self._extract(given)
-        for column in columns:
-            self._check(getattr(features, column), column, where)
+        needed = {column: self._checked(getattr(features, column), column, where) for column in columns}
+        _check_finite(needed, where)
         if len({len(column) for column in features.columns().values()}) > 1:
             raise ValueError(f"{where}: pool, logits and index must have one row a sample.")
         return features
@@ -58,7 +59,7 @@ class Intake:
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         return Features(pool=given) if self.spec.num_features is not None else Features(logits=given)
 
-    def _check(self, rows: Tensor | None, column: str, where: str) -> None:
+    def _checked(self, rows: Tensor | None, column: str, where: str) -> Tensor:
         width = self.spec.num_classes if column == "logits" else self.spec.num_features
         if rows is None:
             raise ValueError(
@@ -73,10 +74,19 @@ class Intake:
                 f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
                 "Remedy: give the metric the width of these features, or features of that width."
             )
-        usable = rows.abs().amax(1) < LARGEST
-        if not usable.all():
+        return rows
+
+
+def _check_finite(columns: dict[str, Tensor], where: str) -> None:
+    """Raise ValueError unless all columns are finite; the one time that an update waits for the device."""
+    usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
+    flags = [rows.all() for rows in usable.values()]
+    if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
+        return
+    for column, rows in usable.items():
+        if not rows.all():
             raise ValueError(
-                f"{where}: {int((~usable).sum())} of {len(rows)} samples have non-finite {column} "
+                f"{where}: {int((~rows).sum())} of {len(rows)} samples have non-finite {column} "
                 f"(or beyond {LARGEST:g}); nothing was added. "
                 "Remedy: look for NaN in the generator's images or the extractor's precision."
             )

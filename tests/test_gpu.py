@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WIDTH, CLASSES, SAMPLES = 16, 5, 300
-WAITS_OF_A_COLUMN = 1
+WAITS_OF_AN_UPDATE = 1
 """Whether all features (or logits) are finite: an error must come before a state has changed."""
 
 DEVICES = [pytest.param("cuda", marks=pytest.mark.gpu), "cpu"]
@@ -86,11 +86,11 @@ def updates(device: str) -> tuple[GenerativeMetrics, Callable[[], None]]:
 
 
 @on_devices
-def test_an_update_reads_one_value_of_each_column(device: str) -> None:
+def test_an_update_reads_one_value_of_all_columns(device: str) -> None:
     metric, update = updates(device)
     with HostReads() as reads:
         update()
-    assert reads.count == 2 * WAITS_OF_A_COLUMN
+    assert reads.count == WAITS_OF_AN_UPDATE
     assert metric.num_samples("fake") == 2 * SAMPLES
 
 
@@ -99,7 +99,7 @@ def test_an_update_waits_for_the_device_no_more_than_that() -> None:
     _, update = updates("cuda")
     update()
     torch.cuda.synchronize()
-    assert waits(update) <= 2 * WAITS_OF_A_COLUMN
+    assert waits(update) <= WAITS_OF_AN_UPDATE
 
 
 @pytest.mark.gpu
@@ -149,7 +149,7 @@ def test_pinned_images_travel_without_a_wait_and_arrive() -> None:
     metric.update(images, real=True)
     pinned = images.pin_memory()
     torch.cuda.synchronize()
-    assert waits(lambda: metric.update(pinned, real=False)) <= WAITS_OF_A_COLUMN
+    assert waits(lambda: metric.update(pinned, real=False)) <= WAITS_OF_AN_UPDATE
     torch.cuda.synchronize()
     real, fake = (state for name, state in metric.metric_state.items() if "moments" in name)
     assert torch.equal(real, fake)
