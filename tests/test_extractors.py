@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -251,6 +254,16 @@ def test_a_convolution_and_its_relu_are_the_same_in_one_pass(
         monkeypatch.setattr(fuse_module, "ONE_PASS", None)
         assert once.dtype == dtype
         torch.testing.assert_close(once, branch(x))
+
+
+def test_bfloat16_needs_no_cpu_that_has_it() -> None:
+    program = (
+        "import torch; from streaming_metrics.extractors.fuse import ConvReLU\n"
+        "with torch.autocast('cpu', torch.bfloat16), torch.no_grad():\n"
+        "    print(ConvReLU(torch.nn.Conv2d(3, 4, 3))(torch.ones(1, 3, 5, 5)).shape)"
+    )
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert "[1, 4, 3, 3]" in subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
 
 
 def test_a_mean_before_a_1x1_convolution_is_one_after_it() -> None:

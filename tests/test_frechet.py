@@ -172,6 +172,15 @@ DEGENERATE: dict[str, tuple[Callable[[int], Tensor], Callable[[int], Tensor]]] =
 }
 
 
+@pytest.mark.parametrize(("distinct", "times", "width"), [(20, 100, 64), (20, 40, 300), (100, 10, 200)])
+def test_the_root_of_repeated_rows_has_no_column_of_rounding(distinct: int, times: int, width: int) -> None:
+    rows = normal(0, distinct, width).double().abs() + 3
+    covariance = torch.cov(rows.repeat(times, 1).T)
+    root = frechet.square_root(covariance, distinct * times - 1)
+    assert root.shape == (width, distinct - 1)
+    torch.testing.assert_close(root @ root.T, covariance, rtol=1e-10, atol=1e-10)
+
+
 @few
 @pytest.mark.parametrize(("real", "fake"), DEGENERATE.values(), ids=DEGENERATE)
 @given(seed=SEEDS)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-ONE_PASS = torch.backends.mkldnn.is_available() and getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+ONE_PASS = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 """What torch.compile puts in the place of a convolution and a ReLU on a CPU; private to torch, so done without where it
 is missing.
 """
@@ -36,7 +36,7 @@ class ConvReLU(nn.Module):
     """A convolution and the ReLU after it, on a CPU in one pass: 3 % of Inception's time less.
 
     Args:
-        conv: not padded but by zeros.
+        conv: padded by numbers of zeros, if at all.
 
     Example:
         >>> conv, images = nn.Conv2d(3, 4, 3).requires_grad_(False), torch.randn(1, 3, 8, 8)
@@ -49,20 +49,18 @@ class ConvReLU(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        if x.device.type != "cpu" or not ONE_PASS:
+        conv, autocast = self.conv, torch.is_autocast_enabled(x.device.type)
+        dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
+        if not ONE_PASS or not _takes(x.device, dtype):
             return relu(conv(x), inplace=True)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         bias = None if conv.bias is None else conv.bias.to(dtype)
-        return ONE_PASS(
-            x.to(dtype),
-            conv.weight.to(dtype),
-            bias,
-            conv.padding,
-            conv.stride,
-            conv.dilation,
-            conv.groups,
-            "relu",
-            [],
-            "",
-        )
+        weight, places = conv.weight.to(dtype), (conv.padding, conv.stride, conv.dilation)
+        return ONE_PASS(x.to(dtype), weight, bias, *places, conv.groups, "relu", [], "")
+
+
+def _takes(device: torch.device, dtype: torch.dtype) -> bool:
+    """Return whether oneDNN runs there, in this type: a CPU without AVX-512 has no bfloat16, and it does not ask."""
+    if device.type != "cpu" or not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
+        return False
+    has_bfloat16 = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16())

@@ -107,4 +107,4 @@ class InceptionV3(Extractor):
             x = self._after(depth - 1, some)
             with self.cast():
                 parts.append(self.stages[depth - 1](x))
-        return torch.cat(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -39,7 +39,7 @@ def square_root(covariance: Tensor, rank: int) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if not failed:
             return factor
-    least = ROUNDING * float(covariance.diagonal().amax())
+    least = ROUNDING * float(covariance.norm())
     factor, order, found, _ = pivoted_cholesky(covariance.cpu().numpy(), tol=least, lower=1)
     rank = min(rank, found)
     root = covariance.new_zeros(len(covariance), rank)

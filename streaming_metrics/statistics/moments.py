@@ -86,7 +86,7 @@ class Moments(Statistic):
         """Return the merge of all ranks' states by two sums: ``[n, n·mean]``, then M2 about the common mean.
 
         M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix, packed into messages of at most
-        8 MiB. A message costs a rank the wait for all others, whatever its size, so there are few.
+        8 MiB (or one block). A message costs a rank the wait for all others, whatever its size, so there are few.
         """
         if comm.world_size == 1:
             return state
