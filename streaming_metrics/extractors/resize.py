@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 def tf1_bilinear(images: Tensor, side: int) -> Tensor:
     """TensorFlow 1's bilinear: output pixel i at ``i * in / out``, no half-pixel shift; then ``(x - 128) / 128``.
 
+    With the last pixel repeated, that is how torch aligns the corners of ``in + 1`` and of ``out + 1`` pixels.
+
     Parity: torch-fidelity, the original FID.
     """
-    return centred(_separable(images, side, _hat_weights))
+    wider = pad(images.float(), (0, 1, 0, 1), mode="replicate")
+    return centred(interpolate(wider, size=side + 1, mode="bilinear", align_corners=True)[..., :side, :side])
 
 
 def torch_bilinear(images: Tensor, side: int) -> Tensor:
@@ -36,7 +39,8 @@ def torch_antialias(images: Tensor, side: int) -> Tensor:
 
 def clean(images: Tensor, side: int) -> Tensor:
     """PIL's bicubic on float channels, clipped, not rounded, then ``(x - 128) / 128``. Parity: clean-fid."""
-    return centred(_separable(images, side, _pil_bicubic_weights).clamp(0, 255))
+    rows, columns = (_pil_bicubic_weights(size, side).to(images.device) for size in images.shape[-2:])
+    return centred((rows @ images.float() @ columns.T).clamp(0, 255))
 
 
 RESIZES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -61,19 +65,6 @@ def centred(pixels: Tensor, mean: float = 128) -> Tensor:
 def cpu_layout(pixels: Tensor) -> Tensor:
     """Return channels-last on the CPU, where it makes a convolutional network twice as fast; else the same tensor."""
     return pixels.contiguous(memory_format=torch.channels_last) if pixels.device.type == "cpu" else pixels
-
-
-def _separable(images: Tensor, side: int, weights: Callable[[int, int], Tensor]) -> Tensor:
-    """Resize as ``W_h @ x @ W_wᵀ``: products are faster than gathers, and the same on every device."""
-    rows, columns = (weights(size, side).to(images.device) for size in images.shape[-2:])
-    return rows @ images.float() @ columns.T
-
-
-def _hat_weights(size: int, side: int) -> Tensor:
-    """Return ``(side, size)`` float32: row i is the hat function around ``i * size / side``, at most the last pixel."""
-    source = torch.arange(side, dtype=torch.float32, device="cpu") * (size / side)
-    distance = source.clamp(max=size - 1)[:, None] - torch.arange(size, dtype=torch.float32, device="cpu")
-    return (1 - distance.abs()).clamp(min=0)
 
 
 def _pil_bicubic_weights(size: int, side: int) -> Tensor:
