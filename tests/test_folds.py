@@ -28,7 +28,16 @@ from streaming_metrics.folds import (
 )
 from streaming_metrics.folds import balls as ball_module
 from streaming_metrics.folds import sweep as sweeping
-from streaming_metrics.folds.base import BLUR, UNDERFLOW, Block, Fold, Tile, pair_distances, squared_distances
+from streaming_metrics.folds.base import (
+    BLUR,
+    UNDERFLOW,
+    Block,
+    Fold,
+    Tile,
+    distance_bounds,
+    pair_distances,
+    squared_distances,
+)
 from streaming_metrics.folds.sweep import sweep, tiles
 
 if TYPE_CHECKING:
@@ -296,3 +305,16 @@ def test_equal_positive_rows_where_rounding_adds_up() -> None:
         tile = Tile(Block(shard, slice(0, 8)), Block(shard, slice(0, 8)), rough=rough)
         assert (tile.low <= true).all()
         assert (true <= tile.high).all()
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1.0, 1e14])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_distances_lie_within_the_bounds_of_float32_differences(scale: float, offset: float) -> None:
+    generator, pairs = torch.Generator().manual_seed(0), torch.arange(200)
+    x, y = (scale * (offset + torch.randn(200, 64, generator=generator)) for _ in range(2))
+    shards = Shard(x, pairs, x[0]), Shard(y, pairs, x[0])
+    low, high = distance_bounds(*shards, pairs, pairs)
+    exact = pair_distances(*shards, pairs, pairs)
+    assert ((low < exact) & (exact < high)).all()
+    if scale == 1:
+        assert ((high - low) / exact).max() < 1e-4
