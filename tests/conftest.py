@@ -17,7 +17,8 @@ from hypothesis import settings
 
 from streaming_metrics import FID, IS, KID, PRDC, Features
 from streaming_metrics.folds import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
-from streaming_metrics.statistics import Bank, Count, Marginals, Moments, Neighbours
+from streaming_metrics.hashes import hashes_of
+from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ STATISTICS = [
     Marginals(CLASSES, splits=3, assignment="shuffled", num_samples=SAMPLES),
     Bank(WIDTH),
     Bank(WIDTH, capacity=7),
+    Distinct(),
+    Distinct(k=8),
     Neighbours(Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
 ]
 
@@ -82,7 +85,7 @@ def name_of(value: Any) -> str:
 def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     generator = torch.Generator().manual_seed(seed)
     pool = torch.randn(n, WIDTH, generator=generator) + shift
-    return Features(pool, torch.randn(n, CLASSES, generator=generator), torch.arange(n))
+    return Features(pool, torch.randn(n, CLASSES, generator=generator), torch.arange(n), hashes_of(pool))
 
 
 @pytest.fixture(scope="session")

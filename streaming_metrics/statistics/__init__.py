@@ -5,6 +5,8 @@ from streaming_metrics.statistics.base import State as State
 from streaming_metrics.statistics.base import Statistic as Statistic
 from streaming_metrics.statistics.base import state_device as state_device
 from streaming_metrics.statistics.count import Count as Count
+from streaming_metrics.statistics.distinct import Distinct as Distinct
+from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours

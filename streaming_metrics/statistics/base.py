@@ -26,10 +26,12 @@ class Statistic(ABC):
     Attributes:
         column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
+        is_optional: whether what was saved may lack it, and decides nothing: it is then taken as empty.
     """
 
     column: ClassVar[str | None] = None
     is_sharded: ClassVar[bool] = False
+    is_optional: ClassVar[bool] = False
 
     @property
     @abstractmethod

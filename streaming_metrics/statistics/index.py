@@ -44,11 +44,11 @@ def scrambled(index: Tensor) -> Tensor:
     bijection).
     """
     mixed = index + -7046029254386353131
-    mixed = (mixed ^ _shift(mixed, 30)) * -4658895280553007687
-    mixed = (mixed ^ _shift(mixed, 27)) * -7723592293110705685
-    return mixed ^ _shift(mixed, 31)
+    mixed = (mixed ^ shifted(mixed, 30)) * -4658895280553007687
+    mixed = (mixed ^ shifted(mixed, 27)) * -7723592293110705685
+    return mixed ^ shifted(mixed, 31)
 
 
-def _shift(bits: Tensor, by: int) -> Tensor:
-    """Return an unsigned right shift: int64's own carries the sign along."""
+def shifted(bits: Tensor, by: int) -> Tensor:
+    """Return int64 shifted right as if unsigned: its own shift carries the sign along."""
     return (bits >> by) & ((1 << (64 - by)) - 1)
