@@ -13,5 +13,8 @@ from streaming_metrics.measures import Measure as Measure
 from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
 from streaming_metrics.reference import Reference as Reference
 from streaming_metrics.reference import load_reference as load_reference
+from streaming_metrics.repeats import RepeatsWarning as RepeatsWarning
+from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
+from streaming_metrics.sampling import keep_unpadded as keep_unpadded
 from streaming_metrics.saved_states import merge_states as merge_states
 from streaming_metrics.signature import Signature as Signature

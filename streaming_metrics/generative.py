@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.folds import Radii
 from streaming_metrics.intake import Intake, check_value_range
-from streaming_metrics.measures.base import NotEnoughSamples, Roles
+from streaming_metrics.measures.base import NotEnoughSamples, Roles, Side
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
 from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
 from streaming_metrics.moments_file import UNKNOWN, digest_of_moments
 from streaming_metrics.reference import Keep, Reference, radii_of_banks
+from streaming_metrics.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.signature import Signature, key_of, library_version
 from streaming_metrics.state_file import write_tensors
 from streaming_metrics.statistics import state_device
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from streaming_metrics.folds import Role
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.measures.neighbourhood import Neighbourhood
-    from streaming_metrics.statistics import State, Statistic
+    from streaming_metrics.statistics import DistinctCount, State, Statistic
 
 
 class GenerativeMetrics(TwoSidedMetric):
@@ -75,6 +77,8 @@ class GenerativeMetrics(TwoSidedMetric):
         >>> list(metric.compute())
         ['fd_features', 'precision_features', 'recall_features', 'density_features', 'coverage_features']
     """
+
+    _found: Roles[DistinctCount | None] | None = None  # of the last compute
 
     def __init__(
         self,
@@ -150,6 +154,8 @@ class GenerativeMetrics(TwoSidedMetric):
     def compute(self) -> dict[str, Tensor]:
         """Return every measure's scalars, float64 ``()``, the same bits on every rank; collective.
 
+        Warns of repeats (:class:`~streaming_metrics.RepeatsWarning`), whatever dealt them, and of too few samples.
+
         Raises:
             NotEnoughSamples: where a role has too few samples, on every rank alike.
             MissingRanks: where not every rank called this in time.
@@ -173,11 +179,21 @@ class GenerativeMetrics(TwoSidedMetric):
     def reset(self) -> None:
         """Forget all samples; a frozen real side stays."""
         super().reset()
-        self._totals = None
+        self._totals = self._found = None
 
     def signature(self) -> str:
         """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
         return self._signed(self._totals or self._held())
+
+    def distinct(self, role: Role) -> DistinctCount | None:
+        """Return how many of the samples of ``role`` are distinct: exact below 4096, else about (± 2 %).
+
+        They are those of the last ``compute``, over all ranks; before it, of this rank. None where some came from a
+        file that does not say.
+        """
+        if self._found is not None:
+            return getattr(self._found, role)
+        return distinct_of(Side(role, self.num_samples(role), self._states(role)))
 
     def _held(self) -> Roles[int]:
         return Roles(*(self.num_samples(role) for role in ROLES))
@@ -242,7 +258,8 @@ class GenerativeMetrics(TwoSidedMetric):
             ValueError: where it is of other features, or does not hold what the measures need.
         """
         reference = _loaded(reference, self.fingerprint)
-        absent = [s.name for s in self._statistics.fake if s.name not in reference.states]
+        needed = [s.name for s in self._statistics.fake if not s.is_optional]
+        absent = [name for name in needed if name not in reference.states]
         if absent:
             raise ValueError(
                 f"merge_reference(): the reference, which keeps what measures need of real samples, has no {absent}. "
@@ -263,6 +280,9 @@ class GenerativeMetrics(TwoSidedMetric):
     def _evaluate(self, measures: Sequence[Measure], comm: Comm) -> dict[str, Tensor]:
         real, fake = (self._side(role, comm) for role in ROLES)
         self._totals = Roles(real.num_samples, fake.num_samples)
+        self._found = Roles(distinct_of(real), distinct_of(fake))
+        for role, found in zip(ROLES, self._found):
+            warn_of_repeats(found, role, "images" if self.extractor else "samples")
         memo = self._memo if self.is_frozen and not self._is_synced else None
         return evaluate(measures, self.spec, real, fake, comm, memo)
 
@@ -283,7 +303,7 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return a number of samples as a signature gives it."""
         if n < UNKNOWN:
             return n
-        tensors = [tensor for state in self._states(role).values() for tensor in state.values()]
+        tensors = [tensor for s, state in self._states(role).items() if s.column for tensor in state.values()]
         return digest_of_moments(max(tensors, key=Tensor.numel))
 
     def _real_neighbours(self) -> list[int]:
@@ -330,7 +350,7 @@ class GenerativeMetrics(TwoSidedMetric):
             given = anonymous_index(self.num_samples(role), len(features), self._comm().rank)
         else:
             check_index(given, len(features))
-        return Features(features.pool, features.logits, given).to(state_device(self.device))
+        return replace(features, index=given).to(state_device(self.device))
 
     def _value_of(self, role: Role, batch: Mapping[Statistic, State]) -> Any:
         if self._frozen_parts > 1:

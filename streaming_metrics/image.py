@@ -14,6 +14,7 @@ from streaming_metrics.extractors.module import ModuleExtractor
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.folds import Draw
 from streaming_metrics.generative import GenerativeMetrics
+from streaming_metrics.hashes import hashes_of
 from streaming_metrics.intake import Intake
 from streaming_metrics.measures import FID, IS, KID
 from streaming_metrics.precision import full_precision
@@ -229,8 +230,9 @@ class _AsGiven(Intake):
 
     def _extract(self, given: Tensor) -> Features:
         assert self.extractor is not None
+        given = given.to(self.extractor.device)
         with full_precision(self.extractor.device):
-            return self.extractor.extract(given.to(self.extractor.device))
+            return replace(self.extractor.extract(given), hashes=hashes_of(given))
 
 
 def _probed(module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> Extractor:

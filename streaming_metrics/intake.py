@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from streaming_metrics.extractors.preprocess import to_uint8
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,12 +50,13 @@ class Intake:
         needed = {column: self._checked(getattr(features, column), column, where) for column in columns}
         _check_finite(needed, where)
         if len({len(column) for column in features.columns().values()}) > 1:
-            raise ValueError(f"{where}: pool, logits and index must have one row a sample.")
-        return features
+            raise ValueError(f"{where}: pool, logits, index and hashes must have one row a sample.")
+        return _hashed(features)
 
     def _extract(self, given: Tensor) -> Features:
         if self.extractor is not None:
-            return self.extractor(to_uint8(given, self.value_range))
+            images = to_uint8(given, self.value_range).to(self.extractor.device)
+            return replace(self.extractor(images), hashes=hashes_of(images))
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         return Features(pool=given) if self.spec.num_features is not None else Features(logits=given)
@@ -75,6 +77,16 @@ class Intake:
                 "Remedy: give the metric the width of these features, or features of that width."
             )
         return rows
+
+
+def _hashed(features: Features) -> Features:
+    """Return features with hashes: those that they have, else of their rows."""
+    rows = features.logits if features.pool is None else features.pool
+    if features.hashes is None and rows is not None:
+        return replace(features, hashes=hashes_of(rows))
+    if not isinstance(features.hashes, Tensor) or features.hashes.dtype != torch.int64 or features.hashes.ndim != 1:
+        raise TypeError("hashes: expected an int64 tensor (N,). Remedy: leave them out, and they are made.")
+    return features
 
 
 def _check_finite(columns: dict[str, Tensor], where: str) -> None:

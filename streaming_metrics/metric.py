@@ -213,6 +213,15 @@ class TwoSidedMetric(Metric):
     def _name(self, role: Role, statistic: Statistic, key: str) -> str:
         return f"{role}_{statistic.name}_{key}_{self._digest}"
 
+    def _optional_names(self) -> set[str]:
+        return {
+            self._name(role, statistic, key)
+            for role in ROLES
+            for statistic in getattr(self._statistics, role)
+            if statistic.is_optional
+            for key in statistic.empty("meta")
+        }
+
     def _declare(self, name: str, empty: Tensor) -> None:
         self.add_state(name, empty, dist_reduce_fx=None)
         self._defaults[name] = torch.empty_like(empty, device="meta")  # reset() makes its own; keep no second copy
@@ -271,7 +280,7 @@ class TwoSidedMetric(Metric):
             self._set_states(role, merged)
 
     def _check_incoming(self, incoming: Mapping[str, Any]) -> None:
-        missing = sorted(set(self._defaults) - set(incoming))
+        missing = sorted(set(self._defaults) - set(incoming) - self._optional_names())
         if missing:
             raise ValueError(
                 f"merge_state: expected the states of a metric with the same measures and extractor; missing "
@@ -289,7 +298,10 @@ class TwoSidedMetric(Metric):
             )
 
     def _read(self, states: Mapping[str, Any], role: Role, statistic: Statistic) -> State:
-        read = {key: states[self._name(role, statistic, key)] for key in statistic.empty("meta")}
+        names = {key: self._name(role, statistic, key) for key in statistic.empty("meta")}
+        if statistic.is_optional and states.keys().isdisjoint(names.values()):
+            return statistic.empty(state_device(self.device))
+        read = {key: states[name] for key, name in names.items()}
         for key, tensor in read.items():
             if not isinstance(tensor, Tensor):
                 raise ValueError(f"State {statistic.name}.{key}: expected a tensor, got {type(tensor).__name__}.")
@@ -297,7 +309,7 @@ class TwoSidedMetric(Metric):
 
     def _real_bytes(self, states: Mapping[str, Any]) -> bytes:
         digest = hashlib.sha256()
-        for statistic in self._statistics.real:
+        for statistic in (s for s in self._statistics.real if not s.is_optional):
             for tensor in self._read(states, "real", statistic).values():
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.digest()

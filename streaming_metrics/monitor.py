@@ -27,7 +27,6 @@ from streaming_metrics.monitoring.checks import (
     refuse_non_finite,
     refuse_stale,
     refuse_twice,
-    repeats_warning,
     sharding_warning,
 )
 from streaming_metrics.monitoring.feed import Feed
@@ -253,8 +252,6 @@ class GenerationMonitor(Callback):
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             with sampling_bar(trainer.progress_bar_callback, length_hint(self.real), "Real images") as advance:
                 self._feed.read(self.real, self.image_key, self.seed, advance)
-        if self.real == "val" or self.fake_key is not None:
-            _warn(repeats_warning(sampler_of(_loader(trainer)), trainer.world_size))
 
     def _generate(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._must_generate = False

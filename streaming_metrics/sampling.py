@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import DistributedSampler
+
+from streaming_metrics.comm import Comm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,20 +72,41 @@ def keep_unpadded(sampler: Any, seen: int, n: int) -> Tensor:
     return global_index(sampler, seen, n) < len(sampler.dataset)  # pyright: ignore[reportArgumentType]
 
 
+class UnpaddedSampler(DistributedSampler[Any]):
+    """Deals a dataset to ranks, each sample once: a ``DistributedSampler`` that adds no padding.
+
+    Ranks may have one sample more or less than others, so keep collectives (a model in DDP) out of the loop.
+
+    Args:
+        dataset: with a length.
+        num_replicas, rank: of the default process group, or this process alone where there is none.
+        shuffle, seed: as of ``DistributedSampler``; ``set_epoch`` shuffles anew.
+
+    Example:
+        >>> [list(UnpaddedSampler(range(11), num_replicas=2, rank=rank)) for rank in range(2)]
+        [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9]]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> None:
+        comm = Comm()
+        replicas, own = num_replicas or comm.world_size, comm.rank if rank is None else rank
+        super().__init__(dataset, replicas, own, shuffle, seed)
+        self.total_size = len(dataset)
+        self.num_samples = len(range(own, self.total_size, replicas))
+
+
 def sampler_of(loader: Any) -> Any:
     """Return what deals samples to a dataloader, inside its batch sampler too; None where nothing does."""
     own = getattr(loader, "sampler", None)
     return getattr(getattr(loader, "batch_sampler", None), "sampler", own)
-
-
-def is_dealt(sampler: Any, world_size: int) -> bool:
-    """Return False where a sampler gives each of several ranks the whole of its dataset.
-
-    Example:
-        >>> is_dealt(SequentialSampler(range(11)), 1), is_dealt(SequentialSampler(range(11)), 2)
-        (True, False)
-    """
-    return world_size == 1 or not isinstance(sampler, RandomSampler | SequentialSampler)
 
 
 def seed_of(seed: int, number: int) -> int:

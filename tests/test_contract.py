@@ -276,9 +276,9 @@ def test_in_a_collection_with_compute_groups() -> None:
     collection = MetricCollection(
         {"a": build(FID()), "b": build(FID(), KID(subsets=5, subset_size=8)), "c": build(FID())}
     )
-    for _ in range(2):
-        collection.update(draw_features(1), real=True, index=torch.arange(40) + 40 * _)
-        collection.update(draw_features(2, shift=0.3), real=False, index=torch.arange(40) + 40 * _)
+    for turn in range(2):
+        collection.update(draw_features(1 + 2 * turn), real=True, index=torch.arange(40) + 40 * turn)
+        collection.update(draw_features(2 + 2 * turn, shift=0.3), real=False, index=torch.arange(40) + 40 * turn)
     assert {frozenset(group) for group in collection.compute_groups.values()} == {frozenset("ac"), frozenset("b")}
     assert len({value.item() for key, value in collection.compute().items() if "fd" in key}) == 1
     collection.reset()

@@ -137,6 +137,7 @@ HARD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
 @pytest.mark.parametrize("case", HARD)
 def test_neighbour_counts_are_exact_on_hard_features(ranks: Ranks, case: str) -> None:
     real, fake = (replace(side, index=torch.arange(40)) for side in HARD[case])

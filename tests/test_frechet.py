@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEEDS = st.integers(0, 2**31 - 1)
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # rows repeat on purpose
 few = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 some_seeds = settings(max_examples=8, deadline=None)
 

@@ -14,6 +14,8 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 
 from streaming_metrics import IS, BiasWarning, Features, GenerativeMetrics, NotEnoughSamples
 
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # rows repeat on purpose
+
 SEEDS = st.integers(0, 2**31 - 1)
 
 

@@ -126,6 +126,7 @@ def test_without_features_there_is_none() -> None:
     assert built().neighbourhood() is None
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
 def test_collapsed_sides_have_neighbours() -> None:
     found, _ = around(real=REAL[:1].expand(10, -1), fake=REAL[:1].expand(9, -1), measures=[KID(subset_size=5)])
     assert found.spacing == 1

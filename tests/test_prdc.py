@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEEDS = st.integers(0, 2**31 - 1)
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # rows repeat on purpose
 empty_balls = pytest.mark.filterwarnings("ignore:PRDC:streaming_metrics.BiasWarning")
 
 

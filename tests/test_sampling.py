@@ -14,7 +14,6 @@ from torch.utils.data import (
     BatchSampler,
     DataLoader,
     DistributedSampler,
-    IterableDataset,
     RandomSampler,
     SequentialSampler,
 )
@@ -22,7 +21,6 @@ from torch.utils.data import (
 from streaming_metrics.sampling import (
     chunks,
     global_index,
-    is_dealt,
     isolated_rng,
     keep_unpadded,
     sampler_of,
@@ -98,16 +96,6 @@ def test_the_sampler_is_found_inside_a_batch_sampler() -> None:
     assert sampler_of(DataLoader(range(11), batch_sampler=BatchSampler(inner, 2, drop_last=False))) is inner
     assert sampler_of(DataLoader(range(11), sampler=inner)) is inner
     assert sampler_of(object()) is None
-
-
-def test_an_iterable_dataset_is_dealt_by_itself() -> None:
-    class Stream(IterableDataset):
-        def __iter__(self) -> Any:
-            return iter(range(3))
-
-    assert is_dealt(sampler_of(DataLoader(Stream())), world_size=2)
-    assert not is_dealt(sampler_of(DataLoader(range(3))), world_size=2)
-    assert not is_dealt(sampler_of(DataLoader(range(3), shuffle=True)), world_size=2)
 
 
 @pytest.mark.parametrize("world_size", WORLDS)

@@ -8,7 +8,7 @@ import torch
 
 from streaming_metrics.measures.base import Evidence, Roles, Side
 from streaming_metrics.measures.pairwise import Memo, fold_pairs
-from streaming_metrics.statistics import Count
+from streaming_metrics.statistics import Count, Distinct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.statistics import Bank, State, Statistic
 
-COUNT = Count()
+COUNT, DISTINCT = Count(), Distinct()
 
 
 def statistics_of(measures: Sequence[Measure], spec: Spec) -> Roles[tuple[Statistic, ...]]:
-    """Return the distinct statistics that measures need of each role; each role is counted too."""
-    needed = [measure.statistics(spec) for measure in measures]
-    real, fake = (tuple(dict.fromkeys((COUNT, *(s for need in needed for s in need[role])))) for role in (0, 1))
+    """Return the statistics that measures need of each role, each once; samples and their repeats are counted too."""
+    needed, always = [measure.statistics(spec) for measure in measures], (COUNT, DISTINCT)
+    real, fake = (tuple(dict.fromkeys((*always, *(s for need in needed for s in need[role])))) for role in (0, 1))
     return Roles(real, fake)
 
 

@@ -1,11 +1,9 @@
-"""What can be seen to go wrong before it does: values out of date, logged twice, counted twice, sharded weights."""
+"""What can be seen to go wrong before it does: values out of date, logged twice, sharded weights."""
 
 from __future__ import annotations
 
 from math import lcm
 from typing import TYPE_CHECKING, Any
-
-from streaming_metrics.sampling import is_dealt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,17 +57,6 @@ def sharding_warning(strategy: Any) -> str | None:
     return (
         f"{type(strategy).__name__} shards the weights, and sample= goes around the wrapper that gathers them: it may "
         "fail or hang. Remedy: generate in validation_step, return the images, and give fake_key= their key."
-    )
-
-
-def repeats_warning(sampler: Any, world_size: int) -> str | None:
-    """Return what to say where every rank reads the whole dataset."""
-    if is_dealt(sampler, world_size):
-        return None
-    return (
-        f"Every rank reads the whole dataset, so its images count {world_size} times. Remedy: leave "
-        "Trainer(use_distributed_sampler=True), or use a DistributedSampler; ignore this where each rank has images of "
-        "its own."
     )
 
 
