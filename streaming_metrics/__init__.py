@@ -14,6 +14,7 @@ from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
 from streaming_metrics.reference import Reference as Reference
 from streaming_metrics.reference import load_reference as load_reference
 from streaming_metrics.repeats import RepeatsWarning as RepeatsWarning
+from streaming_metrics.sampling import DealtStream as DealtStream
 from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
 from streaming_metrics.sampling import keep_unpadded as keep_unpadded
 from streaming_metrics.saved_states import merge_states as merge_states

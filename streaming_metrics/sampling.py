@@ -1,8 +1,9 @@
 """What keeps numbers exact on any number of ranks: no padding counted, the same images generated, no randomness leaked.
 
 ``DistributedSampler`` repeats samples until every rank has as many (11 images on 2 ranks become 12), and ranks that
-share a seed generate the same images W times. Here a batch knows which of its samples are repeats and what their global
-numbers are, and generation is dealt in chunks whose seeds do not depend on the rank.
+share a seed generate the same images W times. Here a sampler and a stream deal each sample once, a batch
+knows which of its samples are padding and what their global numbers are, and generation is dealt in chunks whose seeds
+do not depend on the rank.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, IterableDataset, get_worker_info
 
 from streaming_metrics.comm import Comm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -101,6 +103,30 @@ class UnpaddedSampler(DistributedSampler[Any]):
         super().__init__(dataset, replicas, own, shuffle, seed)
         self.total_size = len(dataset)
         self.num_samples = len(range(own, self.total_size, replicas))
+
+
+class DealtStream(IterableDataset[Any]):
+    """Deals a stream that every rank and every dataloader worker reads whole: to each its share, each item once.
+
+    Args:
+        stream: an iterable, of the same order everywhere.
+        num_replicas, rank: of the default process group, or this process alone where there is none.
+
+    Example:
+        >>> [list(DealtStream(range(11), num_replicas=2, rank=rank)) for rank in range(2)]
+        [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9]]
+    """
+
+    def __init__(self, stream: Iterable[Any], num_replicas: int | None = None, rank: int | None = None) -> None:
+        super().__init__()
+        comm = Comm()  # here, and not in a worker, which may know nothing of the group
+        self.stream, self.num_replicas = stream, num_replicas or comm.world_size
+        self.rank = comm.rank if rank is None else rank
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        share, shares = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        return islice(iter(self.stream), self.rank * shares + share, None, self.num_replicas * shares)
 
 
 def sampler_of(loader: Any) -> Any:
