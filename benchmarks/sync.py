@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 REACH, TOLERANCE = 6.0, 1e-6
 WIDTH, BATCH = 2048, 16
 SIDES = "real", "fake"
+HANDED: dict[str, Callable[..., list[Tensor]]] = {
+    "all_reduce": lambda tensor, *_: [tensor],
+    "all_gather": lambda received, sent, *_: [*received, sent],
+    "batch_isend_irecv": lambda transfers: [transfer.tensor for transfer in transfers],
+}
 OURS, THEIRS = "streaming_metrics", "torchmetrics"
 
 
@@ -50,7 +55,7 @@ class Payload:
 
     def __enter__(self) -> Payload:
         self.total = 0
-        self._patches = [mock.patch.object(dist, name, self._counted(name)) for name in ("all_reduce", "all_gather")]
+        self._patches = [mock.patch.object(dist, name, self._counted(name)) for name in HANDED]
         for patch in self._patches:
             patch.start()
         return self
@@ -63,8 +68,7 @@ class Payload:
         original = getattr(dist, name)
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            handed = [args[0]] if name == "all_reduce" else [*args[0], args[1]]
-            self.total += sum(tensor.nbytes for tensor in handed)
+            self.total += sum(tensor.nbytes for tensor in HANDED[name](*args))
             return original(*args, **kwargs)
 
         return counted

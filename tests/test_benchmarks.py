@@ -107,7 +107,7 @@ def test_neighbours() -> None:
 
 
 def test_updates(network: ModuleExtractor) -> None:
-    check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1), questions=1)
+    check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1, sides=(4, 8)), questions=3)
 
 
 def test_growth(ranks: Ranks) -> None:
