@@ -303,7 +303,7 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return a number of samples as a signature gives it."""
         if n < UNKNOWN:
             return n
-        tensors = [tensor for s, state in self._states(role).items() if s.column for tensor in state.values()]
+        tensors = [tensor for s, state in self._states(role).items() if not s.is_optional for tensor in state.values()]
         return digest_of_moments(max(tensors, key=Tensor.numel))
 
     def _real_neighbours(self) -> list[int]:

@@ -19,8 +19,8 @@ from streaming_metrics.statistics.index import scrambled, shifted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CACHED_WORDS = 1 << 16
-"""Words in a block on the CPU, half a MiB: each pass over them finds them in the cache."""
+CACHED_WORDS, WORDS = 1 << 16, 1 << 22
+"""Words in a block on the CPU, half a MiB, where each pass over them finds them in the cache; and elsewhere."""
 
 
 def hashes_of(samples: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def hashes_of(samples: Tensor) -> Tensor:
     """
     words = _words(samples.detach().to(state_device(samples.device)))
     first, second, salt = _weights(tuple(samples.shape[1:]), words.shape[1], words.device)
-    block = max(1, CACHED_WORDS // max(1, len(words))) if words.device.type == "cpu" else words.shape[1]
+    block = max(1, (CACHED_WORDS if words.device.type == "cpu" else WORDS) // max(1, len(words)))
     total = salt.repeat(len(words))
     for start in range(0, words.shape[1], block):
         part = slice(start, start + block)

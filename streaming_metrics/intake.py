@@ -51,11 +51,12 @@ class Intake:
         _check_finite(needed, where)
         if len({len(column) for column in features.columns().values()}) > 1:
             raise ValueError(f"{where}: pool, logits, index and hashes must have one row a sample.")
-        return _hashed(features)
+        return _hashed(features, where)
 
     def _extract(self, given: Tensor) -> Features:
         if self.extractor is not None:
-            images = to_uint8(given, self.value_range).to(self.extractor.device)
+            device = self.extractor.device
+            images = to_uint8(given, self.value_range).to(device, non_blocking=device.type == "cuda")
             return replace(self.extractor(images), hashes=hashes_of(images))
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
@@ -79,13 +80,13 @@ class Intake:
         return rows
 
 
-def _hashed(features: Features) -> Features:
-    """Return features with hashes: those that they have, else of their rows."""
+def _hashed(features: Features, where: str) -> Features:
+    """Return features with hashes: those that they have, else of their rows, where there are such."""
     rows = features.logits if features.pool is None else features.pool
-    if features.hashes is None and rows is not None:
-        return replace(features, hashes=hashes_of(rows))
+    if features.hashes is None:
+        return features if rows is None else replace(features, hashes=hashes_of(rows))
     if not isinstance(features.hashes, Tensor) or features.hashes.dtype != torch.int64 or features.hashes.ndim != 1:
-        raise TypeError("hashes: expected an int64 tensor (N,). Remedy: leave them out, and they are made.")
+        raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return features
 
 

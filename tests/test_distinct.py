@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from streaming_metrics import (
     FID,
+    IS,
     Features,
     GenerativeMetrics,
     Reference,
@@ -36,6 +37,7 @@ from streaming_metrics.cli import app
 from streaming_metrics.comm import Comm
 from streaming_metrics.hashes import hashes_of
 from streaming_metrics.image import FrechetInceptionDistance, InceptionScore
+from streaming_metrics.moments_file import digest_of_moments
 from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.statistics import Distinct
 from streaming_metrics.statistics.index import scrambled
@@ -373,10 +375,19 @@ def test_hashes_can_be_given() -> None:
     metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
     metric.update(Features(rows, hashes=torch.arange(40) % 10), real=True)
     assert metric.distinct("real") == (40, 10, True, 0.0, 4, 4)
-    with pytest.raises(TypeError, match="hashes: expected an int64 tensor"):
+    with pytest.raises(TypeError, match=r"real batch \(update 1\): expected int64 hashes"):
         metric.update(Features(rows, hashes=rows[:, 0]), real=True)
     with pytest.raises(ValueError, match="one row a sample"):
         metric.update(Features(rows, hashes=torch.arange(39)), real=True)
+
+
+def test_samples_of_which_nothing_is_given_leave_it_unknown() -> None:
+    metric = GenerativeMetrics([IS(splits=1)], extractor=None, num_classes=3)
+    metric.update(Features(index=torch.arange(5)), real=True)
+    metric.update(torch.randn(9, 3, generator=torch.Generator().manual_seed(0)), real=False)
+    assert metric.num_samples("real") == 5
+    assert metric.distinct("real") is None
+    assert said_by(metric.compute) == []
 
 
 def by_ranks(group: Any, dealt: bool) -> tuple[list[str], float]:
@@ -580,7 +591,8 @@ def test_moments_of_another_program_know_nothing_of_repeats(tmp_path: Path) -> N
     metric.update(torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), real=False)
     assert said_by(metric.compute) == []
     assert metric.distinct("real") is None
-    assert "real:npz-" in signature
+    moments = Reference.load(tmp_path / "other.npz").states["moments_4"]["moments"]
+    assert f"real:{digest_of_moments(moments)}|" in signature
     assert "distinct_4096" not in Reference.load(tmp_path / "other.npz").states
 
 

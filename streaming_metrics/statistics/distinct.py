@@ -86,7 +86,8 @@ class Distinct(Statistic):
         }
 
     def update(self, state: State, features: Features) -> State:
-        assert features.hashes is not None
+        if features.hashes is None:
+            return state
         keys = features.hashes
         batch = {"keys": keys, "counts": torch.ones_like(keys), "total": torch.full_like(state["total"], len(keys))}
         return self.merge([state, batch])
