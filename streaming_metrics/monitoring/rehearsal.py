@@ -70,16 +70,16 @@ def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional:
         ValueError: sample='sample': expected a function of the number of images, n, got (mu, log_var). Remedy: ...
     """
     try:
-        parameters = signature(function)
+        signed = signature(function)
     except ValueError:  # of a built-in, which does not say
         return
     try:
-        parameters.bind(1, **({"batch": None} if is_conditional else {}))
+        signed.bind(1, **({"batch": None} if is_conditional else {}))
     except TypeError:
         raise ValueError(
-            f"sample={name_of(sample)}: expected a function of the number of images, n, got {parameters}. Remedy: a "
-            "method `def sample(self, n)`, or a callable (pl_module, n), that returns n images; for conditions from "
-            "the validation batch, a parameter named `batch`."
+            f"sample={name_of(sample)}: expected a function of the number of images, n, got "
+            f"({', '.join(signed.parameters)}). Remedy: a method `def sample(self, n)`, or a callable (pl_module, n), "
+            "that returns n images; for conditions from the validation batch, a parameter named `batch`."
         ) from None
 
 
