@@ -216,6 +216,8 @@ class GenerationMonitor(Callback):
         self._set_clock(trainer, pl_module)
         if not _dev_run(trainer):
             self._check_readers(trainer)
+        if self._clock.at is not At.VALIDATION and self.weights_context is nullcontext:
+            _warn(averaging_warning(_callbacks(trainer)))
         if not self._rehearsal.is_done:
             self._rehearse(trainer, pl_module)
         self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
@@ -280,7 +282,7 @@ class GenerationMonitor(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take the batch's real images, and the generated ones that belong to them."""
-        if trainer.sanity_checking and not self._rehearsal.is_done:
+        if trainer.sanity_checking and not self._rehearsal.is_done and dataloader_idx == 0:
             self._rehearse(trainer, pl_module, outputs, batch)
         if self._is_due(trainer) and dataloader_idx == 0:
             with _aside():
@@ -319,8 +321,6 @@ class GenerationMonitor(Callback):
             refuse_unvalidated(self.real == "val", is_paired, trainer)
         clock = Clock.of(self.every_n_epochs, self.every_n_train_steps, is_validated)
         self._clock = Clock(clock.at) if _dev_run(trainer) else clock
-        if clock.at is not At.VALIDATION and self.weights_context is nullcontext:
-            _warn(averaging_warning(_callbacks(trainer)))
 
     def _check_readers(self, trainer: Trainer) -> None:
         timeline = Timeline.of(trainer, has_validation(trainer))
@@ -330,7 +330,10 @@ class GenerationMonitor(Callback):
         refuse_old_values(readers_of(trainer, self.keys, self._clock, timeline), self._clock, timeline)
 
     def _refuse_too_few(self, trainer: Trainer, num_real: int | None) -> None:
-        num_fake = num_real if self.fake_key is not None else self._num_samples(trainer)
+        """Raise NotEnoughSamples where the measures need more; the real images' number may not be known yet."""
+        num_fake = None if self.fake_key is not None else self._num_samples(trainer)
+        if num_real is not None and self._takes_batches(trainer.lightning_module):
+            num_fake = min(num_real, num_fake or num_real)
         if not _dev_run(trainer):
             frozen = self._blank.num_samples("real") if self._blank.is_frozen else None
             refuse_too_few(self._blank.measures, num_real if frozen is None else frozen, num_fake)
@@ -365,7 +368,8 @@ class GenerationMonitor(Callback):
         if self.real == "val" and not self.metric.is_frozen:
             images = find_images(batch, self.image_key)
             as_uint8(images, self.value_range, "real images")
-            self._refuse_too_few(trainer, known_number(loader_of(trainer), len(images), most_batches(trainer)))
+            loader, most = loader_of(trainer), most_batches(trainer)
+            self._refuse_too_few(trainer, known_number(loader, len(images), most, trainer.world_size))
 
     def _measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Measure outside of validation."""

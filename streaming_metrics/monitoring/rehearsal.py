@@ -103,13 +103,14 @@ def refuse_too_few(measures: Sequence[Measure], num_real: int | None, num_fake: 
             measure.check(real, fake)
 
 
-def known_number(loader: Any, first: int, num_batches: float = inf) -> int | None:
-    """Return how many images a loader gives over all ranks, or None where that cannot be known.
+def known_number(loader: Any, first: int, most: float = inf, world_size: int = 1) -> int | None:
+    """Return how many images come from a loader at most, over all ranks; None where that cannot be known.
 
     Args:
         loader: of one rank.
         first: images in its first batch; unless they are as many as its items, an item is not one image.
-        num_batches: that are read at most, over all ranks.
+        most: batches that are read.
+        world_size: ranks that read such a loader.
 
     Example:
         >>> from torch.utils.data import DataLoader
@@ -117,9 +118,9 @@ def known_number(loader: Any, first: int, num_batches: float = inf) -> int | Non
         (40, None)
     """
     try:
-        mine, whole, batch_size = len(loader.sampler), len(loader.dataset), loader.batch_size
+        items, batch_size = len(loader.sampler), loader.batch_size
     except (AttributeError, TypeError):
         return None
-    if batch_size is None or first != min(batch_size, mine):
+    if batch_size is None or first != min(batch_size, items):
         return None
-    return int(min(whole, batch_size * num_batches))
+    return world_size * int(min(items, batch_size * most))

@@ -25,8 +25,8 @@ def loader_of(trainer: Any) -> Any:
 
 
 def most_batches(trainer: Any) -> float:
-    """Return how many batches of that dataloader are read, over all ranks."""
-    return trainer._evaluation_loop._max_batches[0] * trainer.world_size
+    """Return how many batches of that dataloader are read on each rank."""
+    return trainer._evaluation_loop._max_batches[0]
 
 
 def batches_that_stepped(trainer: Any) -> int:
