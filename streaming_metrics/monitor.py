@@ -1,4 +1,4 @@
-"""GenerationMonitor: every validation epoch, generate, measure, log. The only door to Lightning.
+"""GenerationMonitor: while a model trains, generate, measure, log. The only door to Lightning.
 
     Trainer(callbacks=[GenerationMonitor([FID(), PRDC()], sample="sample", num_samples=10_000)])
 
@@ -19,20 +19,34 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from streaming_metrics import GenerativeMetrics
+from streaming_metrics import GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
 from streaming_metrics.monitoring import image_log
 from streaming_metrics.monitoring.checks import (
+    averaging_warning,
     refuse,
+    refuse_never,
     refuse_non_finite,
-    refuse_stale,
     refuse_twice,
+    refuse_unvalidated,
     sharding_warning,
+    unmeasured_warning,
 )
+from streaming_metrics.monitoring.clock import At, Clock, Moment, Timeline
 from streaming_metrics.monitoring.feed import Feed
 from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
+from streaming_metrics.monitoring.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
+from streaming_metrics.monitoring.rehearsal import Rehearsal, known_number, refuse_too_few, refuse_uncallable
 from streaming_metrics.monitoring.reporter import Reporter, finder
+from streaming_metrics.monitoring.trainer import (
+    batches_that_stepped,
+    evaluating,
+    has_validation,
+    loader_of,
+    log_in_training,
+    most_batches,
+)
 from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
 
 if TYPE_CHECKING:
@@ -47,11 +61,19 @@ if TYPE_CHECKING:
 
 
 class GenerationMonitor(Callback):
-    """Measures generated images against real ones every validation epoch, the same on any number of ranks.
+    """Measures generated images against real ones while a model trains, the same on any number of ranks.
+
+    One of three clocks rules: every ``every_n_train_steps`` optimizer steps, if given; else every ``every_n_epochs``
+    epochs, at each of their validations, or at the epoch's end in a training without validation. Outside of validation
+    ``real=`` must be given. A training that would never measure, and whatever would act on the value of another step
+    (checkpoints, early stopping, ``ReduceLROnPlateau``), is refused before it begins.
 
     Images are generated at the first validation batch, so with whatever weights are then active (an EMA callback may
-    come before or after this one), in the trainer's precision, from seeds that are the same every epoch and do not
-    depend on the number of ranks. Randomness is isolated: training goes on bit by bit as without the monitor.
+    come before or after this one; outside of validation it has not swapped: give ``weights_context``), in the
+    trainer's precision, from seeds that are the same every time and do not depend on the number of ranks. Randomness is
+    isolated: training goes on bit by bit as without the monitor. In Lightning's sanity check, else before the first
+    step, one batch of either side goes through all of this and is forgotten, so that mistakes show at once;
+    ``fast_dev_run`` takes no more either.
     ``DistributedSampler``'s padding is not counted. The network belongs to this callback, never to the module, and the
     checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
@@ -72,6 +94,8 @@ class GenerationMonitor(Callback):
         seed: of all generation.
         value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
         every_n_epochs: epochs from one measurement to the next.
+        every_n_train_steps: optimizer steps from one measurement to the next, inside training and before a
+            ``ModelCheckpoint`` acts at that step. Each optimizer's steps count, as they do for ``Trainer(max_steps)``.
         prefix: of the logged keys.
         prog_bar: whether the first measure is shown in the progress bar.
         log_images: images in the grid that goes to TensorBoard, W&B and MLflow; 0 for none.
@@ -87,8 +111,9 @@ class GenerationMonitor(Callback):
         metric: the :class:`GenerativeMetrics` of this run; ``metric.signature()`` says how the numbers came about.
 
     Raises:
-        ValueError: for arguments that contradict each other; in ``setup``, where the model has no such method, or a
-            checkpoint or early stopping would act on an old value.
+        ValueError: for arguments that contradict each other; at the start of ``fit``, where the model has no such
+            method, nothing would ever be measured, or a checkpoint, stop or scheduler would act on an old value.
+        NotEnoughSamples: before anything is generated, where a measure is not defined on so few images.
 
     Example:
         >>> from streaming_metrics import FID
@@ -111,6 +136,7 @@ class GenerationMonitor(Callback):
         seed: int = 0,
         value_range: tuple[float, float] = (0, 1),
         every_n_epochs: int = 1,
+        every_n_train_steps: int | None = None,
         prefix: str = "val/",
         prog_bar: bool = True,
         log_images: int = 16,
@@ -123,12 +149,17 @@ class GenerationMonitor(Callback):
         reference = None if real == "val" or isinstance(real, DataLoader) else real
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
-        refuse(min(num_samples, batch_size, every_n_epochs) < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
+        periods = (every_n_epochs, 1 if every_n_train_steps is None else every_n_train_steps)
+        refuse(min(num_samples, batch_size, *periods) < 1, _POSITIVE)
+        refuse(every_n_train_steps is not None and every_n_epochs != 1, _TWO_CLOCKS)
+        refuse(every_n_train_steps is not None and (real == "val" or fake_key is not None), _NO_VAL_IN_TRAINING)
         self.sampler = Sampler(sample or "sample", value_range)
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.every_n_epochs, self.prefix, self.prog_bar, self.log_images = every_n_epochs, prefix, prog_bar, log_images
+        self.every_n_epochs, self.every_n_train_steps = every_n_epochs, every_n_train_steps
+        self.prefix, self.prog_bar, self.log_images = prefix, prog_bar, log_images
         self.weights_context, self.refresh_real = weights_context or nullcontext, refresh_real
+        self._clock = Clock()
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
         with isolated_rng():
             self._blank = GenerativeMetrics(
@@ -138,12 +169,12 @@ class GenerationMonitor(Callback):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What a measured validation epoch logs; checkpoints and early stopping may monitor one of them."""
+        """What a measurement logs; checkpoints and early stopping may monitor one of them."""
         return tuple(self.prefix + key for key in self.metric.keys)
 
     @property
     def samples(self) -> Tensor:
-        """This rank's first images of the latest epoch, ``(≤ log_images, 3, H, W)`` uint8."""
+        """This rank's first images of the latest measurement, ``(≤ log_images, 3, H, W)`` uint8."""
         return self._feed.shown
 
     @property
@@ -163,17 +194,56 @@ class GenerationMonitor(Callback):
             self._reporter.story.load_state_dict(kept)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check what the trainer will do with the values, and start from no samples, on the trainer's device."""
-        callbacks = _callbacks(trainer)
-        if stage == TrainerFn.FITTING:
-            refuse_stale(callbacks, self.keys, self.every_n_epochs, trainer.check_val_every_n_epoch or 1)
+        """Check what can be known before any work, and start from no samples, on the trainer's device."""
         refuse_twice(_monitors(trainer))
         if self.fake_key is None:
-            self.sampler.bind(pl_module)
+            refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
             _warn(sharding_warning(trainer.strategy))
+        self._refuse_too_few(trainer, None)
+        if stage == TrainerFn.FITTING:
+            self._set_clock(trainer, pl_module)
         if self._reporter:
             self._reporter.begin(_stage(trainer), self._prefix(trainer).strip("/"))
         self._begin(deepcopy(self._blank).to(trainer.strategy.root_device), trainer.global_rank, trainer.world_size)
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """End a training whose first images went wrong, on every rank."""
+        self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check who will act on the values; rehearse, if there was no sanity check."""
+        self._set_clock(trainer, pl_module)
+        if not _dev_run(trainer):
+            self._check_readers(trainer)
+        if self._clock.at is not At.VALIDATION and self.weights_context is nullcontext:
+            _warn(averaging_warning(_callbacks(trainer)))
+        if not self._rehearsal.is_done:
+            self._rehearse(trainer, pl_module)
+        self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
+        self._steps_seen, self._has_measured = trainer.global_step, trainer.global_step > 0
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Measure, where ``every_n_train_steps`` rules; checkpoint callbacks come last, and see the value."""
+        if self._is_due(trainer, At.BATCH):
+            self._measure(trainer, pl_module, batches_that_stepped(trainer))
+        self._steps_seen = trainer.global_step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, where there is no validation."""
+        if self._is_due(trainer, At.EPOCH):
+            self._measure(trainer, pl_module, batches_that_stepped(trainer) - 1)  # as Lightning logs at this point
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Say so where nothing was measured."""
+        if not self._has_measured:
+            _warn(unmeasured_warning())
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the device to others."""
@@ -182,7 +252,7 @@ class GenerationMonitor(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last epoch's images; read the real ones if a dataloader has them."""
         is_due = self._is_due(trainer)
-        self._is_paired = self.fake_key is not None or self.sampler.is_conditional(pl_module)
+        self._is_paired = self._takes_batches(pl_module)
         self._must_generate = is_due and not self._is_paired
         if is_due:
             with _aside():
@@ -192,12 +262,13 @@ class GenerationMonitor(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: Any,  # noqa: ARG002
+        batch: Any,
         batch_idx: int,  # noqa: ARG002
         dataloader_idx: int = 0,  # noqa: ARG002
     ) -> None:
         """Generate, at the first batch: by now an EMA callback has swapped its weights in, whatever the order."""
         if self._must_generate:
+            self._look_at(trainer, batch)
             self._generate(trainer, pl_module)
 
     def on_validation_batch_end(
@@ -210,6 +281,8 @@ class GenerationMonitor(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take the batch's real images, and the generated ones that belong to them."""
+        if trainer.sanity_checking and not self._rehearsal.is_done and dataloader_idx == 0:
+            self._rehearse(trainer, pl_module, outputs, batch)
         if self._is_due(trainer) and dataloader_idx == 0:
             with _aside():
                 self._take(trainer, pl_module, outputs, batch)
@@ -221,14 +294,7 @@ class GenerationMonitor(Callback):
         if self._must_generate:
             warnings.warn(_NO_BATCH.format(trainer.global_rank), stacklevel=2)
             self._generate(trainer, pl_module)
-        with _aside():
-            if not self.refresh_real:
-                self.metric.freeze_real()
-            values = self.metric.compute()
-        self._log(trainer, pl_module, values)
-        if self._reporter:
-            with _aside():
-                self._write_report(trainer, pl_module, values)
+        self._conclude(trainer, pl_module, batches_that_stepped(trainer))
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
@@ -241,21 +307,112 @@ class GenerationMonitor(Callback):
         self.metric = metric
         thumbnails = self._reporter.thumbnails if self._reporter else None
         self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails)
-        self._is_paired = self._must_generate = self._is_signed = False
+        self._is_paired = self._must_generate = self._is_signed = self._has_measured = False
+        self._rehearsal, self._steps_seen = Rehearsal(), 0
 
-    def _is_due(self, trainer: Trainer) -> bool:
-        is_epoch = trainer.state.fn != TrainerFn.FITTING or (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        return is_epoch and not trainer.sanity_checking
+    def _takes_batches(self, pl_module: LightningModule) -> bool:
+        return self.fake_key is not None or self.sampler.is_conditional(pl_module)
+
+    def _set_clock(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        is_validated, is_paired = has_validation(trainer), self._takes_batches(pl_module)
+        refuse(self.every_n_train_steps is not None and is_paired, _NO_VAL_IN_TRAINING)
+        if not is_validated:
+            refuse_unvalidated(self.real == "val", is_paired, trainer)
+        clock = Clock.of(self.every_n_epochs, self.every_n_train_steps, is_validated)
+        self._clock = Clock(clock.at) if _dev_run(trainer) else clock
+
+    def _check_readers(self, trainer: Trainer) -> None:
+        timeline = Timeline.of(trainer, has_validation(trainer))
+        refuse_test_keys([*_callbacks(trainer), *trainer.lr_scheduler_configs], self._test_keys)
+        if not is_ever_due(self._clock, timeline):
+            refuse_never(self._clock, trainer)
+        refuse_old_values(readers_of(trainer, self.keys, self._clock, timeline), self._clock, timeline)
+
+    def _refuse_too_few(self, trainer: Trainer, num_real: int | None) -> None:
+        """Raise NotEnoughSamples where the measures need more; the real images' number may not be known yet."""
+        num_fake = None if self.fake_key is not None else self._num_samples(trainer)
+        if num_real is not None and self._takes_batches(trainer.lightning_module):
+            num_fake = min(num_real, num_fake or num_real)
+        if not _dev_run(trainer):
+            frozen = self._blank.num_samples("real") if self._blank.is_frozen else None
+            refuse_too_few(self._blank.measures, num_real if frozen is None else frozen, num_fake)
+
+    def _num_samples(self, trainer: Trainer) -> int:
+        return min(self.num_samples, self.batch_size) if _dev_run(trainer) else self.num_samples
+
+    def _is_due(self, trainer: Trainer, at: At = At.VALIDATION) -> bool:
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return at is At.VALIDATION and not trainer.sanity_checking
+        return self._clock.is_due(Moment(at, trainer.current_epoch, trainer.global_step, self._steps_seen))
+
+    def _rehearse(self, trainer: Trainer, pl_module: LightningModule, outputs: Any = None, batch: Any = None) -> None:
+        """Run one batch of each side through all that a measurement does, and forget it; no collective."""
+        self._is_paired = self._takes_batches(pl_module)
+        with self._rehearsal.attempt(), _aside(), evaluating(pl_module):
+            if isinstance(self.real, DataLoader):
+                self._feed.read(self.real, self.image_key, self.seed, lambda n: None, most=1)  # noqa: ARG005
+                self._refuse_too_few(trainer, known_number(self.real, self.metric.num_samples("real")))
+            if batch is not None:
+                self._look_at(trainer, batch)
+                self._take(trainer, pl_module, outputs, batch)
+            if not self._is_paired:
+                n = min(self.batch_size, self.num_samples)
+                with self.weights_context(pl_module):
+                    self._feed.fake(self._draw(trainer, pl_module, n, self.seed), torch.arange(n))
+        with _aside():
+            self._feed.start()
+
+    def _look_at(self, trainer: Trainer, batch: Any) -> None:
+        """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
+        if self.real == "val" and not self.metric.is_frozen:
+            images = find_images(batch, self.image_key)
+            as_uint8(images, self.value_range, "real images")
+            loader, most = loader_of(trainer), most_batches(trainer)
+            self._refuse_too_few(trainer, known_number(loader, len(images), most, trainer.world_size))
+
+    def _measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Measure outside of validation."""
+        with evaluating(pl_module):
+            with _aside():
+                self._start(trainer)
+            self._generate(trainer, pl_module)
+        self._conclude(trainer, pl_module, step)
+
+    def _conclude(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Compute on every rank, and log at the step."""
+        self._has_measured = True
+        with _aside():
+            if not self.refresh_real:
+                self.metric.freeze_real()
+            values = self._compute(trainer)
+        self._log(trainer, pl_module, values, step)
+        if self._reporter and values:
+            with _aside():
+                self._write_report(trainer, pl_module, values, step)
+
+    def _compute(self, trainer: Trainer) -> dict[str, Tensor]:
+        if not _dev_run(trainer):
+            return self.metric.compute()
+        values, comm = {}, self.metric._gather_ranks()
+        for measure in self.metric.measures:
+            try:
+                values |= self.metric._report(self.metric._evaluate([measure], comm))
+            except NotEnoughSamples as error:
+                _warn(f"fast_dev_run: {error} It is not logged.")
+        return values
 
     def _start(self, trainer: Trainer) -> None:
         self._feed.start()
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
-            with sampling_bar(trainer.progress_bar_callback, length_hint(self.real), "Real images") as advance:
-                self._feed.read(self.real, self.image_key, self.seed, advance)
+            most = _dev_run(trainer) or None
+            with sampling_bar(trainer.progress_bar_callback, most or length_hint(self.real), "Real images") as advance:
+                self._feed.read(self.real, self.image_key, self.seed, advance, most)
 
     def _generate(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._must_generate = False
-        mine = list(chunks(self.num_samples, self.batch_size, trainer.global_rank, trainer.world_size, self.seed))
+        mine = list(
+            chunks(self._num_samples(trainer), self.batch_size, trainer.global_rank, trainer.world_size, self.seed)
+        )
         bar = sampling_bar(trainer.progress_bar_callback, sum(chunk.size for chunk in mine))
         with _aside(), self.weights_context(pl_module), bar as advance:
             for chunk in mine:
@@ -272,13 +429,13 @@ class GenerationMonitor(Callback):
             return
         fakes = None if self.fake_key is None else find_fakes(outputs, self.fake_key)
         images = find_images(batch, self.image_key) if takes_real or fakes is None else fakes
-        index, keep = self._feed.place(sampler_of(_loader(trainer)), len(images))
+        index, keep = self._feed.place(sampler_of(loader_of(trainer)), len(images))
         if takes_real:
             self._feed.real(images, index, keep)
         if fakes is not None:
             self._feed.fake(as_uint8(fakes, self.value_range, "fake_key", len(images))[keep], index[keep])
         elif self._is_paired:
-            self._generate_for(trainer, pl_module, batch, index, keep & (index < self.num_samples))
+            self._generate_for(trainer, pl_module, batch, index, keep & (index < self._num_samples(trainer)))
 
     def _generate_for(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, index: Tensor, keep: Tensor
@@ -288,21 +445,24 @@ class GenerationMonitor(Callback):
                 images = self._draw(trainer, pl_module, len(keep), seed_of(self.seed, int(index[0])), batch)
             self._feed.fake(images[keep], index[keep])
 
-    def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor]) -> None:
-        prefix = self._prefix(trainer)
-        for number, (key, value) in enumerate(values.items()):
+    def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor], step: int) -> None:
+        prefix, finite = self._prefix(trainer), {}
+        for key, value in values.items():
             if value.isfinite():
-                shown = self.prog_bar and number == 0
-                pl_module.log(prefix + key, _on(pl_module.device, value), prog_bar=shown, sync_dist=True)
+                finite[prefix + key] = _on(pl_module.device, value)
             else:
                 refuse_non_finite(prefix + key, [*_callbacks(trainer), *trainer.lr_scheduler_configs])
                 _warn(f"{prefix + key} is not finite: it is not logged this time.")
-        if trainer.is_global_zero:
-            self._log_images(trainer, prefix)
+        shown = prefix + next(iter(values), "") if self.prog_bar else None
+        if trainer.training:
+            log_in_training(trainer, finite, shown, step)
+        else:
+            for key, value in finite.items():
+                pl_module.log(key, value, prog_bar=key == shown, sync_dist=True)
+        if trainer.is_global_zero and values:
+            self._log_images(trainer, prefix, step)
 
-    def _log_images(self, trainer: Trainer, prefix: str) -> None:
-        # The step that Lightning gives the scalars; global_step counts every optimizer of a GAN.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
+    def _log_images(self, trainer: Trainer, prefix: str, step: int) -> None:
         if len(self.samples):
             image_log.log_images(trainer.loggers, f"{prefix}samples", self.samples, step)
         if not self._is_signed:
@@ -310,12 +470,12 @@ class GenerationMonitor(Callback):
             image_log.log_hyperparameter(trainer.loggers, f"{prefix}signature", self.metric.signature())
             self._is_signed = True
 
-    def _write_report(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor]) -> None:
+    def _write_report(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor], step: int) -> None:
         assert self._reporter
         folder, stage = trainer.log_dir or trainer.default_root_dir, _stage(trainer)
-        source = _loader(trainer) if self.real == "val" else self.real
+        source = loader_of(trainer) if self.real == "val" else self.real
         find = finder(source, self.image_key, self.value_range, self._reporter.thumbnails.side)
-        self._reporter.note(trainer.current_epoch, values, self.metric, find, trainer.is_global_zero)
+        self._reporter.note(trainer.current_epoch, step, values, self.metric, find, trainer.is_global_zero)
         if trainer.is_global_zero:
             path = self._reporter.path(folder, stage)
             others = [c._reporter for c in _monitors(trainer) if c._reporter]
@@ -323,9 +483,15 @@ class GenerationMonitor(Callback):
             self._reporter.write(path, sharing, f"What {type(pl_module).__name__} generates")
 
     def _prefix(self, trainer: Trainer) -> str:
-        if not trainer.testing:
-            return self.prefix
+        return self._test_prefix if trainer.testing else self.prefix
+
+    @property
+    def _test_prefix(self) -> str:
         return "test" + self.prefix.removeprefix("val") if self.prefix.startswith("val") else f"test/{self.prefix}"
+
+    @property
+    def _test_keys(self) -> dict[str, str]:
+        return {self._test_prefix + key: self.prefix + key for key in self.metric.keys}
 
 
 @contextmanager
@@ -339,9 +505,9 @@ def _on(device: torch.device, value: Tensor) -> Tensor:
     return value.to(device, torch.float32 if device.type == "mps" else value.dtype)
 
 
-def _loader(trainer: Trainer) -> Any:
-    # trainer.val_dataloaders would be those of an earlier fit, in a validate that follows it.
-    return trainer._evaluation_loop._combined_loader.flattened[0]  # pyright: ignore[reportOptionalMemberAccess]
+def _dev_run(trainer: Trainer) -> int:
+    """Return how many batches ``fast_dev_run`` takes; 0 in a run in earnest."""
+    return int(trainer.fast_dev_run)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _callbacks(trainer: Trainer) -> list[Callback]:
@@ -364,4 +530,12 @@ def _warn(message: str | None) -> None:
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."
+)
+_POSITIVE = "num_samples, batch_size, every_n_epochs and every_n_train_steps must be ≥ 1."
+_TWO_CLOCKS = "every_n_epochs= and every_n_train_steps=: expected one of them, got both."
+_NO_VAL_IN_TRAINING = (
+    "every_n_train_steps= measures inside training, where there are no validation batches: expected real= a reference "
+    'file or a DataLoader, and sample= a function of n, got real="val", fake_key= or a sample with a parameter '
+    "`batch`. Remedy: give those, or measure at validation, with Trainer(val_check_interval=n) and without "
+    "every_n_train_steps=."
 )

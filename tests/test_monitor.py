@@ -296,12 +296,17 @@ def test_real_images_are_measured_over_the_first_epoch_only(refresh: bool) -> No
     assert value == pytest.approx(expected(drawn, real, [FID()])["val/fd_pixels"], rel=1e-6)
 
 
-def test_the_sanity_check_is_skipped() -> None:
+def test_the_sanity_check_draws_one_batch_that_is_not_counted() -> None:
+    drawn = []
+
     def sample(model: LightningModule, n: int) -> Tensor:
-        assert not model.trainer.sanity_checking
+        drawn.append((n, model.trainer.sanity_checking))
         return REAL[:n]
 
-    fit(monitor([FID()], sample=sample), num_sanity_val_steps=2)
+    watching = monitor([FID()], sample=sample)
+    fitted = fit(watching, Counts(watching), num_sanity_val_steps=2, max_epochs=1)
+    assert drawn == [(8, True), (8, False), (8, False), (4, False)]
+    assert (fitted.callback_metrics["real"], fitted.callback_metrics["fake"]) == (23, 20)
 
 
 def test_it_computes_every_n_epochs() -> None:
@@ -312,7 +317,7 @@ def test_it_computes_every_n_epochs() -> None:
         return REAL[:n]
 
     fit(monitor([FID()], sample=sample, every_n_epochs=2, batch_size=20), max_epochs=5)
-    assert drawn == [1, 3]
+    assert drawn == [0, 1, 3], "a rehearsal, then every second epoch"
 
 
 STALE = [

@@ -248,6 +248,7 @@ def test_colours_and_type_are_the_pages_own() -> None:
 def test_a_long_run_of_noise_stays_below_five_megabytes() -> None:
     noted = journal(epochs=MOST_GRIDS + 3, side=64)
     noted.epochs += list(range(100, 1000))
+    noted.steps += [None] * 900
     noted.rows += [dict(noted.rows[-1]) for _ in range(900)]
     assert len(rendered([noted], "Noise")) < 5e6
 
@@ -314,7 +315,7 @@ def test_shrinking_keeps_proportions_and_small_images() -> None:
 
 def test_a_grid_says_whether_its_pixels_show() -> None:
     assert [journal(1, side=side).grids[0].is_small for side in (8, 32, 33)] == [True, True, False]
-    assert Grid._fields == ("epoch", "picture", "is_small")
+    assert Grid._fields == ("epoch", "picture", "is_small", "step")
 
 
 # A browser.

@@ -1,12 +1,11 @@
-"""What can be seen to go wrong before it does: values out of date, logged twice, sharded weights."""
+"""What can be seen to go wrong before it does: nothing measured, logged twice, sharded weights."""
 
 from __future__ import annotations
 
-from math import lcm
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
 SHARDED = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
 
@@ -24,21 +23,32 @@ def refuse_twice(monitors: Iterable[Any]) -> None:
     refuse(bool(twice), f"Two monitors log {', '.join(twice)}. Remedy: give one of them another prefix=.")
 
 
-def refuse_stale(
-    callbacks: Iterable[Any], keys: Collection[str], every_n_epochs: int, check_val_every_n_epoch: int
-) -> None:
-    """Raise ValueError where a callback would act on a value of an earlier epoch.
+def refuse_unvalidated(real_is_val: bool, is_paired: bool, trainer: Any) -> None:
+    """Raise ValueError where there is no validation loop and the images can come from nowhere else.
 
     Args:
-        callbacks: the trainer's.
-        keys: what the monitor logs, once every ``every_n_epochs``.
-        every_n_epochs: the monitor's period.
-        check_val_every_n_epoch: the trainer's period of validation.
+        real_is_val: whether the real images are the validation images.
+        is_paired: whether generated images come batch by batch.
+        trainer: what trains without validation.
     """
-    for callback in callbacks:
-        period = lcm(getattr(callback, "every_n_epochs", 1) or 1, check_val_every_n_epoch)
-        if getattr(callback, "monitor", None) in keys and period % every_n_epochs:
-            raise ValueError(_stale(callback, every_n_epochs, period))
+    given = 'real="val"' if real_is_val else "fake_key=, or a sample with a parameter `batch`,"
+    refuse(
+        real_is_val or is_paired,
+        f"Nothing would ever be measured: {given} takes images from validation batches, and this training has no "
+        f"validation: {_why_unvalidated(trainer)}. Remedy: give what is missing; or real= a reference file or a "
+        "DataLoader, and sample= a function of n, to measure at the end of every epoch, or every_n_train_steps, "
+        "without a validation.",
+    )
+
+
+def refuse_never(clock: Any, trainer: Any) -> None:
+    """Raise ValueError, as a training would end before it is first measured."""
+    ends = {"max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
+    given = ", ".join(f"{name}={value}" for name, value in ends.items() if value not in (None, -1))
+    raise ValueError(
+        f"Nothing would ever be measured: GenerationMonitor measures {clock}, and Trainer({given}) ends before. "
+        "Remedy: a smaller every_n_epochs, every_n_train_steps or val_check_interval, or a longer training."
+    )
 
 
 def refuse_non_finite(key: str, callbacks: Iterable[Any]) -> None:
@@ -60,11 +70,28 @@ def sharding_warning(strategy: Any) -> str | None:
     )
 
 
-def _stale(callback: Any, every_n_epochs: int, period: int) -> str:
-    name = type(callback).__name__
-    own = f"{name}(every_n_epochs={every_n_epochs}), or " if hasattr(callback, "every_n_epochs") else ""
+def averaging_warning(callbacks: Iterable[Any]) -> str | None:
+    """Return what to say where averaged weights, which Lightning swaps in for validations, are not what is measured."""
+    if not any(base.__name__ == "WeightAveraging" for one in callbacks for base in type(one).__mro__):
+        return None
     return (
-        f"{name} acts on {callback.monitor!r} every {period} epoch(s), and GenerationMonitor computes it every "
-        f"{every_n_epochs}: in between it would act on an old value. Remedy: {own}"
-        f"Trainer(check_val_every_n_epoch={every_n_epochs}), or GenerationMonitor(every_n_epochs={period})."
+        "WeightAveraging swaps its weights in for validations alone, and GenerationMonitor measures outside of them: "
+        "the raw weights. Remedy: a validation loop without every_n_train_steps=, or weights_context=."
     )
+
+
+def unmeasured_warning() -> str:
+    """Return what to say where a training ended without a measurement, which could not be known before."""
+    return (
+        "GenerationMonitor measured nothing in this training: no validation came, or none in an epoch that was due. "
+        "Remedy: Trainer(val_check_interval=n) where an epoch never ends, or every_n_train_steps= with real= a "
+        "reference file or a DataLoader."
+    )
+
+
+def _why_unvalidated(trainer: Any) -> str:
+    if trainer.limit_val_batches == 0:
+        return "limit_val_batches=0"
+    if trainer.enable_validation:
+        return "its dataloader has no batch"
+    return f"{type(trainer.lightning_module).__name__} has no validation_step, or there is no validation dataloader"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,14 +74,21 @@ class Feed:
         if not len(self.shown) or shown.shape[1:] == self.shown.shape[1:]:
             self.shown = torch.cat([self.shown.reshape(-1, *shown.shape[1:]), shown])
 
-    def read(self, loader: DataLoader[Any], image_key: Key, seed: int, advance: Callable[[int], Any]) -> None:
-        """Add a loader's images as real ones, its batches dealt to the ranks in turn.
+    def read(
+        self,
+        loader: DataLoader[Any],
+        image_key: Key,
+        seed: int,
+        advance: Callable[[int], Any],
+        most: int | None = None,
+    ) -> None:
+        """Add a loader's images as real ones, its batches, or the first ``most`` of them, dealt to the ranks in turn.
 
         The seed makes a loader that shuffles do so alike on every rank.
         """
         seen = 0
         with isolated_rng(seed):
-            for number, batch in enumerate(loader):
+            for number, batch in enumerate(islice(loader, most)):
                 images = find_images(batch, image_key)
                 if number % self.world_size == self.rank:
                     index = torch.arange(seen, seen + len(images))

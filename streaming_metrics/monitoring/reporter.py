@@ -1,4 +1,4 @@
-"""From measured epochs to a report, on any number of ranks: what a monitor hands its images and values to."""
+"""From measurements to a report, on any number of ranks: what a monitor hands its images and values to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Keeps a few small copies of generated images, and notes epochs.
+    """Keeps a few small copies of generated images, and notes measurements.
 
     Args:
         target: path of the report; True for ``report.html`` in the folder that :meth:`path` is given.
@@ -32,7 +32,7 @@ class Reporter:
 
     Attributes:
         story: the journal of the training, kept from one fit to the next.
-        journal: what epochs are noted in: the story, or a journal of a validation or test by itself.
+        journal: what measurements are noted in: the story, or a journal of a validation or test by itself.
 
     Raises:
         ModuleNotFoundError: without matplotlib: now, rather than after an epoch.
@@ -58,18 +58,24 @@ class Reporter:
         return path if stage == "fit" else path.with_stem(f"{path.stem}-{stage}")
 
     def note(
-        self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics, find: Finder | str, is_writer: bool
+        self,
+        epoch: int,
+        step: int,
+        values: Mapping[str, Tensor],
+        metric: GenerativeMetrics,
+        find: Finder | str,
+        is_writer: bool,
     ) -> None:
-        """Note an epoch; collective.
+        """Note a measurement; collective.
 
         Args:
-            epoch: its number.
+            epoch, step: when it was made, as loggers have it.
             values: of ``metric``.
             metric: after ``compute``.
             find: from ids to real images, or why there is no way back to them.
             is_writer: whether this rank writes.
         """
-        self.journal.note(epoch, values, metric)
+        self.journal.note(epoch, values, metric, step)
         show = self.journal.look(metric, self.thumbnails, find)
         if is_writer:
             _warn_of_errors(show, "The report shows no new images")

@@ -41,11 +41,15 @@ class Chart(NamedTuple):
 
 
 def over_epochs(journals: Sequence[Journal]) -> list[Chart]:
-    """Return a chart for each group of measures that share a scale; none where there is but one epoch."""
+    """Return a chart for each group of measures that share a scale; none where there is but one measurement.
+
+    They go over epochs, or over steps where an epoch has several measurements.
+    """
     if max((len(journal.rows) for journal in journals), default=0) < 2:
         return []
     keys = dict.fromkeys(key for journal in journals for key in leading(journal.rows))
-    return [_curves(panel.heading, of, journals) for panel, of in grouped(keys)]
+    by_step = any(j.shares_epochs for j in journals) and not any(None in j.steps for j in journals)
+    return [_curves(panel.heading, of, journals, "step" if by_step else "epoch") for panel, of in grouped(keys)]
 
 
 def trade_offs(journals: Sequence[Journal]) -> list[Chart]:
@@ -80,16 +84,17 @@ def svg_of(ax: Axes, name: str) -> str:
     return svg
 
 
-def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal]) -> Chart:
+def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal], unit: str) -> Chart:
     ax, said = plots.new_axes(3.3, 2.3), []
     for style, journal in zip(cycle(STYLES), journals):
-        epochs, rows = _thinned(journal)
+        places, rows = _thinned(journal, unit)
         rows = shortened(rows, keys)
         name, marker = _told_apart(journal, journals), "o" if len(rows) <= 40 else ""
         if leading(rows):
-            plots.curves(rows, ax, epochs=epochs, label=name, linestyle=style, marker=marker)
+            plots.curves(rows, ax, epochs=places, label=name, linestyle=style, marker=marker)
             said += [f"{key}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
-    return Chart(title, svg_of(ax, title), f"{title}, epoch by epoch: {'; '.join(said)}.")
+    ax.xaxis.label.set_text(unit)
+    return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.")
 
 
 def _scatter(title: str, keys: tuple[str, str], journals: Sequence[Journal]) -> Chart:
@@ -140,10 +145,11 @@ def _told_apart(journal: Journal, journals: Sequence[Journal]) -> str:
     return elided(journal.name, 16) if len(journals) > 1 else ""
 
 
-def _thinned(journal: Journal) -> tuple[list[int], list[Row]]:
-    """Return the epochs and rows, at most about ``MOST_POINTS`` of them, the last included."""
-    step = -(-len(journal.rows) // MOST_POINTS)
-    return journal.epochs[::-step][::-1], list(journal.rows[::-step][::-1])
+def _thinned(journal: Journal, unit: str = "epoch") -> tuple[list[int], list[Row]]:
+    """Return the epochs, or steps, and rows, at most about ``MOST_POINTS`` of them, the last included."""
+    stride = -(-len(journal.rows) // MOST_POINTS)
+    places = journal.steps if unit == "step" else journal.epochs
+    return [place for place in places if place is not None][::-stride][::-1], list(journal.rows[::-stride][::-1])
 
 
 def _course(rows: Sequence[Row], key: str) -> str:

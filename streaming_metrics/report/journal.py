@@ -1,4 +1,4 @@
-"""What one monitor has measured, epoch by epoch: its values, a grid of the same samples, the latest gallery."""
+"""What one monitor has measured, step by step: its values, a grid of the same samples, the latest gallery."""
 
 from __future__ import annotations
 
@@ -23,38 +23,49 @@ MOST_GRIDS = 40
 
 
 class Grid(NamedTuple):
-    """The fixed samples of one epoch, as a picture, perhaps so small that its pixels are to be seen."""
+    """The fixed samples of one measurement, as a picture, perhaps so small that its pixels are to be seen."""
 
     epoch: int
     picture: str
     is_small: bool
+    step: int | None = None
+
+    @property
+    def when(self) -> str:
+        """What names the measurement."""
+        return moment_name(self.epoch, self.step)
 
 
 class Journal:
-    """Notes measured epochs.
+    """Notes measurements, by step: an epoch may have several.
 
     Args:
         name: tells it from others in one report, e.g. ``"val"``.
 
     Attributes:
-        epochs: their numbers.
+        epochs: of the measurements.
+        steps: of the measurements, as loggers have them; None where it is not known.
         rows: their values by key.
         grids: at most 40 pictures, spread evenly over the epochs.
-        gallery: of the latest epoch.
+        gallery: of the latest measurement.
         signature: how the values came about.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.epochs: list[int] = []
+        self.steps: list[int | None] = []
         self.rows: list[dict[str, float]] = []
         self.grids: list[Grid] = []
         self.gallery, self.signature = Gallery(""), ""
 
-    def note(self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics) -> None:
-        """Note the values of an epoch; what was noted of it, and of later ones, is forgotten."""
-        self.forget(epoch)
+    def note(
+        self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics, step: int | None = None
+    ) -> None:
+        """Note the values of a step, or of an epoch; what was noted of it, and of later ones, is forgotten."""
+        self.forget(epoch, step)
         self.epochs.append(epoch)
+        self.steps.append(step)
         self.rows.append({key: float(value) for key, value in values.items()})
         self.signature = metric.signature()
 
@@ -85,33 +96,66 @@ class Journal:
 
         return show
 
-    def forget(self, epoch: int) -> None:
-        """Forget an epoch and what comes after it, as where a run goes on from an earlier checkpoint."""
-        kept = sum(number < epoch for number in self.epochs)
-        del self.epochs[kept:], self.rows[kept:]
-        self.grids = [grid for grid in self.grids if grid.epoch < epoch]
+    def forget(self, epoch: int, step: int | None = None) -> None:
+        """Forget a step and what comes after it, as where a run goes on from an earlier checkpoint; else an epoch."""
+
+        def is_before(noted: int, at: int | None) -> bool:
+            return noted < epoch if at is None or step is None else at < step
+
+        kept = sum(map(is_before, self.epochs, self.steps))
+        del self.epochs[kept:], self.steps[kept:], self.rows[kept:]
+        self.grids = [grid for grid in self.grids if is_before(grid.epoch, grid.step)]
+
+    @property
+    def moments(self) -> list[str]:
+        """What names each measurement."""
+        return list(map(moment_name, self.epochs, self.steps))
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the step of a measurement is known."""
+        return any(step is not None for step in self.steps)
+
+    @property
+    def shares_epochs(self) -> bool:
+        """Whether an epoch has several measurements."""
+        return len(set(self.epochs)) < len(self.epochs)
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers and values, not pictures."""
-        return {"epochs": list(self.epochs), "rows": [dict(row) for row in self.rows], "signature": self.signature}
+        rows = [dict(row) for row in self.rows]
+        return {"epochs": [*self.epochs], "steps": [*self.steps], "rows": rows, "signature": self.signature}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what :meth:`state_dict` returned."""
+        """Take up what :meth:`state_dict` returned; earlier versions had no steps."""
         self.epochs, self.rows = list(state["epochs"]), [dict(row) for row in state["rows"]]
+        self.steps = list(state.get("steps", [None] * len(self.epochs)))
         self.signature = state["signature"]
 
     def _add_grid(self, images: Tensor) -> None:
         if len(images):
-            self.grids.append(Grid(self.epochs[-1], data_uri(grid_of(images), is_small(images)), is_small(images)))
+            picture = data_uri(grid_of(images), is_small(images))
+            self.grids.append(Grid(self.epochs[-1], picture, is_small(images), self.steps[-1]))
         if len(self.grids) > MOST_GRIDS:
-            del self.grids[_most_crowded([grid.epoch for grid in self.grids])]
+            places = [grid.epoch if grid.step is None else grid.step for grid in self.grids]
+            del self.grids[_most_crowded(places)]
 
 
-def _most_crowded(epochs: Sequence[int]) -> int:
+def moment_name(epoch: int, step: int | None) -> str:
+    """Return an epoch, and its step beside it where that is known.
+
+    Example:
+        >>> moment_name(3, None), moment_name(3, 1200)
+        ('3', '3, step 1200')
+    """
+    return f"{epoch}" if step is None else f"{epoch}, step {step}"
+
+
+def _most_crowded(places: Sequence[int]) -> int:
     """Return the place, neither first nor last, whose neighbours are closest to each other.
 
     Example:
         >>> _most_crowded([0, 5, 6, 7, 20])
         2
     """
-    return min(range(1, len(epochs) - 1), key=lambda i: epochs[i + 1] - epochs[i - 1])
+    return min(range(1, len(places) - 1), key=lambda i: places[i + 1] - places[i - 1])

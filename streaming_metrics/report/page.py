@@ -108,11 +108,12 @@ def scores(journal: Journal) -> list[Score]:
 def _score(journal: Journal, key: str, name: str) -> Score:
     better = next((panel.better for panel in PANELS if family(key) in panel.families), "")
     value, spread = (column(journal.rows, one)[-1] for one in (key, spread_of(key, journal.rows)))
-    told = [(v, epoch) for v, epoch in zip(column(journal.rows, key), journal.epochs) if isfinite(v)]
+    told = [(v, place) for place, v in enumerate(column(journal.rows, key)) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
-        value_then, epoch = (min if better == "↓" else max)(told)
-        best = "best so far" if epoch == journal.epochs[-1] else f"best {number(value_then)}, epoch {epoch}"
+        value_then, place = (min if better == "↓" else max)(told)
+        is_latest = place == len(journal.rows) - 1
+        best = "best so far" if is_latest else f"best {number(value_then)}, epoch {journal.moments[place]}"
     return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
 
 
