@@ -19,9 +19,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from streaming_metrics import GenerativeMetrics
-from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
+from streaming_metrics import GenerativeMetrics, Signature
+from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images, is_dropped
+from streaming_metrics.extractors.preprocess import checked_range
 from streaming_metrics.monitoring import image_log
+from streaming_metrics.monitoring.averaging import idle_average_warning
 from streaming_metrics.monitoring.checks import (
     refuse,
     refuse_non_finite,
@@ -29,10 +31,12 @@ from streaming_metrics.monitoring.checks import (
     refuse_twice,
     repeats_warning,
     sharding_warning,
+    shortfall_warning,
 )
 from streaming_metrics.monitoring.feed import Feed
 from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
+from streaming_metrics.monitoring.ranges import Reach
 from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
 
@@ -72,6 +76,7 @@ class GenerationMonitor(Callback):
         batch_size: generated per call.
         seed: of all generation.
         value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
+        sample_range: the same of the images of ``sample`` or ``fake_key`` where it differs; None takes ``value_range``.
         every_n_epochs: epochs from one measurement to the next.
         prefix: of the logged keys.
         prog_bar: whether the first measure is shown in the progress bar.
@@ -111,6 +116,7 @@ class GenerationMonitor(Callback):
         batch_size: int = 64,
         seed: int = 0,
         value_range: tuple[float, float] = (0, 1),
+        sample_range: tuple[float, float] | None = None,
         every_n_epochs: int = 1,
         prefix: str = "val/",
         prog_bar: bool = True,
@@ -125,7 +131,7 @@ class GenerationMonitor(Callback):
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
         refuse(min(num_samples, batch_size, every_n_epochs) < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
-        self.sampler = Sampler(sample or "sample", value_range)
+        self.sampler = Sampler(sample or "sample", checked_range(sample_range or value_range), Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_epochs, self.prefix, self.prog_bar, self.log_images = every_n_epochs, prefix, prog_bar, log_images
@@ -187,7 +193,7 @@ class GenerationMonitor(Callback):
         self._must_generate = is_due and not self._is_paired
         if is_due:
             with _aside():
-                self._start(trainer)
+                self._start(trainer, pl_module)
 
     def on_validation_batch_start(
         self,
@@ -226,6 +232,7 @@ class GenerationMonitor(Callback):
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = self.metric.compute()
+            self._review()
         self._log(trainer, pl_module, values)
         if self._reporter:
             with _aside():
@@ -241,15 +248,18 @@ class GenerationMonitor(Callback):
     def _begin(self, metric: GenerativeMetrics, rank: int = 0, world_size: int = 1) -> None:
         self.metric = metric
         thumbnails = self._reporter.thumbnails if self._reporter else None
-        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails)
+        declared = self.sampler.value_range, self.sampler.reach
+        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails, *declared)
         self._is_paired = self._must_generate = self._is_signed = False
 
     def _is_due(self, trainer: Trainer) -> bool:
         is_epoch = trainer.state.fn != TrainerFn.FITTING or (trainer.current_epoch + 1) % self.every_n_epochs == 0
         return is_epoch and not trainer.sanity_checking
 
-    def _start(self, trainer: Trainer) -> None:
+    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._feed.start()
+        if trainer.state.fn == TrainerFn.FITTING:
+            _warn(idle_average_warning(_callbacks(trainer), pl_module))
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             with sampling_bar(trainer.progress_bar_callback, length_hint(self.real), "Real images") as advance:
                 self._feed.read(self.real, self.image_key, self.seed, advance)
@@ -273,15 +283,18 @@ class GenerationMonitor(Callback):
         takes_real = self.real == "val" and not self.metric.is_frozen
         if not (takes_real or self._is_paired):
             return
-        fakes = None if self.fake_key is None else find_fakes(outputs, self.fake_key)
+        fakes = None if self.fake_key is None or is_dropped(batch) else find_fakes(outputs, self.fake_key)
         images = find_images(batch, self.image_key) if takes_real or fakes is None else fakes
-        index, keep = self._feed.place(sampler_of(_loader(trainer)), len(images))
+        index, keep = self._feed.place(_source(trainer), len(images))
+        if not keep.any():
+            return
         if takes_real:
             self._feed.real(images, index, keep)
         if fakes is not None:
-            self._feed.fake(as_uint8(fakes, self.value_range, "fake_key", len(images))[keep], index[keep])
+            drawn = as_uint8(fakes, self.sampler.value_range, "fake_key", len(images), self.sampler.reach)
+            self._feed.fake(drawn[keep], index[keep])
         elif self._is_paired:
-            self._generate_for(trainer, pl_module, batch, index, keep & (index < self.num_samples))
+            self._generate_for(trainer, pl_module, batch, index, keep & self._feed.first(self.num_samples))
 
     def _generate_for(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, index: Tensor, keep: Tensor
@@ -290,6 +303,11 @@ class GenerationMonitor(Callback):
             with self.weights_context(pl_module):
                 images = self._draw(trainer, pl_module, len(keep), seed_of(self.seed, int(index[0])), batch)
             self._feed.fake(images[keep], index[keep])
+
+    def _review(self) -> None:
+        _warn(self._feed.warning())
+        if self._is_paired:
+            _warn(shortfall_warning(self.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor]) -> None:
         prefix = self._prefix(trainer)
@@ -317,7 +335,8 @@ class GenerationMonitor(Callback):
         assert self._reporter
         folder, stage = trainer.log_dir or trainer.default_root_dir, _stage(trainer)
         source = _loader(trainer) if self.real == "val" else self.real
-        find = finder(source, self.image_key, self.value_range, self._reporter.thumbnails.side)
+        side, in_place = self._reporter.thumbnails.side, self._feed.in_place
+        find = finder(source, self.image_key, self.value_range, side, in_place=in_place)
         self._reporter.note(trainer.current_epoch, values, self.metric, find, trainer.is_global_zero)
         if trainer.is_global_zero:
             path = self._reporter.path(folder, stage)
@@ -345,6 +364,13 @@ def _on(device: torch.device, value: Tensor) -> Tensor:
 def _loader(trainer: Trainer) -> Any:
     # trainer.val_dataloaders would be those of an earlier fit, in a validate that follows it.
     return trainer._evaluation_loop._combined_loader.flattened[0]  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _source(trainer: Trainer) -> Any:
+    """Return what yields a batch: the first dataloader, or all of them where a batch is of several."""
+    combined = trainer._evaluation_loop._combined_loader
+    alone = combined._mode == "sequential" or len(combined.flattened) == 1  # pyright: ignore[reportOptionalMemberAccess]
+    return _loader(trainer) if alone else combined
 
 
 def _callbacks(trainer: Trainer) -> list[Callback]:

@@ -62,6 +62,16 @@ def sharding_warning(strategy: Any) -> str | None:
     )
 
 
+def shortfall_warning(num_samples: int, measured: int) -> str | None:
+    """Return what to say where validation batches gave fewer generated images than were asked for."""
+    if measured >= num_samples:
+        return None
+    return (
+        f"num_samples={num_samples}, and the validation batches gave {measured} generated images: scores are of "
+        f"{measured}. Remedy: num_samples={measured}, or more validation images."
+    )
+
+
 def repeats_warning(sampler: Any, world_size: int) -> str | None:
     """Return what to say where every rank reads the whole dataset."""
     if is_dealt(sampler, world_size):
