@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence, Sized
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from streaming_metrics.extractors.preprocess import to_uint8
+from streaming_metrics.image_forms import as_tensor, candidates, describe, fields_of, is_images
+
+if TYPE_CHECKING:
+    from streaming_metrics.monitoring.ranges import Reach
 
 Key: TypeAlias = "str | int | Callable[[Any], Tensor]"
 
-AUTO_KEYS = ("image", "images", "pixel_values", "x", "img")
-
 
 def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
-    """Return the images of a batch.
+    """Return the images of a batch, ``(N, C, H, W)``; none where the batch was dropped: None, or empty.
 
     Args:
-        batch: a tensor, a tuple or list, a mapping, or whatever a callable ``image_key`` takes.
-        image_key: a key or position; a callable from the batch; or ``"auto"``: the batch itself, the first tensor of a
-            sequence, or the first of ``image``, ``images``, ``pixel_values``, ``x``, ``img`` that a mapping has.
+        batch: a tensor, a tuple or list, a mapping, or whatever a callable ``image_key`` takes. Images may be in any
+            form that :func:`~streaming_metrics.image_forms.as_tensor` takes.
+        image_key: a key or position; a callable from the batch; or ``"auto"``: the batch itself, or the one part of it
+            that looks like images (:func:`~streaming_metrics.image_forms.is_images`).
 
     Raises:
-        ValueError: where there is none, naming the keys that exist.
+        ValueError: where there is none, naming the keys that exist; for ``"auto"`` where there are several.
 
     Example:
-        >>> import torch
         >>> find_images({"label": torch.tensor([1]), "img": torch.zeros(1, 3, 8, 8)}).shape
         torch.Size([1, 3, 8, 8])
     """
-    found = _first_images(batch) if image_key == "auto" else _pick(batch, image_key)
-    if not isinstance(found, Tensor):
+    if is_dropped(batch):
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+    found = _only_images(batch) if image_key == "auto" else _pick(batch, image_key)
+    if isinstance(found, Sequence) and not len(found):
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+    images = as_tensor(found)
+    if images is None:
         raise ValueError(
             f"image_key={name_of(image_key)}: Expected a tensor of images in the batch, got {describe(batch)}. "
             "Remedy: give image_key= a key or position that exists, or a function from the batch to its images."
         )
-    return found
+    return images
 
 
 def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
@@ -45,39 +53,54 @@ def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
     Raises:
         ValueError: where there is none, naming the keys that exist.
     """
-    found = _pick(outputs, fake_key)
-    if not isinstance(found, Tensor):
+    images = as_tensor(_pick(outputs, fake_key))
+    if images is None:
         raise ValueError(
             f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
             f"{describe(outputs)}. Remedy: return {{'fake': images, …}} from validation_step and test_step, and give "
             "fake_key= that key."
         )
-    return found
+    return images
 
 
-def as_uint8(images: Any, value_range: tuple[float, float], source: str, n: int | None = None) -> Tensor:
+def is_dropped(batch: Any) -> bool:
+    """Return whether nothing is left of a batch: its ``collate_fn`` dropped every item.
+
+    Example:
+        >>> is_dropped(None), is_dropped([]), is_dropped(torch.empty(0)), is_dropped([torch.zeros(1)])
+        (True, True, True, False)
+    """
+    return batch is None or (isinstance(batch, Sized) and not len(batch))
+
+
+def as_uint8(
+    images: Any, value_range: tuple[float, float], source: str, n: int | None = None, reach: Reach | None = None
+) -> Tensor:
     """Return images as ``(N, 3, H, W)`` uint8, grey ones with their channel repeated; never an inference tensor.
 
     Args:
-        images: ``(N, 3 or 1, H, W)``, uint8 or any float dtype in ``value_range``.
+        images: ``(N, 3 or 1, H, W)``, uint8 or any float dtype in ``value_range``; or any other form that
+            :func:`~streaming_metrics.image_forms.as_tensor` takes.
         value_range: what floats stand for black and white.
         source: names the giver in errors, e.g. ``"sample"``.
         n: how many are expected; None takes any number.
+        reach: takes note of how dark and bright they are.
 
     Raises:
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
-    if not isinstance(images, Tensor) or images.ndim != 4 or (n is not None and len(images) != n):
-        wrong, count = (ValueError if isinstance(images, Tensor) else TypeError), "N" if n is None else n
-        raise wrong(
-            f"{source}: Expected {count} images, a tensor ({count}, 3, H, W), got {describe(images)}. "
-            "Remedy: one image for each that is asked for, channels first, in one tensor."
-        )
-    plain = images.clone() if images.is_inference() else images
     try:
-        return to_uint8(plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain, value_range)
+        plain = as_tensor(images)
+        if plain is None or plain.ndim != 4 or (n is not None and len(plain) != n):
+            raise _unexpected(images, plain, n)
+        plain = plain.clone() if plain.is_inference() else plain
+        spread = plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain
+        pixels = to_uint8(spread, value_range) if len(plain) else spread.to(torch.uint8)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{source}: {error}") from error
+    if reach is not None:
+        reach.see(pixels, is_float=plain.is_floating_point())
+    return pixels
 
 
 def name_of(key: Key) -> str:
@@ -90,36 +113,35 @@ def name_of(key: Key) -> str:
     return getattr(key, "__qualname__", repr(key))
 
 
-def describe(value: Any) -> str:
-    """Return what a value is, in a few words for an error.
-
-    Example:
-        >>> describe({"x": 1, "y": 2}), describe((1, None)), describe(None)
-        ("a dict with keys 'x', 'y'", 'a tuple of int, NoneType', 'None')
-    """
-    if isinstance(value, Tensor):
-        return f"a tensor {tuple(value.shape)} of {value.dtype}"
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with keys " + ", ".join(map(repr, value))
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a {type(value).__name__} of " + ", ".join(type(part).__name__ for part in value)
-    return "None" if value is None else f"a {type(value).__name__}"
+def _unexpected(images: Any, plain: Tensor | None, n: int | None) -> Exception:
+    wrong, count = (TypeError if plain is None else ValueError), "N" if n is None else n
+    return wrong(
+        f"Expected {count} images, a tensor ({count}, 3, H, W), got {describe(images)}. "
+        "Remedy: one image for each that is asked for, channels first, in one tensor; or PIL images, or arrays with "
+        "channels last."
+    )
 
 
-def _first_images(batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return next((batch[key] for key in AUTO_KEYS if key in batch), None)
-    if isinstance(batch, Sequence):
-        return next((part for part in batch if isinstance(part, Tensor)), None)
-    return batch
+def _only_images(batch: Any) -> Any:
+    """Return the part of a batch that looks like images; where none does, what an error may name."""
+    if isinstance(batch, Sequence) and not hasattr(batch, "_asdict"):
+        parts = dict(enumerate(batch))
+    else:
+        parts = fields_of(batch)
+    if parts is None:
+        return batch
+    found = {key: part for key, part in parts.items() if is_images(part)}
+    if len(found) > 1:
+        raise ValueError(
+            f"image_key='auto': Expected one tensor of images in the batch, got several: {candidates(found)}. "
+            f"Remedy: say which are the real images, e.g. image_key={next(iter(found))!r}."
+        )
+    return next(iter(found.values()), next((part for part in parts.values() if isinstance(part, Tensor)), None))
 
 
 def _pick(container: Any, key: Key) -> Any:
     if callable(key):
         return key(container)
-    has_key = key in container if isinstance(container, Mapping) else _has_position(container, key)
-    return container[key] if has_key else None
-
-
-def _has_position(container: Any, key: Key) -> bool:
-    return isinstance(container, Sequence) and isinstance(key, int) and -len(container) <= key < len(container)
+    if isinstance(key, int) and isinstance(container, Sequence):
+        return container[key] if -len(container) <= key < len(container) else None
+    return (fields_of(container) or {}).get(key)

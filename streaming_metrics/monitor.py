@@ -19,9 +19,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from streaming_metrics import GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
+from streaming_metrics import GenerativeMetrics, NotEnoughSamples, Signature
+from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images, is_dropped
+from streaming_metrics.extractors.preprocess import checked_range
 from streaming_metrics.monitoring import image_log
+from streaming_metrics.monitoring.averaging import idle_average_warning
 from streaming_metrics.monitoring.checks import (
     averaging_warning,
     refuse,
@@ -30,24 +32,27 @@ from streaming_metrics.monitoring.checks import (
     refuse_twice,
     refuse_unvalidated,
     sharding_warning,
+    shortfall_warning,
     unmeasured_warning,
 )
 from streaming_metrics.monitoring.clock import At, Clock, Moment, Timeline
 from streaming_metrics.monitoring.feed import Feed
 from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
+from streaming_metrics.monitoring.ranges import Reach
 from streaming_metrics.monitoring.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
 from streaming_metrics.monitoring.rehearsal import Rehearsal, known_number, refuse_too_few, refuse_uncallable
 from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.monitoring.trainer import (
     batches_that_stepped,
-    evaluating,
     has_validation,
     loader_of,
     log_in_training,
     most_batches,
+    source_of,
 )
-from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
+from streaming_metrics.monitoring.untouched import untouched
+from streaming_metrics.sampling import chunks, isolated_rng, seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +98,7 @@ class GenerationMonitor(Callback):
         batch_size: generated per call.
         seed: of all generation.
         value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
+        sample_range: the same of the images of ``sample`` or ``fake_key`` where it differs; None takes ``value_range``.
         every_n_epochs: epochs from one measurement to the next.
         every_n_train_steps: optimizer steps from one measurement to the next, inside training and before a
             ``ModelCheckpoint`` acts at that step. Each optimizer's steps count, as they do for ``Trainer(max_steps)``.
@@ -135,6 +141,7 @@ class GenerationMonitor(Callback):
         batch_size: int = 64,
         seed: int = 0,
         value_range: tuple[float, float] = (0, 1),
+        sample_range: tuple[float, float] | None = None,
         every_n_epochs: int = 1,
         every_n_train_steps: int | None = None,
         prefix: str = "val/",
@@ -153,7 +160,7 @@ class GenerationMonitor(Callback):
         refuse(min(num_samples, batch_size, *periods) < 1, _POSITIVE)
         refuse(every_n_train_steps is not None and every_n_epochs != 1, _TWO_CLOCKS)
         refuse(every_n_train_steps is not None and (real == "val" or fake_key is not None), _NO_VAL_IN_TRAINING)
-        self.sampler = Sampler(sample or "sample", value_range)
+        self.sampler = Sampler(sample or "sample", checked_range(sample_range or value_range), Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_epochs, self.every_n_train_steps = every_n_epochs, every_n_train_steps
@@ -256,7 +263,7 @@ class GenerationMonitor(Callback):
         self._must_generate = is_due and not self._is_paired
         if is_due:
             with _aside():
-                self._start(trainer)
+                self._start(trainer, pl_module)
 
     def on_validation_batch_start(
         self,
@@ -306,7 +313,8 @@ class GenerationMonitor(Callback):
     def _begin(self, metric: GenerativeMetrics, rank: int = 0, world_size: int = 1) -> None:
         self.metric = metric
         thumbnails = self._reporter.thumbnails if self._reporter else None
-        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails)
+        declared = self.sampler.value_range, self.sampler.reach
+        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails, *declared)
         self._is_paired = self._must_generate = self._is_signed = self._has_measured = False
         self._rehearsal, self._steps_seen = Rehearsal(), 0
 
@@ -348,7 +356,8 @@ class GenerationMonitor(Callback):
     def _rehearse(self, trainer: Trainer, pl_module: LightningModule, outputs: Any = None, batch: Any = None) -> None:
         """Run one batch of each side through all that a measurement does, and forget it; no collective."""
         self._is_paired = self._takes_batches(pl_module)
-        with self._rehearsal.attempt(), _aside(), evaluating(pl_module):
+        with self._rehearsal.attempt(), _aside(), untouched(pl_module):
+            pl_module.eval()
             if isinstance(self.real, DataLoader):
                 self._feed.read(self.real, self.image_key, self.seed, lambda n: None, most=1)  # noqa: ARG005
                 self._refuse_too_few(trainer, known_number(self.real, self.metric.num_samples("real")))
@@ -372,9 +381,10 @@ class GenerationMonitor(Callback):
 
     def _measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Measure outside of validation."""
-        with evaluating(pl_module):
+        with untouched(pl_module):
+            pl_module.eval()
             with _aside():
-                self._start(trainer)
+                self._start(trainer, pl_module)
             self._generate(trainer, pl_module)
         self._conclude(trainer, pl_module, step)
 
@@ -385,6 +395,7 @@ class GenerationMonitor(Callback):
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = self._compute(trainer)
+            self._review()
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
             with _aside():
@@ -401,8 +412,10 @@ class GenerationMonitor(Callback):
                 _warn(f"fast_dev_run: {error} It is not logged.")
         return values
 
-    def _start(self, trainer: Trainer) -> None:
+    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._feed.start()
+        if trainer.state.fn == TrainerFn.FITTING:
+            _warn(idle_average_warning(_callbacks(trainer), pl_module))
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             most = _dev_run(trainer) or None
             with sampling_bar(trainer.progress_bar_callback, most or length_hint(self.real), "Real images") as advance:
@@ -427,15 +440,18 @@ class GenerationMonitor(Callback):
         takes_real = self.real == "val" and not self.metric.is_frozen
         if not (takes_real or self._is_paired):
             return
-        fakes = None if self.fake_key is None else find_fakes(outputs, self.fake_key)
+        fakes = None if self.fake_key is None or is_dropped(batch) else find_fakes(outputs, self.fake_key)
         images = find_images(batch, self.image_key) if takes_real or fakes is None else fakes
-        index, keep = self._feed.place(sampler_of(loader_of(trainer)), len(images))
+        index, keep = self._feed.place(source_of(trainer), len(images))
+        if not keep.any():
+            return
         if takes_real:
             self._feed.real(images, index, keep)
         if fakes is not None:
-            self._feed.fake(as_uint8(fakes, self.value_range, "fake_key", len(images))[keep], index[keep])
+            drawn = as_uint8(fakes, self.sampler.value_range, "fake_key", len(images), self.sampler.reach)
+            self._feed.fake(drawn[keep], index[keep])
         elif self._is_paired:
-            self._generate_for(trainer, pl_module, batch, index, keep & (index < self._num_samples(trainer)))
+            self._generate_for(trainer, pl_module, batch, index, keep & self._feed.first(self._num_samples(trainer)))
 
     def _generate_for(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, index: Tensor, keep: Tensor
@@ -444,6 +460,11 @@ class GenerationMonitor(Callback):
             with self.weights_context(pl_module):
                 images = self._draw(trainer, pl_module, len(keep), seed_of(self.seed, int(index[0])), batch)
             self._feed.fake(images[keep], index[keep])
+
+    def _review(self) -> None:
+        _warn(self._feed.warning())
+        if self._is_paired:
+            _warn(shortfall_warning(self.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor], step: int) -> None:
         prefix, finite = self._prefix(trainer), {}
@@ -474,7 +495,8 @@ class GenerationMonitor(Callback):
         assert self._reporter
         folder, stage = trainer.log_dir or trainer.default_root_dir, _stage(trainer)
         source = loader_of(trainer) if self.real == "val" else self.real
-        find = finder(source, self.image_key, self.value_range, self._reporter.thumbnails.side)
+        side, in_place = self._reporter.thumbnails.side, self._feed.in_place
+        find = finder(source, self.image_key, self.value_range, side, in_place=in_place)
         self._reporter.note(trainer.current_epoch, step, values, self.metric, find, trainer.is_global_zero)
         if trainer.is_global_zero:
             path = self._reporter.path(folder, stage)

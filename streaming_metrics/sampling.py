@@ -49,7 +49,7 @@ def global_index(sampler: Any, seen: int, n: int, rank: int = 0, world_size: int
         >>> global_index(DistributedSampler(range(11), num_replicas=2, rank=1), seen=4, n=2)
         tensor([ 9, 11])
     """
-    if isinstance(sampler, DistributedSampler):
+    if is_distributed(sampler):
         rank, world_size = sampler.rank, sampler.num_replicas
     return torch.arange(seen, seen + n) * world_size + rank
 
@@ -58,7 +58,7 @@ def keep_unpadded(sampler: Any, seen: int, n: int) -> Tensor:
     """Return which of the n samples that follow the first ``seen`` on this rank are not padding.
 
     Args:
-        sampler: a ``DistributedSampler`` (or Lightning's wrappers, which are one); nothing else pads.
+        sampler: a ``DistributedSampler``, or what is made like one; see :func:`padding_start`.
         seen: samples that this rank has had in this epoch, padding included.
         n: samples in this batch.
 
@@ -69,9 +69,39 @@ def keep_unpadded(sampler: Any, seen: int, n: int) -> Tensor:
         >>> keep_unpadded(DistributedSampler(range(11), num_replicas=2, rank=1), seen=4, n=2)
         tensor([ True, False])
     """
-    if not isinstance(sampler, DistributedSampler):
+    start = padding_start(sampler)
+    if start is None:
         return torch.ones(n, dtype=torch.bool)
-    return global_index(sampler, seen, n) < len(sampler.dataset)  # pyright: ignore[reportArgumentType]
+    return global_index(sampler, seen, n) < start
+
+
+def is_distributed(sampler: Any) -> bool:
+    """Return whether a sampler deals one list to ranks in turn: ``DistributedSampler``, or one made like it (timm's).
+
+    Example:
+        >>> is_distributed(DistributedSampler(range(11), num_replicas=2, rank=1)), is_distributed(None)
+        (True, False)
+    """
+    alike = all(hasattr(sampler, name) for name in ("dataset", "num_replicas", "rank"))
+    return alike or isinstance(sampler, DistributedSampler)
+
+
+def padding_start(sampler: Any) -> int | None:
+    """Return the position, over all ranks, from which on samples are repeats that fill up the ranks; None for none.
+
+    A sampler that is longer than its dataset by more than that (it draws each image several times) does not pad.
+
+    Example:
+        >>> padding_start(DistributedSampler(range(11), num_replicas=2, rank=1))
+        11
+        >>> padding_start(DistributedSampler(range(12), num_replicas=2, rank=1)) is None
+        True
+    """
+    if not is_distributed(sampler):
+        return None
+    size, mine, world_size = len(sampler.dataset), len(sampler), sampler.num_replicas
+    total = getattr(sampler, "total_size", mine * world_size)
+    return size if total > size and mine == -(-size // world_size) else None
 
 
 class UnpaddedSampler(DistributedSampler[Any]):

@@ -200,7 +200,7 @@ def test_ranks_agree_whatever_the_real_side_comes_from(real: str, tmp_path: Path
 @pytest.mark.usefixtures("forks")
 def test_fakes_from_the_step_follow_the_real_images_on_any_number_of_ranks() -> None:
     def run(**options: Any) -> dict[str, float]:
-        watching = monitor(fake_key="reconstruction")
+        watching = monitor(fake_key="reconstruction", num_samples=11)
         return validate(watching, Counts(watching), real=loader(REAL[:11]), **options)
 
     alone = run()

@@ -85,7 +85,7 @@ def test_copies_are_shown_beside_what_they_copy(tmp_path: Path) -> None:
     assert "Every real image has a generated sample nearer than its own neighbours." in page.said
 
 
-@pytest.mark.parametrize("fake", [{}, {"fake_key": "reconstruction"}])
+@pytest.mark.parametrize("fake", [{}, {"fake_key": "reconstruction", "num_samples": 11}])
 @pytest.mark.usefixtures("forks")
 def test_two_ranks_show_the_images_of_one(tmp_path: Path, fake: dict[str, Any]) -> None:
     def run(folder: Path, **options: Any) -> Page:

@@ -70,6 +70,16 @@ def sharding_warning(strategy: Any) -> str | None:
     )
 
 
+def shortfall_warning(num_samples: int, measured: int) -> str | None:
+    """Return what to say where validation batches gave fewer generated images than were asked for."""
+    if measured >= num_samples:
+        return None
+    return (
+        f"num_samples={num_samples}, and the validation batches gave {measured} generated images: scores are of "
+        f"{measured}. Remedy: num_samples={measured}, or more validation images."
+    )
+
+
 def averaging_warning(callbacks: Iterable[Any]) -> str | None:
     """Return what to say where averaged weights, which Lightning swaps in for validations, are not what is measured."""
     if not any(base.__name__ == "WeightAveraging" for one in callbacks for base in type(one).__mro__):

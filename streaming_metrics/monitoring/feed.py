@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from streaming_metrics.batches import as_uint8, find_images
-from streaming_metrics.sampling import global_index, isolated_rng, keep_unpadded
+from streaming_metrics.monitoring.counting import MOST, Count, Dealing
+from streaming_metrics.monitoring.ranges import Reach, Span, range_warning
+from streaming_metrics.monitoring.untouched import untouched
+from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-    from torch.utils.data import DataLoader
 
     from streaming_metrics import GenerativeMetrics
     from streaming_metrics.batches import Key
@@ -31,8 +35,11 @@ class Feed:
         value_range: what floats stand for black and white.
         num_shown: generated images to keep.
         thumbnails: small copies of generated images, for a report.
+        sample_range: what floats stand for in generated images; None takes ``value_range``.
+        reach: where who converts generated images notes how dark and bright they are.
 
     Attributes:
+        in_place: whether every real image's id is the position of an item that holds this image alone.
         shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
     """
 
@@ -44,9 +51,13 @@ class Feed:
         value_range: tuple[float, float],
         num_shown: int,
         thumbnails: Thumbnails | None = None,
+        sample_range: tuple[float, float] | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
         self.value_range, self.num_shown, self.thumbnails = value_range, num_shown, thumbnails
+        self.sample_range, self.reach, self._real_reach = sample_range or value_range, reach or Reach(), Reach()
+        self.in_place = True
         self.start()
 
     def start(self) -> None:
@@ -54,16 +65,28 @@ class Feed:
         self.metric.reset()
         if self.thumbnails is not None:
             self.thumbnails.clear()
-        self.shown, self._seen = torch.empty(0, 3, 1, 1, dtype=torch.uint8), 0
+        self.shown, self._count = torch.empty(0, 3, 1, 1, dtype=torch.uint8), None
+        self.reach.clear()
+        if not self.metric.is_frozen:
+            self._real_reach.clear()
+            self.in_place = True
 
-    def place(self, sampler: Any, n: int) -> tuple[Tensor, Tensor]:
-        """Return the global numbers ``(n,)`` of the next n samples, and which of them are not the sampler's padding."""
-        seen, self._seen = self._seen, self._seen + n
-        return global_index(sampler, seen, n, self.rank, self.world_size), keep_unpadded(sampler, seen, n)
+    def place(self, loader: Any, n: int) -> tuple[Tensor, Tensor]:
+        """Return ids ``(n,)`` of the images of a loader's next batch, and which of them are not padding."""
+        if self._count is None:
+            self._count = Count(Dealing.of(loader, self.rank, self.world_size))
+        return self._count.place(n)
 
-    def real(self, images: Tensor, index: Tensor, keep: Tensor) -> None:
-        """Add real images."""
-        self._add(as_uint8(images, self.value_range, "real images")[keep], index[keep], real=True)
+    def first(self, num_samples: int) -> Tensor:
+        """Return which images of the batch placed last are among the first ``num_samples`` over all ranks."""
+        assert self._count
+        return self._count.turn < num_samples
+
+    def real(self, images: Any, index: Tensor, keep: Tensor) -> None:
+        """Add the real images of the batch that was placed last."""
+        pixels = as_uint8(images, self.value_range, "real images", reach=self._real_reach)
+        self._add(pixels[keep], index[keep], real=True)
+        self.in_place &= self._count is not None and self._count.in_place
 
     def fake(self, images: Tensor, index: Tensor) -> None:
         """Add generated images, uint8 ``(n, 3, H, W)``."""
@@ -84,18 +107,52 @@ class Feed:
     ) -> None:
         """Add a loader's images as real ones, its batches, or the first ``most`` of them, dealt to the ranks in turn.
 
-        The seed makes a loader that shuffles do so alike on every rank.
+        The seed makes a loader that shuffles do so alike on every rank, by its own generator too, which is put back. A
+        loader that deals to ranks itself is read whole on each.
         """
-        seen = 0
-        with isolated_rng(seed):
-            for number, batch in enumerate(islice(loader, most)):
+        deals_itself = is_distributed(sampler_of(loader))
+        source = _with_workers_of_its_own(loader)
+        self._count = Count(Dealing.of(loader, *((self.rank, self.world_size) if deals_itself else ())))
+        with isolated_rng(seed), untouched(source, seed=seed):
+            for number, batch in enumerate(islice(source, most)):
                 images = find_images(batch, image_key)
-                if number % self.world_size == self.rank:
-                    index = torch.arange(seen, seen + len(images))
-                    self.real(images, index, keep=torch.ones(len(images), dtype=torch.bool))
-                seen += len(images)
+                index, keep = self._count.place(len(images))
+                if deals_itself or number % self.world_size == self.rank:
+                    self.real(images, index, keep)
                 advance(1)
+        self._count = None
+
+    def warning(self) -> str | None:
+        """Return what an epoch's images leave to be said, after ``metric.compute()``; collective.
+
+        Raises:
+            ValueError: on every rank, where ranks disagree on how many images an item holds.
+        """
+        comm, count = self.metric._comm(), self._count
+        each = (count.images_an_item or 0) if count and count.dealing.padding else 0
+        own = torch.tensor([not self.in_place, each, each and MOST - each])
+        told = comm.max(torch.cat([own, self._real_reach.extremes(), self.reach.extremes()])).tolist()
+        moved, most, fewest = told[0], told[1], MOST - told[2]
+        self.in_place = not moved
+        if most > fewest:
+            raise ValueError(_DISAGREE.format(fewest, most))
+        return range_warning(Span(*told[3:6]), Span(*told[6:]), self.value_range, self.sample_range)
 
     def _add(self, images: Tensor, index: Tensor, real: bool) -> None:
         if len(images):
             self.metric.update(images, real=real, index=index)
+
+
+def _with_workers_of_its_own(loader: Any) -> Any:
+    """Return a loader that does not share persistent workers: reading it would end the reading of another epoch."""
+    if not isinstance(loader, DataLoader):
+        return loader
+    own = copy(loader)
+    own._iterator = None
+    return own
+
+
+_DISAGREE = (
+    "Ranks found {} and {} images an item, and some items are the DistributedSampler's padding: which images those are "
+    "cannot be known. Remedy: one image an item, or as many of each; broken ones left out by the dataset."
+)

@@ -8,12 +8,15 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.batches import as_uint8, name_of
+from streaming_metrics.monitoring.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from streaming_metrics.monitoring.ranges import Reach
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Sampler:
     Args:
         sample: a method's name, ``method(n)``, or a callable ``(model, n)``; either may have a parameter ``batch``.
         value_range: what floats stand for black and white.
+        reach: takes note of how dark and bright the images are.
 
     Example:
         >>> import torch
@@ -34,6 +38,7 @@ class Sampler:
 
     sample: str | Callable[..., Tensor]
     value_range: tuple[float, float]
+    reach: Reach | None = None
 
     def bind(self, model: Any) -> Callable[..., Any]:
         """Return the function from n, and perhaps a batch, to images; raise ValueError where the model has none."""
@@ -57,13 +62,15 @@ class Sampler:
         Args:
             model: what is asked.
             n: how many images.
-            seed: of all randomness inside; outside, none is used up.
+            seed: of all randomness inside, of generators that the model holds too; outside, none is used up, and the
+                model is left as it was: see :func:`~streaming_metrics.monitoring.untouched.untouched`.
             batch: conditions, for a sampler that takes them.
 
         Raises:
             TypeError, ValueError: where number, shape, dtype or range is not as expected.
         """
         given = {"batch": batch} if self.is_conditional(model) else {}
-        with isolated_rng(seed):
+        with isolated_rng(seed), untouched(model, self.sample, seed=seed):
             images = self.bind(model)(n, **given)
-        return as_uint8(images, self.value_range, f"sample={name_of(self.sample)}", n)
+            # A copy: they may be a buffer of the model's, which is put back.
+            return as_uint8(images, self.value_range, f"sample={name_of(self.sample)}", n, self.reach).clone()

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DistributedSampler, SequentialSampler
-
 from streaming_metrics.batches import Key, as_uint8, find_images
+from streaming_metrics.monitoring.untouched import untouched
 from streaming_metrics.report.pictures import shrunk
-from streaming_metrics.sampling import sampler_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-NO_WAY_BACK = "The real images are left out: their dataset cannot be read by number, or their order is not its own."
+NO_WAY_BACK = (
+    "The real images are left out: their dataset cannot be read by number, their order is not its own, or its items "
+    "are not one image each."
+)
 IN_A_FILE = "The real images are left out: a reference file holds none."
-
-
-def can_look_up(loader: Any) -> bool:
-    """Return whether the i-th image of a loader, over all ranks, is the i-th of its dataset.
-
-    Example:
-        >>> from torch.utils.data import DataLoader
-        >>> can_look_up(DataLoader(range(8))), can_look_up(DataLoader(range(8), shuffle=True))
-        (True, False)
-    """
-    sampler = sampler_of(loader)
-    in_order = isinstance(sampler, SequentialSampler) or (
-        isinstance(sampler, DistributedSampler) and not sampler.shuffle
-    )
-    return in_order and hasattr(getattr(loader, "dataset", None), "__getitem__")
 
 
 def look_up(
@@ -40,7 +26,8 @@ def look_up(
     """Return images ``(3, h, w)`` uint8, no larger than ``side``, by their numbers in the loader's dataset."""
     collate = getattr(loader, "collate_fn", None) or (lambda samples: samples)
     found = {}
-    for number in ids:
-        image = find_images(collate([loader.dataset[number]]), image_key)
-        found[number] = shrunk(as_uint8(image, value_range, "real images"), side)[0].cpu()
+    with untouched(loader):
+        for number in ids:
+            image = find_images(collate([loader.dataset[number]]), image_key)
+            found[number] = shrunk(as_uint8(image, value_range, "real images"), side)[0].cpu()
     return found

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.monitoring.lookup import IN_A_FILE, NO_WAY_BACK, can_look_up, look_up
+from streaming_metrics.monitoring.counting import stands_in_order
+from streaming_metrics.monitoring.lookup import IN_A_FILE, NO_WAY_BACK, look_up
 from streaming_metrics.plots import new_figure
 from streaming_metrics.report.journal import Journal
 from streaming_metrics.report.page import write_report
@@ -86,7 +87,9 @@ class Reporter:
         _warn_of_errors(partial(write_report, path, journals, title), f"{path} is not written this time")
 
 
-def finder(source: Any, image_key: Key, value_range: tuple[float, float], side: int) -> Finder | str:
+def finder(
+    source: Any, image_key: Key, value_range: tuple[float, float], side: int, *, in_place: bool = True
+) -> Finder | str:
     """Return how real images are found again by their ids, or why they are not.
 
     Args:
@@ -94,10 +97,13 @@ def finder(source: Any, image_key: Key, value_range: tuple[float, float], side: 
         image_key: where they are in a batch.
         value_range: of floats.
         side: the most pixels to return of either side.
+        in_place: whether an image's id was the position of an item that holds it alone.
     """
     if not hasattr(source, "dataset"):
         return IN_A_FILE
-    return partial(look_up, source, image_key, value_range, side=side) if can_look_up(source) else NO_WAY_BACK
+    if not (in_place and stands_in_order(source) and hasattr(source.dataset, "__getitem__")):
+        return NO_WAY_BACK
+    return partial(look_up, source, image_key, value_range, side=side)
 
 
 def _warn_of_errors(work: Any, what: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def has_validation(trainer: Any) -> bool:
@@ -22,6 +21,13 @@ def loader_of(trainer: Any) -> Any:
     """Return the first dataloader of the evaluation that runs."""
     # trainer.val_dataloaders would be those of an earlier fit, in a validate that follows it.
     return trainer._evaluation_loop._combined_loader.flattened[0]
+
+
+def source_of(trainer: Any) -> Any:
+    """Return what yields a batch: the first dataloader, or all of them where a batch is of several."""
+    combined = trainer._evaluation_loop._combined_loader
+    alone = combined._mode == "sequential" or len(combined.flattened) == 1
+    return loader_of(trainer) if alone else combined
 
 
 def most_batches(trainer: Any) -> float:
@@ -52,15 +58,3 @@ def log_in_training(trainer: Any, values: Mapping[str, Tensor], shown: str | Non
     for logger in trainer.loggers:
         logger.log_metrics({**scalars, "epoch": trainer.current_epoch}, step=step)
         logger.save()
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Be in evaluation mode inside, and afterwards in whatever mode each part was."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
