@@ -323,7 +323,7 @@ class GenerativeMetrics(TwoSidedMetric):
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
         where = f"{role} batch (update {self._update_count})"
-        needed = dict.fromkeys(s.column for s in getattr(self._statistics, role) if s.column)
+        needed = _columns_of(getattr(self._statistics, role))
         features = self._intake[0](images, needed, where)
         given = index if index is not None else features.index
         if given is None:
@@ -356,6 +356,12 @@ def _loaded(reference: str | Path | Reference, fingerprint: str) -> Reference:
     reference = reference if isinstance(reference, Reference) else Reference.load(reference)
     reference.check_fingerprint(fingerprint)
     return reference
+
+
+def _columns_of(statistics: Sequence[Statistic]) -> dict[str, bool]:
+    """Return the columns of features that statistics read, and whether one of them rounds it to float32."""
+    read = [(s.column, s.rounds) for s in statistics if s.column]
+    return {column: (column, True) in read for column, _ in read}
 
 
 def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
 from streaming_metrics.statistics.index import scrambled
 
@@ -43,11 +44,12 @@ class Bank(Statistic):
     capacity: int | None = None
 
     def __post_init__(self) -> None:
-        if self.capacity is not None and self.capacity < 1:
-            raise ValueError(f"capacity: expected at least 1, or None to keep all, got {self.capacity}.")
+        check_integer("num_features", self.num_features, least=1)
+        check_integer("capacity", self.capacity, least=1, optional=True)
 
     column: ClassVar[str | None] = "pool"
     is_sharded: ClassVar[bool] = True
+    rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

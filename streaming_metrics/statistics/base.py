@@ -26,10 +26,12 @@ class Statistic(ABC):
     Attributes:
         column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
+        rounds: whether it keeps or compares samples in float32, to which wider features are rounded.
     """
 
     column: ClassVar[str | None] = None
     is_sharded: ClassVar[bool] = False
+    rounds: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
 from streaming_metrics.statistics.index import ordinal
 
@@ -56,8 +57,9 @@ class Marginals(Statistic):
     def __post_init__(self) -> None:
         if self.assignment not in get_args(Assignment):
             raise ValueError(f"assignment: expected one of {get_args(Assignment)}, got {self.assignment!r}.")
-        if self.num_samples is not None and self.num_samples < 1:
-            raise ValueError(f"num_samples: expected at least 1, or None where unknown, got {self.num_samples}.")
+        check_integer("num_classes", self.num_classes, least=1)
+        check_integer("splits", self.splits, least=1)
+        check_integer("num_samples", self.num_samples, least=1, optional=True)
         if (self.assignment == "interleaved") != (self.num_samples is None):
             raise ValueError(
                 f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Moments(Statistic):
     """
 
     num_features: int
+
+    def __post_init__(self) -> None:
+        check_integer("num_features", self.num_features, least=1)
 
     column: ClassVar[str | None] = "pool"
 

@@ -40,6 +40,7 @@ class Neighbours(Statistic):
     balls: Balls
 
     column: ClassVar[str | None] = "pool"
+    rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
