@@ -16,6 +16,7 @@ from streaming_metrics.folds import Radii
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
+from streaming_metrics.measures.named import bytes_in
 from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
@@ -277,7 +278,9 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return what a file says of this metric beside the fingerprint."""
         widths = {"features": self.spec.num_features, "classes": self.spec.num_classes}
         record = record_of(self.extractor) if self.extractor else widths
-        return {"extractor": record, "measures": [measure.describe() for measure in self.measures]}
+        about = {"extractor": record, "measures": [measure.describe() for measure in self.measures]}
+        parts = bytes_in(self.measures)
+        return about | {"parts": parts} if parts else about
 
     def _count_of(self, role: Role, n: int) -> int | str:
         """Return a number of samples as a signature gives it."""

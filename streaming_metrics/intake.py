@@ -10,6 +10,7 @@ from torch import Tensor
 
 from streaming_metrics.extractors.preprocess import to_uint8
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.statistics.base import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor
 
 
-LARGEST = 1e15  # squares of such features still add up in float32
 LOST = 2.0**-6
 """Share of their spread by which rounding may move samples against each other."""
 

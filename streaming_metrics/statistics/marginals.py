@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Assignment = Literal["interleaved", "contiguous", "shuffled"]
 SHUFFLE_SEED = 2020
+UNEVEN = 1e-9
+"""Share by which rounding may keep probabilities from adding up to 1."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,20 @@ class Marginals(Statistic):
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         return {"sums": comm.sum(state["sums"].clone())}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        counts, negentropy, p = state["sums"].split([1, 1, self.num_classes], 1)
+        slack = UNEVEN * counts
+        is_sum = ((p >= 0) & (p <= counts + slack)).all() and ((p.sum(1, keepdim=True) - counts).abs() <= slack).all()
+        self._expect((counts >= 0).all() and (counts == counts.round()).all(), "whole numbers of samples in its splits")
+        self._expect(is_sum, "sums of probabilities")
+        least = -counts * log(self.num_classes) - slack
+        self._expect(((negentropy <= slack) & (negentropy >= least)).all(), "entropies of probabilities")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        n = float(state["sums"][:, 0].sum())
+        return n, n
 
     def split_of(self, index: Tensor) -> Tensor:
         """Return the split ``(N,)`` of each sample; S for those that the assignment has no place for."""
