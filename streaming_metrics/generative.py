@@ -17,6 +17,7 @@ from streaming_metrics.folds import Radii
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles, Side
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
+from streaming_metrics.measures.named import bytes_in
 from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
@@ -297,7 +298,9 @@ class GenerativeMetrics(TwoSidedMetric):
         """Return what a file says of this metric beside the fingerprint."""
         widths = {"features": self.spec.num_features, "classes": self.spec.num_classes}
         record = record_of(self.extractor) if self.extractor else widths
-        return {"extractor": record, "measures": [measure.describe() for measure in self.measures]}
+        about = {"extractor": record, "measures": [measure.describe() for measure in self.measures]}
+        parts = bytes_in(self.measures)
+        return about | {"parts": parts} if parts else about
 
     def _count_of(self, role: Role, n: int) -> int | str:
         """Return a number of samples as a signature gives it."""
@@ -343,7 +346,7 @@ class GenerativeMetrics(TwoSidedMetric):
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
         where = f"{role} batch (update {self._update_count})"
-        needed = dict.fromkeys(s.column for s in getattr(self._statistics, role) if s.column)
+        needed = _columns_of(getattr(self._statistics, role))
         features = self._intake[0](images, needed, where)
         given = index if index is not None else features.index
         if given is None:
@@ -376,6 +379,12 @@ def _loaded(reference: str | Path | Reference, fingerprint: str) -> Reference:
     reference = reference if isinstance(reference, Reference) else Reference.load(reference)
     reference.check_fingerprint(fingerprint)
     return reference
+
+
+def _columns_of(statistics: Sequence[Statistic]) -> dict[str, bool]:
+    """Return the columns of features that statistics read, and whether one of them rounds it to float32."""
+    read = [(s.column, s.rounds) for s in statistics if s.column]
+    return {column: (column, True) in read for column, _ in read}
 
 
 def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:

@@ -11,14 +11,16 @@ from torch import Tensor
 from streaming_metrics.extractors.preprocess import to_uint8
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.hashes import hashes_of
+from streaming_metrics.statistics.base import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping
 
     from streaming_metrics.extractors.base import Extractor
 
 
-LARGEST = 1e15  # squares of such features still add up in float32
+LOST = 2.0**-6
+"""Share of their spread by which rounding may move samples against each other."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,20 @@ class Intake:
     spec: Spec
     value_range: tuple[float, float] | None = None
 
-    def __call__(self, given: Tensor | Features, columns: Iterable[str], where: str) -> Features:
+    def __call__(self, given: Tensor | Features, columns: Mapping[str, bool], where: str) -> Features:
         """Return checked features.
 
         Args:
             given: images, or features.
-            columns: which of :class:`Features` are needed.
+            columns: which of :class:`Features` are needed, and whether they will be rounded to float32.
             where: names the role and the batch in errors.
 
         Raises:
-            TypeError, ValueError: where images or features are not as expected, or not finite.
+            TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
         features = given if isinstance(given, Features) else self._extract(given)
         needed = {column: self._checked(getattr(features, column), column, where) for column in columns}
-        _check_finite(needed, where)
+        _check_values(needed, {column for column, rounded in columns.items() if rounded}, where)
         if len({len(column) for column in features.columns().values()}) > 1:
             raise ValueError(f"{where}: pool, logits, index and hashes must have one row a sample.")
         return _hashed(features, where)
@@ -90,10 +92,13 @@ def _hashed(features: Features, where: str) -> Features:
     return features
 
 
-def _check_finite(columns: dict[str, Tensor], where: str) -> None:
-    """Raise ValueError unless all columns are finite; the one time that an update waits for the device."""
+def _check_values(columns: dict[str, Tensor], rounded: Collection[str], where: str) -> None:
+    """Raise ValueError unless all columns are finite, and survive float32 where they are ``rounded`` to it; the one
+    time that an update waits for the device.
+    """
     usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
     flags = [rows.all() for rows in usable.values()]
+    flags += [_survives_float32(columns[column]) for column in rounded]
     if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
         return
     for column, rows in usable.items():
@@ -103,6 +108,19 @@ def _check_finite(columns: dict[str, Tensor], where: str) -> None:
                 f"(or beyond {LARGEST:g}); nothing was added. "
                 "Remedy: look for NaN in the generator's images or the extractor's precision."
             )
+    raise ValueError(
+        f"{where}: the differences between these float64 samples are lost in float32, in which KID and PRDC keep "
+        "features; nothing was added. Remedy: subtract one constant from the features of both sides, so that their "
+        "mean is at most 100,000 times their spread; or scale both alike into float32's range."
+    )
+
+
+def _survives_float32(rows: Tensor) -> Tensor:
+    """Return bool ``()``: whether rounding moves samples against each other by less than a share of their spread."""
+    if rows.dtype != torch.float64 or not len(rows):
+        return torch.ones((), dtype=torch.bool, device=rows.device)
+    moved = rows - rows.float()
+    return (moved - moved.mean(0)).abs().sum() <= LOST * (rows - rows.mean(0)).abs().sum()
 
 
 def check_value_range(value_range: tuple[float, float] | None) -> None:

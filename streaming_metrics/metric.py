@@ -22,6 +22,7 @@ from streaming_metrics.measures.evaluate import COUNT, reduce_side
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import State, Statistic, state_device
+from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -286,16 +287,23 @@ class TwoSidedMetric(Metric):
                 f"merge_state: expected the states of a metric with the same measures and extractor; missing "
                 f"{missing[0]!r}, got {sorted(incoming)[:3]}…."
             )
-        for role in ROLES:
-            for statistic in getattr(self._statistics, role):
-                statistic.check(self._read(incoming, role, statistic))
         _check_frozen(incoming[self._frozen])
+        for role in ROLES:
+            self._check_role(
+                role, {s: self._read(incoming, role, s) for s in getattr(self._statistics, role)}, incoming
+            )
         same = bool(incoming[self._frozen][0]) == self.is_frozen
         if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
             raise ValueError(
                 "merge_state: expected both metrics to have the same frozen real side, or neither to be frozen. "
                 "Remedy: build both with the same reference=, or freeze after merging."
             )
+
+    def _check_role(self, role: Role, states: Mapping[Statistic, State], beside: Mapping[str, Any]) -> None:
+        """Raise ValueError unless a role's states are of the same samples; ``beside`` says whether they are frozen."""
+        COUNT.check(states[COUNT])
+        parts = int(beside.get(self._frozen, getattr(self, self._frozen))[2])
+        check_states(states, int(states[COUNT]["n"]), is_part=role == "real" and parts > 1)
 
     def _read(self, states: Mapping[str, Any], role: Role, statistic: Statistic) -> State:
         names = {key: self._name(role, statistic, key) for key in statistic.empty("meta")}
@@ -321,8 +329,8 @@ class TwoSidedMetric(Metric):
         own = {name: state_dict.pop(prefix + name) for name in self._defaults if prefix + name in state_dict}
         super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         try:
-            loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
             _check_frozen(own.get(self._frozen, getattr(self, self._frozen)))
+            loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
         except (KeyError, ValueError) as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return
@@ -337,8 +345,7 @@ class TwoSidedMetric(Metric):
         if not any(name.startswith(f"{role}_") and name != self._frozen for name in saved):
             return {}
         states = {statistic: self._read(saved, role, statistic) for statistic in getattr(self._statistics, role)}
-        for statistic, state in states.items():
-            statistic.check(state)
+        self._check_role(role, states, saved)
         return {s: {key: tensor.clone() for key, tensor in state.items()} for s, state in states.items()}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,7 +7,9 @@ made of; those written here do, in two more arrays that the others do not look a
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ UNKNOWN = (1 << 40) + 1
 so that the covariance made of the scatter is the file's own, bit by bit."""
 
 ASYMMETRY = 1e-6
+MODEST, PACKED = 1 << 26, 50
+"""Bytes that any array may unpack to, and how many times its own size a larger one may: no covariance packs so well."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,26 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarra
     """
     try:
         with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            for name in names:
+                _check_member(file.zip, f"{name}.npy")
             return {name: file[name] for name in names if name in file}
     except Exception as error:  # zipfile, zlib and numpy each have their own for what does not read
         raise ValueError(f"expected an .npz file of plain arrays, got one that does not read: {error}.") from error
+
+
+def _check_member(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise ValueError where a member would unpack to far more than the file holds, or than its own header says."""
+    if name not in archive.namelist():
+        return
+    member = archive.getinfo(name)
+    if member.file_size > max(MODEST, PACKED * member.compress_size):
+        raise ValueError(f"{name} of {member.compress_size} bytes would unpack to {member.file_size}")
+    with archive.open(member) as stream:
+        major = np.lib.format.read_magic(stream)[0]
+        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+    if prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{name} says that it holds {shape} {dtype}, and does not")
 
 
 def _checked(arrays: dict[str, np.ndarray]) -> GaussianFit:

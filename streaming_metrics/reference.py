@@ -13,6 +13,7 @@ from streaming_metrics.folds import squared_radii
 from streaming_metrics.moments_file import GaussianFit
 from streaming_metrics.state_file import read_tensors, write_tensors
 from streaming_metrics.statistics import Bank, Count, Moments
+from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,6 +91,7 @@ class Reference:
         if Path(path).suffix == ".npz":
             return _of_moments(GaussianFit.load(path))
         tensors, about = read_tensors(path, KIND)
+        _check_record(path, about.get("extractor", {}))
         states: dict[str, State] = {}
         for name, tensor in tensors.items():
             statistic, _, key = name.partition("/")
@@ -122,6 +124,8 @@ class Reference:
             )
         state = self.states[statistic.name]
         statistic.check(state)
+        if not isinstance(statistic, Count):
+            check_states({statistic: state}, self.num_samples)
         return state
 
     def radii_of(self, bank: Bank, k: int) -> Tensor | None:
@@ -131,6 +135,15 @@ class Reference:
         if squared is None or (squared.shape == (n,) and squared.dtype == torch.float64 and (squared >= 0).all()):
             return squared
         raise ValueError(f"reference: expected squared radii ({n},) float64 of {bank.name}, got {squared!r}.")
+
+
+def _check_record(path: str | Path, record: Any) -> None:
+    """Raise ValueError unless a record of the extractor is one that the command line can build it again by."""
+    texts = [record.get(name) for name in ("name", "resize", "precision")] if isinstance(record, dict) else [None]
+    if not isinstance(record, dict) or ("name" in record and not all(isinstance(text, str) for text in texts)):
+        raise ValueError(
+            f"{path}: expected a record of an extractor, got {record!r}. Remedy: make the reference again."
+        )
 
 
 load_reference = Reference.load

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ KEY = "streaming_metrics"
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fingerprint: str, **more: Any) -> None:
-    """Write a safetensors file; a file that was there is replaced only once the new one is whole.
+    """Write a safetensors file, as :func:`~streaming_metrics.files.whole_file` does: whole or not at all.
 
     Args:
         path: of the file.
@@ -30,12 +32,18 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fi
         kind: what the file is, with the version of its format.
         fingerprint: of the features that the tensors were made of.
         more: what else is said of them; anything that JSON holds.
+
+    Raises:
+        OSError: where it cannot be written; it names the path.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = {"kind": kind, "fingerprint": fingerprint, "version": library_version(), **more}
     about["sha256"] = digest_of(about, tensors)
     with whole_file(path) as partial:
-        save_file(tensors, partial, metadata={KEY: json.dumps(about)})
+        try:
+            save_file(tensors, partial, metadata={KEY: json.dumps(about)})
+        except SafetensorError as error:
+            raise _os_error(error) from error
 
 
 def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,14 +58,18 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         raise FileNotFoundError(f"Expected a {kind} file, found none at {path}.")
     try:
         with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = dict(json.loads((file.metadata() or {}).get(KEY, "{}")))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, TypeError, ValueError, OSError) as error:
+            about = _about(file)
+            found = about.get("kind") or "a file of another program"
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if found == kind else {}  # noqa: SIM118
+        is_whole = about.pop("sha256", None) == digest_of(about, tensors)
+    except Exception as error:  # safetensors, json and torch each have their own for what does not read
         raise ValueError(f"{path}: expected a {kind} file, got one that does not read: {error}.") from error
-    if about.get("kind") != kind:
-        raise ValueError(f"{path}: expected a {kind} file, got {about.get('kind') or 'a file of another program'}.")
-    if about.pop("sha256", None) != digest_of(about, tensors):
+    if found != kind:
+        raise ValueError(f"{path}: expected a {kind} file, got {found}.")
+    if not is_whole:
         raise ValueError(f"{path}: the file is damaged, its checksum does not hold. Remedy: write it again.")
+    if not isinstance(about.get("fingerprint"), str):
+        raise ValueError(f"{path}: expected the fingerprint of its features, got {about.get('fingerprint')!r}.")
     return tensors, about
 
 
@@ -65,10 +77,32 @@ def about_of(path: str | Path) -> dict[str, Any] | None:
     """Return what :func:`write_tensors` said of a file, without reading its tensors; None for any other file."""
     try:
         with safe_open(Path(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "null"))
-            return about if isinstance(about, dict) else None
-    except (SafetensorError, TypeError, ValueError, OSError):
+            return _about(file) or None
+    except Exception:
         return None
+
+
+def tensors_like(path: str | Path, pattern: str) -> dict[str, Tensor]:
+    """Return, unchecked and without reading others, the tensors whose whole names match; none of what does not read."""
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if re.fullmatch(pattern, name)}  # noqa: SIM118
+    except Exception:
+        return {}
+
+
+def _about(file: Any) -> dict[str, Any]:
+    """Return what :func:`write_tensors` said of an open file; nothing where it did not write it."""
+    about = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    if not isinstance(about, dict):
+        raise TypeError(f"expected a JSON object in its header, got {type(about).__name__}")
+    return about
+
+
+def _os_error(error: SafetensorError) -> Exception:
+    """Return the OSError, as of a full disk, that safetensors has put in its own words; else the error itself."""
+    code = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else error
 
 
 def digest_of(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

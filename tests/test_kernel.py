@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEEDS = st.integers(0, 2**31 - 1)
-KERNELS = [(3, None, 1.0), (1, None, 0.0), (2, 0.5, 2.0), (4, 0.01, -1.0)]
+KERNELS = [(3, None, 1.0), (1, None, 0.0), (2, 0.5, 2.0), (4, 0.01, 0.5)]
 
 
 def kernel(x: Tensor, y: Tensor, degree: int = 3, gamma: float | None = None, coef: float = 1.0) -> np.ndarray:
@@ -175,11 +175,11 @@ def test_fewer_samples_than_a_subset_are_refused(n: int) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"subsets": 0}, "KID subsets: expected an integer of at least 1, got 0"),
-        ({"subset_size": 1}, "KID subset_size: expected an integer of at least 2, got 1"),
-        ({"degree": 0}, "KID degree: expected an integer of at least 1, got 0"),
-        ({"capacity": 999}, "KID capacity: expected at least 1000 samples, got 999"),
-        ({"subsets": None, "capacity": 2}, "KID capacity: expected at least 3 samples, got 2"),
+        ({"subsets": 0}, "KID subsets: expected at least 1, got 0"),
+        ({"subset_size": 1}, "KID subset_size: expected at least 2, got 1"),
+        ({"degree": 0}, "KID degree: expected at least 1, got 0"),
+        ({"capacity": 999}, "KID capacity: expected at least 1000, got 999"),
+        ({"subsets": None, "capacity": 2}, "KID capacity: expected at least 3, got 2"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], told: str) -> None:

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, merge_states
-from streaming_metrics.files import whole_file
 from streaming_metrics.state_file import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -109,9 +108,3 @@ def test_a_file_is_as_readable_as_others_and_a_link_stays_one(tmp_path: Path) ->
         assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert (tmp_path / "link").is_symlink()
     assert read_tensors(tmp_path / "target", "kind")[0]["x"].tolist() == [0.0]
-
-
-def test_a_device_is_written_to_not_replaced() -> None:
-    with whole_file("/dev/null") as sink:
-        sink.write_text("gone")
-    assert not Path("/dev/null").is_file()

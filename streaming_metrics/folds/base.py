@@ -118,6 +118,14 @@ class Shard:
         return self.rows[which] - self.centre
 
     @cached_property
+    def reach(self) -> tuple[float, float]:
+        """The length of the longest centred row, and the most that the centre adds to a product of rows."""
+        if not len(self):
+            return 0.0, 0.0
+        longest, offset = torch.stack([self.norms.amax().sqrt(), self.offsets.abs().amax()]).tolist()
+        return longest, offset + float(self.centre.double().square().sum()) / 2
+
+    @cached_property
     def roughness(self) -> float:
         """The most that rounding to bfloat16 moves a centred row, relative to its length."""
         worst = self.norms.new_zeros(())
@@ -181,6 +189,11 @@ class Tile:
     def products(self) -> Tensor:
         """``(rows, columns)`` float32, inner products of centred rows."""
         return torch.mm(self.rows.centred, self.columns.centred.T)
+
+    @cached_property
+    def products64(self) -> Tensor:
+        """The same in float64, for what float32 cannot hold."""
+        return torch.mm(self.rows.centred.double(), self.columns.centred.double().T)
 
     @cached_property
     def low(self) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.folds.base import Block, Fold, Role, Setting, Shard, Tile, distance_bounds, pair_distances
 from streaming_metrics.folds.sweep import TILE, blocks
 
@@ -30,6 +31,9 @@ class Radii(Fold):
 
     role: Role
     k: int
+
+    def __post_init__(self) -> None:
+        check_integer("k", self.k, least=1)
 
     @property
     def sides(self) -> tuple[Role, Role]:
@@ -166,6 +170,9 @@ class BallCounts(Fold):
     balls: Role
     k: int
     strict: bool = True
+
+    def __post_init__(self) -> None:
+        check_integer("k", self.k, least=1)
 
     @property
     def sides(self) -> tuple[Role, Role]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.folds.base import Block, Fold, Role, Setting, Shard, Sight, Tile
 from streaming_metrics.folds.sweep import tiles
 
@@ -37,6 +38,11 @@ class Draw:
     size: int
     seed: int | bytes
 
+    def __post_init__(self) -> None:
+        check_integer("subsets", self.subsets, least=1)
+        check_integer("size", self.size, least=2)
+        check_seed("seed", self.seed)
+
     def places(self, num_real: int, num_fake: int) -> dict[Role, Tensor]:
         """Return int64 ``(S, size)`` of each side: places in the order of the index."""
         return _places(self, num_real, num_fake)[0]
@@ -53,12 +59,26 @@ class Draw:
         return _places(self, num_real, num_fake)[1]
 
 
+def check_seed(name: str, seed: int | bytes) -> None:
+    """Raise TypeError or ValueError unless ``seed`` is one of NumPy's, or the state of a torch generator."""
+    if not isinstance(seed, bytes):
+        return check_integer(name, seed, least=0, most=2**32 - 1)
+    try:
+        _generator(seed)
+    except RuntimeError as error:
+        raise ValueError(f"{name}: expected the bytes of a torch generator's state, got {len(seed)} others.") from error
+
+
+def _generator(state: bytes) -> torch.Generator:
+    generator = torch.Generator()
+    return generator.set_state(torch.tensor(list(state), dtype=torch.uint8, device="cpu"))
+
+
 @lru_cache(maxsize=4)
 def _places(draw: Draw, num_real: int, num_fake: int) -> tuple[dict[Role, Tensor], bytes]:
     real, fake = [], []
     if isinstance(draw.seed, bytes):
-        generator = torch.Generator()
-        generator.set_state(torch.frombuffer(bytearray(draw.seed), dtype=torch.uint8))
+        generator = _generator(draw.seed)
         for _ in range(draw.subsets):
             real.append(torch.randperm(num_real, generator=generator)[: draw.size])
             fake.append(torch.randperm(num_fake, generator=generator)[: draw.size])
@@ -103,7 +123,8 @@ class SubsetSums(Fold):
 
     def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
         rows, columns = accumulator.members(tile.rows, tile.columns)
-        sums = (self.kernel.rest(tile) @ columns.float()).mul_(rows).sum(0, dtype=torch.float64)
+        rest = self.kernel.rest(tile)
+        sums = (rest @ columns.to(rest.dtype)).mul_(rows).sum(0, dtype=torch.float64)
         accumulator.sums += 2 * sums if tile.mirrored else sums
 
     def leave(self, accumulator: _SubsetSums, own: Shard, visitor: Shard) -> None:

@@ -107,11 +107,16 @@ class Measure(ABC):
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""
         changed = [
-            f"{f.name}={value if not isinstance(value, bytes) else hashlib.sha256(value).hexdigest()[:8]}"
+            f"{f.name}={value if not isinstance(value, bytes) else digest_of(value)}"
             for f in fields(self)  # pyright: ignore[reportArgumentType]
             if f.repr and (value := getattr(self, f.name)) != (None if f.default is MISSING else f.default)
         ]
         return self.label + (f"({','.join(changed)})" if changed else "")
+
+
+def digest_of(value: bytes) -> str:
+    """Return the 8 hex digits by which :meth:`Measure.describe` gives a parameter of bytes."""
+    return hashlib.sha256(value).hexdigest()[:8]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from scipy.linalg import get_lapack_funcs
@@ -20,7 +21,7 @@ from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
     from streaming_metrics.features import Spec
-    from streaming_metrics.statistics import Statistic
+    from streaming_metrics.statistics import State, Statistic
 
 NEGATIVE_ROUNDING = 1e-6
 ROUNDING = 2.0**-48
@@ -28,67 +29,132 @@ BLOCK = 256
 (pivoted_cholesky,) = get_lapack_funcs(("pstrf",), dtype="float64")
 
 
-def square_root(covariance: Tensor, rank: int) -> Tensor:
-    """Return L, float64 ``(D, r)``, with ``L·Lᵀ = covariance``, which has at most the given rank.
+class Root(NamedTuple):
+    """Square root L of a covariance, ``L·Lᵀ = Σ``, with a column for each dimension that the features spread in.
 
-    Cholesky's factor; where the matrix is singular, the one with pivots, which takes the largest variance that is left
-    for each next column, and stops where rounding alone accounts for it: the square root would make 1e-8 of its 1e-16.
-    It costs ``D·r²``, on the CPU.
+    Args:
+        factor: ``(D, r)`` float64, L with its rows in ``order``: a lower triangle.
+        order: ``(D,)`` int64, which feature each row is.
+    """
+
+    factor: Tensor
+    order: Tensor
+
+    @property
+    def rank(self) -> int:
+        return self.factor.shape[1]
+
+
+def square_root(covariance: Tensor, rank: int) -> Root:
+    """Return the root of a covariance, float64 ``(D, D)``, which has at most the given rank.
+
+    Cholesky's factor, features of large variance first, so that small ones are not made of differences of large ones;
+    where the matrix is singular, the one with pivots, which takes the largest variance that is left for each next
+    column, and stops where rounding alone accounts for it: the square root would make 1e-8 of its 1e-16. It costs
+    ``D·r²``, on the CPU.
     """
     if rank >= len(covariance):
-        factor, failed = torch.linalg.cholesky_ex(covariance)
+        order = covariance.diagonal().argsort(descending=True, stable=True)
+        factor, failed = torch.linalg.cholesky_ex(_sorted(covariance, order))
         if not failed:
-            return factor
+            return Root(factor, order)
     least = ROUNDING * float(covariance.norm())
-    factor, order, found, _ = pivoted_cholesky(covariance.cpu().numpy(), tol=least, lower=1)
-    rank = min(rank, found)
-    root = covariance.new_zeros(len(covariance), rank)
-    root[torch.from_numpy(order - 1).long()] = torch.from_numpy(factor[:, :rank]).tril().to(root)
-    return root
+    factor, pivots, found, _ = pivoted_cholesky(covariance.cpu().numpy(), tol=least, lower=1)
+    factor, order = torch.from_numpy(factor[:, : min(rank, found)]).tril(), torch.from_numpy(pivots - 1).long()
+    return Root(factor.to(covariance), order.to(covariance.device))
 
 
-def congruent(covariance: Tensor, root: Tensor) -> Tensor:
+def congruent(covariance: Tensor, root: Root) -> Tensor:
     """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
 
-    It is symmetric, and L mostly a triangle: with what both spare, a third of the plain products is left to do. They
-    are written as rows of the transpose, which are whole in memory.
+    It is symmetric, and L a triangle: with what both spare, a third of the plain products is left to do. They are
+    written as rows of the transpose, which are whole in memory.
 
     Args:
         covariance: ``(D, D)`` float64, C.
-        root: ``(D, r)`` float64, L.
+        root: L.
     """
-    is_triangle = root.shape[0] == root.shape[1] and not root.triu(1).any()
-    upper = root.new_zeros(root.shape[1], root.shape[1])
-    for start in range(0, root.shape[1], BLOCK):
-        first, rows = start if is_triangle else 0, slice(start, start + BLOCK)
-        left = root[first:, rows].T @ covariance[first:, first:]
-        torch.mm(left, root[first:, start:], out=upper[rows, start:])
+    factor, covariance = root.factor, _sorted(covariance, root.order)
+    upper = factor.new_zeros(root.rank, root.rank)
+    for start in range(0, root.rank, BLOCK):
+        rows = slice(start, start + BLOCK)
+        left = factor[start:, rows].T @ covariance[start:, start:]
+        torch.mm(left, factor[start:, start:], out=upper[rows, start:])
     return upper.T
 
 
-def frechet_distance(mean_x: Tensor, root_x: Tensor, mean_y: Tensor, covariance_y: Tensor, rank_y: int) -> Tensor:
-    """Return ``‖μx − μy‖² + tr Σx + tr Σy − 2·Σ sqrt(eig(LᵀΣyL))`` with ``Σx = L·Lᵀ``, float64 ``()``, at least 0.
-
-    The product ``LᵀΣyL`` is symmetric and has the eigenvalues of ΣxΣy: no complex square root of a matrix is taken. It
-    has no more non-zero eigenvalues than either covariance, so what rounding adds beyond those is left out.
+@dataclass(frozen=True)
+class Gaussian:
+    """Gaussian fitted to the features of one side; its root is made when it is first asked for, and kept.
 
     Args:
-        mean_x, mean_y: ``(D,)`` float64.
-        root_x: ``(D, r)`` float64, L, see :func:`square_root`.
-        covariance_y: ``(D, D)`` float64.
-        rank_y: the most that Σy's rank can be: samples less one, or D.
+        moments: of which features.
+        state: theirs, over all ranks.
+        num_samples: N.
+    """
+
+    moments: Moments
+    state: State
+    num_samples: int
+
+    @property
+    def mean(self) -> Tensor:
+        """``(D,)`` float64."""
+        return self.moments.mean(self.state)
+
+    @property
+    def covariance(self) -> Tensor:
+        """``(D, D)`` float64."""
+        return self.moments.covariance(self.state)
+
+    @property
+    def trace(self) -> Tensor:
+        """Sum of the variances, float64 ``()``."""
+        return self.moments.scatter(self.state).trace() / (self.moments.count(self.state) - 1)
+
+    @property
+    def rank(self) -> int:
+        """The most dimensions that so many samples can spread in."""
+        return min(self.num_samples - 1, self.moments.num_features)
+
+    @cached_property
+    def root(self) -> Root:
+        return square_root(self.covariance, self.rank)
+
+
+def frechet_distance(x: Gaussian, y: Gaussian) -> Tensor:
+    """Return ``‖μx − μy‖² + tr Σx + tr Σy − 2·Σ sqrt(eig(LᵀCL))``, float64 ``()``, at least 0.
+
+    ``L·Lᵀ`` is the covariance of lower rank, C the other: ``LᵀCL`` is symmetric and has the eigenvalues of ΣxΣy that
+    are not 0, so no complex square root of a matrix is taken, and none of what rounding makes of 0. Which rank is lower
+    is read off the numbers of samples, and where features spread in fewer dimensions than these allow, off the
+    eigenvalues: one that rounding alone accounts for shows that C may have no variance where L has.
 
     Example:
-        >>> eye, zeros = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-        >>> frechet_distance(zeros, eye, zeros + 1, 4 * eye, rank_y=3)
-        tensor(6., dtype=torch.float64)
+        >>> import torch
+        >>> from streaming_metrics.statistics import Moments
+        >>> def fitted(variance: float, mean: float) -> Gaussian:
+        ...     state = torch.tensor([[9.0, mean], [mean, 8 * variance]], dtype=torch.float64)
+        ...     return Gaussian(Moments(1), {"moments": state}, num_samples=9)
+        >>> frechet_distance(fitted(1.0, mean=0.0), fitted(4.0, mean=2.0))
+        tensor(5., dtype=torch.float64)
     """
-    trace_x, trace_y = root_x.square().sum(), covariance_y.trace()
-    eigenvalues = torch.linalg.eigvalsh(congruent(covariance_y, root_x), UPLO="L")
-    shared = eigenvalues[max(0, len(eigenvalues) - rank_y) :].clamp(min=0).sqrt().sum()
-    distance = (mean_x - mean_y).square().sum() + trace_x + trace_y - 2 * shared
-    rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * (trace_x + trace_y))
+    lower, higher = (y, x) if y.rank < x.rank else (x, y)
+    eigenvalues = _eigenvalues(higher.covariance, lower.root)
+    if (eigenvalues[:1] <= ROUNDING * eigenvalues[-1:]).any() and higher.root.rank < lower.root.rank:
+        eigenvalues = _eigenvalues(lower.covariance, higher.root)
+    total = x.trace + y.trace
+    distance = (x.mean - y.mean).square().sum() + total - 2 * eigenvalues.clamp(min=0).sqrt().sum()
+    rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * total)
     return torch.where(rounding, torch.zeros_like(distance), distance)
+
+
+def _eigenvalues(covariance: Tensor, root: Root) -> Tensor:
+    return torch.linalg.eigvalsh(congruent(covariance, root), UPLO="L")
+
+
+def _sorted(covariance: Tensor, order: Tensor) -> Tensor:
+    return covariance[order.unsqueeze(1), order]
 
 
 @dataclass(frozen=True)
@@ -128,18 +194,17 @@ class FID(Measure):
         for side in (real, fake):
             side.require(2, "FID")
 
-    def prepare(self, real: Side, spec: Spec) -> Tensor:
-        moments = self._moments(spec)
-        return square_root(moments.covariance(real[moments]), real.num_samples - 1)
+    def prepare(self, real: Side, spec: Spec) -> Gaussian:
+        return self._gaussian(real, spec)
 
     def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        moments = self._moments(evidence.spec)
         for side in (evidence.real, evidence.fake):
-            _warn_if_few(side, moments.num_features)
-        real, fake = evidence.real[moments], evidence.fake[moments]
-        mean_x, mean_y = moments.mean(real), moments.mean(fake)
-        rank_y = evidence.fake.num_samples - 1
-        return {"fid": frechet_distance(mean_x, evidence.prepared, mean_y, moments.covariance(fake), rank_y)}
+            _warn_if_few(side, self._moments(evidence.spec).num_features)
+        return {"fid": frechet_distance(evidence.prepared, self._gaussian(evidence.fake, evidence.spec))}
+
+    def _gaussian(self, side: Side, spec: Spec) -> Gaussian:
+        moments = self._moments(spec)
+        return Gaussian(moments, side[moments], side.num_samples)
 
     def _moments(self, spec: Spec) -> Moments:
         return Moments(width(spec, "FID", "num_features"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
 from streaming_metrics.statistics import Marginals
 
@@ -60,8 +61,9 @@ class IS(Measure):
     needs_logits: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.splits < 1:
-            raise ValueError(f"IS splits: expected at least 1, got {self.splits}.")
+        check_integer("IS splits", self.splits, least=1)
+        check_integer("IS num_samples", self.num_samples, least=1, optional=True)
+        check_integer("IS ddof", self.ddof, least=0)
         self._marginals(1)
 
     @property

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.folds import Draw, KernelSums, PolynomialKernel, SubsetSums
+from streaming_metrics.folds.kernels import check_kernel
+from streaming_metrics.folds.subsets import check_seed
 from streaming_metrics.measures.base import Evidence, Measure, Roles, Side, width
 from streaming_metrics.statistics import Bank
 
@@ -34,11 +37,12 @@ class KID(Measure):
 
     Args:
         subsets, subset_size, seed: as torch-fidelity draws them; see :class:`~streaming_metrics.folds.Draw`.
-        degree, gamma, coef: of the kernel; ``gamma = 1/D`` where None.
+        degree, gamma, coef: of the kernel, ``gamma > 0`` and ``coef ≥ 0``; ``gamma = 1/D`` where None.
         capacity: keep a reservoir of so many features a side instead of all.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than ``subset_size`` samples a side (3 where ``subsets=None``).
+        ValueError: at compute, where the kernel of such features is beyond float64.
 
     Example:
         >>> import torch
@@ -61,12 +65,11 @@ class KID(Measure):
     label: ClassVar[str] = "kid"
 
     def __post_init__(self) -> None:
-        for name, least in (("subsets", 1), ("subset_size", 2), ("degree", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"KID {name}: expected an integer of at least {least}, got {value}.")
-        if self.capacity is not None and self.capacity < self._least:
-            raise ValueError(f"KID capacity: expected at least {self._least} samples, got {self.capacity}.")
+        check_integer("KID subsets", self.subsets, least=1, optional=True)
+        check_integer("KID subset_size", self.subset_size, least=2)
+        check_seed("KID seed", self.seed)
+        check_kernel("KID ", self.degree, self.gamma, self.coef)
+        check_integer("KID capacity", self.capacity, least=self._least, optional=True)
 
     @property
     def _least(self) -> int:
@@ -101,6 +104,7 @@ class KID(Measure):
             pairs = self.subset_size * (self.subset_size - 1)
             mmd = (real + fake) / pairs - 2 * cross / self.subset_size**2
             values = mmd.mean(), mmd.std(correction=0)
+        _check_in_range(values)
         return dict(zip(self.keys, values))
 
     def _folds(self) -> tuple[Fold, Fold, Fold]:
@@ -112,6 +116,14 @@ class KID(Measure):
             draw = Draw(self.subsets, self.subset_size, self.seed)
             real, fake, cross = (SubsetSums(rows, columns, kernel, draw) for rows, columns in sides)
         return real, fake, cross
+
+
+def _check_in_range(values: tuple[Tensor, Tensor]) -> None:
+    if not all(value.isfinite() for value in values):
+        raise ValueError(
+            "KID: the kernel of these features is beyond what float64 holds. Remedy: a lower degree, a smaller gamma, "
+            "or features of a smaller scale, the same one for both sides."
+        )
 
 
 def u_statistic(real: Tensor, fake: Tensor, cross: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.measures.base import Measure
+from streaming_metrics.measures.base import Measure, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 ONE = re.compile(r"\s*([a-z0-9_-]+)\s*(?:\(([^()]*)\))?\s*(?:,|$)")
 
@@ -18,8 +21,12 @@ def known_measures() -> dict[str, type[Measure]]:
     return {cls.label: cls for cls in Measure.__subclasses__() if hasattr(cls, "label")}
 
 
-def measures_of(text: str) -> list[Measure]:
+def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
     """Return the measures that a comma-separated list names, each with the parameters that are not its defaults.
+
+    Args:
+        text: the list.
+        parts: what digests in it stand for, see :func:`bytes_in`.
 
     Raises:
         ValueError: where a name or a parameter is not known, or the text is no such list.
@@ -34,7 +41,7 @@ def measures_of(text: str) -> list[Measure]:
         match = ONE.match(text, position)
         if match is None:
             raise ValueError(f"measures: expected a list like 'fid,kid(subset_size=500),prdc(k=3)', got {text!r}.")
-        found.append(_measure(match[1], match[2] or ""))
+        found.append(_measure(match[1], match[2] or "", parts or {}))
         position = match.end()
     return found
 
@@ -44,19 +51,27 @@ def parameters_of(cls: type[Measure]) -> list[str]:
     return [f.name for f in fields(cls) if f.repr]  # pyright: ignore[reportArgumentType]
 
 
-def _measure(name: str, arguments: str) -> Measure:
+def bytes_in(measures: Iterable[Measure]) -> dict[str, str]:
+    """Return the parameters of bytes, in hex, by the digests that :meth:`Measure.describe` gives instead of them."""
+    values = [getattr(measure, name) for measure in measures for name in parameters_of(type(measure))]
+    return {digest_of(value): value.hex() for value in values if isinstance(value, bytes)}
+
+
+def _measure(name: str, arguments: str, parts: Mapping[str, str]) -> Measure:
     cls = lookup(known_measures(), name, "measure")
-    given = dict(_argument(part, name) for part in arguments.split(",") if part.strip())
+    given = dict(_argument(part, name, parts) for part in arguments.split(",") if part.strip())
     for key in given:
         lookup(dict.fromkeys(parameters_of(cls)), key, f"parameter of {name}")
     return cls(**given)
 
 
-def _argument(part: str, name: str) -> tuple[str, Any]:
+def _argument(part: str, name: str, parts: Mapping[str, str]) -> tuple[str, Any]:
     key, equals, value = (piece.strip() for piece in part.partition("="))
     if not equals:
         raise ValueError(f"measures: expected {name}(parameter=value), got {name}({part}).")
+    if value in parts:
+        return key, bytes.fromhex(parts[value])
     try:
         return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return key, value

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.folds import BallCounts, Balls, Radii
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
 from streaming_metrics.statistics import Bank, Neighbours
@@ -76,10 +77,10 @@ class PRDC(Measure):
         if self.variant not in ("prdc", "improved", "guided-diffusion"):
             raise ValueError(f"PRDC variant: expected 'prdc', 'improved' or 'guided-diffusion', got {self.variant!r}.")
         object.__setattr__(self, "k", self.neighbours)  # PRDC() and PRDC(k=5) are one value, with one signature
-        if self.neighbours < 1:
-            raise ValueError(f"PRDC k: expected at least 1, got {self.k}.")
-        if self.capacity is not None and self.capacity < self.neighbours + 2:
-            raise ValueError(f"PRDC capacity: expected at least k + 2 = {self.neighbours + 2}, got {self.capacity}.")
+        check_integer("PRDC k", self.k, least=1)
+        for name in ("recall", "f1"):
+            check_flag(f"PRDC {name}", getattr(self, name))
+        check_integer("PRDC capacity", self.capacity, least=self.neighbours + 2, optional=True)
         if self.f1 and not self.recall:
             raise ValueError("PRDC f1 needs recall. Remedy: recall=True, or f1=False.")
 

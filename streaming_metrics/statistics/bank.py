@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.arguments import check_integer
+from streaming_metrics.statistics.base import LARGEST, State, Statistic
 from streaming_metrics.statistics.index import scrambled
 
 if TYPE_CHECKING:
@@ -43,11 +45,12 @@ class Bank(Statistic):
     capacity: int | None = None
 
     def __post_init__(self) -> None:
-        if self.capacity is not None and self.capacity < 1:
-            raise ValueError(f"capacity: expected at least 1, or None to keep all, got {self.capacity}.")
+        check_integer("num_features", self.num_features, least=1)
+        check_integer("capacity", self.capacity, least=1, optional=True)
 
     column: ClassVar[str | None] = "pool"
     is_sharded: ClassVar[bool] = True
+    rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -102,6 +105,12 @@ class Bank(Statistic):
             raise ValueError(
                 f"State {self.name}: expected rows and index of one length within the capacity, got {sizes}."
             )
+        self._expect((state["index"] >= 0).all(), "ids that are not negative")
+        self._expect((state["rows"].abs() < LARGEST).all(), f"features below {LARGEST:g}")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        kept = len(state["index"])
+        return kept, inf if kept == self.capacity else kept
 
 
 def append(column: Tensor, batch: Tensor) -> Tensor:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
 
 State: TypeAlias = dict[str, Tensor]
+LARGEST = 1e15
+"""Bound of a feature: squares of such features still add up in float32."""
+MOST_SAMPLES = 1 << 53
+"""Bound of a count: float64 holds it."""
 
 
 class Statistic(ABC):
@@ -27,11 +32,13 @@ class Statistic(ABC):
         column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
         is_optional: whether what was saved may lack it, and decides nothing: it is then taken as empty.
+        rounds: whether it keeps or compares samples in float32, to which wider features are rounded.
     """
 
     column: ClassVar[str | None] = None
     is_sharded: ClassVar[bool] = False
     is_optional: ClassVar[bool] = False
+    rounds: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -77,6 +84,36 @@ class Statistic(ABC):
             check_like(f"{self.name}.{key}", state[key], model, ragged=self.is_sharded)
             if not state[key].isfinite().all():
                 raise ValueError(f"State {self.name}.{key}: expected finite values, got NaN or infinite ones.")
+
+    def bounds(self, state: State) -> tuple[float, float]:  # noqa: ARG002
+        """Return the least and the most samples that a whole state can be of."""
+        return 0, inf
+
+    def _expect(self, holds: Any, what: str) -> None:
+        """Raise ValueError unless what must hold of a state does."""
+        if not holds:
+            raise ValueError(
+                f"State {self.name}: expected {what}. Remedy: write it again, by update() and save_state()."
+            )
+
+
+def check_states(states: Mapping[Statistic, State], n: int, *, is_part: bool = False) -> None:
+    """Raise ValueError unless the states of one role could have come from the same ``n`` samples.
+
+    Args:
+        states: of each statistic.
+        n: what the role's count says.
+        is_part: whether sharded ones are one rank's share of them.
+    """
+    for statistic, state in states.items():
+        statistic.check(state)
+        least, most = statistic.bounds(state)
+        if not least <= n <= (inf if is_part and statistic.is_sharded else most):
+            told = f"{least:.0f}" if least == most else f"{least:.0f} or more"
+            raise ValueError(
+                f"State {statistic.name}: expected the {n} samples that are counted, got {told}. An update that was "
+                "interrupted, or states of different runs? Remedy: update() again from the start."
+            )
 
 
 def check_like(name: str, tensor: Tensor, model: Tensor, *, ragged: bool = False) -> None:

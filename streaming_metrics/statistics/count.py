@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,13 @@ class Count(Statistic):
 
     def merge(self, states: Sequence[State]) -> State:
         return {"n": torch.stack([state["n"] for state in states]).sum()}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        self._expect(0 <= int(state["n"]) <= MOST_SAMPLES, f"a number of samples, got {int(state['n'])}")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        return int(state["n"]), int(state["n"])
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         return {"n": comm.sum(state["n"].clone())}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
 from streaming_metrics.statistics.index import ordinal
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Assignment = Literal["interleaved", "contiguous", "shuffled"]
 SHUFFLE_SEED = 2020
+UNEVEN = 1e-9
+"""Share by which rounding may keep probabilities from adding up to 1."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,9 @@ class Marginals(Statistic):
     def __post_init__(self) -> None:
         if self.assignment not in get_args(Assignment):
             raise ValueError(f"assignment: expected one of {get_args(Assignment)}, got {self.assignment!r}.")
-        if self.num_samples is not None and self.num_samples < 1:
-            raise ValueError(f"num_samples: expected at least 1, or None where unknown, got {self.num_samples}.")
+        check_integer("num_classes", self.num_classes, least=1)
+        check_integer("splits", self.splits, least=1)
+        check_integer("num_samples", self.num_samples, least=1, optional=True)
         if (self.assignment == "interleaved") != (self.num_samples is None):
             raise ValueError(
                 f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need "
@@ -89,6 +94,20 @@ class Marginals(Statistic):
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         return {"sums": comm.sum(state["sums"].clone())}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        counts, negentropy, p = state["sums"].split([1, 1, self.num_classes], 1)
+        slack = UNEVEN * counts
+        is_sum = ((p >= 0) & (p <= counts + slack)).all() and ((p.sum(1, keepdim=True) - counts).abs() <= slack).all()
+        self._expect((counts >= 0).all() and (counts == counts.round()).all(), "whole numbers of samples in its splits")
+        self._expect(is_sum, "sums of probabilities")
+        least = -counts * log(self.num_classes) - slack
+        self._expect(((negentropy <= slack) & (negentropy >= least)).all(), "entropies of probabilities")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        n = float(state["sums"][:, 0].sum())
+        return n, n
 
     def split_of(self, index: Tensor) -> Tensor:
         """Return the split ``(N,)`` of each sample; S for those that the assignment has no place for."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.arguments import check_integer
+from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Features
 
 ROWS_PER_BLOCK, NUMBERS_PER_MESSAGE = 64, 2**20
+ASYMMETRY = 1e-6
+"""Share by which the rounding of whoever wrote a covariance may keep it from being one: float32's, with room."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Moments(Statistic):
     """
 
     num_features: int
+
+    def __post_init__(self) -> None:
+        check_integer("num_features", self.num_features, least=1)
 
     column: ClassVar[str | None] = "pool"
 
@@ -105,6 +111,25 @@ class Moments(Statistic):
                 whole[rows.start :, rows] = block.T
         self._write(reduced, total[0], common)
         return {"moments": reduced}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        moments, m2 = state["moments"], self.scatter(state)
+        n = float(self.count(state))
+        self._expect(0 <= n <= MOST_SAMPLES and n.is_integer(), f"a whole number of samples, got {n}")
+        self._expect(n or not moments.any(), "zeros where there is no sample")
+        self._expect(torch.equal(moments[0, 1:], moments[1:, 0]), "the mean twice, as a row and as a column")
+        slack = ASYMMETRY * m2.norm()
+        self._expect(((m2 - m2.T).abs() <= slack).all(), "a symmetric covariance")
+        self._expect((m2.diagonal() >= 0).all(), "variances that are not negative")
+        shifted = m2.clone()
+        shifted.diagonal().add_(slack)
+        is_definite = not torch.linalg.cholesky_ex(shifted).info
+        self._expect(is_definite or not slack, "a covariance, got a matrix with a negative eigenvalue")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        n = float(self.count(state))
+        return n, n
 
     def count(self, state: State) -> Tensor:
         """Return n, float64 ``()``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -40,6 +41,7 @@ class Neighbours(Statistic):
     balls: Balls
 
     column: ClassVar[str | None] = "pool"
+    rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -59,6 +61,15 @@ class Neighbours(Statistic):
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         return {"counts": comm.sum(state["counts"].clone())}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        inside, held, holds = self.read(state)
+        self._expect((state["counts"] >= 0).all() and inside <= held == holds.sum(), "counts of points in balls")
+
+    def bounds(self, state: State) -> tuple[float, float]:
+        inside, _, holds = self.read(state)
+        return max(int(inside), *holds.tolist()), inf
 
     def read(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Return points inside any ball ``()``, balls that points lie in ``()``, and points in each ball ``(n,)``."""

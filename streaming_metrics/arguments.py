@@ -1,0 +1,53 @@
+"""Checks of arguments: what is no number of the right kind is refused where it is given, not where it is used."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+
+def check_integer(name: str, value: Any, least: int, most: int | None = None, *, optional: bool = False) -> None:
+    """Raise unless ``value`` is an integer, of Python's or NumPy's, of at least ``least``; a bool is none.
+
+    Raises:
+        TypeError: where it is no integer.
+        ValueError: where it is out of bounds.
+
+    Example:
+        >>> check_integer("subsets", 100.0, least=1)
+        Traceback (most recent call last):
+        TypeError: subsets: expected an integer, got 100.0. Remedy: subsets=100.
+    """
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        is_whole = isinstance(value, float) and value.is_integer()
+        remedy = f" Remedy: {name.split()[-1]}={value:.0f}." if is_whole else ""
+        raise TypeError(f"{name}: expected an integer{' or None' if optional else ''}, got {value!r}.{remedy}")
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"{least} to {most}"
+        raise ValueError(f"{name}: expected {bounds}, got {value}.")
+
+
+def check_real(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
+    """Raise unless ``value`` is a finite number, greater than ``above`` or of at least ``least``; a bool is none.
+
+    Raises:
+        TypeError: where it is no number.
+        ValueError: where it is not finite, or out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        raise TypeError(f"{name}: expected a number, got {value!r}.")
+    if above is not None and not value > above:
+        raise ValueError(f"{name}: expected a number greater than {above:g}, got {value}.")
+    if not isfinite(value) or (least is not None and value < least):
+        bound = "" if least is None else f" of at least {least:g}"
+        raise ValueError(f"{name}: expected a finite number{bound}, got {value}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}.")
