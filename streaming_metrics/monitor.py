@@ -34,6 +34,7 @@ from streaming_metrics.monitoring.feed import Feed
 from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
 from streaming_metrics.monitoring.reporter import Reporter, finder
+from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.sampling import chunks, isolated_rng, sampler_of, seed_of
 
 if TYPE_CHECKING:
@@ -222,12 +223,13 @@ class GenerationMonitor(Callback):
         if self._must_generate:
             warnings.warn(_NO_BATCH.format(trainer.global_rank), stacklevel=2)
             self._generate(trainer, pl_module)
-        with _aside():
+        with _aside(), recorded_warnings(give_on=True) as warned:
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = self.metric.compute()
         self._log(trainer, pl_module, values)
         if self._reporter:
+            self._reporter.say(warned)
             with _aside():
                 self._write_report(trainer, pl_module, values)
 

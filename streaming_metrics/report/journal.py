@@ -42,6 +42,7 @@ class Journal:
         grids: at most 40 pictures, spread evenly over the epochs.
         gallery: of the latest epoch.
         signature: how the values came about.
+        about: what else is to be known of the latest ones, by name: warnings, sources, what was left out, a date.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,6 +51,7 @@ class Journal:
         self.rows: list[dict[str, float]] = []
         self.grids: list[Grid] = []
         self.gallery, self.signature = Gallery(""), ""
+        self.about: list[tuple[str, str]] = []
 
     def note(self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics) -> None:
         """Note the values of an epoch; what was noted of it, and of later ones, is forgotten."""
