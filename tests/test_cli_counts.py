@@ -111,6 +111,12 @@ def test_nothing_is_read_where_nothing_can_be_scored(part: list[str]) -> None:
     assert TOUCHED == []
 
 
+def test_no_measure_is_a_wrong_option() -> None:
+    result = run("compare", *named("REAL", "FAKE"), *TINY, "--measures", " ")
+    assert result.exit_code == 2
+    assert "expected a list like" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def short_on_each_rank(_: Any) -> tuple[list[str], str]:
     some = job("fid,kid").compare(*named("REAL", "FAKE")).result
     with pytest.raises(NotEnoughSamples) as error:
@@ -232,7 +238,7 @@ def test_all_images_that_do_not_read_are_listed(ranks: Ranks, tmp_path: Path) ->
     assert [line.split(":")[0].strip() for line in result.stderr.splitlines() if line.startswith("  ")] == names
     first, *others = ranks.run(WORLD, failing_ranks, *sides)
     assert all(name in first for name in names)
-    assert all("5 images do not read" in error and "rank 0" in error for error in others)
+    assert all("do not read (5)" in error and "rank 0" in error for error in others)
 
 
 # --- what else is known before work -----------------------------------------------------------------------------------
@@ -270,6 +276,8 @@ INCEPTION = ["--extractor", "inception-v3"]
             "6726825d.pth/x.json: expected a file that can be written",
         ),
         (unchanged, [*TINY, "--report", "x" * 300], "expected a file that can be written, got: File name too long"),
+        (unchanged, [*INCEPTION, "--weights", "example.org/net.pth"], "an address begins with https://"),
+        (unchanged, [*TINY, "--json", "x", "--report", "x"], "got one that is read or written to already"),
         (unchanged, [*TINY, "--json", ""], "expected a file that can be written"),
     ],
 )
@@ -303,3 +311,12 @@ def test_a_reference_that_does_not_serve_is_refused_before_images_are_read(tmp_p
     assert result.exit_code == 3
     assert "An .npz holds mean and covariance. Remedy: --measures fid" in result.stderr
     assert TOUCHED == []
+
+
+def test_an_output_does_not_take_the_place_of_a_source(tmp_path: Path) -> None:
+    assert run("reference", *named("FAKE"), *TINY, "--measures", "fid", "-o", tmp_path / "x").exit_code == 0
+    before = (tmp_path / "x").read_bytes()
+    result = run("compare", tmp_path / "x", *named("FAKE"), *TINY, "--json", tmp_path / "x")
+    assert result.exit_code == 3
+    assert "got one that is read or written to already" in result.stderr
+    assert (tmp_path / "x").read_bytes() == before

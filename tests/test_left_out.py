@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from test_cli import TINY, done, noises, run, scores_of
+from test_cli import TINY, done, noises, run
 
 from streaming_metrics.sources import Images, find_source
 from streaming_metrics.sources.decode import decode
@@ -89,6 +89,14 @@ def test_a_root_may_itself_be_hidden(tmp_path: Path) -> None:
     assert len(images_in(root)) == len(images_in(root / "b")) + 1 == 2
 
 
+def test_links_neither_hide_nor_repeat_a_folder(tmp_path: Path) -> None:
+    root = in_folder(tmp_path / "x", ["deep/images/0.png", "deep/images/1.png"])
+    for link in (".cache", "latest", "again"):
+        (root / link).symlink_to(root / "deep" / "images")
+    (root / "deep" / "beside").symlink_to(root / "deep" / "images")
+    assert len(images_in(root)) == 2
+
+
 def test_a_source_of_hidden_images_alone_says_what_it_found(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"found none \(left out: 1 \.heic \(not read\), 2 hidden \(\.thumbnails\)\)"):
         find_source(str(in_folder(tmp_path / "x", [".thumbnails/0.png", ".thumbnails/1.png", "a.heic"])))
@@ -109,6 +117,14 @@ def test_images_beside_shards_are_a_question(tmp_path: Path) -> None:
     assert len(images_in(f"{root}:png")) == len(images_in(f"{root}:all")) == 2
     assert images_in(f"{root}:tar").left_out == {"images beside the archives": 2}
     assert images_in(f"{root}:png").left_out == {".tar beside images": 2}
+
+
+def test_shards_may_lie_deeper_where_there_are_none_above(tmp_path: Path) -> None:
+    in_tar(tmp_path / "below" / "b", ["0.png", "1.png"])
+    assert len(images_in(tmp_path)) == 2
+    in_tar(tmp_path / "a", ["0.png"])
+    assert len(images_in(tmp_path)) == 1
+    assert images_in(tmp_path).left_out == {"other archives": 1}
 
 
 def test_a_zip_beside_images_and_kinds_that_are_not_read_are_said(tmp_path: Path) -> None:
@@ -241,8 +257,10 @@ def test_sixteen_bits_are_rounded_whatever_holds_them(kind: str) -> None:
     assert torch.equal(decode(encode(pixels)), expected)
 
 
-def test_a_source_says_the_same_in_a_comparison(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    for i in range(3):
-        (tmp_path / "x" / f"{i}.png").write_bytes(png(deep(3) // (i + 1)))
-    assert scores_of(tmp_path / "x", tmp_path / "x", *TINY)["real"]["num_samples"] == 3
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA"])
+def test_other_kinds_of_pixels_are_as_pil_converts_them(mode: str) -> None:
+    image = noises(1, 0)[0].convert(mode)
+    expected = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    if mode == "P":
+        image.info["transparency"] = bytes(range(256))
+    assert torch.equal(decode(encoded(image, "tiff" if mode == "CMYK" else "png")), expected)

@@ -32,7 +32,7 @@ from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from streaming_metrics.comm import Comm
 
@@ -48,7 +48,8 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 def _check_measures(text: str) -> str:
     try:
-        measures_of(text)
+        if not measures_of(text):
+            raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     return text
@@ -130,6 +131,7 @@ def compare(
     """Score generated images against real ones."""
     network = Network(extractor, weights, resize, precision, device)
     with _running(json, report) as comm:
+        _refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
         reading = Reading(batch_size, workers, on_error == "skip")
@@ -164,6 +166,7 @@ def reference(
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
     network = Network(extractor, weights, resize, precision, device)
     with _running(output) as comm:
+        _refuse_overwriting((output,), (data,))
         reading, tell = Reading(batch_size, workers, on_error == "skip"), _teller(quiet)
         with recorded_warnings() as said:
             job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
@@ -274,6 +277,17 @@ def _check_writable(path: Path | None) -> None:
         raise OSError(
             f"{path}: expected a file that can be written, got: {why}. Remedy: make its folder, or give another path."
         ) from error
+
+
+def _refuse_overwriting(outputs: Sequence[Path | None], sources: Sequence[str]) -> None:
+    """Raise ValueError where an output would take the place of a source, or of another output."""
+    taken = {Path(text).resolve() for text in sources}
+    for path in outputs:
+        if path is None or path == STDOUT or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: expected a file to write, got one that is read or written to already.")
+        taken.add(path.resolve())
 
 
 def _check_charts(measures: str) -> None:

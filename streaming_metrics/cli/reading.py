@@ -164,6 +164,6 @@ def _spare_cores() -> int:
 
 
 _UNREADABLE = (
-    "{0} images do not read:\n{1}\nRemedy: mend or remove them; or --on-error skip, which leaves them out and counts "
-    "them in the output."
+    "these images do not read ({0}):\n{1}\nRemedy: mend or remove them; or --on-error skip, which leaves them out and "
+    "counts them in the output."
 )

@@ -168,22 +168,31 @@ def _open_tar(path: str | Path) -> IO[bytes]:
 
 
 def files_below(root: Path) -> list[str]:
-    """Return the paths of all files below a folder; what hidden folders keep to themselves is passed over."""
-    return [
-        path.relative_to(root).as_posix() for where, names in _walk(root) for path in (Path(where, n) for n in names)
-    ]
+    """Return the paths of all files below a folder, each folder once, whatever links lead to it.
+
+    Hidden folders are looked into, to count what they hold, but no link in them is followed.
+    """
+    return [Path(where, name).relative_to(root).as_posix() for where, names in _walk(root) for name in names]
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    def hidden(where: Path) -> bool:
+        return bool(hidden_part(where.relative_to(root).as_posix()))
+
     def refuse(error: OSError) -> None:
-        if not hidden_part(Path(error.filename).relative_to(root).as_posix()):
+        if not hidden(Path(error.filename)):
             raise error
 
     seen = {os.path.realpath(root)}
     for where, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        real = {name: os.path.realpath(os.path.join(where, name)) for name in folders}  # noqa: PTH118
-        folders[:] = [name for name in sorted(folders) if real[name] not in seen]
-        seen.update(real[name] for name in folders)
+        inside = sorted((path.is_symlink(), path.name) for path in (Path(where, name) for name in folders))
+        folders.clear()
+        for is_link, name in inside:
+            path = Path(where, name)
+            real = os.path.realpath(path)
+            if real not in seen and not (is_link and hidden(path)):
+                seen.add(real)
+                folders.append(name)
         yield where, names
 
 

@@ -117,7 +117,8 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 def _folder(path: Path, choices: tuple[str, ...]) -> Images:
     """Return the images below a folder; where it holds archives in their place (webdataset's shards), theirs."""
     below = files_below(path)
-    archives = sorted(name for name in below if is_archive(name))
+    found = sorted(name for name in below if is_archive(name))
+    archives = [name for name in found if "/" not in name] or found
     kind = choices[0] if choices and f".{choices[0]}".endswith(ARCHIVES) else None
     if kind:
         archives, choices = [name for name in archives if name.lower().endswith(f".{kind}")], choices[1:]
@@ -126,18 +127,18 @@ def _folder(path: Path, choices: tuple[str, ...]) -> Images:
     only = _one(choices, path)
     images, left_out = sift(below, None if kind else only)
     if archives and (kind or not images):
-        found = Joined([_archive(path / name, choices) for name in archives])
-        if images:
-            found.left_out = {**found.left_out, "images beside the archives": len(images)}
-        return found
-    shards = [name for name in archives if name.lower().endswith(TARS)]
+        joined = Joined([_archive(path / name, choices) for name in archives])
+        others = {"images beside the archives": len(images), "other archives": len(found) - len(archives)}
+        joined.left_out = {**joined.left_out, **{what: count for what, count in others.items() if count}}
+        return joined
+    shards = [name for name in found if name.lower().endswith(TARS)]
     if shards and only is None:
         raise ValueError(
             f"{path}: expected images or archives of them, got both: {len(images)} images ({_listed(images, 1)}) and "
             f"{len(shards)} archives ({_listed(shards, 1)}). Remedy: {path}:tar for the archives, "
             f"{path}:{sample_of(images[0])[1]} or {path}:all for the images."
         )
-    beside = Counter(Path(name).suffix for name in archives)
+    beside = Counter(Path(name).suffix for name in found)
     told = {f"{suffix} beside images": count for suffix, count in beside.items()}
     return Folder(path, images, {**left_out, **told})
 
