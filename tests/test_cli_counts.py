@@ -320,3 +320,20 @@ def test_an_output_does_not_take_the_place_of_a_source(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "got one that is read or written to already" in result.stderr
     assert (tmp_path / "x").read_bytes() == before
+
+
+def references_on_each_rank(_: Any, real: Path, fake: Path) -> tuple[dict[str, float], str]:
+    result = job("fid,prdc(k=3)").compare(str(real), str(fake)).result
+    with pytest.raises(ValueError, match="has no"):  # on every rank: none may wait for one that was refused
+        job("fid,is").compare(str(real), str(fake))
+    return dict(result.scores), result.signature
+
+
+def test_ranks_count_a_reference_as_the_generated_side_once(ranks: Ranks, tmp_path: Path) -> None:
+    for name in ("REAL", "FAKE"):
+        measures = ["--measures", "fid,prdc(k=3)"]
+        assert run("reference", *named(name), *TINY, *measures, "-o", tmp_path / name).exit_code == 0
+    expected = compared(*named("REAL", "FAKE"), "--measures", "fid,prdc(k=3)")
+    for scores, signature in ranks.run(WORLD, references_on_each_rank, tmp_path / "REAL", tmp_path / "FAKE"):
+        assert scores == pytest.approx(expected["scores"], rel=1e-9)
+        assert signature == expected["signature"]
