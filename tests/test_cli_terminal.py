@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import HERE, LINE, TINY, done, folder, noises, run
+from test_cli import HERE, LINE, TINY, done, folder, noises, run, scores_of
 from test_monitor import REAL, monitor, validate
 from test_report import Page
 from typer.testing import CliRunner, Result
@@ -155,6 +155,20 @@ def test_show_tells_all_that_a_file_of_scores_holds(sides: tuple[Path, Path], tm
     assert "fake note\tleft out: 1 .heic (not read)" in shown
     assert f"date\t{read['date']}" in shown
     assert sum(line.startswith("not scored\tkid: KID needs at least 1000") for line in shown) == 1
+
+
+def test_what_was_left_out_travels_with_a_reference(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    (sides[0] / "0.heic").write_bytes(b"")
+    (sides[0] / "007.png").write_bytes(b"no image")
+    saved = tmp_path / "saved"
+    done("reference", sides[0], "-o", saved, *TINY, "--on-error", "skip")
+    shown = done("show", saved).stdout.splitlines()
+    assert f"source\t{sides[0]}" in shown
+    assert "note\tleft out: 1 .heic (not read)" in shown
+    assert f"note\tleft out: {sides[0] / '007.png'}: no image of a known kind" in shown
+    assert any(line.startswith("date\t") for line in shown)
+    direct, through = (scores_of(real, sides[1], *TINY, "--on-error", "skip") for real in (sides[0], saved))
+    assert through["real"] == direct["real"] | {"source": str(saved)}
 
 
 def test_diff_shows_both_values_and_their_difference(sides: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """``streaming-metrics``: scores of images in files, from a terminal.
 
 Exit codes: 0 done; 1 ``diff`` found what matters, or the program itself failed; 2 wrong options; 3 input that is
-missing, damaged, unreadable or refused; 4 too few samples for a measure; 5 ranks are missing; 130 Ctrl-C.
+missing, damaged, unreadable or refused; 4 too few samples for a measure (the others are scored); 5 ranks are missing;
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -168,9 +169,8 @@ def reference(
     with _running(output) as comm:
         _refuse_overwriting((output,), (data,))
         reading, tell = Reading(batch_size, workers, on_error == "skip"), _teller(quiet)
-        with recorded_warnings() as said:
-            job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
-            origin = job.reference(data, output, capacity, half)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
+        origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             _tell_unreadable(origin, tell)
             _tell_all(said, tell)

@@ -41,6 +41,14 @@ class Origin:
     data: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of_reference(cls, reference: Reference, source: str) -> Origin:
+        """Return what a reference says of where its samples came from."""
+        said, n = reference.about, reference.num_samples
+        unreadable = [(str(name), str(why)) for name, why in said.get("unreadable") or ()]
+        left_out = {str(reason): int(count) for reason, count in (said.get("left_out") or {}).items()}
+        return cls(source, None if n >= UNKNOWN else n, unreadable, said.get("data"), left_out)
+
     @property
     def notes(self) -> list[str]:
         """What was not scored of the source, in lines."""
@@ -180,9 +188,17 @@ def contents(text: str) -> list[tuple[str, str]]:
     if not path.is_file() or _is_state(path):
         return []
     reference = Reference.load(path)
+    said = [(what, str(reference.about[what])) for what in ("source", "date") if reference.about.get(what)]
+    said += [("note", note) for note in Origin.of_reference(reference, text).notes]
+    said += [("warning", warning) for warning in warnings_of(reference)]
     states = {f"{name}.{key}": tensor for name, state in reference.states.items() for key, tensor in state.items()}
     radii = {f"radii of {name}": squared for name, squared in reference.radii.items()}
-    return [(name, f"{tensor.dtype} {tuple(tensor.shape)}") for name, tensor in (states | radii).items()]
+    return said + [(name, f"{tensor.dtype} {tuple(tensor.shape)}") for name, tensor in (states | radii).items()]
+
+
+def warnings_of(reference: Reference) -> list[str]:
+    """Return what was warned of while a reference was made."""
+    return [str(warning) for warning in reference.about.get("warnings") or ()]
 
 
 def scores_apart(first: str, second: str) -> list[tuple[str, str, str, str]]:

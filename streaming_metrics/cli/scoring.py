@@ -11,14 +11,13 @@ from torch import nn
 
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import Reading, Tally, refuse_unreadable
-from streaming_metrics.cli.results import Origin, Result
+from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.generative import GenerativeMetrics
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import statistics_of
 from streaming_metrics.measures.named import measures_of
-from streaming_metrics.moments_file import UNKNOWN
 from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.reference import Reference
 from streaming_metrics.sources import Chosen, Images, Part, find_source, imported
@@ -131,23 +130,29 @@ class Job:
             metric.measures = tuple(last.scored)
             values = metric.compute()
         scores = {key: value.item() for key, value in values.items()}
+        for name, side in zip((real, fake), sides):
+            said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
         unscored = {**plan.unscored, **last.unscored}
         result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now())
         return Comparison(metric, values, result, sides)
 
-    def reference(self, data: str, path: Path, capacity: int | None = None, half: bool = False) -> Origin:
-        """Write a source as a reference, by rank 0; collective."""
+    def reference(
+        self, data: str, path: Path, capacity: int | None = None, half: bool = False
+    ) -> tuple[Origin, list[str]]:
+        """Write a source as a reference, by rank 0; return where it came from, and what was warned of; collective."""
         source = self._find(data)
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
-        network = self.network.load()
-        metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout).to(network.device)
-        if path.suffix == ".npz":
-            _refuse_no_moments(metric, len(source))
-        tallies = self._add(metric, Roles(source, None))
+        with recorded_warnings() as said:
+            network = self.network.load()
+            metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
+            if path.suffix == ".npz":
+                _refuse_no_moments(metric, len(source))
+            tallies = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, tallies.real, Tally())
-        metric.save_reference(path, capacity=capacity, half=half, data=origin.data)
-        return origin
+        about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
+        metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
+        return origin, said
 
     def _find(self, text: str) -> Images | Reference:
         source = find_source(text)
@@ -232,8 +237,7 @@ def _count(source: Source, tally: Tally | None = None) -> int:
 
 def _origin(text: str, source: Source, tally: Tally | None, skipped: Tally) -> Origin:
     if isinstance(source, Reference):
-        n = source.num_samples
-        return Origin(text, None if n >= UNKNOWN else n, [], source.about.get("data"))
+        return Origin.of_reference(source, text)
     assert source is not None
     assert tally is not None
     unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + tally.unreadable)]
