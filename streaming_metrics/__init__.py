@@ -1,5 +1,8 @@
 """Watch a generative model while it trains: exact, streamed, on any number of ranks."""
 
+import streaming_metrics.startup as _startup  # noqa: F401  first: what follows takes seconds to import
+
+# isort: split
 from streaming_metrics.comm import MissingRanks as MissingRanks
 from streaming_metrics.features import Features as Features
 from streaming_metrics.features import Spec as Spec

@@ -226,6 +226,7 @@ class GenerativeMetrics(TwoSidedMetric):
         capacity: int | None = None,
         half: bool = False,
         data: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the real side of all ranks to one safetensors file, by rank 0; collective.
 
@@ -235,6 +236,7 @@ class GenerativeMetrics(TwoSidedMetric):
             capacity: keep a reservoir of so many features, for measures with the same ``capacity=``.
             half: keep features as float16.
             data: names the data set in the file, e.g. a digest of it.
+            about: more to say of the images, e.g. what was left out of them; anything that JSON holds.
 
         Raises:
             NotEnoughSamples: without real samples.
@@ -249,8 +251,8 @@ class GenerativeMetrics(TwoSidedMetric):
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
             radii = radii_of_banks(kept, self._real_neighbours())
             n = None if side.num_samples >= UNKNOWN else side.num_samples
-            about = self._about() | {"num_samples": n, "data": data, "half": half}
-            Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, about).save(path)
+            said = {**(about or {}), **self._about(), "num_samples": n, "data": data, "half": half}
+            Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, said).save(path)
 
     def merge_reference(self, reference: str | Path | Reference) -> None:
         """Add saved samples as generated ones, to compare two references; local: on many ranks, call it on one.

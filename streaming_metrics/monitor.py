@@ -52,6 +52,7 @@ from streaming_metrics.monitoring.trainer import (
     source_of,
 )
 from streaming_metrics.monitoring.untouched import untouched
+from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.sampling import chunks, isolated_rng, seed_of
 
 if TYPE_CHECKING:
@@ -391,13 +392,14 @@ class GenerationMonitor(Callback):
     def _conclude(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Compute on every rank, and log at the step."""
         self._has_measured = True
-        with _aside():
+        with _aside(), recorded_warnings(give_on=True) as warned:
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = self._compute(trainer)
             self._review()
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
+            self._reporter.say(warned)
             with _aside():
                 self._write_report(trainer, pl_module, values, step)
 

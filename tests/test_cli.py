@@ -85,7 +85,14 @@ def sides(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def scores_of(*arguments: Any) -> dict[str, Any]:
-    return json.loads(done("compare", *arguments, "--json", "-").stdout)
+    """Return what a comparison writes, without its date."""
+    return dateless(done("compare", *arguments, "--json", "-").stdout)
+
+
+def dateless(written: str) -> dict[str, Any]:
+    read = json.loads(written)
+    assert read.pop("date")
+    return read
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -213,14 +220,14 @@ def test_torchrun_equals_one_process(sides: tuple[Path, Path], tmp_path: Path) -
     (sides[1] / "017.png").write_bytes(b"no image")
     arguments = ["compare", *map(str, sides), *TINY, "--measures", "fid,kid(subset_size=20),prdc(k=3)"]
     arguments += ["--on-error", "skip", "--batch-size", "4", "--json"]
-    one = json.loads(done(*arguments, "-").stdout)
+    one = dateless(done(*arguments, "-").stdout)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), "OMP_NUM_THREADS": "1"}
     environment |= {"GLOO_SOCKET_IFNAME": "lo"}
     command = [*launcher, "-m", "streaming_metrics", *arguments, str(tmp_path / "two.json")]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
-    two = json.loads((tmp_path / "two.json").read_text())
+    two = dateless((tmp_path / "two.json").read_text())
     assert two.pop("scores") == pytest.approx(one.pop("scores"), rel=1e-5)
     assert two == one
     assert [name for name, _ in one["fake"]["unreadable"]] == [str(sides[1] / "017.png")]
@@ -267,7 +274,8 @@ def test_a_foreign_npz_is_named_as_what_it_is(sides: tuple[Path, Path], tmp_path
     np.savez(tmp_path / "real.npz", mu=np.full(12, 0.5), sigma=np.eye(12) / 100)
     result = scores_of(tmp_path / "real.npz", sides[1], *TINY)
     assert "does not say which extractor" in result["warnings"][0]
-    assert result["real"] == {"source": str(tmp_path / "real.npz"), "num_samples": None, "unreadable": [], "data": None}
+    unknown = {"num_samples": None, "unreadable": [], "data": None, "left_out": {}}
+    assert result["real"] == {"source": str(tmp_path / "real.npz"), **unknown}
     assert "|real:npz-" in result["signature"]
     done("compare", tmp_path / "real.npz", sides[1], *TINY, "--report", tmp_path / "page.html")
     assert "30 generated against npz-" in (tmp_path / "page.html").read_text()
@@ -300,8 +308,9 @@ def test_merged_states_score_as_all_samples_do(sides: tuple[Path, Path], tmp_pat
 def test_merge_writes_what_does_not_suffice_for_scores(sides: tuple[Path, Path], tmp_path: Path) -> None:
     metric = GenerativeMetrics([FID()], patches())
     metric.save_state(tmp_path / "empty")
-    result = done("merge", tmp_path / "empty", "-o", tmp_path / "out")
-    assert "no scores: FID needs at least 2 real samples, got 0" in result.stderr
+    result = run("merge", tmp_path / "empty", "-o", tmp_path / "out")
+    assert result.exit_code == 4
+    assert "not scored: fid: FID needs at least 2 real samples, got 0" in result.stderr
     assert (tmp_path / "out").exists()
     other = saved_half(sides, tmp_path / "other", 0, PRDC(k=3))
     refused = run("merge", tmp_path / "empty", other, "-o", tmp_path / "never")

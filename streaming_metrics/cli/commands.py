@@ -1,7 +1,8 @@
 """``streaming-metrics``: scores of images in files, from a terminal.
 
 Exit codes: 0 done; 1 ``diff`` found what matters, or the program itself failed; 2 wrong options; 3 input that is
-missing, damaged, unreadable or refused; 4 too few samples for a measure; 5 ranks are missing; 130 Ctrl-C.
+missing, damaged, unreadable or refused; 4 too few samples for a measure (the others are scored); 5 ranks are missing;
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -10,23 +11,29 @@ import os
 from contextlib import contextmanager
 from inspect import getdoc
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
+from streaming_metrics.cli.plan import Plan
 from streaming_metrics.cli.reading import Reading
-from streaming_metrics.cli.results import Result, contents, differences, facts
-from streaming_metrics.cli.scoring import Comparison, Job, Network, recorded_warnings
-from streaming_metrics.cli.terminal import say, show_table
+from streaming_metrics.cli.results import Origin, Result, contents, differences, facts, scores_apart
+from streaming_metrics.cli.scoring import Comparison, Job, Network
+from streaming_metrics.cli.terminal import lenient_streams, say, show_table
 from streaming_metrics.comm import MissingRanks, launched
 from streaming_metrics.extractors.registry import EXTRACTORS
 from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
 from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
+from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.saved_states import merged
+from streaming_metrics.signature import library_version
+from streaming_metrics.startup import allow_interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from streaming_metrics.comm import Comm
 
@@ -42,13 +49,23 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 def _check_measures(text: str) -> str:
     try:
-        measures_of(text)
+        if not measures_of(text):
+            raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     return text
 
 
+class _Commands(TyperGroup):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        lenient_streams()
+        allow_interrupts()
+        return super().main(*args, **kwargs)
+
+
 app = typer.Typer(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Scores of generated images against real ones: FID, KID, IS, precision, recall, density, coverage.",
     epilog=EXITS,
     no_args_is_help=True,
@@ -76,6 +93,21 @@ Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is 
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Capacity = Annotated[int | None, typer.Option(min=1, help="Keep a reservoir of so many features.")]
 Half = Annotated[bool, typer.Option("--half", help="Keep features as float16.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"streaming-metrics {library_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which, and exit.")]
+
+
+@app.callback()
+def main(version: Version = False) -> None:
+    """Scores of generated images against real ones: FID, KID, IS, precision, recall, density, coverage."""
 
 
 @app.command()
@@ -95,16 +127,22 @@ def compare(
     on_error: OnError = "fail",
     json: Json = None,
     report: Report = None,
+    quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones."""
     network = Network(extractor, weights, resize, precision, device)
     with _running(json, report) as comm:
+        _refuse_overwriting((json, report), (real, fake))
+        if report is not None:
+            _check_charts(measures)
         reading = Reading(batch_size, workers, on_error == "skip")
-        comparison = Job(network, measures, comm, reading, num_samples, seed).compare(real, fake)
+        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet)
+        comparison = job.compare(real, fake)
         if comm.rank == 0:
-            _publish(comparison.result, json)
+            _publish(comparison.result, json, _teller(quiet))
         if report is not None:
             _write_report(report, comparison)
+        Plan([], comparison.result.unscored).refuse_some()
 
 
 @app.command()
@@ -124,15 +162,18 @@ def reference(
     on_error: OnError = "fail",
     capacity: Capacity = None,
     half: Half = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
     network = Network(extractor, weights, resize, precision, device)
     with _running(output) as comm:
-        reading = Reading(batch_size, workers, on_error == "skip")
-        job = Job(network, measures, comm, reading, num_samples, seed)
-        origin = job.reference(data, output, capacity, half)
+        _refuse_overwriting((output,), (data,))
+        reading, tell = Reading(batch_size, workers, on_error == "skip"), _teller(quiet)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
+        origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
-            _tell(f"left out: {name}: {why}" for name, why in origin.unreadable)
+            _tell_unreadable(origin, tell)
+            _tell_all(said, tell)
             show_table(
                 ("file", "images", "data"), [(output, origin.num_samples or "unknown", origin.data or "unknown")]
             )
@@ -143,6 +184,7 @@ def merge(
     states: Annotated[list[Path], typer.Argument(help="Files of metric.save_state().")],
     output: Output,
     reference: Annotated[Path | None, typer.Option(help="What prdc(recall=False) counted against.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Add up the samples that jobs or ranks have saved; score them where they suffice."""
     with _running(output) as comm, recorded_warnings() as said:
@@ -150,20 +192,20 @@ def merge(
             raise ValueError("merge: expected one process, got a launcher's ranks. Remedy: run it without torchrun.")
         metric = merged(states, reference)
         metric.save_state(output)
-        try:
-            values = {key: value.item() for key, value in metric.compute().items()}
-        except ValueError as error:
-            values = {}
-            said.append(f"no scores: {error}")
-        _show_scores(values, metric.signature())
-    _tell(said)
+        plan = Plan.of(metric.measures, metric.num_samples("real"), metric.num_samples("fake"))
+        plan.refuse_none()
+        metric.measures = tuple(plan.scored)
+        _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())
+    _tell_all(said, _teller(quiet))
+    with _running():
+        plan.refuse_some()
 
 
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
     with _running():
-        show_table(("", ""), [*facts(file).items(), *contents(file).items()])
+        show_table(("", ""), [*facts(file).items(), *contents(file)])
 
 
 @app.command()
@@ -173,8 +215,11 @@ def diff(
     """Say whether two scores compare; exit with 1 where something that matters differs."""
     with _running():
         found = differences(facts(first), facts(second))
-    rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
-    show_table(("", "what", "first", "second"), rows)
+        rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
+        show_table(
+            ("", "what", "first", "second", "difference"),
+            [*rows, *(("score", *row) for row in scores_apart(first, second))],
+        )
     if any(difference.matters for difference in found):
         say("These do not compare.", stderr=True)
         raise typer.Exit(1)
@@ -218,13 +263,44 @@ def _fail(error: Exception, code: int) -> None:
 def _check_writable(path: Path | None) -> None:
     if path is None or path == STDOUT:
         return
-    if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
-        raise OSError(f"{path}: expected a file that can be written. Remedy: make its folder, or give another path.")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        if path.exists() and not path.is_file():  # a device or a pipe is written to, where it stands
+            if not os.access(path, os.W_OK):
+                raise PermissionError("no permission to write to it")
+            return
+        with NamedTemporaryFile(prefix=f".{path.name}.", suffix=".partial", dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(
+            f"{path}: expected a file that can be written, got: {why}. Remedy: make its folder, or give another path."
+        ) from error
 
 
-def _publish(result: Result, json: Path | None) -> None:
-    _tell(f"left out: {name}: {why}" for side in (result.real, result.fake) for name, why in side.unreadable)
-    _tell(result.warnings)
+def _refuse_overwriting(outputs: Sequence[Path | None], sources: Sequence[str]) -> None:
+    """Raise ValueError where an output would take the place of a source, or of another output."""
+    taken = {Path(text).resolve() for text in sources}
+    for path in outputs:
+        if path is None or path == STDOUT or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: expected a file to write, got one that is read or written to already.")
+        taken.add(path.resolve())
+
+
+def _check_charts(measures: str) -> None:
+    """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
+    from streaming_metrics import report
+
+    report.check_charts([key for measure in measures_of(measures) for key in measure.keys])
+
+
+def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> None:
+    for side in (result.real, result.fake):
+        _tell_unreadable(side, tell)
+    _tell_all(result.warnings, tell)
     if json == STDOUT:
         say(result.to_json())
     else:
@@ -237,8 +313,8 @@ def _write_report(path: Path, comparison: Comparison) -> None:
     """Write the report; collective."""
     from streaming_metrics import report
 
-    real, fake = comparison.images
-    report.write_comparison(path, metric=comparison.metric, values=comparison.values, real=real, fake=fake)
+    metric, (real, fake), about = comparison.metric, comparison.images, comparison.result.about
+    report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
 
 
 def _show_scores(scores: Any, signature: str) -> None:
@@ -246,9 +322,18 @@ def _show_scores(scores: Any, signature: str) -> None:
     say(signature)
 
 
-def _tell(notes: Iterator[str] | Sequence[str]) -> None:
+def _teller(quiet: bool) -> Callable[[str], None]:
+    """Return what says a note on stderr, or what says nothing."""
+    return lambda note: None if quiet else say(f"note: {note}", stderr=True)
+
+
+def _tell_unreadable(origin: Origin, tell: Callable[[str], None]) -> None:
+    _tell_all((f"left out: {name}: {why}" for name, why in origin.unreadable), tell)
+
+
+def _tell_all(notes: Iterable[str], tell: Callable[[str], None]) -> None:
     for note in notes:
-        say(f"note: {note}", stderr=True)
+        tell(note)
 
 
 def _summary(thing: Any) -> str:

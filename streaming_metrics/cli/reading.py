@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from streaming_metrics.sources import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -31,12 +31,12 @@ class Tally:
 
     Args:
         read: how many were read.
-        unreadable: name and reason of those that were not.
+        unreadable: number, name and reason of those that were not.
         digest: sum of the sha256 of sizes and pixels, so that no order matters.
     """
 
     read: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[int, str, str]] = field(default_factory=list)
     digest: int = 0
 
     def __add__(self, other: Tally) -> Tally:
@@ -51,7 +51,7 @@ class Tally:
     def over(self, comm: Comm) -> Tally:
         """Return the tally of all ranks; collective."""
         said = [json.loads(text) for text in comm.roll_call(json.dumps([self.read, self.unreadable, self.digest]))]
-        tallies = [Tally(read, [(name, why) for name, why in bad], digest) for read, bad, digest in said]
+        tallies = [Tally(read, [(i, name, why) for i, name, why in bad], digest) for read, bad, digest in said]
         whole = sum(tallies, Tally())
         return Tally(whole.read, sorted(whole.unreadable), whole.digest)
 
@@ -72,17 +72,25 @@ class Reading:
 
     def __call__(
         self,
-        metric: GenerativeMetrics,
+        metric: GenerativeMetrics | None,
         images: Images,
         *,
         real: bool,
         comm: Comm,
         advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
+        tell: Callable[[str], Any] = lambda line: None,  # noqa: ARG005
     ) -> Tally:
         """Add this rank's share of the images to a metric; return what became of all, over ranks; collective.
 
-        Raises:
-            Unreadable: naming the images that do not read.
+        Once an image does not read, unless those are skipped, the others are only decoded, to know all that do not.
+
+        Args:
+            metric: None decodes alone.
+            images: the source.
+            real: which side they are.
+            comm: the ranks.
+            advance: told of each batch, how many images it had over all ranks.
+            tell: told of the first image that does not read, where that is an error.
         """
         mine = range(comm.rank, len(images), comm.world_size)
         batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
@@ -90,13 +98,22 @@ class Reading:
         loader = DataLoader(_Packs(images), batch_size=None, sampler=cast("Any", batches), num_workers=workers)
         tally = Tally()
         for pack in loader:
+            if pack.tally.unreadable and not tally.unreadable and not self.skip:
+                tell(f"{pack.tally.unreadable[0][1]} does not read; the others are decoded to list all that do not")
             tally += pack.tally
-            if pack.tally.unreadable and not self.skip:
-                raise Unreadable(_UNREADABLE.format("\n".join(f"  {name}: {why}" for name, why in tally.unreadable)))
-            for group, index in pack.groups():
-                metric.update(group, real=real, index=index)
+            if metric is not None and (self.skip or not tally.unreadable):
+                for group, index in pack.groups():
+                    metric.update(group, real=real, index=index)
             advance(pack.size * comm.world_size)
         return tally.over(comm)
+
+
+def refuse_unreadable(tallies: Sequence[Tally], comm: Comm) -> None:
+    """Raise Unreadable where some images did not read; rank 0 names them all."""
+    lines = [f"  {name}: {why}" for tally in tallies for _, name, why in tally.unreadable]
+    if lines:
+        listed = "\n".join(lines) if comm.rank == 0 else "  see the list of rank 0"
+        raise Unreadable(_UNREADABLE.format(len(lines), listed))
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class _Packs(Dataset["_Pack"]):
                 read[number] = self.images[number]
                 tally += Tally(1, [], _digest(read[number]))
             except Unreadable as error:
-                tally += Tally(0, [(self.images.name(number), str(error))])
+                tally += Tally(0, [(number, self.images.name(number), str(error))])
         pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
         return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), tally)
 
@@ -147,6 +164,6 @@ def _spare_cores() -> int:
 
 
 _UNREADABLE = (
-    "these images do not read:\n{0}\nRemedy: mend or remove them; or --on-error skip, which leaves them out and counts "
-    "them in the output."
+    "these images do not read ({0}):\n{1}\nRemedy: mend or remove them; or --on-error skip, which leaves them out and "
+    "counts them in the output."
 )

@@ -14,6 +14,7 @@ from streaming_metrics.generative import STATE_KIND
 from streaming_metrics.moments_file import UNKNOWN
 from streaming_metrics.reference import Reference
 from streaming_metrics.signature import Signature
+from streaming_metrics.sources.names import told
 from streaming_metrics.state_file import about_of, read_tensors
 
 if TYPE_CHECKING:
@@ -31,12 +32,28 @@ class Origin:
         num_samples: how many were scored; None where a file does not say.
         unreadable: name and reason of images that were left out.
         data: fingerprint of the images; None where a file does not say.
+        left_out: how many files beside the images were not counted, by reason.
     """
 
     source: str
     num_samples: int | None
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     data: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_reference(cls, reference: Reference, source: str) -> Origin:
+        """Return what a reference says of where its samples came from."""
+        said, n = reference.about, reference.num_samples
+        unreadable = [(str(name), str(why)) for name, why in said.get("unreadable") or ()]
+        left_out = {str(reason): int(count) for reason, count in (said.get("left_out") or {}).items()}
+        return cls(source, None if n >= UNKNOWN else n, unreadable, said.get("data"), left_out)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was not scored of the source, in lines."""
+        lines = [told(self.left_out)] if self.left_out else []
+        return lines + [f"left out: {name}: {why}" for name, why in self.unreadable]
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,8 @@ class Result:
         signature: how they came about.
         real, fake: where the samples came from.
         warnings: what was said on the way.
+        unscored: measures that had too few samples, and why.
+        date: when they were made, ISO 8601 in UTC; empty where a file does not say.
     """
 
     scores: Mapping[str, float]
@@ -55,6 +74,18 @@ class Result:
     real: Origin
     fake: Origin
     warnings: list[str] = field(default_factory=list)
+    unscored: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
+
+    @property
+    def about(self) -> list[tuple[str, str]]:
+        """What is to be known of the scores, by name: warnings, sources, what was left out of them, when."""
+        sides = (("real", self.real), ("fake", self.fake))
+        lines = [("warning", warning) for warning in self.warnings]
+        lines += [("not scored", f"{measure}: {why}") for measure, why in self.unscored.items()]
+        for role, side in sides:
+            lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
+        return lines + ([("date", self.date)] if self.date else [])
 
     def to_json(self) -> str:
         """Return it as a JSON object; a score that is not finite is null."""
@@ -64,7 +95,7 @@ class Result:
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
         with whole_file(path) as partial:
-            partial.write_text(self.to_json() + "\n")
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -74,10 +105,11 @@ class Result:
             ValueError: where it is no such file.
         """
         try:
-            read = json.loads(Path(path).read_text())
+            read = json.loads(Path(path).read_text(encoding="utf-8"))
             kind, real, fake = read.pop("kind"), Origin(**read.pop("real")), Origin(**read.pop("fake"))
             result = cls(real=real, fake=fake, **read)
             result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
+            _ = result.about  # what cannot be shown is damaged
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected a {KIND} file, got one that does not read: {error!r}.") from error
         numbers = isinstance(result.scores, dict) and all(isinstance(value, float) for value in result.scores.values())
@@ -147,17 +179,38 @@ def facts(text: str) -> dict[str, str]:
     return _of_reference(Reference.load(path))
 
 
-def contents(text: str) -> dict[str, str]:
-    """Return what a file holds, by name: scores, or the shapes of what a reference keeps."""
+def contents(text: str) -> list[tuple[str, str]]:
+    """Return what a file holds, by name: scores and where they came from, or the shapes of what a reference keeps."""
     path = Path(text)
     if path.suffix == ".json":
-        return {key: f"{value:.6g}" for key, value in Result.load(path).scores.items()}
+        result = Result.load(path)
+        return [(key, repr(value)) for key, value in result.scores.items()] + result.about
     if not path.is_file() or _is_state(path):
-        return {}
+        return []
     reference = Reference.load(path)
+    said = [(what, str(reference.about[what])) for what in ("source", "date") if reference.about.get(what)]
+    said += [("note", note) for note in Origin.of_reference(reference, text).notes]
+    said += [("warning", warning) for warning in warnings_of(reference)]
     states = {f"{name}.{key}": tensor for name, state in reference.states.items() for key, tensor in state.items()}
     radii = {f"radii of {name}": squared for name, squared in reference.radii.items()}
-    return {name: f"{tensor.dtype} {tuple(tensor.shape)}" for name, tensor in (states | radii).items()}
+    return said + [(name, f"{tensor.dtype} {tuple(tensor.shape)}") for name, tensor in (states | radii).items()]
+
+
+def warnings_of(reference: Reference) -> list[str]:
+    """Return what was warned of while a reference was made."""
+    return [str(warning) for warning in reference.about.get("warnings") or ()]
+
+
+def scores_apart(first: str, second: str) -> list[tuple[str, str, str, str]]:
+    """Return name, both values and their difference of every score that two files of scores share."""
+    if not all(Path(text).suffix == ".json" for text in (first, second)):
+        return []
+    ours, others = (Result.load(text).scores for text in (first, second))
+    return [
+        (key, f"{value:.6g}", f"{others[key]:.6g}", f"{others[key] - value:+.3g}")
+        for key, value in ours.items()
+        if key in others
+    ]
 
 
 def _is_state(path: Path) -> bool:

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Union
 
 import torch
 from torch import nn
 
-from streaming_metrics.cli.reading import Reading, Tally
-from streaming_metrics.cli.results import Origin, Result
+from streaming_metrics.cli.plan import Plan, needs_count, with_count
+from streaming_metrics.cli.reading import Reading, Tally, refuse_unreadable
+from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.generative import GenerativeMetrics
-from streaming_metrics.measures.base import Roles
+from streaming_metrics.measures.base import Roles, Side
+from streaming_metrics.measures.evaluate import statistics_of
 from streaming_metrics.measures.named import measures_of
-from streaming_metrics.moments_file import UNKNOWN
+from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.reference import Reference
-from streaming_metrics.sources import Images, Part, find_source, imported
+from streaming_metrics.sources import Chosen, Images, Part, find_source, imported
+from streaming_metrics.sources.names import told
+from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import Tensor
 
     from streaming_metrics.comm import Comm
+    from streaming_metrics.extractors.base import Extractor
 
+Source = Union[Images, Reference, None]  # noqa: UP007
 DEFAULT_EXTRACTOR = "inception-v3"
 RESIZABLE = "inception-v3"
 
@@ -49,11 +55,19 @@ class Network:
     precision: str | None = None
     device: str | None = None
 
-    def metric(self, measures: str, reference: Reference | None, timeout: float) -> GenerativeMetrics:
-        """Return a metric on the device; ``reference`` is its real side."""
+    def load(self, reference: Reference | None = None) -> Extractor:
+        """Return the extractor, its weights read, on the device.
+
+        Raises:
+            ValueError, OSError: where there is no such network, device or file of weights.
+        """
         extractor, options = self._resolved(reference)
-        metric = GenerativeMetrics(measures_of(measures), extractor, reference=reference, timeout=timeout, **options)
-        return metric.to(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device: expected one of this machine, got {device!r}: {error}") from error
+        return resolve(extractor, **options).to(device)
 
     def _resolved(self, reference: Reference | None) -> tuple[str | nn.Module, dict[str, Any]]:
         """Return the extractor and its options: those that were asked for, else those that made the reference."""
@@ -77,10 +91,12 @@ class Job:
     Args:
         network: the extractor.
         measures: their names; see :func:`measures_of`.
-        reading: how images are read.
         comm: the ranks.
+        reading: how images are read.
         num_samples: how many of each source's images to take, at random; None takes all.
         seed: of that draw.
+        tell: told in lines, on rank 0, what is worth knowing before the work is done.
+        shows_progress: whether rank 0 shows how far it is.
     """
 
     network: Network
@@ -89,43 +105,105 @@ class Job:
     reading: Reading = field(default_factory=Reading)
     num_samples: int | None = None
     seed: int = 0
+    tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
+    shows_progress: bool = True
 
     def compare(self, real: str, fake: str) -> Comparison:
-        """Return the scores of two sources; collective."""
+        """Return the scores of two sources, of those measures that have enough samples; collective.
+
+        Raises:
+            NotEnoughSamples: before an image is read, where no measure has enough.
+            Unreadable: naming all images that do not read.
+        """
         with recorded_warnings() as said:
-            sides = Roles(self._find(real), self._find(fake))
+            sides: Roles[Source] = Roles(self._find(real), self._find(fake))
+            plan = self._plan(sides)
+            self._say(plan.lines)
             known = sides.real if isinstance(sides.real, Reference) else None
-            metric = self.network.metric(self.measures, known, self.comm.timeout)
-            real_origin = self._add(metric, sides.real, real, real=True)
-            fake_origin = self._add(metric, sides.fake, fake, real=False)
+            network = self.network.load(known)
+            sides, skipped = self._without_unreadable(sides, plan)
+            metric = GenerativeMetrics(self._plan(sides).scored, network, reference=known, timeout=self.comm.timeout)
+            tallies = self._add(metric.to(network.device), sides)
+            origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (Tally(), skipped))]
+            last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, tallies)))
+            last.refuse_none()
+            metric.measures = tuple(last.scored)
             values = metric.compute()
         scores = {key: value.item() for key, value in values.items()}
-        return Comparison(metric, values, Result(scores, metric.signature(), real_origin, fake_origin, said), sides)
+        for name, side in zip((real, fake), sides):
+            said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
+        unscored = {**plan.unscored, **last.unscored}
+        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now())
+        return Comparison(metric, values, result, sides)
 
-    def reference(self, data: str, path: Path, capacity: int | None = None, half: bool = False) -> Origin:
-        """Write a source as a reference, by rank 0; collective."""
+    def reference(
+        self, data: str, path: Path, capacity: int | None = None, half: bool = False
+    ) -> tuple[Origin, list[str]]:
+        """Write a source as a reference, by rank 0; return where it came from, and what was warned of; collective."""
         source = self._find(data)
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
-        metric = self.network.metric(self.measures, None, self.comm.timeout)
-        origin = self._add(metric, source, data, real=True)
-        metric.save_reference(path, capacity=capacity, half=half, data=origin.data)
-        return origin
+        with recorded_warnings() as said:
+            network = self.network.load()
+            metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
+            if path.suffix == ".npz":
+                _refuse_no_moments(metric, len(source))
+            tallies = self._add(metric.to(network.device), Roles(source, None))
+        origin = _origin(data, source, tallies.real, Tally())
+        about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
+        metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
+        return origin, said
 
     def _find(self, text: str) -> Images | Reference:
         source = find_source(text)
-        if self.num_samples is None or isinstance(source, Reference):
-            return source
-        return Part(source, self.num_samples, self.seed)
-
-    def _add(self, metric: GenerativeMetrics, source: Images | Reference, text: str, *, real: bool) -> Origin:
         if isinstance(source, Reference):
-            if not real and self.comm.rank == 0:
-                metric.merge_reference(source)
-            return _origin_of(source, text)
-        with reading_bar("real" if real else "generated", len(source), shown=self.comm.rank == 0) as advance:
-            tally = self.reading(metric, source, real=real, comm=self.comm, advance=advance)
-        return _origin_read(tally, text)
+            return source
+        if source.left_out:
+            self._say([f"{text}: {told(source.left_out)}"])
+        return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
+
+    def _plan(self, sides: Roles[Source]) -> Plan:
+        measures = measures_of(self.measures)
+        if isinstance(sides.fake, Images):
+            measures = with_count(measures, len(sides.fake))
+        plan = Plan.of(measures, *map(_count, sides))
+        plan.refuse_none()
+        return plan
+
+    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], Tally]:
+        """Return the sides without generated images that do not read, where it matters how many do, and those."""
+        source = sides.fake
+        if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
+            return sides, Tally()
+        tally = self._read(None, source, real=False, what="checking")
+        skipped = {number for number, _, _ in tally.unreadable}
+        left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
+        return sides._replace(fake=left), tally
+
+    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[Tally | None]:
+        """Add the sides to the metric; return what became of their images."""
+        if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
+            metric.merge_reference(sides.fake)
+            if self.comm.rank:
+                metric.reset()
+        tallies: list[Tally | None] = []
+        for source, real in zip(sides, (True, False)):
+            failed = not self.reading.skip and any(tally and tally.unreadable for tally in tallies)
+            scored = None if failed else metric
+            tallies.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
+        if not self.reading.skip:
+            refuse_unreadable([tally for tally in tallies if tally], self.comm)
+        return Roles(*tallies)
+
+    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> Tally:
+        what = what or ("real" if real else "generated")
+        shown = self.shows_progress and self.comm.rank == 0
+        with reading_bar(what, len(source), shown=shown) as advance:
+            return self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines if self.comm.rank == 0 else ():
+            self.tell(line)
 
 
 @dataclass(frozen=True)
@@ -142,28 +220,35 @@ class Comparison:
     metric: GenerativeMetrics
     values: dict[str, Tensor]
     result: Result
-    sides: Roles[Images | Reference]
+    sides: Roles[Source]
 
     @property
     def images(self) -> Roles[Images | None]:
         """The sources that are images; None for a saved reference."""
-        return Roles(*(None if isinstance(side, Reference) else side for side in self.sides))
+        return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
-@contextmanager
-def recorded_warnings() -> Iterator[list[str]]:
-    """Yield a list that holds, on the way out, what was warned of, each once."""
-    said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield said
-    said += dict.fromkeys(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+def _count(source: Source, tally: Tally | None = None) -> int:
+    """Return how many samples a side has, or had once it was read."""
+    if isinstance(source, Reference):
+        return source.num_samples
+    return len(source or ()) if tally is None else tally.read
 
 
-def _origin_of(reference: Reference, text: str) -> Origin:
-    n = reference.num_samples
-    return Origin(text, None if n >= UNKNOWN else n, [], reference.about.get("data"))
+def _origin(text: str, source: Source, tally: Tally | None, skipped: Tally) -> Origin:
+    if isinstance(source, Reference):
+        return Origin.of_reference(source, text)
+    assert source is not None
+    assert tally is not None
+    unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + tally.unreadable)]
+    return Origin(text, tally.read, unreadable, tally.fingerprint, dict(source.left_out))
 
 
-def _origin_read(tally: Tally, text: str) -> Origin:
-    return Origin(text, tally.read, tally.unreadable, tally.fingerprint)
+def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
+    if not any(isinstance(statistic, Moments) for statistic in statistics_of(metric.measures, metric.spec).real):
+        raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
+    Side("real", num_samples, {}).require(2, "An .npz", "more images")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,9 +1,11 @@
-"""What a terminal shows: a bar with images a second while images are read, and tables."""
+"""What a terminal shows: a bar with images a second while images are read, and tables; plain lines in a log."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from io import TextIOWrapper
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
+LINE_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def lenient_streams() -> None:
+    """Let stdout and stderr write what their encoding lacks as an escape, rather than raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed / task.elapsed:.0f} images/s" if task.elapsed else "")
@@ -22,7 +35,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def reading_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal's stderr while inside, and yield the function that moves it on by n images.
+    """Show a bar on stderr while inside, plain lines where that is no terminal; yield what moves it on by n images.
 
     Args:
         what: stands before the bar.
@@ -34,10 +47,28 @@ def reading_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], 
         ...     advance(10)
     """
     console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        yield _Lines(what, total)
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(what, total=total)
         yield lambda n: progress.update(task, advance=n)
+
+
+class _Lines:
+    """Says how far it is, in a line every few seconds and at the end."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self.start = self.last = monotonic()
+
+    def __call__(self, n: int) -> None:
+        self.done, now = min(self.total, self.done + n), monotonic()
+        if self.done == self.total or now - self.last >= LINE_EVERY:
+            self.last = now
+            rate = f", {self.done / (now - self.start):.0f} images/s" if now > self.start else ""
+            say(f"{self.what}: {self.done:,} of {self.total:,} images{rate}", stderr=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

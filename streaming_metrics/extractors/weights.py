@@ -86,7 +86,9 @@ def _local(source: str | os.PathLike[str], sha256: str | None) -> Path:
         return _fetch(str(source), sha256)
     path = Path(source).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"weights: expected a file, found none at {path}. Remedy: correct the path.")
+        raise FileNotFoundError(
+            f"weights: expected a file, found none at {path}. Remedy: correct the path; an address begins with https://."
+        )
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,11 @@ class Reporter:
         show = self.journal.look(metric, self.thumbnails, find)
         if is_writer:
             _warn_of_errors(show, "The report shows no new images")
+
+    def say(self, warned: Sequence[str]) -> None:
+        """Say in the report what was warned of while the latest values were made, and when that was."""
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.journal.about = [*(("warning", warning) for warning in warned), ("date", date)]
 
     def write(self, path: Path, sharing: Sequence[Reporter], title: str) -> None:
         """Write the report of all that share one; a page is no reason to end a training: an error is a warning."""

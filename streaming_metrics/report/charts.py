@@ -26,6 +26,7 @@ CLEANING = (
     (r'<svg width="[^"]*" height="[^"]*"', "<svg"),
     (r"'DejaVu Sans'[^;\"]*", "var(--sans)"),
 )
+TRADE_OFFS = (("recall", "precision"), ("coverage", "density"))
 STYLES = ("-", "--", ":", "-.")
 INKS = {plots.INK: "--ink", plots.GREY: "--soft", plots.FAINT: "--line"} | {
     colour: f"--curve-{i}" for i, colour in enumerate(plots.COLOURS)
@@ -52,10 +53,16 @@ def over_epochs(journals: Sequence[Journal]) -> list[Chart]:
     return [_curves(panel.heading, of, journals, "step" if by_step else "epoch") for panel, of in grouped(keys)]
 
 
+def check_charts(keys: Sequence[str]) -> None:
+    """Raise ModuleNotFoundError where a comparison's charts of ``keys`` need matplotlib, and it is missing."""
+    if any(find([dict.fromkeys(keys, 0.0)], key) for pair in TRADE_OFFS for key in pair):
+        plots.new_figure(1, 1)
+
+
 def trade_offs(journals: Sequence[Journal]) -> list[Chart]:
     """Return precision over recall and density over coverage, where they were measured."""
     charts = []
-    for keys in (("recall", "precision"), ("coverage", "density")):
+    for keys in TRADE_OFFS:
         measured = [j for j in journals if j.rows and all(find(j.rows, key) for key in keys)]
         if measured:
             charts.append(_scatter(f"{keys[1].capitalize()} over {keys[0]}", keys, measured))

@@ -49,6 +49,7 @@ class Journal:
         grids: at most 40 pictures, spread evenly over the epochs.
         gallery: of the latest measurement.
         signature: how the values came about.
+        about: what else is to be known of the latest ones, by name: warnings, sources, what was left out, a date.
     """
 
     def __init__(self, name: str) -> None:
@@ -58,6 +59,7 @@ class Journal:
         self.rows: list[dict[str, float]] = []
         self.grids: list[Grid] = []
         self.gallery, self.signature = Gallery(""), ""
+        self.about: list[tuple[str, str]] = []
 
     def note(
         self, epoch: int, values: Mapping[str, Tensor], metric: GenerativeMetrics, step: int | None = None

@@ -16,7 +16,7 @@ from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -38,7 +38,13 @@ class Score(NamedTuple):
 
 
 def write_comparison(
-    path: str | Path, *, metric: GenerativeMetrics, values: Mapping[str, Tensor], real: Any = None, fake: Any = None
+    path: str | Path,
+    *,
+    metric: GenerativeMetrics,
+    values: Mapping[str, Tensor],
+    real: Any = None,
+    fake: Any = None,
+    about: Iterable[tuple[str, str]] = (),
 ) -> None:
     """Write the report of one comparison; collective: every rank calls it, rank 0 writes.
 
@@ -50,12 +56,14 @@ def write_comparison(
         values: what that returned.
         real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
             images cannot be read again.
+        about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
     """
     around = metric.neighbourhood()
     if metric._comm().rank:
         return
     journal = Journal("comparison")
     journal.note(0, values, metric)
+    journal.about = list(about)
     journal.gallery = Gallery(NO_FEATURES)
     if around is not None:
         choice = Choice.of(around)
@@ -71,7 +79,7 @@ def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> N
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     page = rendered(journals, title)
     with whole_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+        partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
 
 def rendered(journals: Sequence[Journal], title: str) -> str:

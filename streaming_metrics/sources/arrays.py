@@ -67,7 +67,7 @@ class OwnDataset(Images):
 
     Args:
         dataset: map-style; its items are images, or tuples or dicts with one: uint8 tensors ``(3 or 1, H, W)``, uint8
-            arrays ``(H, W, 3)`` or PIL images.
+            arrays ``(H, W, 3)`` or PIL images, which have 8 bits a channel of colour whatever their file has.
         source: names it in errors.
     """
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections import Counter
 from contextlib import suppress
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -25,7 +27,13 @@ class Unreadable(ValueError):
 
 
 class Images(Dataset["Tensor"], ABC):
-    """Images by number, the same in every process and on every day while the source does not change."""
+    """Images by number, the same in every process and on every day while the source does not change.
+
+    Attributes:
+        left_out: how many files beside them are not counted, by reason.
+    """
+
+    left_out: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -48,6 +56,7 @@ class Joined(Images):
 
     def __init__(self, parts: Sequence[Images]) -> None:
         self.parts, self.ends = parts, list(accumulate(len(part) for part in parts))
+        self.left_out = dict(sum((Counter(part.left_out) for part in parts), Counter[str]()))
 
     def __len__(self) -> int:
         return self.ends[-1]
@@ -65,7 +74,28 @@ class Joined(Images):
         return self.parts[number], i - (self.ends[number] - len(self.parts[number]))
 
 
-class Part(Images):
+class Chosen(Images):
+    """Some images of a source, in the order given.
+
+    Args:
+        whole: the source.
+        chosen: their numbers there.
+    """
+
+    def __init__(self, whole: Images, chosen: list[int]) -> None:
+        self.whole, self.chosen, self.left_out = whole, chosen, whole.left_out
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def name(self, i: int) -> str:
+        return self.whole.name(self.chosen[i])
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.whole[self.chosen[i]]
+
+
+class Part(Chosen):
     """A random part of a source, drawn without replacement, in the source's order.
 
     Args:
@@ -84,17 +114,8 @@ class Part(Images):
                 "Remedy: leave it out to take all."
             )
         generator = torch.Generator().manual_seed(seed)
-        self.whole = whole
-        self.chosen = torch.randperm(len(whole), generator=generator)[:num_samples].sort().values.tolist()
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def name(self, i: int) -> str:
-        return self.whole.name(self.chosen[i])
-
-    def __getitem__(self, i: int) -> Tensor:
-        return self.whole[self.chosen[i]]
+        drawn = torch.randperm(len(whole), generator=generator)[:num_samples]
+        super().__init__(whole, drawn.sort().values.tolist())
 
 
 class PerProcess(Generic[T]):

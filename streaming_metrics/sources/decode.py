@@ -1,14 +1,17 @@
 """The bytes of an image file become uint8 RGB as they are stored: not rotated by EXIF, not colour-managed.
 
 Grey and palette images are spread to RGB, alpha is dropped, 16 bits are rounded to 8, the first frame stands for all:
-what ``PIL.Image.convert("RGB")`` gives, but for 16-bit grey, which that clips.
+what ``PIL.Image.convert("RGB")`` gives, but for 16 bits, which that clips (grey) or truncates (colour). 16 bits of
+CMYK, of premultiplied alpha, of JPEG 2000 and of AVIF are brought to 8 by their decoders.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,23 +20,16 @@ from torch import Tensor
 
 from streaming_metrics.sources.base import Unreadable
 
-EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm", ".avif", ".jp2"}
-)
-"""Names of image files end in one of these, in small or capital letters."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
 """What their bytes may be: PIL knows others, one of which (EPS) it hands to another program."""
-
-
-def is_image(name: str) -> bool:
-    """Return whether a path inside a folder or an archive is that of an image; hidden ones are not.
-
-    Example:
-        >>> is_image("a/b.JPG"), is_image("a/b.txt"), is_image("__MACOSX/._b.jpg")
-        (True, False, False)
-    """
-    last = name.rpartition("/")[2]
-    return not last.startswith(".") and f".{last.rpartition('.')[2].lower()}" in EXTENSIONS
+GREY_ALPHA = "LA;16B"
+SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+OTHER_HALF = {
+    f"{colours};16{order}": f"{colours};16{other}"
+    for colours in ("RGB", "RGBX", "RGBA")
+    for order, other in SWAPPED.items()
+} | {GREY_ALPHA: "RGBA"}
+"""Raw modes of 16 bits a channel, and those that give the lower bytes; of grey with alpha, a pixel's four bytes."""
 
 
 def decode(content: bytes) -> Tensor:
@@ -45,12 +41,46 @@ def decode(content: bytes) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=_formats()) as image:
-                return to_tensor(image)
+            with _opened(content) as image:
+                return _rounded(image, content) if _is_deep(image) else to_tensor(image)
     except UnidentifiedImageError as error:
         raise Unreadable("no image of a known kind") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=_formats())
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether an image that is opened and not yet read has 16 bits a channel, of which PIL keeps the upper 8."""
+    return bool(image.tile) and all(_raw_mode(part) in OTHER_HALF for part in image.tile)  # pyright: ignore
+
+
+def _rounded(image: Image.Image, content: bytes) -> Tensor:
+    """Return an image of 16 bits a channel, rounded: read a second time for the lower bytes.
+
+    What PIL unpacks is the upper byte of each number; in the other byte order that is the lower one.
+    """
+    with _opened(content) as again:
+        again.tile = [_with_raw_mode(part, OTHER_HALF[_raw_mode(part)]) for part in again.tile]  # pyright: ignore
+        if _raw_mode(image.tile[0]) == GREY_ALPHA:  # pyright: ignore
+            upper, lower = (np.asarray(again)[..., [i] * 3] for i in (0, 1))
+        else:
+            upper, lower = (np.asarray(half)[..., :3] for half in (image, again))
+    eight = np.rint((upper.astype(np.uint16) * 256 + lower) / 257).astype(np.uint8)
+    return torch.from_numpy(eight.transpose(2, 0, 1).copy())
+
+
+def _raw_mode(part: Any) -> str:
+    """Return how a decoder's output is unpacked; it is the first of its arguments, or the only one."""
+    return part[3] if isinstance(part[3], str) else str(part[3][0]) if part[3] else ""
+
+
+def _with_raw_mode(part: Any, raw_mode: str) -> Any:
+    args = raw_mode if isinstance(part[3], str) else (raw_mode, *part[3][1:])
+    return part._replace(args=args) if hasattr(part, "_replace") else (*part[:3], args)
 
 
 @cache
