@@ -13,7 +13,10 @@ What is not as in torchmetrics, for all three:
   torchmetrics wrote, the network's keys are passed over, and such states too, with a warning: they do not say of which
   network they are.
 - ``dist_sync_fn``, ``dist_sync_on_step`` and, for KID, ``compute_on_cpu`` are refused; ``compute_with_cache`` changes
-  nothing. Floats are rounded to uint8, where torchmetrics truncates and wraps; uint8 is taken with ``normalize`` too.
+  nothing, and the attribute ``sync_on_compute`` is not what was given.
+- Floats are rounded to uint8, where torchmetrics truncates and wraps; uint8 is taken with ``normalize`` too.
+- ``FeatureShare`` shares a forward pass only where the metrics alone would have made the same: of the reference network
+  at layers 2048 and ``logits_unbiased`` (of ``InceptionScore``), or of one module object.
 - ``InceptionScore`` keeps no features, so it does not warn that it does, and samples are dealt to splits in turn.
 - torchmetrics' ``MemorizationInformedFrechetInceptionDistance`` has no counterpart here.
 """
@@ -84,7 +87,7 @@ class _DropIn(GenerativeMetrics):
     """
 
     feature_network = "inception"
-    too_few: str
+    _too_few: str
     """What torchmetrics says where samples are missing."""
 
     def __init__(
@@ -181,6 +184,11 @@ class _DropIn(GenerativeMetrics):
         if isinstance(cache.network, _Network):
             cache.network.__dict__.pop("forward", None)  # its cache, which a batch written over would not empty
             self.inception.join(cache.network)
+            shared, own = self.inception.extractor, self._given.extractor
+            if isinstance(own, _Scores):
+                own.inner = shared
+            else:
+                self._intake = (replace(self._given, extractor=shared),)  # one copy in memory
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Pass over what torchmetrics' metric of this name has in a checkpoint."""
@@ -199,7 +207,7 @@ class _DropIn(GenerativeMetrics):
         try:
             return super()._evaluate(measures, comm)
         except NotEnoughSamples as error:
-            raise NotEnoughSamples(f"{self.too_few}. {error}") from None
+            raise NotEnoughSamples(f"{self._too_few}. {error}") from None
 
     def _rows_of(self, values: Any) -> list[dict[str, Tensor]]:
         """Return scalars, pairs of mean and standard deviation, or a list of either, by key."""
@@ -222,7 +230,7 @@ class FrechetInceptionDistance(_DropIn):
 
     higher_is_better = False
     plot_lower_bound = 0.0
-    too_few = "More than one sample is required for both the real and fake distributed to compute FID"
+    _too_few = "More than one sample is required for both the real and fake distributed to compute FID"
 
     real_features_sum, real_features_cov_sum, real_features_num_samples = (_state("real", name) for name in SUMS)
     fake_features_sum, fake_features_cov_sum, fake_features_num_samples = (_state("fake", name) for name in SUMS)
@@ -271,7 +279,7 @@ class KernelInceptionDistance(_DropIn):
     higher_is_better = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
-    too_few = "Argument `subset_size` should be smaller than the number of samples"
+    _too_few = "Argument `subset_size` should be smaller than the number of samples"
 
     subsets, subset_size = _parameter("subsets"), _parameter("subset_size")
     degree, gamma, coef = _parameter("degree"), _parameter("gamma"), _parameter("coef")
@@ -347,7 +355,7 @@ class InceptionScore(_DropIn):
 
     higher_is_better = True
     plot_lower_bound = 0.0
-    too_few = "No samples to concatenate"
+    _too_few = "No samples to concatenate"
 
     splits = _parameter("splits")
 
@@ -417,7 +425,7 @@ class _Network(nn.Module):
 
     def join(self, other: _Network) -> None:
         """Share the other's forward passes where they are of the same network."""
-        if other is not self and repr(other) == repr(self):
+        if other is not self and self.passes.are_those_of(other.passes):
             self.passes = other.passes
             self.passes.readers += 1
 
@@ -446,6 +454,13 @@ class _Passes:
             self._batch = weakref.ref(imgs), imgs._version
         self._served.add(reader)
         return self._features
+
+    def are_those_of(self, other: _Passes) -> bool:
+        """Return whether both yield the same; of modules, which their weights do not tell, only one object does."""
+        mine, theirs = self.extractor, other.extractor
+        if isinstance(mine, _UserNetwork) and isinstance(theirs, _UserNetwork):
+            return repr(self) == repr(other) and mine.source is not None and mine.source == theirs.source
+        return repr(self) == repr(other)
 
     def run(self, imgs: Tensor) -> Features:
         """Make a pass."""
@@ -489,7 +504,10 @@ class _UserNetwork(ModuleExtractor):
         elif not isinstance(width, (int, Tensor)):
             raise TypeError(f"Expected `self.inception.num_features` to be of type int or Tensor, got {width!r}.")
         super().__init__(module, num_features=int(width))
-        self.module = frozen
+        self.module, self.source = frozen, (module,)  # in a tuple: it is no part of this one
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"source": None}
 
     def _run(self, images: Tensor) -> Features:
         output = self.module(images)

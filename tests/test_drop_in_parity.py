@@ -165,8 +165,9 @@ def test_states_are_read_under_torchmetrics_names() -> None:
 
 
 def test_features_are_shared_and_the_values_are_those_of_metrics_alone() -> None:
-    alone = {name: value_of(feed(build(name))) for name in NAMES}
-    shared = FeatureShare([build(name) for name in NAMES])
+    module = Colours()
+    alone = {name: value_of(feed(build(name, module))) for name in NAMES}
+    shared = FeatureShare([build(name, module) for name in NAMES])
     before = Colours.passes
     for imgs, real in ((REAL[:10], True), (REAL[10:], True), (FAKE, False)):
         shared.update(imgs, real=real)
@@ -174,7 +175,7 @@ def test_features_are_shared_and_the_values_are_those_of_metrics_alone() -> None
     got = value_of(shared)
     assert_same(got[FRECHET], alone[FRECHET], rtol=0)
     assert_same(got[KERNEL], alone[KERNEL], rtol=0)
-    everything = build(SCORE)
+    everything = build(SCORE, module)
     everything.update(torch.cat([REAL, FAKE]))
     assert_same(got[SCORE], value_of(everything), rtol=1e-6)
 
@@ -193,6 +194,8 @@ def test_one_pass_of_inception_serves_all_three(inception_weights: Path, monkeyp
     for batch, real in zip(batches, (True, False)):
         shared.update(batch, real=real)
     assert passes == [2, 3]
+    networks = [module for metric in shared.values() for module in metric.extractor.modules()]
+    assert len({id(module) for module in networks if isinstance(module, InceptionV3)}) == 1
     for batch in batches:
         alone.update(batch)
     assert_same(value_of(score), value_of(alone), rtol=0)
@@ -209,8 +212,24 @@ def test_networks_that_differ_are_not_shared() -> None:
     assert_same(got["a"], got["c"])
 
 
+def test_modules_that_only_their_settings_tell_apart_are_not_shared() -> None:
+    class Pool(nn.Module):
+        def __init__(self, side: int) -> None:
+            super().__init__()
+            self.side = side
+
+        def forward(self, imgs: Tensor) -> Tensor:
+            return imgs.float()[:, :, : self.side].mean((2, 3))
+
+    shared = FeatureShare({"a": build(FRECHET, Pool(2)), "b": build(FRECHET, Pool(30))})
+    got = value_of(feed(shared))
+    assert_same(got["b"], value_of(feed(build(FRECHET, Pool(30)))), rtol=0)
+    assert not torch.equal(got["a"], got["b"])
+
+
 def test_a_batch_that_is_written_over_is_looked_at_again() -> None:
-    shared, alone = FeatureShare([build(FRECHET), build(KERNEL)]), build(FRECHET)
+    module = Colours()
+    shared, alone = FeatureShare([build(FRECHET, module), build(KERNEL, module)]), build(FRECHET, module)
     buffer = REAL.numpy().copy()
     imgs = torch.from_numpy(buffer)
     for seed, real in ((1, True), (2, False), (3, False)):
@@ -221,7 +240,8 @@ def test_a_batch_that_is_written_over_is_looked_at_again() -> None:
 
 
 def test_metrics_that_share_are_copied_and_pickled() -> None:
-    shared = feed(FeatureShare([build(FRECHET), build(KERNEL)]))
+    module = Colours()
+    shared = feed(FeatureShare([build(FRECHET, module), build(KERNEL, module)]))
     wanted = value_of(shared)
     before = Colours.passes
     for again in (copy.deepcopy(shared), pickle.loads(pickle.dumps(shared)), shared.clone()):
@@ -496,6 +516,13 @@ def test_constructors_refuse_what_torchmetrics_refuses(
     for place in (theirs, ours):
         with pytest.raises(error, match=message):
             getattr(place, name)(**({"feature": Colours()} | options))
+
+
+def test_lists_of_features_are_moved_to_the_cpu_where_there_are_none() -> None:
+    for name in (FRECHET, SCORE):
+        build(name, compute_on_cpu=True)
+    with pytest.raises(ValueError, match="compute_on_cpu is not supported"):
+        build(KERNEL, compute_on_cpu=True)
 
 
 def test_a_width_of_another_type_is_refused() -> None:
