@@ -17,6 +17,7 @@ from ceilings import Ceilings, share
 from common import interleaved
 from inputs import Given, draw_features, fed, uncached
 from results import Result, Row, finish, parser_of, seconds
+from scipy.linalg import sqrtm
 
 from streaming_metrics import FID
 
@@ -40,10 +41,15 @@ def torchmetrics_fid(real: Tensor, fake: Tensor) -> Callable[[], Any]:
 
 
 def scipy_fid(real: Tensor, fake: Tensor) -> Callable[[], Any]:
-    from pytorch_fid.fid_score import calculate_frechet_distance
-
+    """Return pytorch-fid's formula, written out: its own call of ``sqrtm`` fails from SciPy 1.18 on."""
     sides = [(rows.mean(0), np.cov(rows, rowvar=False)) for rows in (real.double().numpy(), fake.double().numpy())]
-    return lambda: calculate_frechet_distance(*sides[0], *sides[1])
+    (mean_x, covariance_x), (mean_y, covariance_y) = sides
+
+    def distance() -> float:
+        root = sqrtm(covariance_x @ covariance_y).real
+        return ((mean_x - mean_y) ** 2).sum() + np.trace(covariance_x + covariance_y - 2 * root)
+
+    return distance
 
 
 def bench(samples: int, width: int, repeats: int) -> Result:

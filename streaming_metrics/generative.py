@@ -17,7 +17,7 @@ from streaming_metrics.folds import Radii
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles, Side
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
-from streaming_metrics.measures.named import bytes_in
+from streaming_metrics.measures.named import MeasuresGiven, as_measures, bytes_in
 from streaming_metrics.measures.neighbourhood import bank_of, neighbourhood_of
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.metric import ROLES, TwoSidedMetric
@@ -50,7 +50,7 @@ class GenerativeMetrics(TwoSidedMetric):
     ``update`` is local; ``compute`` is collective and leaves the states as they are.
 
     Args:
-        measures: e.g. ``[FID(), KID(), IS(), PRDC(k=5)]``.
+        measures: e.g. ``[FID(), KID(), IS(), PRDC(k=5)]``; or ``"fid,kid,is,prdc(k=5)"``.
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
@@ -83,7 +83,7 @@ class GenerativeMetrics(TwoSidedMetric):
 
     def __init__(
         self,
-        measures: Sequence[Measure],
+        measures: MeasuresGiven,
         extractor: str | Extractor | nn.Module | None = "inception-v3",
         *,
         weights: str | Path | None = None,
@@ -98,7 +98,7 @@ class GenerativeMetrics(TwoSidedMetric):
         sync_on_compute: bool = True,
         **kwargs: Any,
     ) -> None:
-        check_value_range(value_range)
+        measures, value_range = as_measures(measures), check_value_range(value_range)
         network = None
         if extractor is not None:
             network = resolve(

@@ -1,30 +1,74 @@
-"""Drop-ins for ``torchmetrics.image``: the same names, arguments and return types; change one import."""
+"""Drop-ins for ``torchmetrics.image``: the same names, arguments and return types; change one import.
+
+What is not as in torchmetrics, for all three:
+
+- A module given as ``feature`` is copied, frozen, in eval mode: training it further changes no score, and it is no part
+  of ``state_dict``. Its width comes from ``num_features`` or from a trial image. Results are float64 where its weights
+  are, else float32, where torchmetrics gives float16 for float16.
+- ``inception`` is that copy, or the reference network; it is read, called and shared by ``FeatureShare``, but not
+  replaced. ``normalize``, ``subsets`` and the other arguments of the constructor are read-only attributes.
+- ``set_dtype(torch.float64)`` makes results float64; sums always are, and the network stays as it is.
+- The states ``real_features_sum``, ``real_features_cov_sum``, ``real_features_num_samples``, ``real_features`` and
+  their ``fake_`` fellows are read, not set; ``features`` of ``InceptionScore`` does not exist. In a checkpoint that
+  torchmetrics wrote, the network's keys are passed over, and such states too, with a warning: they do not say of which
+  network they are.
+- ``dist_sync_fn``, ``dist_sync_on_step`` and, for KID, ``compute_on_cpu`` are refused; ``compute_with_cache`` changes
+  nothing, and the attribute ``sync_on_compute`` is not what was given.
+- Floats are rounded to uint8, where torchmetrics truncates and wraps; uint8 is taken with ``normalize`` too.
+- ``FeatureShare`` shares a forward pass only where the metrics alone would have made the same: of the reference network
+  at layers 2048 and ``logits_unbiased`` (of ``InceptionScore``), or of one module object.
+- ``InceptionScore`` keeps no features, so it does not warn that it does, and samples are dealt to splits in turn.
+- torchmetrics' ``MemorizationInformedFrechetInceptionDistance`` has no counterpart here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import math
+import warnings
+import weakref
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torchmetrics.utilities import rank_zero_warn
+from torchmetrics.wrappers.feature_share import NetworkCache
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.extractors.module import ModuleExtractor
+from streaming_metrics.extractors.module import PROBE_SIDES, ModuleExtractor
+from streaming_metrics.extractors.preprocess import to_uint8
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.folds import Draw
 from streaming_metrics.generative import GenerativeMetrics
 from streaming_metrics.hashes import hashes_of
 from streaming_metrics.intake import Intake
-from streaming_metrics.measures import FID, IS, KID
+from streaming_metrics.measures import FID, IS, KID, NotEnoughSamples
+from streaming_metrics.metric import ROLES
 from streaming_metrics.precision import full_precision
+from streaming_metrics.statistics import Bank, Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from streaming_metrics.comm import Comm
+    from streaming_metrics.folds import Role
     from streaming_metrics.measures import Measure
 
 LAYERS = (64, 192, 768, 2048)
+SUMS = ("features_sum", "features_cov_sum", "features_num_samples")
+THEIR_STATES = ("features", *(f"{role}_{name}" for role in ROLES for name in ("features", *SUMS)))
+
+
+def _parameter(name: str) -> Any:
+    """Return a read-only attribute: a parameter of the one measure."""
+    return property(lambda metric: getattr(metric.measures[0], name))
+
+
+def _state(role: Role, name: str) -> Any:
+    """Return a read-only attribute: one of torchmetrics' states, made of ours."""
+    return property(lambda metric: metric._their_states(role)[name])
 
 
 class _DropIn(GenerativeMetrics):
@@ -39,9 +83,13 @@ class _DropIn(GenerativeMetrics):
         weights: path or URL of Inception's weights; None downloads the published ones.
         antialias: whether images are resized with antialiasing, as torchmetrics does since 1.8, else as the original.
         reset_real_features: False keeps the real samples in ``reset``.
-        image_size: of the image by which a module's width is probed.
+        image_size: of the first image by which a module's width is tried.
         kwargs: torchmetrics' own, e.g. ``process_group``.
     """
+
+    feature_network = "inception"
+    _too_few: str
+    """What torchmetrics says where samples are missing."""
 
     def __init__(
         self,
@@ -59,22 +107,53 @@ class _DropIn(GenerativeMetrics):
         for name, flag in (("normalize", normalize), ("reset_real_features", reset_real_features)):
             if not isinstance(flag, bool):
                 raise ValueError(f"Argument `{name}` expected to be a bool, got {flag!r}.")
+        if not isinstance(measure, KID):
+            kwargs.pop("compute_on_cpu", None)  # it moves lists of features, and there are none
+        column, self._reported, pixels = "pool", torch.float32, normalize
         if isinstance(feature, nn.Module):
-            network: Extractor = _probed(feature, image_size, normalize)
-        elif isinstance(feature, (str, int)):
+            network: Extractor = _UserNetwork(feature, image_size, normalize)
+            pixels = True if normalize and measure.needs_logits else None  # torchmetrics has IS alone scale them here
+            self._reported = torch.promote_types(_dtype_of(feature), torch.float32)
+        elif isinstance(feature, tuple({type(layer) for layer in layers})):
             if feature not in layers:
-                raise ValueError(f"Argument `feature` must be one of {layers} or a module, got {feature!r}.")
-            network = InceptionV3(
-                weights=weights, layer=feature, resize="torch-antialias" if antialias else "tf1-bilinear"
-            )
+                raise ValueError(f"Integer input to argument `feature` must be one of {layers}, but got {feature!r}.")
+            resize = "torch-antialias" if antialias else "tf1-bilinear"
+            # The deepest layers leave one network, which FeatureShare can then share.
+            reads_scores = measure.needs_logits and feature == "logits_unbiased"
+            column, layer = ("logits", 2048) if reads_scores else ("pool", feature)
+            network = InceptionV3(weights=weights, layer=layer, resize=resize)
         else:
-            raise TypeError(f"Argument `feature` must be one of {layers} or a module, got {type(feature).__name__}.")
-        if measure.needs_logits:
-            network = _Scores(network)
-        super().__init__([measure], network, value_range=(0, 1) if normalize else None, **kwargs)
-        self.reset_real_features, self.normalize = reset_real_features, normalize
-        if isinstance(feature, nn.Module):
-            self._intake = (_AsGiven(network, network.spec),)
+            raise TypeError(
+                "Got unknown input to argument `feature`: expected "
+                f"one of {layers} or a module, got {type(feature).__name__}."
+            )
+        extractor = _Scores(network, column, feature) if measure.needs_logits else network
+        value_range = (0, 1) if normalize else None
+        super().__init__([measure], extractor, value_range=value_range, **kwargs)
+        self.reset_real_features = reset_real_features
+        kept = "logits" if measure.needs_logits else "pool"
+        self._intake = (_Given(extractor, extractor.spec, value_range, _Network(network, column, pixels), kept),)
+
+    @property
+    def inception(self) -> _Network:
+        """The network, from images as ``update`` takes them to features ``(N, D)``."""
+        return self._given.network
+
+    @property
+    def normalize(self) -> bool:
+        """Whether float images in [0, 1] are expected, else uint8."""
+        return self._given.value_range is not None
+
+    @property
+    def used_custom_model(self) -> bool:
+        """Whether ``feature`` was a module."""
+        return isinstance(self.inception.extractor, _UserNetwork)
+
+    @property
+    def _given(self) -> _Given:
+        intake = self._intake[0]
+        assert isinstance(intake, _Given)
+        return intake
 
     def reset(self) -> None:
         """Forget all samples, the real ones only with ``reset_real_features``."""
@@ -83,21 +162,79 @@ class _DropIn(GenerativeMetrics):
         if real is not None:
             self._set_states("real", real)
 
+    def set_dtype(self, dst_type: str | torch.dtype) -> _DropIn:
+        """Return this metric, its results in ``dst_type`` if that is float64, else in float32; sums are float64."""
+        named = getattr(torch, dst_type.removeprefix("torch.")) if isinstance(dst_type, str) else dst_type
+        self._reported = torch.promote_types(named, torch.float32)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == self.feature_network:
+            self._share(value)
+        elif name in THEIR_STATES:
+            raise AttributeError(
+                f"{name}: it cannot be set. Remedy: update(), or reference= a file of mu and sigma, for the real side."
+            )
+        else:
+            super().__setattr__(name, value)
+
+    def _share(self, cache: Any) -> None:
+        """Take a forward pass from the metric whose network ``FeatureShare`` hands around, where they are the same."""
+        if not isinstance(cache, NetworkCache):
+            raise AttributeError("inception: it cannot be replaced. Remedy: a new metric with feature=module.")
+        if isinstance(cache.network, _Network):
+            cache.network.__dict__.pop("forward", None)  # its cache, which a batch written over would not empty
+            self.inception.join(cache.network)
+            shared, own = self.inception.extractor, self._given.extractor
+            if isinstance(own, _Scores):
+                own.inner = shared
+            else:
+                self._intake = (replace(self._given, extractor=shared),)  # one copy in memory
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Pass over what torchmetrics' metric of this name has in a checkpoint."""
+        left_out = [prefix + name for name in THEIR_STATES if prefix + name in state_dict]
+        for key in [*left_out, *(key for key in state_dict if key.startswith(f"{prefix}inception."))]:
+            del state_dict[key]
+        if left_out:
+            warnings.warn(
+                f"Left out of what is loaded: {left_out[0]!r} and all states of torchmetrics, which do not say of what "
+                "network they are. Remedy: update() with the images again.",
+                stacklevel=2,
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _evaluate(self, measures: Sequence[Measure], comm: Comm) -> dict[str, Tensor]:
+        try:
+            return super()._evaluate(measures, comm)
+        except NotEnoughSamples as error:
+            raise NotEnoughSamples(f"{self._too_few}. {error}") from None
+
     def _rows_of(self, values: Any) -> list[dict[str, Tensor]]:
         """Return scalars, pairs of mean and standard deviation, or a list of either, by key."""
         several = list(values) if isinstance(values, list) else [values]
         pairs = [value if isinstance(value, tuple) else (value,) for value in several]
-        return [dict(zip(self.measures[0].keys, map(torch.as_tensor, pair))) for pair in pairs]
+        (measure,) = self.measures
+        return [dict(zip(measure.keys, map(torch.as_tensor, pair))) for pair in pairs]
+
+    def _report(self, values: Mapping[str, Tensor]) -> Any:
+        scalars = [value.to(self._reported) for value in values.values()]
+        return tuple(scalars) if len(scalars) > 1 else scalars[0]
 
 
 class FrechetInceptionDistance(_DropIn):
     """Fréchet Inception Distance under the arguments of ``torchmetrics.image.fid.FrechetInceptionDistance``.
 
-    ``update(imgs, real)``; ``compute()`` returns a float32 scalar. See :class:`~streaming_metrics.FID`.
+    ``update(imgs, real)``; ``compute()`` returns a float32 scalar. See :class:`~streaming_metrics.FID`, and
+    :mod:`streaming_metrics.image` for what differs.
     """
 
     higher_is_better = False
     plot_lower_bound = 0.0
+    _too_few = "More than one sample is required for both the real and fake distributed to compute FID"
+
+    real_features_sum, real_features_cov_sum, real_features_num_samples = (_state("real", name) for name in SUMS)
+    fake_features_sum, fake_features_cov_sum, fake_features_num_samples = (_state("fake", name) for name in SUMS)
 
     def __init__(
         self,
@@ -113,12 +250,23 @@ class FrechetInceptionDistance(_DropIn):
         kept = {"reset_real_features": reset_real_features, "image_size": input_img_size}
         super().__init__(FID(), feature, LAYERS, **options, **kept, **kwargs)
 
+    def update(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> None:  # pyright: ignore
+        """Add images, real or generated; see :meth:`GenerativeMetrics.update`."""
+        super().update(imgs, real, index)
+
+    def forward(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> Any:  # pyright: ignore
+        """Add images and return their distance to the other role's; None where there are too few."""
+        return super().forward(imgs, real, index)
+
     def compute(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the distance, float32 ``()``; collective."""
         return super().compute()  # pyright: ignore[reportReturnType]
 
-    def _report(self, values: Mapping[str, Tensor]) -> Tensor:
-        return values["fid"].float()
+    def _their_states(self, role: Role) -> dict[str, Tensor]:
+        moments = Moments(self.spec.num_features or 0)
+        state = self._states(role)[moments]
+        n, mean = moments.count(state), moments.mean(state)
+        return dict(zip(SUMS, (n * mean, moments.scatter(state) + n * mean.outer(mean), n.long())))
 
 
 class KernelInceptionDistance(_DropIn):
@@ -126,12 +274,17 @@ class KernelInceptionDistance(_DropIn):
 
     ``update(imgs, real)``; ``compute()`` returns mean and standard deviation over subsets, float32. Subsets are drawn
     from torch's global generator (rank 0's), real rows first, as torchmetrics does. See
-    :class:`~streaming_metrics.KID`.
+    :class:`~streaming_metrics.KID`, and :mod:`streaming_metrics.image` for what differs.
     """
 
     higher_is_better = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
+    _too_few = "Argument `subset_size` should be smaller than the number of samples"
+
+    subsets, subset_size = _parameter("subsets"), _parameter("subset_size")
+    degree, gamma, coef = _parameter("degree"), _parameter("gamma"), _parameter("coef")
+    real_features, fake_features = _state("real", "features"), _state("fake", "features")
 
     def __init__(
         self,
@@ -147,10 +300,30 @@ class KernelInceptionDistance(_DropIn):
         antialias: bool = True,
         **kwargs: Any,
     ) -> None:
+        rank_zero_warn(
+            "Metric `Kernel Inception Distance` will save all extracted features in buffer. For large datasets this "
+            "may lead to large memory footprint.",
+            UserWarning,
+        )
+        for name, value in {"subsets": subsets, "subset_size": subset_size, "degree": degree}.items():
+            if not (isinstance(value, int) and value > 0):
+                raise ValueError(f"Argument `{name}` expected to be integer larger than 0, got {value!r}.")
+        if not (gamma is None or _is_positive(gamma)):
+            raise ValueError(f"Argument `gamma` expected to be `None` or float larger than 0, got {gamma!r}.")
+        if not _is_positive(coef):
+            raise ValueError(f"Argument `coef` expected to be float larger than 0, got {coef!r}.")
         measure = KID(subsets, subset_size, degree=degree, gamma=gamma, coef=coef)
         options = {"normalize": normalize, "weights": feature_extractor_weights_path, "antialias": antialias}
         layers = ("logits_unbiased", *LAYERS)
         super().__init__(measure, feature, layers, **options, reset_real_features=reset_real_features, **kwargs)
+
+    def update(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> None:  # pyright: ignore
+        """Add images, real or generated; see :meth:`GenerativeMetrics.update`."""
+        super().update(imgs, real, index)
+
+    def forward(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> Any:  # pyright: ignore
+        """Add images and return their distance to the other role's; None where there are too few."""
+        return super().forward(imgs, real, index)
 
     def compute(self) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return mean and standard deviation over subsets, float32 ``()``; collective."""
@@ -168,8 +341,9 @@ class KernelInceptionDistance(_DropIn):
             torch.set_rng_state(torch.frombuffer(bytearray(after), dtype=torch.uint8))
         return self._report(values)
 
-    def _report(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return values["kid"].float(), values["kid_std"].float()
+    def _their_states(self, role: Role) -> dict[str, list[Tensor]]:
+        rows = self._states(role)[Bank(self.spec.num_features or 0)]["rows"]
+        return {"features": [rows] if len(rows) else []}
 
 
 class InceptionScore(_DropIn):
@@ -177,11 +351,14 @@ class InceptionScore(_DropIn):
 
     ``update(imgs)``; ``compute()`` returns mean and standard deviation (ddof 1) over splits, float32. Nothing is kept
     of the images but sums: samples are dealt to splits in turn, where torchmetrics keeps all logits and shuffles them.
-    See :class:`~streaming_metrics.IS`.
+    See :class:`~streaming_metrics.IS`, and :mod:`streaming_metrics.image` for what differs.
     """
 
     higher_is_better = True
     plot_lower_bound = 0.0
+    _too_few = "No samples to concatenate"
+
+    splits = _parameter("splits")
 
     def __init__(
         self,
@@ -207,39 +384,186 @@ class InceptionScore(_DropIn):
         """Return mean and standard deviation over splits, float32 ``()``; collective."""
         return super().compute()  # pyright: ignore[reportReturnType]
 
-    def _report(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return values["is"].float(), values["is_std"].float()
+
+@dataclass(frozen=True)
+class _Given(Intake):
+    """Images as torchmetrics takes them, through a network that several metrics may share."""
+
+    network: _Network = None  # pyright: ignore[reportAssignmentType]
+    kept: str = "pool"
+
+    def _extract(self, given: Tensor) -> Features:
+        features = self.network.shared(given)
+        return Features(**{self.kept: getattr(features, self.network.column)}, hashes=features.hashes)
+
+
+class _Network(nn.Module):
+    """A network as torchmetrics' ``inception`` is: from images as ``update`` takes them to features ``(N, D)``.
+
+    Args:
+        extractor: the reference Inception, or a user's module.
+        column: which of its features.
+        normalize: whether images are floats in [0, 1], else uint8, on their way to uint8; None leaves them as they are.
+    """
+
+    def __init__(self, extractor: Extractor, column: str, normalize: bool | None) -> None:
+        super().__init__()
+        self.passes, self.column = _Passes(extractor, normalize), column
+        self.eval()
+
+    @property
+    def extractor(self) -> Extractor:
+        """What images go through, alone or with other metrics."""
+        return self.passes.extractor
+
+    def forward(self, imgs: Tensor) -> Tensor:
+        """Return the features of images, ``(N, D)``."""
+        with torch.no_grad():
+            return getattr(self.passes.run(imgs), self.column)
+
+    def shared(self, imgs: Tensor) -> Features:
+        """Return all features, from a forward pass that another metric had made if it was of this batch."""
+        return self.passes(imgs, id(self))
+
+    def join(self, other: _Network) -> None:
+        """Share the other's forward passes where they are of the same network."""
+        if other is not self and self.passes.are_those_of(other.passes):
+            self.passes = other.passes
+            self.passes.readers += 1
+
+    def train(self, mode: bool = True) -> _Network:  # noqa: ARG002
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def __repr__(self) -> str:
+        return f"Network({self.passes})"
+
+
+class _Passes:
+    """The forward passes of one network: that of a batch is made once for all metrics that share them."""
+
+    def __init__(self, extractor: Extractor, normalize: bool | None) -> None:
+        self.extractor, self.normalize, self.readers = extractor, normalize, 1
+        self._batch, self._features, self._served = None, Features(), set()
+
+    def __call__(self, imgs: Tensor, reader: int) -> Features:
+        """Return the features of images; each reader gets those of a pass once."""
+        if self.readers == 1 or not isinstance(imgs, Tensor) or imgs.is_inference():
+            return self.run(imgs)
+        is_here = self._batch is not None and self._batch[0]() is imgs and self._batch[1] == imgs._version
+        if not is_here or reader in self._served:
+            self._features, self._served = self.run(imgs), set()
+            self._batch = weakref.ref(imgs), imgs._version
+        self._served.add(reader)
+        return self._features
+
+    def are_those_of(self, other: _Passes) -> bool:
+        """Return whether both yield the same; of modules, which their weights do not tell, only one object does."""
+        mine, theirs = self.extractor, other.extractor
+        if isinstance(mine, _UserNetwork) and isinstance(theirs, _UserNetwork):
+            return repr(self) == repr(other) and mine.source is not None and mine.source == theirs.source
+        return repr(self) == repr(other)
+
+    def run(self, imgs: Tensor) -> Features:
+        """Make a pass."""
+        if self.normalize is None:
+            given = imgs.to(self.extractor.device)
+            with full_precision(self.extractor.device):
+                features = self.extractor.extract(given)
+        else:
+            given = _as_uint8(imgs, self.normalize)
+            features = self.extractor(given)
+        return replace(features, hashes=hashes_of(given))
+
+    def __repr__(self) -> str:
+        return f"{self.extractor.fingerprint}, normalize={self.normalize}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_batch": None, "_features": Features(), "_served": set()}
 
 
 class _Scores(Extractor):
-    """An extractor whose pooled features are taken as class scores: the Inception Score of any layer."""
+    """An extractor whose features are taken as class scores: the Inception Score of any layer."""
 
-    def __init__(self, inner: Extractor) -> None:
+    def __init__(self, inner: Extractor, column: str, layer: str | int | nn.Module) -> None:
         super().__init__()
-        self.inner = inner
-        self.spec = Spec(num_classes=inner.spec.num_features)
+        self.inner, self.column = inner, column
+        self.spec = Spec(num_classes=inner.spec.num_features if column == "pool" else inner.spec.num_classes)
         for name in ("name", "tag", "weights_id", "resize", "precision", "layer"):
             setattr(self, name, getattr(inner, name))
+        if column == "logits":
+            self.layer = str(layer)
 
     def extract(self, images: Tensor) -> Features:
-        return Features(logits=self.inner.extract(images).pool)
+        return Features(logits=getattr(self.inner.extract(images), self.column))
 
 
-class _AsGiven(Intake):
-    """Gives a user's module the images as they are, whatever their dtype and shape."""
+class _UserNetwork(ModuleExtractor):
+    """A user's module, given the images as they are: a frozen copy in its own dtype."""
 
-    def _extract(self, given: Tensor) -> Features:
-        assert self.extractor is not None
-        given = given.to(self.extractor.device)
-        with full_precision(self.extractor.device):
-            return replace(self.extractor.extract(given), hashes=hashes_of(given))
+    def __init__(self, module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> None:
+        with torch.inference_mode(False):
+            frozen = copy.deepcopy(module).eval().requires_grad_(False)
+        width = getattr(module, "num_features", None)
+        if width is None:
+            width = _width_of(frozen, image_size, normalize)
+        elif not isinstance(width, (int, Tensor)):
+            raise TypeError(f"Expected `self.inception.num_features` to be of type int or Tensor, got {width!r}.")
+        super().__init__(module, num_features=int(width))
+        self.module, self.source = frozen, (module,)  # in a tuple: it is no part of this one
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"source": None}
+
+    def _run(self, images: Tensor) -> Features:
+        output = self.module(images)
+        features = output if isinstance(output, Features) else Features(pool=output)
+        assert features.pool is not None
+        rows = features.pool.unsqueeze(0) if features.pool.ndim == 1 else features.pool  # squeezed, a batch of one
+        return Features(pool=rows.to(torch.promote_types(rows.dtype, torch.float32)))
 
 
-def _probed(module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> Extractor:
-    """Return the module as an extractor, its width found by one image where it does not say."""
-    width = getattr(module, "num_features", None)
-    if width is None:
-        image = torch.rand(1, *image_size) if normalize else torch.randint(0, 255, (1, *image_size), dtype=torch.uint8)
-        with torch.no_grad():
-            width = module(image).shape[-1]
-    return ModuleExtractor(module, num_features=int(width))
+def _as_uint8(imgs: Tensor, normalize: bool) -> Tensor:
+    """Return uint8 images, or raise ValueError in the terms of ``normalize``."""
+    is_tensor = isinstance(imgs, Tensor)
+    got = str(imgs.dtype) if is_tensor else type(imgs).__name__
+    is_float = is_tensor and imgs.is_floating_point()
+    if not is_tensor or not (imgs.dtype == torch.uint8 or (is_float and normalize)):
+        remedy = "normalize=True, for floats in [0, 1]" if is_float else "images.to(torch.uint8), if in 0 to 255"
+        raise ValueError(f"Expecting image as torch.Tensor with dtype=torch.uint8, got {got}. Remedy: {remedy}.")
+    try:
+        return to_uint8(imgs, (0, 1) if normalize else None)
+    except ValueError as error:
+        if "value_range" not in str(error):
+            raise
+        raise ValueError(
+            f"normalize=True: expected floats in [0, 1], got {imgs.min():g} to {imgs.max():g}. Remedy: (imgs + 1) / 2 "
+            "for images in [-1, 1]; for images in [0, 255], normalize=False and imgs.round().to(torch.uint8)."
+        ) from error
+
+
+def _width_of(module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> int:
+    """Return how many features a module yields, tried with images of several sizes and both dtypes."""
+    sizes = dict.fromkeys([tuple(image_size), *((c, side, side) for c in (3, 1) for side in PROBE_SIDES)])
+    dtypes = [_dtype_of(module), torch.uint8]
+    refusal = None
+    for size in sizes:
+        for dtype in dtypes if normalize else reversed(dtypes):
+            try:
+                with torch.no_grad():
+                    return module(torch.zeros(1, *size, dtype=dtype)).shape[-1]
+            except Exception as error:  # a module refuses another size or dtype in its own way
+                refusal = refusal or error
+    raise ValueError(
+        f"feature: expected a module that takes an image {tuple(image_size)}, got {refusal!r}. "
+        "Remedy: give the module an attribute num_features, the width of what it yields."
+    ) from refusal
+
+
+def _dtype_of(module: nn.Module) -> torch.dtype:
+    """Return the dtype of a module's weights; float32 where it has none."""
+    return next((p.dtype for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()), torch.float32)
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value > 0

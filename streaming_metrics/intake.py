@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.extractors.preprocess import to_uint8
+from streaming_metrics.extractors.preprocess import checked_range, to_uint8
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.hashes import hashes_of
 from streaming_metrics.statistics.base import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streaming_metrics.extractors.base import Extractor
 
@@ -123,7 +123,15 @@ def _survives_float32(rows: Tensor) -> Tensor:
     return (moved - moved.mean(0)).abs().sum() <= LOST * (rows - rows.mean(0)).abs().sum()
 
 
-def check_value_range(value_range: tuple[float, float] | None) -> None:
-    """Raise ValueError unless ``value_range`` is None or two ascending numbers."""
-    if value_range is not None and not (len(value_range) == 2 and value_range[0] < value_range[1]):
-        raise ValueError(f"value_range: expected (0, 1), (-1, 1) or None for uint8 images, got {value_range!r}.")
+def check_value_range(value_range: Iterable[float] | str | None) -> tuple[float, float] | None:
+    """Return ``value_range``, a list or ``"0,1"`` too, as a tuple; raise ValueError unless two ascending numbers."""
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range.split(",") if isinstance(value_range, str) else value_range)
+        return checked_range((low, high))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"value_range: expected (0, 1), (-1, 1) or None for uint8 images, got {value_range!r}. "
+            "Remedy: two numbers, low < high."
+        ) from None

@@ -73,6 +73,8 @@ class TwoSidedMetric(Metric):
                 raise ValueError(
                     f"{refused} is not supported: compute() reduces the states itself. Remedy: leave it out."
                 )
+        if not isinstance(sync_on_compute, bool):
+            raise ValueError(f"Expected keyword argument `sync_on_compute` to be a `bool` but got {sync_on_compute}.")
         kwargs.pop("compute_with_cache", None)
         super().__init__(sync_on_compute=False, compute_with_cache=False, **kwargs)
         self._timeout, self._together = timeout, sync_on_compute
@@ -225,7 +227,7 @@ class TwoSidedMetric(Metric):
 
     def _declare(self, name: str, empty: Tensor) -> None:
         self.add_state(name, empty, dist_reduce_fx=None)
-        self._defaults[name] = torch.empty_like(empty, device="meta")  # reset() makes its own; keep no second copy
+        self._defaults[name] = _of_one_number(empty)  # reset() makes its own; wrappers of torchmetrics copy this one
 
     def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
         @wraps(update)
@@ -292,6 +294,8 @@ class TwoSidedMetric(Metric):
             self._check_role(
                 role, {s: self._read(incoming, role, s) for s in getattr(self._statistics, role)}, incoming
             )
+        if not incoming[self._frozen][0] and not any(self._read(incoming, r, COUNT)["n"] for r in ROLES):
+            return  # it adds nothing
         same = bool(incoming[self._frozen][0]) == self.is_frozen
         if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
             raise ValueError(
@@ -352,6 +356,13 @@ class TwoSidedMetric(Metric):
         for name in self._defaults:  # without the spare room; kept, since a process that is spawned reads it later
             setattr(self, name, getattr(self, name).clone())
         return super().__getstate__() | {"_memo": Memo()}
+
+
+def _of_one_number(constant: Tensor) -> Tensor:
+    """Return a tensor of the same values that takes no room, where all are the same."""
+    if constant.numel() and bool((constant == constant.flatten()[0]).all()):
+        return constant.flatten()[:1].clone().expand(constant.numel()).view(constant.shape)
+    return constant.clone()
 
 
 def _check_frozen(flag: Any) -> None:

@@ -14,14 +14,21 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.trainer.states import TrainerFn
+    from lightning.pytorch.utilities import rank_zero_warn
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"GenerationMonitor: expected the package lightning, got {error}. Remedy: pip install lightning, and import "
+        "lightning.pytorch in place of pytorch_lightning, whose Trainer is another one."
+    ) from error
 
 from streaming_metrics import GenerativeMetrics, NotEnoughSamples, Signature
 from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images, is_dropped
-from streaming_metrics.extractors.preprocess import checked_range
+from streaming_metrics.intake import check_value_range
 from streaming_metrics.monitoring import image_log
 from streaming_metrics.monitoring.averaging import idle_average_warning
 from streaming_metrics.monitoring.checks import (
@@ -34,6 +41,7 @@ from streaming_metrics.monitoring.checks import (
     sharding_warning,
     shortfall_warning,
     unmeasured_warning,
+    whole,
 )
 from streaming_metrics.monitoring.clock import At, Clock, Moment, Timeline
 from streaming_metrics.monitoring.feed import Feed
@@ -56,14 +64,15 @@ from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.sampling import chunks, isolated_rng, seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from streaming_metrics import Measure, Reference
+    from streaming_metrics import Reference
     from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.measures.named import MeasuresGiven
 
 
 class GenerationMonitor(Callback):
@@ -84,7 +93,7 @@ class GenerationMonitor(Callback):
     checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
-        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``.
+        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
         extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``.
         sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``; ``"sample"``
             by default. If it has a parameter ``batch``, it is called at every validation batch instead, with that batch
@@ -131,7 +140,7 @@ class GenerationMonitor(Callback):
 
     def __init__(
         self,
-        measures: Sequence[Measure],
+        measures: MeasuresGiven,
         extractor: str | Extractor | nn.Module = "inception-v3",
         sample: str | Callable[..., Tensor] | None = None,
         *,
@@ -157,14 +166,18 @@ class GenerationMonitor(Callback):
         reference = None if real == "val" or isinstance(real, DataLoader) else real
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
-        periods = (every_n_epochs, 1 if every_n_train_steps is None else every_n_train_steps)
-        refuse(min(num_samples, batch_size, *periods) < 1, _POSITIVE)
+        num_samples, batch_size = whole(num_samples=num_samples, batch_size=batch_size)
+        every_n_epochs, log_images, seed = whole(every_n_epochs=every_n_epochs, log_images=log_images, seed=seed)
+        steps = [] if every_n_train_steps is None else whole(every_n_train_steps=every_n_train_steps)
+        refuse(min(num_samples, batch_size, every_n_epochs, *steps) < 1, _POSITIVE)
         refuse(every_n_train_steps is not None and every_n_epochs != 1, _TWO_CLOCKS)
         refuse(every_n_train_steps is not None and (real == "val" or fake_key is not None), _NO_VAL_IN_TRAINING)
-        self.sampler = Sampler(sample or "sample", checked_range(sample_range or value_range), Reach())
+        value_range = check_value_range(value_range) or value_range
+        sample_range = check_value_range(sample_range) or value_range
+        self.sampler = Sampler(sample or "sample", sample_range, Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.every_n_epochs, self.every_n_train_steps = every_n_epochs, every_n_train_steps
+        self.every_n_epochs, self.every_n_train_steps = every_n_epochs, next(iter(steps), None)
         self.prefix, self.prog_bar, self.log_images = prefix, prog_bar, log_images
         self.weights_context, self.refresh_real = weights_context or nullcontext, refresh_real
         self._clock = Clock()
@@ -203,6 +216,7 @@ class GenerationMonitor(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check what can be known before any work, and start from no samples, on the trainer's device."""
+        refuse(not isinstance(trainer, Trainer), _FOREIGN.format(type(trainer)))
         refuse_twice(_monitors(trainer))
         if self.fake_key is None:
             refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
@@ -551,6 +565,10 @@ def _warn(message: str | None) -> None:
         rank_zero_warn(message)
 
 
+_FOREIGN = (
+    "GenerationMonitor: expected a Trainer of lightning.pytorch, got {}. Remedy: import lightning.pytorch in place of "
+    "pytorch_lightning, everywhere."
+)
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."

@@ -18,6 +18,7 @@ DOORS = {
     "torch.distributed": {"comm.py"},
     "lightning": {"monitor.py", "demo.py"},
     "torchmetrics": {"metric.py", "image.py"},
+    "omegaconf": {"named.py"},
     "typer": {"commands.py"},
     "rich": {"terminal.py", "demo_output.py"},
     "PIL": {"decode.py", "arrays.py", "pictures.py"},

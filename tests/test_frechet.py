@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_fid.fid_score import calculate_frechet_distance as pytorch_fid
+from peers import pytorch_fid_distance
 from scipy import linalg
 from scores import normal, score
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -80,7 +80,6 @@ def test_equals_two_pass_float64_at_widths_around_a_message(width: int) -> None:
     assert fid(real, fake) == pytest.approx(textbook(real, fake), rel=1e-10)
 
 
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 @pytest.mark.parametrize(("n", "m", "width"), [(300, 200, 16), (500, 700, 64), (100, 400, 3)])
 @given(seed=SEEDS)
 @settings(max_examples=3, deadline=None)
@@ -90,7 +89,7 @@ def test_equals_the_peers(n: int, m: int, width: int, seed: int) -> None:
     ours = fid(real, fake)
     stats = two_pass(real), two_pass(fake)
     theirs = [fid_features_to_statistics(features) for features in (real, fake)]
-    assert ours == pytest.approx(pytorch_fid(*stats[0], *stats[1]), rel=1e-4)
+    assert ours == pytest.approx(pytorch_fid_distance(*stats[0], *stats[1]), rel=1e-4)
     assert ours == pytest.approx(fid_statistics_to_metric(*theirs, False)["frechet_inception_distance"], rel=1e-4)
     assert ours == pytest.approx(
         torchmetrics_fid(*(torch.from_numpy(part) for stat in stats for part in stat)).item(), rel=1e-4

@@ -128,6 +128,7 @@ def test_measures_of_several_scales_get_axes_of_their_own() -> None:
         metric.plot(ROWS, axes[:2])
 
 
+@pytest.mark.filterwarnings("ignore:Metric `.*` will save all extracted features:UserWarning")
 def test_drop_ins_plot_what_torchmetrics_returns() -> None:
     kid = feed(image.KernelInceptionDistance(Colours(), subset_size=10))
     mean, std = kid.compute()

@@ -12,7 +12,8 @@ import torch
 from conftest import CLASSES, WIDTH, draw_features
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pytorch_fid.fid_score import calculate_frechet_distance, compute_statistics_of_path
+from peers import pytorch_fid_distance
+from pytorch_fid.fid_score import compute_statistics_of_path
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, Signature
 from streaming_metrics.folds import Radii
@@ -23,10 +24,7 @@ from streaming_metrics.statistics import Bank, Moments
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning"),
-    pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated"),  # pytorch-fid's call of SciPy
-]
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 trusting = pytest.mark.filterwarnings("ignore:The .npz does not say")
 
 K3 = f"bank_{WIDTH}/3"
@@ -192,7 +190,7 @@ def test_pytorch_fid_reads_what_is_written_and_finds_the_same_distance(tmp_path:
     real, fake = (
         compute_statistics_of_path(str(tmp_path / f"{n}.npz"), None, 1, WIDTH, "cpu") for n in ("real", "fake")
     )
-    assert calculate_frechet_distance(*real, *fake) == pytest.approx(expected, rel=1e-6)
+    assert pytorch_fid_distance(*real, *fake) == pytest.approx(expected, rel=1e-6)
     again = build(FID(), reference=tmp_path / "real.npz")
     assert values(again)["fd_features"] == pytest.approx(expected, rel=1e-12)
     assert "|real:40|" in again.signature()
@@ -207,7 +205,7 @@ def test_what_is_written_says_of_which_features(tmp_path: Path) -> None:
 
 @trusting
 def test_a_foreign_file_gives_the_distance_that_pytorch_fid_gives(tmp_path: Path) -> None:
-    expected = calculate_frechet_distance(*fit(1), *fit(2))
+    expected = pytorch_fid_distance(*fit(1), *fit(2))
     metric = build(FID(), IS(splits=1), reference=foreign(tmp_path / "real.npz"))
     metric.update(draw_features(2, shift=0.6), real=False)
     assert metric.compute()["fd_features"].item() == pytest.approx(expected, rel=1e-6)
@@ -217,7 +215,7 @@ def test_a_foreign_file_gives_the_distance_that_pytorch_fid_gives(tmp_path: Path
 def test_two_foreign_files_are_compared(tmp_path: Path) -> None:
     metric = build(FID(), reference=foreign(tmp_path / "real.npz"))
     metric.merge_reference(foreign(tmp_path / "fake.npz", 2))
-    expected = calculate_frechet_distance(*fit(1), *fit(2))
+    expected = pytorch_fid_distance(*fit(1), *fit(2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of how many samples is not known, so nothing is said of too few
         assert metric.compute()["fd_features"].item() == pytest.approx(expected, rel=1e-6)

@@ -102,7 +102,7 @@ class ModuleExtractor(Extractor):
                 return features
         raise ValueError(
             f"{self.tag}: expected a module that takes images of a side in {PROBE_SIDES}, got {refusal!r}. "
-            "Remedy: give num_features=."
+            "Remedy: give num_features=; or, where it casts its input, cast to its weights' dtype: the copy is float32."
         ) from refusal
 
     @torch.no_grad()

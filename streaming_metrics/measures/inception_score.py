@@ -15,11 +15,11 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
 from streaming_metrics.statistics import Marginals
+from streaming_metrics.statistics.marginals import Assignment
 
 if TYPE_CHECKING:
     from streaming_metrics.features import Spec
     from streaming_metrics.statistics import Statistic
-    from streaming_metrics.statistics.marginals import Assignment
 
 
 @dataclass(frozen=True)

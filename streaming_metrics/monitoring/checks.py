@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,27 @@ def refuse(condition: bool, message: str) -> None:
     """Raise ValueError where the condition holds."""
     if condition:
         raise ValueError(message)
+
+
+def whole(**numbers: Any) -> list[int]:
+    """Return integers, also what a configuration has as ``1e4``; raise ValueError, naming it, for any other number.
+
+    Example:
+        >>> whole(num_samples=1e4, batch_size="64")
+        [10000, 64]
+    """
+    return [_whole(name, number) for name, number in numbers.items()]
+
+
+def _whole(name: str, number: Any) -> int:
+    if isinstance(number, Integral):
+        return int(number)
+    try:
+        if (value := float(number)).is_integer():
+            return int(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name}: expected an integer, got {number!r}. Remedy: write it in digits alone.")
 
 
 def refuse_twice(monitors: Iterable[Any]) -> None:
