@@ -167,7 +167,9 @@ class Fuzzer:
 
     def files(self) -> Any:
         path = self.draw.choice(list(self.whole))
-        how = self.draw.choice([truncated, flipped, scribbled, pickled, oversized, of_another_version, empty, absent])
+        how = self.draw.choice(
+            [truncated, flipped, scribbled, pickled, oversized, of_another_version, empty, absent, nested]
+        )
         broken = self.folder / f"broken{path.suffix}"
         broken.unlink(missing_ok=True)
         content = how(self.whole[path], self.draw)
@@ -185,13 +187,16 @@ class Fuzzer:
         metric = self.by_features
         saved: dict[str, Any] = {name: state.clone() for name, state in features_metric().metric_state.items()}
         name = self.draw.choice(list(saved))
-        change = self.draw.choice(["drop", "dtype", "shape", "strange", "unknown", "not finite"])
+        change = self.draw.choice(["drop", "dtype", "shape", "strange", "unknown", "not finite", "counts"])
         if change == "drop":
             del saved[name]
         elif change == "dtype":
             saved[name] = saved[name].to(self.draw.choice(DTYPES))
         elif change == "shape":
             saved[name] = self.draw.choice([saved[name][None], saved[name].flatten(), saved[name].view(-1)[:-1]])
+        elif change == "counts":
+            name = self.draw.choice([name for name in saved if "count" in name])
+            saved[name] = saved[name] + self.draw.choice([-9, -1, 1, 2**62])
         elif change == "not finite":
             saved[name] = (saved[name] * float("nan")).to(saved[name].dtype)
         else:
@@ -242,6 +247,12 @@ def of_another_version(content: bytes, draw: random.Random) -> bytes:
 
 def empty(content: bytes, draw: random.Random) -> bytes:  # noqa: ARG001
     return draw.choice([b"", b"\0" * 8, b"\0" * 100, struct.pack("<Q", 2) + b"{}", json.dumps({}).encode()])
+
+
+def nested(content: bytes, draw: random.Random) -> bytes:  # noqa: ARG001
+    deep = draw.choice(["[", '{"a":']) * 100_000
+    header = draw.choice([deep, json.dumps({"__metadata__": {"streaming_metrics": deep}})]).encode()
+    return struct.pack("<Q", len(header)) + header
 
 
 def absent(content: bytes, draw: random.Random) -> None:  # noqa: ARG001

@@ -98,7 +98,7 @@ def _check_values(columns: dict[str, Tensor], rounded: Collection[str], where: s
     """
     usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
     flags = [rows.all() for rows in usable.values()]
-    flags += [_survives_float32(columns[column]) for column in rounded]
+    flags += [_survives_float32(columns[column]) for column in rounded if columns[column].dtype == torch.float64]
     if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
         return
     for column, rows in usable.items():
@@ -117,8 +117,8 @@ def _check_values(columns: dict[str, Tensor], rounded: Collection[str], where: s
 
 def _survives_float32(rows: Tensor) -> Tensor:
     """Return bool ``()``: whether rounding moves samples against each other by less than a share of their spread."""
-    if rows.dtype != torch.float64 or not len(rows):
-        return torch.ones((), dtype=torch.bool, device=rows.device)
+    if not len(rows):
+        return rows.new_ones((), dtype=torch.bool)
     moved = rows - rows.float()
     return (moved - moved.mean(0)).abs().sum() <= LOST * (rows - rows.mean(0)).abs().sum()
 

@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, WIDTH, draw_features
+from conftest import CLASSES, STATISTICS, WIDTH, draw_features, name_of
 from test_cli import run
 
-from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, Reference, merge_states
+from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, merge_states
 from streaming_metrics.saved_states import merged
 from streaming_metrics.state_file import KEY, write_tensors
+from streaming_metrics.statistics import Moments
+from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Ranks
     from torch import Tensor
+
+    from streaming_metrics.statistics import State, Statistic
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
@@ -152,6 +156,29 @@ def test_counts_of_balls_that_disagree_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"counts of points in balls|{COUNTED}"):
             metric.merge_state(states_of(metric) | {name: bad})
     metric.merge_state(states_of(metric))
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=name_of)
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
+def test_what_a_statistic_makes_passes_its_own_check(statistic: Statistic, scale: float) -> None:
+    def of(features: Features) -> State:
+        return statistic.update(statistic.empty(), features)
+
+    whole = draw_features(1)
+    assert whole.pool is not None
+    assert whole.logits is not None
+    features = Features(scale * whole.pool + 0.1, scale * whole.logits, whole.index)
+    parts = [of(features[part]) for part in (slice(0, 0), slice(0, 1), slice(1, 20), slice(20, 40))]
+    for n, state in ((0, statistic.empty()), (1, parts[1]), (40, statistic.merge(parts)), (40, of(features))):
+        check_states({statistic: state}, n)
+
+
+def test_a_covariance_that_another_program_rounded_is_one() -> None:
+    for n, width in ((100, 256), (9, 64), (600, 64)):
+        rows = torch.randn(n, width, generator=torch.Generator().manual_seed(n)).abs()
+        moments = torch.zeros(width + 1, width + 1, dtype=torch.float64)
+        moments[0, 0], moments[1:, 1:] = n, rows.T.cov().double() * (n - 1)  # float32's eigenvalues below 0
+        Moments(width).check({"moments": moments})
 
 
 def test_what_is_right_is_still_taken(tmp_path: Path) -> None:

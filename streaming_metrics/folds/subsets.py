@@ -65,13 +65,13 @@ def check_seed(name: str, seed: int | bytes) -> None:
         return check_integer(name, seed, least=0, most=2**32 - 1)
     try:
         _generator(seed)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"{name}: expected the bytes of a torch generator's state, got {len(seed)} others.") from error
 
 
 def _generator(state: bytes) -> torch.Generator:
     generator = torch.Generator()
-    return generator.set_state(torch.tensor(list(state), dtype=torch.uint8, device="cpu"))
+    return generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
 
 
 @lru_cache(maxsize=4)
