@@ -19,14 +19,16 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from streaming_metrics import GenerativeMetrics, NotEnoughSamples
+from streaming_metrics import GenerativeMetrics
 from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images
 from streaming_metrics.monitoring import image_log
 from streaming_metrics.monitoring.checks import (
     averaging_warning,
+    endless_warning,
     refuse,
     refuse_never,
     refuse_non_finite,
+    refuse_train_steps,
     refuse_twice,
     refuse_unvalidated,
     repeats_warning,
@@ -38,7 +40,13 @@ from streaming_metrics.monitoring.feed import Feed
 from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
 from streaming_metrics.monitoring.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
-from streaming_metrics.monitoring.rehearsal import Rehearsal, known_number, refuse_too_few, refuse_uncallable
+from streaming_metrics.monitoring.rehearsal import (
+    Rehearsal,
+    known_number,
+    possible_values,
+    refuse_too_few,
+    refuse_uncallable,
+)
 from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.monitoring.trainer import (
     batches_that_stepped,
@@ -150,10 +158,8 @@ class GenerationMonitor(Callback):
         reference = None if real == "val" or isinstance(real, DataLoader) else real
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
-        periods = (every_n_epochs, 1 if every_n_train_steps is None else every_n_train_steps)
-        refuse(min(num_samples, batch_size, *periods) < 1, _POSITIVE)
-        refuse(every_n_train_steps is not None and every_n_epochs != 1, _TWO_CLOCKS)
-        refuse(every_n_train_steps is not None and (real == "val" or fake_key is not None), _NO_VAL_IN_TRAINING)
+        refuse(min(num_samples, batch_size, every_n_epochs) < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
+        refuse_train_steps(every_n_train_steps, every_n_epochs, takes_batches=real == "val" or fake_key is not None)
         self.sampler = Sampler(sample or "sample", value_range)
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
@@ -316,7 +322,7 @@ class GenerationMonitor(Callback):
 
     def _set_clock(self, trainer: Trainer, pl_module: LightningModule) -> None:
         is_validated, is_paired = has_validation(trainer), self._takes_batches(pl_module)
-        refuse(self.every_n_train_steps is not None and is_paired, _NO_VAL_IN_TRAINING)
+        refuse_train_steps(self.every_n_train_steps, self.every_n_epochs, is_paired)
         if not is_validated:
             refuse_unvalidated(self.real == "val", is_paired, trainer)
         clock = Clock.of(self.every_n_epochs, self.every_n_train_steps, is_validated)
@@ -327,6 +333,7 @@ class GenerationMonitor(Callback):
         refuse_test_keys([*_callbacks(trainer), *trainer.lr_scheduler_configs], self._test_keys)
         if not is_ever_due(self._clock, timeline):
             refuse_never(self._clock, trainer)
+        _warn(endless_warning(trainer) if self._clock.at is At.VALIDATION else None)
         refuse_old_values(readers_of(trainer, self.keys, self._clock, timeline), self._clock, timeline)
 
     def _refuse_too_few(self, trainer: Trainer, num_real: int | None) -> None:
@@ -385,22 +392,11 @@ class GenerationMonitor(Callback):
         with _aside():
             if not self.refresh_real:
                 self.metric.freeze_real()
-            values = self._compute(trainer)
+            values = possible_values(self.metric, _warn) if _dev_run(trainer) else self.metric.compute()
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
             with _aside():
                 self._write_report(trainer, pl_module, values, step)
-
-    def _compute(self, trainer: Trainer) -> dict[str, Tensor]:
-        if not _dev_run(trainer):
-            return self.metric.compute()
-        values, comm = {}, self.metric._gather_ranks()
-        for measure in self.metric.measures:
-            try:
-                values |= self.metric._report(self.metric._evaluate([measure], comm))
-            except NotEnoughSamples as error:
-                _warn(f"fast_dev_run: {error} It is not logged.")
-        return values
 
     def _start(self, trainer: Trainer) -> None:
         self._feed.start()
@@ -533,12 +529,4 @@ def _warn(message: str | None) -> None:
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."
-)
-_POSITIVE = "num_samples, batch_size, every_n_epochs and every_n_train_steps must be ≥ 1."
-_TWO_CLOCKS = "every_n_epochs= and every_n_train_steps=: expected one of them, got both."
-_NO_VAL_IN_TRAINING = (
-    "every_n_train_steps= measures inside training, where there are no validation batches: expected real= a reference "
-    'file or a DataLoader, and sample= a function of n, got real="val", fake_key= or a sample with a parameter '
-    "`batch`. Remedy: give those, or measure at validation, with Trainer(val_check_interval=n) and without "
-    "every_n_train_steps=."
 )
