@@ -26,16 +26,18 @@ except ModuleNotFoundError as error:
         "lightning.pytorch in place of pytorch_lightning, whose Trainer is another one."
     ) from error
 
-from streaming_metrics import GenerativeMetrics, NotEnoughSamples, Signature
+from streaming_metrics import GenerativeMetrics, Signature
 from streaming_metrics.batches import Key, as_uint8, find_fakes, find_images, is_dropped
 from streaming_metrics.intake import check_value_range
 from streaming_metrics.monitoring import image_log
 from streaming_metrics.monitoring.averaging import idle_average_warning
 from streaming_metrics.monitoring.checks import (
     averaging_warning,
+    endless_warning,
     refuse,
     refuse_never,
     refuse_non_finite,
+    refuse_train_steps,
     refuse_twice,
     refuse_unvalidated,
     sharding_warning,
@@ -49,7 +51,13 @@ from streaming_metrics.monitoring.generation import Sampler
 from streaming_metrics.monitoring.progress import sampling_bar
 from streaming_metrics.monitoring.ranges import Reach
 from streaming_metrics.monitoring.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
-from streaming_metrics.monitoring.rehearsal import Rehearsal, known_number, refuse_too_few, refuse_uncallable
+from streaming_metrics.monitoring.rehearsal import (
+    Rehearsal,
+    known_number,
+    possible_values,
+    refuse_too_few,
+    refuse_uncallable,
+)
 from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.monitoring.trainer import (
     batches_that_stepped,
@@ -168,16 +176,16 @@ class GenerationMonitor(Callback):
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
         num_samples, batch_size = whole(num_samples=num_samples, batch_size=batch_size)
         every_n_epochs, log_images, seed = whole(every_n_epochs=every_n_epochs, log_images=log_images, seed=seed)
+        refuse(min(num_samples, batch_size, every_n_epochs) < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
         steps = [] if every_n_train_steps is None else whole(every_n_train_steps=every_n_train_steps)
-        refuse(min(num_samples, batch_size, every_n_epochs, *steps) < 1, _POSITIVE)
-        refuse(every_n_train_steps is not None and every_n_epochs != 1, _TWO_CLOCKS)
-        refuse(every_n_train_steps is not None and (real == "val" or fake_key is not None), _NO_VAL_IN_TRAINING)
+        every_n_train_steps = steps[0] if steps else None
+        refuse_train_steps(every_n_train_steps, every_n_epochs, takes_batches=real == "val" or fake_key is not None)
         value_range = check_value_range(value_range) or value_range
         sample_range = check_value_range(sample_range) or value_range
         self.sampler = Sampler(sample or "sample", sample_range, Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.every_n_epochs, self.every_n_train_steps = every_n_epochs, next(iter(steps), None)
+        self.every_n_epochs, self.every_n_train_steps = every_n_epochs, every_n_train_steps
         self.prefix, self.prog_bar, self.log_images = prefix, prog_bar, log_images
         self.weights_context, self.refresh_real = weights_context or nullcontext, refresh_real
         self._clock = Clock()
@@ -338,7 +346,7 @@ class GenerationMonitor(Callback):
 
     def _set_clock(self, trainer: Trainer, pl_module: LightningModule) -> None:
         is_validated, is_paired = has_validation(trainer), self._takes_batches(pl_module)
-        refuse(self.every_n_train_steps is not None and is_paired, _NO_VAL_IN_TRAINING)
+        refuse_train_steps(self.every_n_train_steps, self.every_n_epochs, is_paired)
         if not is_validated:
             refuse_unvalidated(self.real == "val", is_paired, trainer)
         clock = Clock.of(self.every_n_epochs, self.every_n_train_steps, is_validated)
@@ -349,6 +357,7 @@ class GenerationMonitor(Callback):
         refuse_test_keys([*_callbacks(trainer), *trainer.lr_scheduler_configs], self._test_keys)
         if not is_ever_due(self._clock, timeline):
             refuse_never(self._clock, trainer)
+        _warn(endless_warning(trainer) if self._clock.at is At.VALIDATION else None)
         refuse_old_values(readers_of(trainer, self.keys, self._clock, timeline), self._clock, timeline)
 
     def _refuse_too_few(self, trainer: Trainer, num_real: int | None) -> None:
@@ -409,24 +418,13 @@ class GenerationMonitor(Callback):
         with _aside(), recorded_warnings(give_on=True) as warned:
             if not self.refresh_real:
                 self.metric.freeze_real()
-            values = self._compute(trainer)
+            values = possible_values(self.metric, _warn) if _dev_run(trainer) else self.metric.compute()
             self._review()
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
             self._reporter.say(warned)
             with _aside():
                 self._write_report(trainer, pl_module, values, step)
-
-    def _compute(self, trainer: Trainer) -> dict[str, Tensor]:
-        if not _dev_run(trainer):
-            return self.metric.compute()
-        values, comm = {}, self.metric._gather_ranks()
-        for measure in self.metric.measures:
-            try:
-                values |= self.metric._report(self.metric._evaluate([measure], comm))
-            except NotEnoughSamples as error:
-                _warn(f"fast_dev_run: {error} It is not logged.")
-        return values
 
     def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._feed.start()
@@ -572,12 +570,4 @@ _FOREIGN = (
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."
-)
-_POSITIVE = "num_samples, batch_size, every_n_epochs and every_n_train_steps must be ≥ 1."
-_TWO_CLOCKS = "every_n_epochs= and every_n_train_steps=: expected one of them, got both."
-_NO_VAL_IN_TRAINING = (
-    "every_n_train_steps= measures inside training, where there are no validation batches: expected real= a reference "
-    'file or a DataLoader, and sample= a function of n, got real="val", fake_key= or a sample with a parameter '
-    "`batch`. Remedy: give those, or measure at validation, with Trainer(val_check_interval=n) and without "
-    "every_n_train_steps=."
 )

@@ -126,9 +126,11 @@ def test_a_sampler_for_validation_batches_has_none_in_training() -> None:
         train(elsewhere(every_n_train_steps=2, sample=lambda model, n, batch: batch))
 
 
-def test_an_epoch_that_never_ends_is_told_of_at_the_end_of_the_training() -> None:
+def test_an_epoch_that_may_never_end_is_told_of_before_and_after() -> None:
     training = trainer(monitor([FID()]), max_steps=4, max_epochs=-1)
-    with pytest.warns(UserWarning, match="measured nothing in this training.*val_check_interval=n"):
+    before = pytest.warns(UserWarning, match=r"do not within Trainer\(max_steps=4\), nothing is measured. Remedy")
+    after = pytest.warns(UserWarning, match="measured nothing in this training.*val_check_interval=n")
+    with before, after:
         training.fit(Model(), DataLoader(Stream(REAL.float()[:, None]), batch_size=1), loader())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, isfinite
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,27 @@ def refuse_twice(monitors: Iterable[Any]) -> None:
     keys = [key for monitor in monitors for key in monitor.keys]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     refuse(bool(twice), f"Two monitors log {', '.join(twice)}. Remedy: give one of them another prefix=.")
+
+
+def refuse_train_steps(every_n_train_steps: int | None, every_n_epochs: int, takes_batches: bool) -> None:
+    """Raise ValueError where training steps can be no clock.
+
+    Args:
+        every_n_train_steps: steps from one measurement to the next; None for another clock.
+        every_n_epochs: the other clock, left at 1 if at all.
+        takes_batches: whether images come from validation batches.
+    """
+    if every_n_train_steps is None:
+        return
+    refuse(every_n_train_steps < 1, "every_n_train_steps must be ≥ 1.")
+    refuse(every_n_epochs != 1, "every_n_epochs= and every_n_train_steps=: expected one of them, got both.")
+    refuse(
+        takes_batches,
+        "every_n_train_steps= measures inside training, where there are no validation batches: expected real= a "
+        'reference file or a DataLoader, and sample= a function of n, got real="val", fake_key= or a sample with a '
+        "parameter `batch`. Remedy: give those, or measure at validation, with Trainer(val_check_interval=n) and "
+        "without every_n_train_steps=.",
+    )
 
 
 def refuse_unvalidated(real_is_val: bool, is_paired: bool, trainer: Any) -> None:
@@ -109,6 +131,16 @@ def averaging_warning(callbacks: Iterable[Any]) -> str | None:
     return (
         "WeightAveraging swaps its weights in for validations alone, and GenerationMonitor measures outside of them: "
         "the raw weights. Remedy: a validation loop without every_n_train_steps=, or weights_context=."
+    )
+
+
+def endless_warning(trainer: Any) -> str | None:
+    """Return what to say where validation waits for the end of a stream, and steps alone end the training."""
+    if isfinite(trainer.num_training_batches) or trainer.val_check_batch != inf or trainer.max_epochs not in (None, -1):
+        return None
+    return (
+        f"GenerationMonitor measures at validation, which comes when the training data end: if they do not within "
+        f"Trainer(max_steps={trainer.max_steps}), nothing is measured. Remedy: Trainer(val_check_interval=n)."
     )
 
 

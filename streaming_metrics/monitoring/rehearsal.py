@@ -8,13 +8,15 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.batches import name_of
-from streaming_metrics.measures.base import Side
+from streaming_metrics.measures.base import NotEnoughSamples, Side
 from streaming_metrics.moments_file import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from streaming_metrics import Measure
+    from torch import Tensor
+
+    from streaming_metrics import GenerativeMetrics, Measure
 
 
 class Rehearsal:
@@ -71,7 +73,7 @@ def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional:
     """
     try:
         signed = signature(function)
-    except ValueError:  # of a built-in, which does not say
+    except (TypeError, ValueError):  # of a built-in, which does not say
         return
     try:
         signed.bind(1, **({"batch": None} if is_conditional else {}))
@@ -101,6 +103,22 @@ def refuse_too_few(measures: Sequence[Measure], num_real: int | None, num_fake: 
     for measure in measures:
         with suppress(KeyError):  # a measure that must look at states can tell only once it has some
             measure.check(real, fake)
+
+
+def possible_values(metric: GenerativeMetrics, say: Callable[[str], Any]) -> dict[str, Tensor]:
+    """Return what can be computed of a few samples, and say what cannot; collective.
+
+    Args:
+        metric: with some samples.
+        say: takes a line for each measure that is left out.
+    """
+    values, comm = {}, metric._gather_ranks()
+    for measure in metric.measures:
+        try:
+            values |= metric._report(metric._evaluate([measure], comm))
+        except NotEnoughSamples as error:
+            say(f"fast_dev_run: {error} It is not logged.")
+    return values
 
 
 def known_number(loader: Any, first: int, most: float = inf, world_size: int = 1) -> int | None:
