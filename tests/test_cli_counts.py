@@ -157,7 +157,7 @@ def test_a_merge_scores_what_it_can(tmp_path: Path) -> None:
     metric.save_state(tmp_path / "state")
     result = run("merge", tmp_path / "state", "-o", tmp_path / "all")
     assert result.exit_code == 4
-    assert "fd_patches\t0" in result.stdout
+    assert result.stdout.startswith("fd_patches\t")
     assert "not scored: kid: KID needs at least 1000 real samples, got 30" in result.stderr
     assert run("show", tmp_path / "all").exit_code == 0
 
