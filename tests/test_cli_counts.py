@@ -48,6 +48,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
 REAL = list(np.random.default_rng(1).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
 FAKE: list[Any] = list(PIXELS)
 BROKEN: list[Any] = [None if i in (3, 4, 17, 29) else image for i, image in enumerate(PIXELS)]
+NOTHING: list[Any] = [None] * 3
 TOUCHED: list[int] = []
 
 
@@ -130,13 +131,22 @@ def test_ranks_agree_on_what_can_be_scored(ranks: Ranks) -> None:
         assert "KID needs at least 1000 real samples, got 40" in error
 
 
-def test_images_that_are_skipped_may_be_too_many() -> None:
-    read = compared(
-        *named("REAL", "BROKEN"), "--on-error", "skip", "--measures", "fid,kid(subset_size=28)", exit_code=4
-    )
-    assert list(read["scores"]) == ["fd_patches"]
+@pytest.mark.parametrize("enough", ["fid", "is"])
+def test_images_that_are_skipped_may_be_too_many(enough: str) -> None:
+    measures = ["--measures", f"{enough},kid(subset_size=28)"]
+    read = compared(*named("REAL", "BROKEN"), "--on-error", "skip", *measures, exit_code=4)
+    assert [key.split("_")[0] for key in read["scores"]] == {"fid": ["fd"], "is": ["is", "is"]}[enough]
+    assert list(read["unscored"]) == ["kid(subset_size=28)"]
     assert "got 26" in read["unscored"]["kid(subset_size=28)"]
-    assert Signature.parse(read["signature"]).measures == ("fid",)
+    assert len(Signature.parse(read["signature"]).measures) == 1
+
+
+@pytest.mark.parametrize("measure", ["fid", "is"])
+def test_images_that_are_skipped_are_named_even_where_none_is_left(measure: str) -> None:
+    result = run("compare", *named("REAL", "NOTHING"), *TINY, "--on-error", "skip", "--measures", measure)
+    assert result.exit_code == 4
+    assert "note: left out: test_cli_counts:NOTHING[1]: expected a uint8 tensor" in result.stderr
+    assert "fake samples, got 0" in result.stderr
 
 
 def test_a_merge_scores_what_it_can(tmp_path: Path) -> None:
@@ -147,7 +157,7 @@ def test_a_merge_scores_what_it_can(tmp_path: Path) -> None:
     metric.save_state(tmp_path / "state")
     result = run("merge", tmp_path / "state", "-o", tmp_path / "all")
     assert result.exit_code == 4
-    assert "fd_patches\t0" in result.stdout
+    assert result.stdout.startswith("fd_patches\t")
     assert "not scored: kid: KID needs at least 1000 real samples, got 30" in result.stderr
     assert run("show", tmp_path / "all").exit_code == 0
 

@@ -205,7 +205,7 @@ def test_scores_of_the_command_line_have_a_date(sides: tuple[Path, Path], tmp_pa
     assert abs(datetime.now(timezone.utc) - made) < timedelta(hours=1)
 
 
-@pytest.mark.filterwarnings("ignore:.*(many workers|LeafSpec|srun|number of training batches)")
+@pytest.mark.filterwarnings("ignore:.*(many workers|LeafSpec|srun|number of training batches|of them distinct)")
 def test_the_report_of_a_training_carries_its_warnings(tmp_path: Path) -> None:
     watching = monitor([PRDC(k=2)], report=tmp_path / "x.html", sample=lambda model, n: REAL[:1].expand(n, -1, -1, -1))  # noqa: ARG005
     with pytest.warns(BiasWarning, match="identical others"):

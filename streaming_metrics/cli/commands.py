@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from streaming_metrics.cli.plan import Plan
 from streaming_metrics.cli.reading import Reading
-from streaming_metrics.cli.results import Origin, Result, contents, differences, facts, scores_apart
+from streaming_metrics.cli.results import Result, contents, differences, facts, scores_apart
 from streaming_metrics.cli.scoring import Comparison, Job, Network
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table
 from streaming_metrics.comm import MissingRanks, launched
@@ -172,7 +172,6 @@ def reference(
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
-            _tell_unreadable(origin, tell)
             _tell_all(said, tell)
             show_table(
                 ("file", "images", "data"), [(output, origin.num_samples or "unknown", origin.data or "unknown")]
@@ -298,8 +297,6 @@ def _check_charts(measures: str) -> None:
 
 
 def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> None:
-    for side in (result.real, result.fake):
-        _tell_unreadable(side, tell)
     _tell_all(result.warnings, tell)
     if json == STDOUT:
         say(result.to_json())
@@ -325,10 +322,6 @@ def _show_scores(scores: Any, signature: str) -> None:
 def _teller(quiet: bool) -> Callable[[str], None]:
     """Return what says a note on stderr, or what says nothing."""
     return lambda note: None if quiet else say(f"note: {note}", stderr=True)
-
-
-def _tell_unreadable(origin: Origin, tell: Callable[[str], None]) -> None:
-    _tell_all((f"left out: {name}: {why}" for name, why in origin.unreadable), tell)
 
 
 def _tell_all(notes: Iterable[str], tell: Callable[[str], None]) -> None:

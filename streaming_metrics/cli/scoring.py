@@ -118,11 +118,12 @@ class Job:
         with recorded_warnings() as said:
             sides: Roles[Source] = Roles(self._find(real), self._find(fake))
             plan = self._plan(sides)
-            self._say(plan.lines)
             known = sides.real if isinstance(sides.real, Reference) else None
             network = self.network.load(known)
             sides, skipped = self._without_unreadable(sides, plan)
-            metric = GenerativeMetrics(self._plan(sides).scored, network, reference=known, timeout=self.comm.timeout)
+            if skipped.unreadable:
+                plan = self._plan(sides)
+            metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
             tallies = self._add(metric.to(network.device), sides)
             origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (Tally(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, tallies)))
@@ -168,6 +169,7 @@ class Job:
             measures = with_count(measures, len(sides.fake))
         plan = Plan.of(measures, *map(_count, sides))
         plan.refuse_none()
+        self._say(plan.lines)
         return plan
 
     def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], Tally]:
@@ -199,7 +201,10 @@ class Job:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
-            return self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+            tally = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+        if self.reading.skip:
+            self._say(f"left out: {name}: {why}" for _, name, why in tally.unreadable)
+        return tally
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
