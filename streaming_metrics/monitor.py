@@ -56,23 +56,26 @@ class GenerationMonitor(Callback):
 
     Images are generated at the first validation batch, so with whatever weights are then active (an EMA callback may
     come before or after this one), in the trainer's precision, from seeds that are the same every epoch and do not
-    depend on the number of ranks. Randomness is isolated: training goes on bit by bit as without the monitor.
-    ``DistributedSampler``'s padding is not counted. The network belongs to this callback, never to the module, and the
-    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
+    depend on the number of ranks. Randomness is isolated, and modes, buffers and generators of the model are put back:
+    training goes on bit by bit as without the monitor. ``DistributedSampler``'s padding is not counted, whether an item
+    is an image, a clip or a batch; where it cannot be told from images, several ranks are refused. The network belongs
+    to this callback, never to the module, and the checkpoint holds nothing of it but a report's values. A test run is
+    measured alike, under ``test/``.
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``.
         extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``.
-        sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``; ``"sample"``
-            by default. If it has a parameter ``batch``, it is called at every validation batch instead, with that batch
-            and its number of images, until there are ``num_samples``: conditions come from the batch, and the images
-            depend on how many ranks there are.
+        sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``, PIL images,
+            arrays with channels last, or a pipeline's output; ``"sample"`` by default. If it has a parameter ``batch``,
+            it is called at every validation batch instead, with that batch and its number of images, until there are
+            ``num_samples``: conditions come from the batch, and the images depend on how many ranks there are.
         fake_key: instead of ``sample``, where the generated images are in the outputs of ``validation_step``: a key, a
             position, or a callable from the outputs. For reconstructions, image to image, and sharded models.
         real: ``"val"``, the validation images (of the first dataloader); a reference file; or a ``DataLoader`` that is
             the same on every rank.
-        image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``.
-        num_samples: generated per epoch, over all ranks.
+        image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
+            looks like images.
+        num_samples: generated per epoch, over all ranks; a warning says so where validation batches give fewer.
         batch_size: generated per call.
         seed: of all generation.
         value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
