@@ -196,7 +196,7 @@ class GenerationMonitor(Callback):
         self._must_generate = is_due and not self._is_paired
         if is_due:
             with _aside():
-                self._start(trainer, pl_module)
+                self._start(trainer)
 
     def on_validation_batch_start(
         self,
@@ -259,10 +259,10 @@ class GenerationMonitor(Callback):
         is_epoch = trainer.state.fn != TrainerFn.FITTING or (trainer.current_epoch + 1) % self.every_n_epochs == 0
         return is_epoch and not trainer.sanity_checking
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _start(self, trainer: Trainer) -> None:
         self._feed.start()
         if trainer.state.fn == TrainerFn.FITTING:
-            _warn(idle_average_warning(_callbacks(trainer), pl_module))
+            _warn(idle_average_warning(_callbacks(trainer), trainer.lightning_module))
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             with sampling_bar(trainer.progress_bar_callback, length_hint(self.real), "Real images") as advance:
                 self._feed.read(self.real, self.image_key, self.seed, advance)
