@@ -70,6 +70,8 @@ def is_dropped(batch: Any) -> bool:
         >>> is_dropped(None), is_dropped([]), is_dropped(torch.empty(0)), is_dropped([torch.zeros(1)])
         (True, True, True, False)
     """
+    if isinstance(batch, Tensor):
+        return not batch.numel()
     return batch is None or (isinstance(batch, Sized) and not len(batch))
 
 

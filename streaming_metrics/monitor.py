@@ -94,25 +94,27 @@ class GenerationMonitor(Callback):
     Images are generated at the first validation batch, so with whatever weights are then active (an EMA callback may
     come before or after this one; outside of validation it has not swapped: give ``weights_context``), in the
     trainer's precision, from seeds that are the same every time and do not depend on the number of ranks. Randomness is
-    isolated: training goes on bit by bit as without the monitor. In Lightning's sanity check, else before the first
-    step, one batch of either side goes through all of this and is forgotten, so that mistakes show at once;
-    ``fast_dev_run`` takes no more either.
-    ``DistributedSampler``'s padding is not counted. The network belongs to this callback, never to the module, and the
-    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
+    isolated, and modes, buffers and generators of the model are put back: training goes on bit by bit as without the
+    monitor. In Lightning's sanity check, else before the first step, one batch of either side goes through all of this
+    and is forgotten, so that mistakes show at once; ``fast_dev_run`` takes no more either. ``DistributedSampler``'s
+    padding is not counted, whether an item is an image, a clip or a batch; where it cannot be told from images, several
+    ranks are refused. The network belongs to this callback, never to the module, and the checkpoint holds nothing of it
+    but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
         extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``.
-        sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``; ``"sample"``
-            by default. If it has a parameter ``batch``, it is called at every validation batch instead, with that batch
-            and its number of images, until there are ``num_samples``: conditions come from the batch, and the images
-            depend on how many ranks there are.
+        sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``, PIL images,
+            arrays with channels last, or a pipeline's output; ``"sample"`` by default. If it has a parameter ``batch``,
+            it is called at every validation batch instead, with that batch and its number of images, until there are
+            ``num_samples``: conditions come from the batch, and the images depend on how many ranks there are.
         fake_key: instead of ``sample``, where the generated images are in the outputs of ``validation_step``: a key, a
             position, or a callable from the outputs. For reconstructions, image to image, and sharded models.
         real: ``"val"``, the validation images (of the first dataloader); a reference file; or a ``DataLoader`` that is
             the same on every rank.
-        image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``.
-        num_samples: generated per epoch, over all ranks.
+        image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
+            looks like images.
+        num_samples: generated per epoch, over all ranks; a warning says so where validation batches give fewer.
         batch_size: generated per call.
         seed: of all generation.
         value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
@@ -286,7 +288,7 @@ class GenerationMonitor(Callback):
         self._must_generate = is_due and not self._is_paired
         if is_due:
             with _aside():
-                self._start(trainer, pl_module)
+                self._start(trainer)
 
     def on_validation_batch_start(
         self,
@@ -408,7 +410,7 @@ class GenerationMonitor(Callback):
         with untouched(pl_module):
             pl_module.eval()
             with _aside():
-                self._start(trainer, pl_module)
+                self._start(trainer)
             self._generate(trainer, pl_module)
         self._conclude(trainer, pl_module, step)
 
@@ -419,17 +421,17 @@ class GenerationMonitor(Callback):
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = possible_values(self.metric, _warn) if _dev_run(trainer) else self.metric.compute()
-            self._review()
+            self._review(self._num_samples(trainer))
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
             self._reporter.say(warned)
             with _aside():
                 self._write_report(trainer, pl_module, values, step)
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _start(self, trainer: Trainer) -> None:
         self._feed.start()
         if trainer.state.fn == TrainerFn.FITTING:
-            _warn(idle_average_warning(_callbacks(trainer), pl_module))
+            _warn(idle_average_warning(_callbacks(trainer), trainer.lightning_module))
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             most = _dev_run(trainer) or None
             with sampling_bar(trainer.progress_bar_callback, most or length_hint(self.real), "Real images") as advance:
@@ -475,10 +477,10 @@ class GenerationMonitor(Callback):
                 images = self._draw(trainer, pl_module, len(keep), seed_of(self.seed, int(index[0])), batch)
             self._feed.fake(images[keep], index[keep])
 
-    def _review(self) -> None:
+    def _review(self, num_samples: int) -> None:
         _warn(self._feed.warning())
         if self._is_paired:
-            _warn(shortfall_warning(self.num_samples, int(Signature.parse(self.metric.signature()).fake)))
+            _warn(shortfall_warning(num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor], step: int) -> None:
         prefix, finite = self._prefix(trainer), {}

@@ -338,6 +338,28 @@ def test_no_picture_is_looked_up_where_ids_are_no_positions(tmp_path: Path) -> N
         assert "The real images are left out" in page_of(folder, "report-validate.html").said, number
 
 
+@pytest.mark.usefixtures("forks")
+def test_nor_where_another_rank_dropped_an_item(tmp_path: Path) -> None:
+    def without_one(items: list[tuple[int, Tensor]]) -> Tensor:
+        return torch.stack([image for number, image in items if number != 1])  # the second of rank 1
+
+    seed_everything(0, verbose=False)
+    several = {"devices": 2, "strategy": "ddp_fork", "default_root_dir": tmp_path}
+    running = trainer(monitor([FID(), PRDC(k=2)], report=True), **several)
+    running.validate(Lenient(), DataLoader(numbered(12), batch_size=2, collate_fn=without_one), verbose=False)
+    assert "The real images are left out" in page_of(tmp_path, "report-validate.html").said
+
+
+@pytest.mark.usefixtures("forks")
+def test_ranks_that_disagree_on_what_an_item_holds_are_refused() -> None:
+    def without_one(items: list[Tensor]) -> Tensor:
+        kept = [clip for clip in items if not torch.equal(clip, CLIPS[3])]  # rank 1's batch: 12 images, padding's too
+        return torch.cat(kept)
+
+    with pytest.raises(Exception, match=r"Ranks found 3 and 4 images an item.*Remedy: one image an item"):
+        scores(plain(CLIPS[:7], batch_size=4, collate_fn=without_one), 2, measures=[FID()])
+
+
 def test_a_picture_is_looked_up_where_they_are(tmp_path: Path) -> None:
     validate(monitor([FID(), PRDC(k=2)], report=True), default_root_dir=tmp_path)
     assert "The real images are left out" not in page_of(tmp_path, "report-validate.html").said

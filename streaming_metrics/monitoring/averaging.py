@@ -29,7 +29,8 @@ def idle_average_warning(callbacks: Iterable[Any], model: nn.Module) -> str | No
         >>> idle_average_warning([], model) is None
         True
     """
-    held = [(type(callback).__name__, value) for callback in callbacks for value in vars(callback).values()]
+    kept = [(callback, value) for callback in callbacks for value in getattr(callback, "__dict__", {}).values()]
+    held = [(type(callback).__name__, value) for callback, value in kept]
     held += [(f"{type(model).__name__}.{name}", module) for name, module in model.named_modules()]
     idle = sorted({name for name, value in held if isinstance(value, AveragedModel) and not int(value.n_averaged)})
     return _IDLE.format(", ".join(idle)) if idle else None

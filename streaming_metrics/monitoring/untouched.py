@@ -25,8 +25,8 @@ def untouched(*owners: Any, seed: int | None = None) -> Iterator[None]:
     """Leave modules and generators as they were, whatever is done inside: sampling that trains nothing.
 
     Training flags, ``requires_grad``, gradients and buffers (batch statistics, counters of an EMA) of modules are put
-    back, and the states of the generators that are found (:func:`generators_of`). A buffer that was given another shape
-    stays: it is a cache that has grown.
+    back, and the states of the generators (torch's, NumPy's, Python's) that they hold. A buffer that was given another
+    shape stays: it is a cache that has grown.
 
     Args:
         owners: modules, callables, dataloaders, datasets, anything that may hold them.
@@ -44,7 +44,7 @@ def untouched(*owners: Any, seed: int | None = None) -> Iterator[None]:
     flags = [(module, module.training) for module in modules]
     buffers = [_Kept(module, name, buffer) for module in modules for name, buffer in _buffers(module)]
     parameters = [(p, p.requires_grad, p.grad) for module in modules for p in module.parameters(recurse=False)]
-    generators = [_handle(generator) for generator in generators_of(reached)]
+    generators = _generators(reached)
     states = [generator.get() for generator in generators]
     try:
         for parameter, _, grad in parameters:
@@ -69,27 +69,6 @@ def untouched(*owners: Any, seed: int | None = None) -> Iterator[None]:
                 module.training = flag
 
 
-def generators_of(owners: Iterable[Any]) -> list[Any]:
-    """Return the generators (torch's, NumPy's, Python's) that objects hold, in their lists and dicts too.
-
-    Example:
-        >>> class Model(nn.Module):
-        ...     noise = None
-        >>> model = Model()
-        >>> model.noise = torch.Generator()
-        >>> generators_of([model]) == [model.noise]
-        True
-    """
-    found = {}
-    for owner in owners:
-        for value in [owner, *_attributes(owner).values()]:
-            several = isinstance(value, list | tuple | dict) and len(value) <= MANY
-            for one in (value.values() if isinstance(value, dict) else value) if several else [value]:
-                if _handle_of(one) is not None:
-                    found[id(one)] = one
-    return list(found.values())
-
-
 class _Kept:
     """A buffer's tensor and its values."""
 
@@ -102,7 +81,10 @@ class _Kept:
         now = self.module._buffers.get(self.name)
         if now is None or _kind(now) != _kind(self.tensor):
             return
-        with torch.inference_mode(self.tensor.is_inference()), torch.no_grad():
+        if self.tensor.is_inference():
+            with torch.inference_mode():
+                self.tensor.copy_(self.values)
+        else:
             self.tensor.data.copy_(self.values)
         self.module._buffers[self.name] = self.tensor
 
@@ -115,13 +97,22 @@ class _Handle(NamedTuple):
     seed: Callable[[int], Any]
 
 
-def _handle(generator: Any) -> _Handle:
-    handle = _handle_of(generator)
-    assert handle is not None
-    return handle
+def _generators(owners: Iterable[Any]) -> list[_Handle]:
+    """Return the generators that objects are or hold, in their short lists and dicts too, each once."""
+    found = {}
+    for owner in owners:
+        for value in [owner, *_attributes(owner).values()]:
+            several = isinstance(value, list | tuple | dict) and len(value) <= MANY
+            for one in (value.values() if isinstance(value, dict) else value) if several else [value]:
+                handle = _handle_of(one)
+                if handle is not None:
+                    found[id(one)] = handle
+    return list(found.values())
 
 
 def _handle_of(value: Any) -> _Handle | None:
+    if value is None or isinstance(value, bool | int | float | str | Tensor):  # most of what a module holds: fast
+        return None
     if isinstance(value, torch.Generator):
         return _Handle(value.get_state, value.set_state, value.manual_seed)
     if isinstance(value, np.random.Generator):
