@@ -21,6 +21,7 @@ from streaming_metrics.precision import full_precision
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streaming_metrics.folds import Role
     from streaming_metrics.measures import Measure
 
 LAYERS = (64, 192, 768, 2048)
@@ -75,12 +76,8 @@ class _DropIn(GenerativeMetrics):
         if isinstance(feature, nn.Module):
             self._intake = (_AsGiven(network, network.spec),)
 
-    def reset(self) -> None:
-        """Forget all samples, the real ones only with ``reset_real_features``."""
-        real = None if self.reset_real_features else self._states("real")
-        super().reset()
-        if real is not None:
-            self._set_states("real", real)
+    def _outlives_reset(self, role: Role) -> bool:
+        return super()._outlives_reset(role) or (role == "real" and not self.reset_real_features)
 
     def _rows_of(self, values: Any) -> list[dict[str, Tensor]]:
         """Return scalars, pairs of mean and standard deviation, or a list of either, by key."""

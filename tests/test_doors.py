@@ -36,7 +36,7 @@ FLOORS = [
     {"reference"},
     {"statistics"},
     {"folds"},
-    {"comm"},
+    {"comm", "identity"},
 ]
 
 

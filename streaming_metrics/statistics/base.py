@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
@@ -26,10 +27,12 @@ class Statistic(ABC):
     Attributes:
         column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
+        writes_in_place: whether :meth:`update` writes into the tensors that it is given.
     """
 
     column: ClassVar[str | None] = None
     is_sharded: ClassVar[bool] = False
+    writes_in_place: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -43,6 +46,15 @@ class Statistic(ABC):
     @abstractmethod
     def update(self, state: State, features: Features) -> State:
         """Return the state with ``features`` added; ``state`` is consumed: its tensors may be written in place."""
+
+    def staged(self, state: State, features: Features) -> Callable[[], State]:
+        """Return what is left of :meth:`update` once all that may fail is done: the writing. Until that is called, and
+        where this raises, ``state`` is as it was.
+        """
+        if self.writes_in_place:  # it does not say when
+            return partial(self.update, state, features)
+        updated = self.update(state, features)
+        return lambda: updated
 
     @abstractmethod
     def merge(self, states: Sequence[State]) -> State:

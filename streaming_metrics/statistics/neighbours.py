@@ -40,6 +40,7 @@ class Neighbours(Statistic):
     balls: Balls
 
     column: ClassVar[str | None] = "pool"
+    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
