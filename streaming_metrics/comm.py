@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,11 +17,14 @@ from streaming_metrics.roll_call import MissingRanks as MissingRanks
 from streaming_metrics.roll_call import RollCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
 DEFAULT_TIMEOUT = 300.0
+PATIENCE = 3600.0
+"""Seconds that ranks wait for rank 0 to write: the radii of many features take long."""
+FAILURES = {"OSError": OSError, "ValueError": ValueError, "RuntimeError": RuntimeError}
 
 
 class Comm:
@@ -117,16 +121,44 @@ class Comm:
         if incoming is not buffer:
             buffer.copy_(incoming)
 
-    def roll_call(self, stance: str = "") -> list[str]:
+    def roll_call(self, stance: str = "", call: str = "compute()") -> list[str]:
         """Wait until every rank is here, and return what each of them says; see :class:`RollCall`.
+
+        Args:
+            stance: what this rank says.
+            call: what the ranks are to call, for errors.
 
         Raises:
             MissingRanks: naming the ranks that did not come within ``timeout`` seconds.
+            ValueError: on a rank that is not in the group.
         """
         if self.world_size == 1:
             return [stance]
-        store, name = dist.distributed_c10d._get_default_store(), self.group.group_name  # pyright: ignore
-        return RollCall(store, self.group, name, self.rank, self.world_size, self.timeout)(stance)
+        if self.rank < 0:
+            raise ValueError(_OUTSIDE.format(call, dist.get_rank()))
+        store = dist.distributed_c10d._get_default_store()
+        return RollCall(store, self.group, name_of(self.group), self.rank, self.world_size, self.timeout, call)(stance)
+
+    def on_first(self, work: Callable[[], object], call: str) -> None:
+        """Run ``work`` on rank 0, and return on every rank once it is done; collective.
+
+        Raises:
+            OSError, ValueError, RuntimeError: where it failed: what was raised, or on another rank, what it says.
+            MissingRanks: where rank 0 was not done in time.
+        """
+        patient, failure = copy(self), ""
+        patient.timeout = max(self.timeout, PATIENCE)
+        try:
+            if self.rank == 0:
+                work()
+        except BaseException as error:
+            kind = next((name for name, kind in FAILURES.items() if isinstance(error, kind)), "RuntimeError")
+            failure = f"{kind}: {error!r}"
+            raise
+        finally:
+            kind, _, reason = patient.roll_call(failure, call)[0].partition(": ")
+        if kind:
+            raise FAILURES[kind](f"{call}: rank 0 failed, and wrote nothing: {reason}")
 
     def _all_reduce(self, tensor: Tensor, operation: str) -> Tensor:
         if self.world_size == 1:
@@ -142,6 +174,13 @@ class Comm:
         if "nccl" in backend and "gloo" not in backend and not tensor.is_cuda:
             return tensor.to(torch.device("cuda", torch.cuda.current_device()))
         return tensor.cpu() if backend == "gloo" else tensor
+
+
+def name_of(group: Any) -> str:
+    """Return the name of a process group, the same on every rank of it; None is the group of all."""
+    if group is None or not (dist.is_available() and dist.is_initialized()) or group is dist.group.WORLD:
+        return "world"
+    return getattr(group, "group_name", "not this rank's")
 
 
 LAUNCHED = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
@@ -177,6 +216,10 @@ def _together() -> Iterator[None]:
         raise MissingRanks(_LEFT.format(error)) from error
 
 
+_OUTSIDE = (
+    "{0}: expected a process_group= that this rank is in, got one without rank {1}. Remedy: call it on the group's "
+    "ranks only, or build the metric with a group of all that call it."
+)
 _LEFT = (
     "A rank left, or lagged behind, in the middle of compute(): the process group reports {0!r}. This rank's samples "
     "are as they were. Remedy: look for the first error among the ranks' outputs; start again from the last checkpoint."

@@ -14,6 +14,7 @@ from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.folds import Radii
+from streaming_metrics.identity import configuration_of
 from streaming_metrics.intake import Intake, check_value_range
 from streaming_metrics.measures.base import NotEnoughSamples, Roles, Side
 from streaming_metrics.measures.evaluate import evaluate, reduce_side, statistics_of
@@ -60,6 +61,8 @@ class GenerativeMetrics(TwoSidedMetric):
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
         reference: the real side as saved by :meth:`save_reference`, or another program's ``.npz`` with ``mu`` and
             ``sigma``, which serves FID alone; no real images are then taken.
+        name: tells this metric from others of the same measures where ranks meet, e.g. ``"ema"``; the same on every
+            rank. By default the lines of code that make it do.
         timeout: seconds that ``compute`` waits for the other ranks.
         sync_on_compute: False computes over this rank alone.
         kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
@@ -94,6 +97,7 @@ class GenerativeMetrics(TwoSidedMetric):
         num_classes: int | None = None,
         value_range: tuple[float, float] | None = None,
         reference: str | Path | Reference | None = None,
+        name: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         sync_on_compute: bool = True,
         **kwargs: Any,
@@ -110,8 +114,10 @@ class GenerativeMetrics(TwoSidedMetric):
             reference = _loaded(reference, fingerprint)
             measures = [measure.against(reference, spec) for measure in measures]
         statistics = statistics_of(measures, spec)
-        super().__init__(statistics, fingerprint, timeout=timeout, sync_on_compute=sync_on_compute, **kwargs)
-        self.measures, self.fingerprint = tuple(measures), fingerprint
+        about = configuration_of(type(self).__name__, [measure.describe() for measure in measures])
+        ranks = {"name": name, "timeout": timeout, "sync_on_compute": sync_on_compute}
+        super().__init__(statistics, fingerprint, configuration=about, **ranks, **kwargs)
+        self.measures = tuple(measures)
         self._intake = (Intake(network, spec, value_range),)  # in a tuple: torch registers no submodule in it
         self._totals: Roles[int] | None = None
         _check_distinct([key for measure in measures for key in measure.keys])
@@ -146,11 +152,11 @@ class GenerativeMetrics(TwoSidedMetric):
 
         Raises:
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
-            RuntimeError: for real samples once the real side is frozen.
+            RuntimeError: for real samples once the real side is frozen; for a role that an interrupted update has torn.
         """
         role = ROLES.real if real else ROLES.fake
         features = self._take(images, role, index)
-        self._set_states(role, _updated(self._states(role), features))
+        self._add(role, features)
 
     def compute(self) -> dict[str, Tensor]:
         """Return every measure's scalars, float64 ``()``, the same bits on every rank; collective.
@@ -160,6 +166,7 @@ class GenerativeMetrics(TwoSidedMetric):
         Raises:
             NotEnoughSamples: where a role has too few samples, on every rank alike.
             MissingRanks: where not every rank called this in time.
+            RuntimeError: on every rank, where they do not compute the same metric, or a role is torn on one.
         """
         return self._report(self._evaluate(self.measures, self._gather_ranks()))
 
@@ -169,9 +176,10 @@ class GenerativeMetrics(TwoSidedMetric):
         Returns None where a role has too few samples, or the frozen features are spread over ranks.
         """
         role = ROLES.real if real else ROLES.fake
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), self._identity.noting_failures():
+            self._check_whole("forward()")
             features = self._take(images, role, index)
-            batch = _updated(self._empty(role), features)
+            batch = {s: s.update(state, features) for s, state in self._empty(role).items()}
             self._set_states(role, {s: s.merge([state, batch[s]]) for s, state in self._states(role).items()})
             self._update_count += 1
             self._forward_cache = self._value_of(role, batch)
@@ -212,7 +220,7 @@ class GenerativeMetrics(TwoSidedMetric):
 
         One more sweep over the features that a measure keeps; None where none keeps any.
         """
-        kept, comm = bank_of(self.measures, self.spec), self._gather_ranks()
+        kept, comm = bank_of(self.measures, self.spec), self._gather_ranks("neighbourhood()")
         if kept is None:
             return None
         real, fake = (self._side(role, comm) for role in ROLES)
@@ -241,18 +249,22 @@ class GenerativeMetrics(TwoSidedMetric):
         Raises:
             NotEnoughSamples: without real samples.
             ValueError: where features do not fit float16.
+            OSError: on every rank, where rank 0 cannot write.
         """
-        comm = self._gather_ranks()
+        comm = self._gather_ranks("save_reference()", ("real",))
         side = self._side("real", comm)
         side.require(1, "save_reference()")
         whole = {s: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
-        if comm.rank == 0:
-            keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
+        n = None if side.num_samples >= UNKNOWN else side.num_samples
+        said = {**(about or {}), **self._about(), "num_samples": n, "data": data, "half": half}
+        keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
+
+        def write() -> None:
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
             radii = radii_of_banks(kept, self._real_neighbours())
-            n = None if side.num_samples >= UNKNOWN else side.num_samples
-            said = {**(about or {}), **self._about(), "num_samples": n, "data": data, "half": half}
             Reference(self.fingerprint, {s.name: state for s, state in kept}, radii, said).save(path)
+
+        comm.on_first(write, f"save_reference({str(path)!r})")
 
     def merge_reference(self, reference: str | Path | Reference) -> None:
         """Add saved samples as generated ones, to compare two references; local: on many ranks, call it on one.
@@ -260,6 +272,7 @@ class GenerativeMetrics(TwoSidedMetric):
         Raises:
             ValueError: where it is of other features, or does not hold what the measures need.
         """
+        self._check_whole("merge_reference()", ("fake",))
         reference = _loaded(reference, self.fingerprint)
         needed = [s.name for s in self._statistics.fake if not s.is_optional]
         absent = [name for name in needed if name not in reference.states]
@@ -290,8 +303,13 @@ class GenerativeMetrics(TwoSidedMetric):
         return evaluate(measures, self.spec, real, fake, comm, memo)
 
     def save_state(self, path: str | Path) -> None:
-        """Write this rank's samples so far; local. See :func:`~streaming_metrics.saved_states.merge_states`."""
-        tensors = {name: getattr(self, name) for name in self._defaults}
+        """Write this rank's samples so far; local. See :func:`~streaming_metrics.saved_states.merge_states`.
+
+        Raises:
+            RuntimeError: where an interrupted update has torn a role.
+        """
+        self._check_whole("save_state()")
+        tensors = {name: getattr(self, name) for name in self._defaults if name not in self._torn}
         write_tensors(
             path, tensors, STATE_KIND, self.fingerprint, **self._about(), signature=self._signed(self._held())
         )
@@ -347,6 +365,7 @@ class GenerativeMetrics(TwoSidedMetric):
             )
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
+        self._check_whole("update()", (role,))
         where = f"{role} batch (update {self._update_count})"
         needed = _columns_of(getattr(self._statistics, role))
         features = self._intake[0](images, needed, where)
@@ -387,12 +406,6 @@ def _columns_of(statistics: Sequence[Statistic]) -> dict[str, bool]:
     """Return the columns of features that statistics read, and whether one of them rounds it to float32."""
     read = [(s.column, s.rounds) for s in statistics if s.column]
     return {column: (column, True) in read for column, _ in read}
-
-
-def _updated(states: Mapping[Statistic, State], features: Features) -> dict[Statistic, State]:
-    # Banks first: they may run out of memory, and what they write is no part of a state until it is set.
-    order = sorted(states, key=lambda statistic: not statistic.is_sharded)
-    return {statistic: statistic.update(states[statistic], features) for statistic in order}
 
 
 def _check_distinct(keys: Sequence[str]) -> None:

@@ -155,12 +155,8 @@ class _DropIn(GenerativeMetrics):
         assert isinstance(intake, _Given)
         return intake
 
-    def reset(self) -> None:
-        """Forget all samples, the real ones only with ``reset_real_features``."""
-        real = None if self.reset_real_features else self._states("real")
-        super().reset()
-        if real is not None:
-            self._set_states("real", real)
+    def _outlives_reset(self, role: Role) -> bool:
+        return super()._outlives_reset(role) or (role == "real" and not self.reset_real_features)
 
     def set_dtype(self, dst_type: str | torch.dtype) -> _DropIn:
         """Return this metric, its results in ``dst_type`` if that is float64, else in float32; sums are float64."""

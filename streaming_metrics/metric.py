@@ -15,18 +15,21 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm
+from streaming_metrics.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
+from streaming_metrics.identity import Identity, meet, named_ranks
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import COUNT, reduce_side
 from streaming_metrics.measures.pairwise import Memo
 from streaming_metrics.plots import plot_values
+from streaming_metrics.state_file import digest_of
 from streaming_metrics.statistics import State, Statistic, state_device
 from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from streaming_metrics.features import Features
     from streaming_metrics.folds import Role
 
 ROLES: Roles[Role] = Roles("real", "fake")
@@ -51,6 +54,9 @@ class TwoSidedMetric(Metric):
         statistics: what is kept of each role.
         fingerprint: of the features; it is part of the states' names, so that states of different extractors never
             meet.
+        configuration: what is computed, and of which features, in words.
+        name: tells the metric from others of its configuration where ranks meet; None names it by the lines of code
+            that make it.
         timeout: seconds that collective calls wait for the other ranks.
         sync_on_compute: False keeps to this rank alone.
         kwargs: torchmetrics' ``process_group`` and ``distributed_available_fn``.
@@ -64,6 +70,8 @@ class TwoSidedMetric(Metric):
         statistics: Roles[tuple[Statistic, ...]],
         fingerprint: str,
         *,
+        configuration: str = "",
+        name: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         sync_on_compute: bool = True,
         **kwargs: Any,
@@ -79,15 +87,20 @@ class TwoSidedMetric(Metric):
         super().__init__(sync_on_compute=False, compute_with_cache=False, **kwargs)
         self._timeout, self._together = timeout, sync_on_compute
         self._digest = hashlib.sha256(fingerprint.encode()).hexdigest()[:8]
-        self._statistics = statistics
+        self._statistics, self.fingerprint, self._configuration = statistics, fingerprint, configuration
         self._frozen = f"real_frozen_{self._digest}"
-        self._memo = Memo()
+        self._torn = Roles(*(f"{role}_torn_{self._digest}" for role in ROLES))
+        self._memo, self._frozen_digest = Memo(), ""
+        group = name_of(self.process_group) if sync_on_compute else "none"
+        self._identity = Identity(f"{configuration} of {fingerprint}", group, name)
         with torch.inference_mode(False):
             for role in ROLES:
                 for statistic, state in self._empty(role).items():
                     for key, empty in state.items():
                         self._declare(self._name(role, statistic, key), empty)
             self._declare(self._frozen, torch.tensor(NOT_FROZEN, device="cpu"))
+            for torn in self._torn:
+                self._declare(torn, torch.tensor(0, device="cpu"))
 
     @property
     def is_frozen(self) -> bool:
@@ -111,20 +124,27 @@ class TwoSidedMetric(Metric):
 
         Raises:
             NotEnoughSamples: where no rank holds a real sample.
+            RuntimeError: where an interrupted update has left the real side torn.
         """
-        comm = self._gather_ranks()
+        comm = self._gather_ranks("freeze_real()", ("real",))
         if self.is_frozen:
             return
         side = self._side("real", comm)
         side.require(1, "freeze_real()")
         self._freeze(side.states, comm.rank, comm.world_size)
+        if comm.world_size > 1:
+            self._frozen_digest = self._digest_over(comm)
 
     @_aside
     def reset(self) -> None:
-        """Forget all samples; a frozen real side stays."""
-        for role in ROLES:
-            if role == "fake" or not self.is_frozen:
-                self._set_states(role, self._empty(role))
+        """Forget all samples; a frozen real side stays, unless it is torn."""
+        forgotten: dict[Role, Any] = {
+            r: self._empty(r) for r in ROLES if self._is_torn(r) or not self._outlives_reset(r)
+        }
+        if "real" in forgotten and self.is_frozen:
+            self._tear("real", True)
+            self._set_frozen(NOT_FROZEN)
+        self._set_sides(forgotten)
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
 
@@ -155,10 +175,41 @@ class TwoSidedMetric(Metric):
             for statistic in getattr(self._statistics, role)
         }
 
-    def _set_states(self, role: Role, states: Mapping[Statistic, State]) -> None:
+    def _set_states(self, role: Role, states: Mapping[Statistic, State], *, torn: bool = False) -> None:
+        """Write a role's states; it is torn until the last is written, and after that where ``torn``."""
+        self._tear(role, True)
         for statistic, state in states.items():
             for key, tensor in state.items():
                 setattr(self, self._name(role, statistic, key), tensor)
+        self._tear(role, torn)
+
+    def _set_sides(self, sides: Mapping[Role, Mapping[Statistic, State]]) -> None:
+        """Write several roles' states, all or none: each is torn until all of its own are written."""
+        for role in sides:
+            self._tear(role, True)
+        for role, states in sides.items():
+            self._set_states(role, states)
+
+    def _tear(self, role: Role, torn: bool) -> None:
+        setattr(self, self._torn[ROLES.index(role)], torch.tensor(int(torn), device="cpu"))
+
+    def _is_torn(self, role: Role) -> bool:
+        return bool(getattr(self, self._torn[ROLES.index(role)]))
+
+    def _check_whole(self, call: str, roles: Sequence[Role] = ROLES) -> None:
+        """Raise RuntimeError where an interrupted update has left one of ``roles`` torn."""
+        _refuse_torn(call, [[role for role in roles if self._is_torn(role)]])
+
+    def _add(self, role: Role, features: Features) -> None:
+        """Add features to a role, all or none: what can fail comes first, and what is interrupted amid the writing is
+        torn.
+        """
+        writes = {s: s.staged(state, features) for s, state in self._states(role).items()}
+        self._tear(role, True)
+        self._set_states(role, {s: write() for s, write in writes.items()})
+
+    def _outlives_reset(self, role: Role) -> bool:
+        return role == "real" and self.is_frozen
 
     def _empty(self, role: Role) -> dict[Statistic, State]:
         device = state_device(self.device)
@@ -174,21 +225,36 @@ class TwoSidedMetric(Metric):
         """Return what ``compute`` returned, or a list of that, as scalars by key."""
         return values
 
-    def _gather_ranks(self) -> Comm:
-        """Return the ranks once all are here, about the same metric, and in the same state of its real side."""
-        comm = self._comm()
-        _, rank, world_size = getattr(self, self._frozen).tolist()
-        misplaced = world_size > 1 and not self._is_synced and (rank, world_size) != (comm.rank, comm.world_size)
-        stance = f"{self._digest} frozen={self.is_frozen} parts={world_size} misplaced={misplaced}"
-        stances = comm.roll_call(stance)
-        if any("misplaced=True" in stance for stance in stances):
+    def _gather_ranks(self, call: str = "compute()", roles: Sequence[Role] = ROLES, comm: Comm | None = None) -> Comm:
+        """Return the ranks once all are here, about the same metric, with the same real side, and ``roles`` whole."""
+        comm = comm or self._comm()
+        _, rank, parts = getattr(self, self._frozen).tolist()
+        misplaced = parts > 1 and not self._is_synced and (rank, parts) != (comm.rank, comm.world_size)
+        said = [{"misplaced": misplaced, "torn": [role for role in roles if self._is_torn(role)]}]
+        if comm.world_size != 1:
+            same = {"measures": self._configuration, "extractor": self.fingerprint, "real side": self._real_in_words()}
+            said = meet(comm, call, same | said[0], self._identity)
+        if any(one["misplaced"] for one in said):
             raise RuntimeError(
-                f"The frozen real side was saved as {world_size} parts, one a rank, and this is not the rank that it "
+                f"The frozen real side was saved as {parts} parts, one a rank, and this is not the rank that it "
                 "came from. Remedy: save_reference() on all ranks, then reference=, which any number of ranks can read."
             )
-        if len(set(stances)) > 1:
-            raise RuntimeError(f"The ranks do not compute the same metric: {dict(enumerate(stances))}.")
+        _refuse_torn(call, [one["torn"] for one in said])
         return comm
+
+    def _real_in_words(self) -> str:
+        """Return what a meeting says of the real side; of one that was loaded as parts, no rank knows the whole."""
+        if not self.is_frozen:
+            return "not frozen"
+        if not self._frozen_digest and self._frozen_parts == 1:
+            self._frozen_digest = self._digest_of_real(self.metric_state)
+        return f"frozen {self._frozen_digest or f'in {self._frozen_parts} parts'}"
+
+    def _digest_over(self, comm: Comm) -> str:
+        """Return a digest of the frozen real side that is the same on every rank; collective."""
+        digest = torch.tensor(int(self._digest_of_real(self.metric_state), 16), device="cpu")
+        whole = comm.first(digest) if self._frozen_parts == 1 else comm.sum(digest)
+        return f"{whole.item():x}"
 
     def _side(self, role: Role, comm: Comm) -> Side:
         """Return a role over all ranks; collective unless frozen."""
@@ -201,15 +267,17 @@ class TwoSidedMetric(Metric):
         return Side(role, num_samples, states)
 
     def _freeze(self, states: Mapping[Statistic, State], rank: int, world_size: int) -> None:
-        self._set_states("real", states)
         parts = world_size if any(statistic.is_sharded for statistic in states) else 1
-        setattr(self, self._frozen, torch.tensor([1, rank if parts > 1 else 0, parts], device="cpu"))
-        self._keep_frozen_side()
+        self._tear("real", True)
+        self._set_frozen([1, rank if parts > 1 else 0, parts])
+        self._set_states("real", states)
 
-    def _keep_frozen_side(self) -> None:
-        self._memo = Memo()
-        kept = {self._name("real", s, key) for s, state in self._states("real").items() for key in state}
-        self._persistent.update(dict.fromkeys({*kept, self._frozen}, True))
+    def _set_frozen(self, flag: Sequence[int]) -> None:
+        self._memo, self._frozen_digest = Memo(), ""
+        setattr(self, self._frozen, torch.tensor(flag, device="cpu"))
+        if self.is_frozen:
+            kept = {self._name("real", s, key) for s, state in self._states("real").items() for key in state}
+            self._persistent.update(dict.fromkeys({*kept, self._frozen, self._torn.real}, True))
 
     # How torchmetrics is told.
 
@@ -232,7 +300,8 @@ class TwoSidedMetric(Metric):
     def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
         @wraps(update)
         def counted(*args: Any, **kwargs: Any) -> None:
-            _aside(update)(*args, **kwargs)
+            with self._identity.noting_failures():
+                _aside(update)(*args, **kwargs)
             self._update_count += 1
 
         return counted
@@ -246,7 +315,7 @@ class TwoSidedMetric(Metric):
         self._device = device_after(fn, self.device)
         for role in ROLES:
             moved = {s: s.move(state, state_device(self._device)) for s, state in self._states(role).items()}
-            self._set_states(role, moved)
+            self._set_states(role, moved, torn=self._is_torn(role))
         self._memo = Memo(
             folded={key: result.to(state_device(self._device)) for key, result in self._memo.folded.items()}
         )
@@ -255,10 +324,9 @@ class TwoSidedMetric(Metric):
     @_aside
     def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:  # noqa: ARG002
         """Make this rank's states those of all ranks, whole: for ``sync()``; ``compute`` needs less."""
-        comm = Comm(process_group or self.process_group, self._timeout)
+        comm = self._gather_ranks("sync()", comm=Comm(process_group or self.process_group, self._timeout))
         whole: dict[Role, Any] = {role: self._replicated(role, comm) for role in ROLES}
-        for role, states in whole.items():
-            self._set_states(role, states)
+        self._set_sides(whole)
 
     def _replicated(self, role: Role, comm: Comm) -> dict[Statistic, State]:
         frozen = role == "real" and self.is_frozen
@@ -273,17 +341,18 @@ class TwoSidedMetric(Metric):
         """Merge another metric's states into these: for ``merge_state``."""
         if self._is_synced:
             raise RuntimeError("The states are synced: what is merged now would be lost. Remedy: unsync() first.")
+        self._check_whole("merge_state()")
         self._check_incoming(incoming_state)
-        for role in ROLES:
-            if role == "real" and self.is_frozen:
-                continue
-            merged = {
-                s: s.merge([state, self._read(incoming_state, role, s)]) for s, state in self._states(role).items()
-            }
-            self._set_states(role, merged)
+        merged: dict[Role, Any] = {
+            role: {s: s.merge([state, self._read(incoming_state, role, s)]) for s, state in self._states(role).items()}
+            for role in ROLES
+            if role == "fake" or not self.is_frozen
+        }
+        self._set_sides(merged)
 
     def _check_incoming(self, incoming: Mapping[str, Any]) -> None:
-        missing = sorted(set(self._defaults) - set(incoming) - self._optional_names())
+        _refuse_torn("merge_state()", [[role for role, name in zip(ROLES, self._torn) if incoming.get(name)]])
+        missing = sorted(set(self._defaults) - set(incoming) - set(self._torn) - self._optional_names())
         if missing:
             raise ValueError(
                 f"merge_state: expected the states of a metric with the same measures and extractor; missing "
@@ -297,7 +366,7 @@ class TwoSidedMetric(Metric):
         if not incoming[self._frozen][0] and not any(self._read(incoming, r, COUNT)["n"] for r in ROLES):
             return  # it adds nothing
         same = bool(incoming[self._frozen][0]) == self.is_frozen
-        if not same or (self.is_frozen and self._real_bytes(incoming) != self._real_bytes(self.metric_state)):
+        if not same or (self.is_frozen and self._digest_of_real(incoming) != self._digest_of_real(self.metric_state)):
             raise ValueError(
                 "merge_state: expected both metrics to have the same frozen real side, or neither to be frozen. "
                 "Remedy: build both with the same reference=, or freeze after merging."
@@ -319,12 +388,12 @@ class TwoSidedMetric(Metric):
                 raise ValueError(f"State {statistic.name}.{key}: expected a tensor, got {type(tensor).__name__}.")
         return statistic.move(read, state_device(self.device))
 
-    def _real_bytes(self, states: Mapping[str, Any]) -> bytes:
-        digest = hashlib.sha256()
-        for statistic in (s for s in self._statistics.real if not s.is_optional):
-            for tensor in self._read(states, "real", statistic).values():
-                digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.digest()
+    def _digest_of_real(self, states: Mapping[str, Any]) -> str:
+        """Return 48 bits of a digest of the real side's tensors and of the statistics that count against it."""
+        kept = [s for s in self._statistics.real if not s.is_optional]
+        names = [self._name("real", s, key) for s in kept for key in s.empty("meta")]
+        fake = sorted(s.name for s in self._statistics.fake if not s.is_optional)
+        return digest_of({"fake": fake}, {name: states[name].cpu() for name in names})[:12]
 
     @_aside
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
@@ -338,15 +407,16 @@ class TwoSidedMetric(Metric):
         except (KeyError, ValueError) as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return
-        for role, states in loaded.items():
-            self._set_states(role, states)
+        loaded = {role: states for role, states in loaded.items() if states}
+        for role in loaded:
+            self._tear(role, True)
         if self._frozen in own:
-            setattr(self, self._frozen, own[self._frozen].cpu().clone())
-            if self.is_frozen:
-                self._keep_frozen_side()
+            self._set_frozen(own[self._frozen].tolist())
+        for role, states in loaded.items():
+            self._set_states(role, states, torn=bool(own.get(self._torn[ROLES.index(role)], False)))
 
     def _checked(self, saved: Mapping[str, Tensor], role: Role) -> dict[Statistic, State]:
-        if not any(name.startswith(f"{role}_") and name != self._frozen for name in saved):
+        if not any(name.startswith(f"{role}_") and name not in {self._frozen, *self._torn} for name in saved):
             return {}
         states = {statistic: self._read(saved, role, statistic) for statistic in getattr(self._statistics, role)}
         self._check_role(role, states, saved)
@@ -363,6 +433,18 @@ def _of_one_number(constant: Tensor) -> Tensor:
     if constant.numel() and bool((constant == constant.flatten()[0]).all()):
         return constant.flatten()[:1].clone().expand(constant.numel()).view(constant.shape)
     return constant.clone()
+
+
+def _refuse_torn(call: str, torn: Sequence[Sequence[Role]]) -> None:
+    """Raise RuntimeError where some rank, of all that ``torn`` lists, has torn roles."""
+    ranks = [rank for rank, roles in enumerate(torn) if roles]
+    if ranks:
+        sides = " and ".join(sorted({role for roles in torn for role in roles}))
+        where = f" on {named_ranks(ranks)}" if len(torn) > 1 else ""
+        raise RuntimeError(
+            f"{call}: expected whole sides, got a torn {sides} side{where}: an update was interrupted amid its writing "
+            "(Ctrl-C, no memory). Remedy: reset() or load_state_dict(), and give its images again."
+        )
 
 
 def _check_frozen(flag: Any) -> None:

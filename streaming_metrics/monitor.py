@@ -194,7 +194,7 @@ class GenerationMonitor(Callback):
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
         with isolated_rng():
             self._blank = GenerativeMetrics(
-                measures, extractor, value_range=value_range, reference=reference, **metric_options
+                measures, extractor, value_range=value_range, reference=reference, **{"name": prefix, **metric_options}
             )
         self._begin(self._blank)
 

@@ -2,11 +2,13 @@
 
 A meeting has a number, and attempts at it. Each rank counts itself in; the last one writes the verdict "open", one
 whose patience ends writes "closed", and the first to write prevails: so either all go in or none does, and one that
-comes later, finding an attempt closed, makes a new one.
+comes later, finding an attempt closed, makes a new one. The last to have read what all say clears the place: a store
+that outlives its process group holds no verdict that the next group, which counts from 0 again, could take for its own.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import suppress
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 OPEN, CLOSED = "open", "closed"
 GRACE = 5.0
 """Seconds that a store is given to answer, beyond those that it was asked to wait."""
+
+rounds: Counter[str] = Counter()
+"""Meetings that were held, by the name of the group: a clock that its ranks share."""
 
 _held: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -41,6 +46,7 @@ class RollCall:
         rank: this process.
         world_size: number of processes.
         timeout: seconds to wait for the others.
+        call: what the ranks are to call, for errors.
     """
 
     store: Any
@@ -49,6 +55,7 @@ class RollCall:
     rank: int
     world_size: int
     timeout: float
+    call: str = "compute()"
 
     def __call__(self, stance: str = "") -> list[str]:
         """Wait until every rank has called this as often as this one, and return what each of them says.
@@ -64,15 +71,16 @@ class RollCall:
                 missing, stances = _within(self.timeout + GRACE, lambda: self._meet(number, stance))
                 if stances:
                     _held[self.group] = number + 1
+                    rounds[self.name] += 1
                     return stances
         except (RuntimeError, NoAnswer) as error:
-            raise MissingRanks(_NO_STORE) from error
-        raise MissingRanks(_MISSING.format(missing, self.world_size, self.timeout))
+            raise MissingRanks(_NO_STORE.format(self.call)) from error
+        raise MissingRanks(_MISSING.format(missing, self.world_size, self.timeout, self.call))
 
     def _meet(self, number: int, stance: str) -> tuple[list[int], list[str]]:
         """Return who is missing, or what all say; neither where the others gave up as this rank came in."""
         attempt = self._attempt(number)
-        verdict, count, keys = self._names(number, attempt)
+        verdict, count, done, keys = self._names(number, attempt)
         self.store.set(keys[self.rank], stance)
         if self.store.add(count, 1) == self.world_size:
             self.store.compare_set(verdict, "", OPEN)
@@ -81,7 +89,8 @@ class RollCall:
         if self.store.compare_set(verdict, "", CLOSED).decode() == CLOSED:
             return [rank for rank, key in enumerate(keys) if not self.store.check([key])], []
         stances = [self.store.get(key).decode() for key in keys]
-        self._clear(number - 1)
+        if self.store.add(done, 1) == self.world_size:
+            self._clear(number, attempt)
         return [], stances
 
     def _attempt(self, number: int) -> int:
@@ -95,19 +104,21 @@ class RollCall:
         verdict = self._names(number, attempt)[0]
         return self.store.get(verdict).decode() if self.store.check([verdict]) else ""
 
-    def _clear(self, number: int) -> None:
-        """Delete a meeting that every rank has gone out of; by rank 0 alone, or one would wait for what is deleted."""
-        attempt, last = 0, number < 0 or self.rank != 0
-        while not last:
-            verdict, count, keys = self._names(number, attempt)
-            last = self._verdict(number, attempt) != CLOSED
-            for key in (verdict, count, *keys):
+    def _clear(self, number: int, held: int) -> None:
+        """Delete a meeting that every rank has gone out of, with the attempts at it."""
+        for attempt in range(held + 1):
+            verdict, count, done, keys = self._names(number, attempt)
+            for key in (verdict, count, done, *keys):
                 self.store.delete_key(key)
-            attempt += 1
 
-    def _names(self, number: int, attempt: int) -> tuple[str, str, list[str]]:
+    def _names(self, number: int, attempt: int) -> tuple[str, str, str, list[str]]:
         place = f"streaming_metrics/{self.name}/{number}/{attempt}"
-        return f"{place}/verdict", f"{place}/count", [f"{place}/{rank}" for rank in range(self.world_size)]
+        return (
+            f"{place}/verdict",
+            f"{place}/count",
+            f"{place}/done",
+            [f"{place}/{rank}" for rank in range(self.world_size)],
+        )
 
 
 def _within(seconds: float, ask: Callable[[], Any]) -> Any:
@@ -125,11 +136,10 @@ def _within(seconds: float, ask: Callable[[], Any]) -> Any:
 
 
 _NO_STORE = (
-    "compute() is collective, and the process group's store does not answer: rank 0 (or the launcher), which hosts it, "
+    "{0} is collective, and the process group's store does not answer: rank 0 (or the launcher), which hosts it, "
     "is missing: it has died, left or frozen. Remedy: look for its error, then start again from the last checkpoint."
 )
 _MISSING = (
-    "compute() is collective: every rank must call it. Ranks {0} of {1} did not within {2:g} s. The usual cause is "
-    "compute() under `if rank == 0` or `rank_zero_only`, or a rank that died. Remedy: call compute() on every rank, "
-    "and log its value on one."
+    "{3} is collective: every rank must call it. Ranks {0} of {1} did not within {2:g} s. The usual cause is {3} under "
+    "`if rank == 0` or `rank_zero_only`, or a rank that died. Remedy: call {3} on every rank, and log its value on one."
 )

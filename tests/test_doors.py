@@ -37,7 +37,7 @@ FLOORS = [
     {"reference"},
     {"statistics"},
     {"folds"},
-    {"comm"},
+    {"comm", "identity"},
 ]
 
 

@@ -232,7 +232,7 @@ def test_a_rank_killed_amid_validation_ends_the_run_with_an_error_that_says_so(
     assert killed["codes"][victim] == -signal.SIGKILL
     assert killed["codes"][1 - victim] == 1
     last = killed["survivor"].strip().splitlines()[-1]
-    assert "MissingRanks: compute() is collective" in last
+    assert "MissingRanks: freeze_real() is collective" in last
     assert ["rank 0 (or the launcher)", "Ranks [1] of 2"][victim] in last
     assert killed["seconds"] < 30
 

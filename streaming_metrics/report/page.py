@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.generative import GenerativeMetrics
+    from streaming_metrics.measures.neighbourhood import Neighbourhood
 
 TEMPLATE = Path(__file__).with_name("page.html")
 SIDE = 128
@@ -57,21 +58,28 @@ def write_comparison(
         real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
             images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
+
+    Raises:
+        OSError: on every rank, where rank 0 cannot write.
     """
     around = metric.neighbourhood()
-    if metric._comm().rank:
-        return
-    journal = Journal("comparison")
-    journal.note(0, values, metric)
-    journal.about = list(about)
-    journal.gallery = Gallery(NO_FEATURES)
-    if around is not None:
-        choice = Choice.of(around)
-        fakes, reals = _read(fake, choice.fakes(around)), _read(real, choice.reals(around))
-        missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
-        told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-        journal.gallery = Gallery.of(around, choice, fakes, reals, missing=told)
-    write_report(path, [journal], "Generated images against real ones")
+
+    def write() -> None:
+        journal = Journal("comparison")
+        journal.note(0, values, metric)
+        journal.about = list(about)
+        journal.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
+        write_report(path, [journal], "Generated images against real ones")
+
+    metric._comm().on_first(write, f"write_comparison({str(path)!r})")
+
+
+def _gallery_of(around: Neighbourhood, real: Any, fake: Any) -> Gallery:
+    choice = Choice.of(around)
+    fakes, reals = _read(fake, choice.fakes(around)), _read(real, choice.reals(around))
+    missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
+    told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
+    return Gallery.of(around, choice, fakes, reals, missing=told)
 
 
 def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> None:

@@ -14,7 +14,7 @@ from streaming_metrics.statistics.base import LARGEST, State, Statistic
 from streaming_metrics.statistics.index import scrambled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
@@ -61,14 +61,15 @@ class Bank(Statistic):
         return {"rows": rows, "index": torch.empty(0, dtype=torch.int64, device=device)}
 
     def update(self, state: State, features: Features) -> State:
+        return self.staged(state, features)()
+
+    def staged(self, state: State, features: Features) -> Callable[[], State]:
         assert features.pool is not None
         assert features.index is not None
         room = len(features) if self.capacity is None else self.capacity - len(state["index"])
         batch = {"rows": features.pool.to(torch.float32), "index": features.index}
-        for key, column in batch.items():
-            state[key] = append(state[key], column[:room])
-        _exchange(state, {key: column[room:] for key, column in batch.items()})
-        return state
+        grown = {key: append(state[key], column[:room]) for key, column in batch.items()}
+        return _exchange(grown, {key: column[room:] for key, column in batch.items()})
 
     def merge(self, states: Sequence[State]) -> State:
         merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
@@ -116,7 +117,9 @@ class Bank(Statistic):
 
 
 def append(column: Tensor, batch: Tensor) -> Tensor:
-    """Return ``column`` with ``batch`` below, in place while its storage has room, which doubles when it has not."""
+    """Return ``column`` with ``batch`` below, in place while its storage has room, which doubles when it has not;
+    ``column`` itself ends where it did.
+    """
     n, total = len(column), len(column) + len(batch)
     needed = (column.storage_offset() + total * column.stride(0)) * column.element_size()
     if needed > column.untyped_storage().nbytes():
@@ -128,16 +131,22 @@ def append(column: Tensor, batch: Tensor) -> Tensor:
     return column
 
 
-def _exchange(state: State, batch: State) -> None:
-    """Let the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at on the
-    host.
+def _exchange(state: State, batch: State) -> Callable[[], State]:
+    """Return what lets the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at
+    on the host.
     """
     pairs = min(len(batch["index"]), len(state["index"]))
     if not pairs:
-        return
+        return lambda: state
     slots = scrambled(state["index"]).topk(pairs).indices
     arrivals = scrambled(batch["index"]).topk(pairs, largest=False).indices
     enters = scrambled(batch["index"][arrivals]) < scrambled(state["index"][slots])
-    for key, column in state.items():
-        mask = enters.view(-1, *[1] * (column.ndim - 1))
-        column[slots] = torch.where(mask, batch[key][arrivals], column[slots])
+    masks = {key: enters.view(-1, *[1] * (column.ndim - 1)) for key, column in state.items()}
+    rows = {key: torch.where(masks[key], batch[key][arrivals], column[slots]) for key, column in state.items()}
+
+    def write() -> State:
+        for key, column in state.items():
+            column[slots] = rows[key]
+        return state
+
+    return write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
@@ -33,12 +34,14 @@ class Statistic(ABC):
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
         is_optional: whether what was saved may lack it, and decides nothing: it is then taken as empty.
         rounds: whether it keeps or compares samples in float32, to which wider features are rounded.
+        writes_in_place: whether :meth:`update` writes into the tensors that it is given.
     """
 
     column: ClassVar[str | None] = None
     is_sharded: ClassVar[bool] = False
     is_optional: ClassVar[bool] = False
     rounds: ClassVar[bool] = False
+    writes_in_place: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -52,6 +55,15 @@ class Statistic(ABC):
     @abstractmethod
     def update(self, state: State, features: Features) -> State:
         """Return the state with ``features`` added; ``state`` is consumed: its tensors may be written in place."""
+
+    def staged(self, state: State, features: Features) -> Callable[[], State]:
+        """Return what is left of :meth:`update` once all that may fail is done: the writing. Until that is called, and
+        where this raises, ``state`` is as it was.
+        """
+        if self.writes_in_place:  # it does not say when
+            return partial(self.update, state, features)
+        updated = self.update(state, features)
+        return lambda: updated
 
     @abstractmethod
     def merge(self, states: Sequence[State]) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -26,6 +26,8 @@ class Count(Statistic):
         >>> Count().update(Count().empty(), Features(pool=torch.zeros(3, 2)))
         {'n': tensor(3)}
     """
+
+    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -73,6 +73,7 @@ class Distinct(Statistic):
             raise ValueError(f"k: expected at least 3 hashes to estimate by, got {self.k}.")
 
     is_optional: ClassVar[bool] = True
+    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -70,6 +70,7 @@ class Marginals(Statistic):
             )
 
     column: ClassVar[str | None] = "logits"
+    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -87,7 +88,7 @@ class Marginals(Statistic):
         negentropy = torch.where(p > 0, p * log_p, 0.0).sum(1, keepdim=True)
         rows = torch.cat([torch.ones_like(negentropy), negentropy, p], 1)
         membership = torch.nn.functional.one_hot(self.split_of(features.index), self.splits + 1)
-        return {"sums": state["sums"].addmm_(membership.to(torch.float64).T, rows)}
+        return {"sums": state["sums"].addmm(membership.to(torch.float64).T, rows)}
 
     def merge(self, states: Sequence[State]) -> State:
         return {"sums": torch.stack([state["sums"] for state in states]).sum(0)}

@@ -17,7 +17,7 @@ from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
@@ -64,17 +64,25 @@ class Moments(Statistic):
         return {"moments": torch.zeros(width, width, dtype=torch.float64, device=device)}
 
     def update(self, state: State, features: Features) -> State:
+        return self.staged(state, features)()
+
+    def staged(self, state: State, features: Features) -> Callable[[], State]:
         if features.pool is None or not len(features):
-            return state
+            return lambda: state
         moments, batch = state["moments"], features.pool.to(torch.float64)
-        n, mean, m2 = self.count(state), self.mean(state), moments[1:, 1:]
+        n, mean = self.count(state), self.mean(state)
         total = n + len(batch)
         centre = batch.mean(0)
         step = centre - mean
         rows = torch.cat([batch - centre, (step * (n * len(batch) / total).sqrt()).unsqueeze(0)])
-        m2.addmm_(rows.T, rows)
-        self._write(moments, total, mean + step * (len(batch) / total))
-        return {"moments": moments}
+        moved = mean + step * (len(batch) / total)
+
+        def write() -> State:
+            self.scatter(state).addmm_(rows.T, rows)
+            self._write(moments, total, moved)
+            return {"moments": moments}
+
+        return write
 
     def merge(self, states: Sequence[State]) -> State:
         n = torch.stack([self.count(state) for state in states])

@@ -42,6 +42,7 @@ class Neighbours(Statistic):
 
     column: ClassVar[str | None] = "pool"
     rounds: ClassVar[bool] = True
+    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
