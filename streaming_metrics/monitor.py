@@ -134,7 +134,8 @@ class GenerationMonitor(Callback):
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
         refuse(refresh_real and reference is not None, "refresh_real=True: a reference file has nothing to refresh.")
         refuse(min(num_samples, batch_size, every_n_epochs) < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
-        self.sampler = Sampler(sample or "sample", checked_range(sample_range or value_range), Reach())
+        declared = value_range if sample_range is None else checked_range(sample_range)
+        self.sampler = Sampler(sample or "sample", declared, Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_epochs, self.prefix, self.prog_bar, self.log_images = every_n_epochs, prefix, prog_bar, log_images
