@@ -142,6 +142,12 @@ EVERYTHING: dict[str, tuple[Make, Callable[[Any], Tensor], Tensor, set[int]]] = 
     "clips": (with_sampler(CLIPS, batch_size=3), lambda b: b.flatten(0, 1), CLIPS.flatten(0, 1), {1, 2, 3, 4}),
     "one clip a batch": (with_sampler(CLIPS, batch_size=1), lambda b: b[0], CLIPS.flatten(0, 1), {1, 2, 3, 4}),
     "ready batches": (with_sampler(list(REAL.split(8)), batch_size=None), lambda b: b, REAL, {1, 2, 3, 4}),
+    "clips of any length, one a batch": (
+        with_sampler([REAL[:5], REAL[5:13], REAL[13:16], REAL[16:17], REAL[17:]], batch_size=1),
+        lambda b: b[0],
+        REAL,
+        {1, 2, 3, 4},
+    ),
     "dropped items": (with_sampler(numbered(12), batch_size=2, collate_fn=dropping), lambda b: b, REAL[:12], {1, 2, 3}),
     "dropped, not beside padding": (
         with_sampler(numbered(23), batch_size=2, collate_fn=dropping),
@@ -241,6 +247,7 @@ def plain(data: Any, **options: Any) -> Make:
 
 
 MONITORED: dict[str, tuple[Make, dict[str, Any], int]] = {
+    "ready batches of any size": (plain([REAL[:5], REAL[5:13], REAL[13:]], batch_size=None), {}, 23),
     "clips": (plain(TensorDataset(CLIPS), batch_size=4), {"image_key": frames_of}, 40),
     "ready batches": (plain(list(REAL.split(8)), batch_size=None), {}, 23),
     "oversampled": (with_sampler(REAL[:12], Oversampling, batch_size=4), {"measures": [FID()]}, 24),

@@ -63,6 +63,11 @@ def test_fakes_of_the_step_too() -> None:
     assert got == pytest.approx(expected(REAL.flip(-1), measures=[FID()]), rel=1e-6)
 
 
+def test_without_a_range_whole_numbers_are_taken() -> None:
+    quiet: Any = {"value_range": None}
+    assert validate(monitor([FID()], sample=perfect(REAL), **quiet)) == pytest.approx(expected(DRAWN, measures=[FID()]))
+
+
 def test_a_range_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="low < high"):
         monitor(sample_range=(1, 0))

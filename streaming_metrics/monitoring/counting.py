@@ -81,7 +81,8 @@ class Count:
 
     Attributes:
         in_place: whether every image so far was an item of its own, so that its id is the item's position.
-        images_an_item: as the first batch tells it that holds a multiple of its items; None before.
+        images_an_item: as the first batch tells it that holds a multiple of its items; 0 before, and of single items.
+        relies_on_it: whether that decided which images are padding.
         turn: ``(n,)`` int64, where the images placed last stand among those of all ranks, dealt one by one.
 
     Example:
@@ -92,7 +93,7 @@ class Count:
 
     def __init__(self, dealing: Dealing) -> None:
         self.dealing, self._batches, self._images = dealing, 0, 0
-        self.in_place, self.images_an_item = dealing.per_batch is not None, None
+        self.in_place, self.images_an_item, self.relies_on_it = dealing.per_batch is not None, 0, False
         self.turn = torch.arange(0)
 
     def place(self, n: int) -> tuple[Tensor, Tensor]:
@@ -111,14 +112,15 @@ class Count:
         return self.turn if self.dealing.world_size == 1 else _ids(positions, n), keep
 
     def _keep(self, positions: Tensor, n: int) -> Tensor:
-        if self.images_an_item is None and n and n % len(positions) == 0:
+        if not self.images_an_item and len(positions) > 1 and n % len(positions) == 0:
             self.images_an_item = n // len(positions)
         real = positions < (self.dealing.padding or positions[-1] + 1)
         if real.all() or not real.any():
             return real[:1].expand(n)
-        if n != len(positions) * (self.images_an_item or 0):
+        if n != len(positions) * self.images_an_item:
             raise ValueError(_MIXED.format(self.dealing.rank, len(positions), n))
-        return real.repeat_interleave(n // len(positions))
+        self.relies_on_it = True
+        return real.repeat_interleave(self.images_an_item)
 
 
 def _ids(positions: Tensor, n: int) -> Tensor:

@@ -129,14 +129,14 @@ class Feed:
             ValueError: on every rank, where ranks disagree on how many images an item holds.
         """
         comm, count = self.metric._comm(), self._count
-        each = (count.images_an_item or 0) if count and count.dealing.padding else 0
-        own = torch.tensor([not self.in_place, each, each and MOST - each])
+        each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
+        own = torch.tensor([not self.in_place, relies, each, each and MOST - each])
         told = comm.max(torch.cat([own, self._real_reach.extremes(), self.reach.extremes()])).tolist()
-        moved, most, fewest = told[0], told[1], MOST - told[2]
+        moved, relies, most, fewest = told[0], told[1], told[2], MOST - told[3]
         self.in_place = not moved
-        if most > fewest:
+        if relies and most > fewest:
             raise ValueError(_DISAGREE.format(fewest, most))
-        return range_warning(Span(*told[3:6]), Span(*told[6:]), self.value_range, self.sample_range)
+        return range_warning(Span(*told[4:7]), Span(*told[7:]), self.value_range, self.sample_range)
 
     def _add(self, images: Tensor, index: Tensor, real: bool) -> None:
         if len(images):

@@ -91,11 +91,11 @@ def range_warning(
         True
     """
     sides = ((fake, real, "generated", "sample_range", sample_range), (real, fake, "real", "value_range", value_range))
-    for side, other, whose, argument, (low, high) in sides:
+    for side, other, whose, argument, declared in sides:
         is_other_wide = other.leaves_half or (other is real and other.darkest > other.brightest)
         if side.is_float and side.stays_in_half and is_other_wide:
             half = "lower" if side.brightest <= MIDDLE[1] else "upper"
-            return _HALF.format(whose, half, argument, low, high)
+            return _HALF.format(whose, half, argument, *declared)
     return None
 
 
