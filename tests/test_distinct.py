@@ -174,6 +174,17 @@ def test_a_grey_image_is_the_same_as_rgb() -> None:
     assert torch.equal(hashes_of(grey.expand(-1, 3, -1, -1)), hashes_of(grey.repeat(1, 3, 1, 1)))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("side", [7, 8, 256])
+def test_devices_hash_and_count_alike(side: int) -> None:
+    images, statistic = drawn(20, side=side), Distinct(k=8)
+    found = hashes_of(images.cuda())
+    assert torch.equal(found.cpu(), hashes_of(images))
+    state = statistic.update(statistic.empty("cuda"), Features(hashes=found.repeat(2)))
+    check_equal({key: tensor.cpu() for key, tensor in state.items()}, truth(statistic, found.cpu().repeat(2)))
+
+
 def test_the_shape_counts() -> None:
     assert len({int(hashes_of(torch.zeros(1, *shape)).item()) for shape in ((3, 8, 8), (3, 4, 16), (8, 8, 3))}) == 3
 
@@ -427,6 +438,23 @@ def test_the_drop_ins_tell_too() -> None:
     assert said.startswith("60 generated images, 30 of them distinct; every one came twice.")
     (said,) = said_by(distance.compute)
     assert said.startswith("60 real images, 30 of them distinct; every one came twice.")
+
+
+class Corner(nn.Module):
+    """Sees the first pixels alone."""
+
+    num_features = 2
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0, 0, :2].float()
+
+
+def test_it_is_images_that_are_counted_and_not_what_a_network_sees_of_them() -> None:
+    alike = drawn(20)
+    alike[:, 0, 0, :2] = alike[0, 0, 0, :2]
+    for metric in (GenerativeMetrics([FID()], Corner()), FrechetInceptionDistance(Corner())):
+        metric.update(alike, real=True)
+        assert metric.distinct("real") == (20, 20, True, 0.0, 1, 1)
 
 
 # --- the life of a metric ---------------------------------------------------------------------------------------------
