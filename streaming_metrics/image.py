@@ -231,8 +231,9 @@ class _AsGiven(Intake):
     def _extract(self, given: Tensor) -> Features:
         assert self.extractor is not None
         given = given.to(self.extractor.device)
+        hashes = hashes_of(given)
         with full_precision(self.extractor.device):
-            return replace(self.extractor.extract(given), hashes=hashes_of(given))
+            return replace(self.extractor.extract(given), hashes=hashes)
 
 
 def _probed(module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> Extractor:
