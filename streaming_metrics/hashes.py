@@ -8,16 +8,12 @@ reach the top bits of the sum alone, and images that differ there would collide.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from streaming_metrics.statistics.base import state_device
 from streaming_metrics.statistics.index import scrambled, shifted
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CACHED_WORDS, WORDS = 1 << 16, 1 << 22
 """Words in a block on the CPU, half a MiB, where each pass over them finds them in the cache; and elsewhere."""
@@ -37,11 +33,12 @@ def hashes_of(samples: Tensor) -> Tensor:
         [True, False, True]
     """
     words = _words(samples.detach().to(state_device(samples.device)))
-    first, second, salt = _weights(tuple(samples.shape[1:]), words.shape[1], words.device)
-    block = max(1, (CACHED_WORDS if words.device.type == "cpu" else WORDS) // max(1, len(words)))
-    total = salt.repeat(len(words))
-    for start in range(0, words.shape[1], block):
-        part = slice(start, start + block)
+    n, length = words.shape
+    first, second = _weights(1 << length.bit_length(), words.device)
+    block = max(1, (CACHED_WORDS if words.device.type == "cpu" else WORDS) // max(1, n))
+    total = _salt(tuple(samples.shape[1:]), words.device).repeat(n)
+    for start in range(0, length, block):
+        part = slice(start, min(start + block, length))
         mixed = (words[:, part] ^ first[part]).mul_(second[part])
         mixed ^= shifted(mixed, 32)
         total += mixed.mul_(second[part]).sum(1)
@@ -58,13 +55,20 @@ def _words(samples: Tensor) -> Tensor:
     return pixels.view(torch.int64)
 
 
-@lru_cache(maxsize=8)
-def _weights(shape: Sequence[int], words: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return two odd weights for each word, ``(L,)``, and a number ``(1,)`` for the shape."""
+@lru_cache(maxsize=4)
+def _weights(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return two odd weights ``(length,)`` for each place of a word; those of more words begin with those of fewer."""
+    with torch.inference_mode(False):
+        place = torch.arange(length, device="cpu")
+        first, second = (scrambled(place + (seed << 32)) | 1 for seed in (1, 2))
+        return first.to(device), second.to(device)
+
+
+@lru_cache(maxsize=64)
+def _salt(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return a number ``(1,)`` for a shape."""
     with torch.inference_mode(False):
         salt = torch.zeros(1, dtype=torch.int64, device="cpu")
         for size in shape:
             salt = scrambled(salt ^ size)
-        position = torch.arange(words, device="cpu")
-        first, second = (scrambled(position + (seed << 32)) | 1 for seed in (1, 2))
-        return first.to(device), second.to(device), salt.to(device)
+        return salt.to(device)

@@ -462,14 +462,12 @@ class _Passes:
 
     def run(self, imgs: Tensor) -> Features:
         """Make a pass."""
-        if self.normalize is None:
-            given = imgs.to(self.extractor.device)
-            with full_precision(self.extractor.device):
-                features = self.extractor.extract(given)
-        else:
-            given = _as_uint8(imgs, self.normalize)
-            features = self.extractor(given)
-        return replace(features, hashes=hashes_of(given))
+        given = imgs.to(self.extractor.device) if self.normalize is None else _as_uint8(imgs, self.normalize)
+        hashes = hashes_of(given)
+        if self.normalize is not None:
+            return replace(self.extractor(given), hashes=hashes)
+        with full_precision(self.extractor.device):
+            return replace(self.extractor.extract(given), hashes=hashes)
 
     def __repr__(self) -> str:
         return f"{self.extractor.fingerprint}, normalize={self.normalize}"

@@ -59,7 +59,8 @@ class Intake:
         if self.extractor is not None:
             device = self.extractor.device
             images = to_uint8(given, self.value_range).to(device, non_blocking=device.type == "cuda")
-            return replace(self.extractor(images), hashes=hashes_of(images))
+            hashes = hashes_of(images)
+            return replace(self.extractor(images), hashes=hashes)
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         return Features(pool=given) if self.spec.num_features is not None else Features(logits=given)

@@ -380,8 +380,11 @@ class TwoSidedMetric(Metric):
 
     def _read(self, states: Mapping[str, Any], role: Role, statistic: Statistic) -> State:
         names = {key: self._name(role, statistic, key) for key in statistic.empty("meta")}
-        if statistic.is_optional and states.keys().isdisjoint(names.values()):
+        absent = sorted(set(names.values()) - states.keys())
+        if statistic.is_optional and len(absent) == len(names):
             return statistic.empty(state_device(self.device))
+        if absent:
+            raise ValueError(f"State {absent[0]}: expected a tensor, got none.")
         read = {key: states[name] for key, name in names.items()}
         for key, tensor in read.items():
             if not isinstance(tensor, Tensor):
@@ -404,7 +407,7 @@ class TwoSidedMetric(Metric):
         try:
             _check_frozen(own.get(self._frozen, getattr(self, self._frozen)))
             loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
-        except (KeyError, ValueError) as error:
+        except ValueError as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return
         loaded = {role: states for role, states in loaded.items() if states}

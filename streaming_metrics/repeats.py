@@ -50,11 +50,17 @@ def message_of(found: DistinctCount, role: Role, what: str) -> str:
     side = "real" if role == "real" else "generated"
     about = "" if found.is_exact else "about "
     error = f" (± {found.error:.1%})" if found.error else ""
+    first = f"{found.num_samples} {side} {what}, {about}{found.distinct}{error} of them distinct"
+    return f"{first}; {_how_often(found)}. {REMEDIES[role]}"
+
+
+def _how_often(found: DistinctCount) -> str:
+    if found.most == 1:  # none of those that were counted, so it is few others
+        return "a few came very often"
     times = "twice" if found.most == 2 else f"{found.most} times"
-    who = f"every one came {times}" if found.fewest == found.most else f"some came up to {times}"
-    who = who.replace("up to twice", "twice")
-    first = f"{found.num_samples} {side} {what}, {about}{found.distinct}{error} of them distinct; {who}."
-    return f"{first} {REMEDIES[role]}"
+    if found.fewest == found.most:
+        return f"every one came {times}"
+    return f"some came {times}" if found.most == 2 else f"some came up to {times}"
 
 
 REMEDIES: dict[Role, str] = {

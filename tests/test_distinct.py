@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -172,6 +173,17 @@ def test_only_pixels_count(layout: str, side: int, monkeypatch: pytest.MonkeyPat
 def test_a_grey_image_is_the_same_as_rgb() -> None:
     grey = drawn(5)[:, :1]
     assert torch.equal(hashes_of(grey.expand(-1, 3, -1, -1)), hashes_of(grey.repeat(1, 3, 1, 1)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("side", [7, 8, 256])
+def test_devices_hash_and_count_alike(side: int) -> None:
+    images, statistic = drawn(20, side=side), Distinct(k=8)
+    found = hashes_of(images.cuda())
+    assert torch.equal(found.cpu(), hashes_of(images))
+    state = statistic.update(statistic.empty("cuda"), Features(hashes=found.repeat(2)))
+    check_equal({key: tensor.cpu() for key, tensor in state.items()}, truth(statistic, found.cpu().repeat(2)))
 
 
 def test_the_shape_counts() -> None:
@@ -359,6 +371,18 @@ def test_a_handful_of_repeats_is_not_worth_a_word(n: int, repeats: int, said: st
                 metric.compute()
 
 
+def test_a_few_that_came_very_often_are_told_though_the_sketch_missed_them() -> None:
+    statistic, ids = Distinct(), scrambled(torch.arange(20_000))
+    often = ids.max().repeat(8_000)  # the last key that a sketch of the smallest would hold
+    metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
+    rows = torch.randn(28_000, 2, generator=torch.Generator().manual_seed(0))
+    metric.update(Features(rows, hashes=torch.cat([ids, often])), real=False)
+    metric.update(rows[:50], real=True)
+    assert statistic.read(metric._states("fake")[statistic]).most == 1
+    (said,) = said_by(metric.compute)
+    assert re.match(r"28000 generated samples, about \d+ \(± 1\.6%\) of them distinct; a few came very often\.", said)
+
+
 def test_one_image_very_often_is_no_error_of_an_estimate() -> None:
     """A thousandth of the stream is black: below the threshold, however much the counts then vary."""
     metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
@@ -427,6 +451,23 @@ def test_the_drop_ins_tell_too() -> None:
     assert said.startswith("60 generated images, 30 of them distinct; every one came twice.")
     (said,) = said_by(distance.compute)
     assert said.startswith("60 real images, 30 of them distinct; every one came twice.")
+
+
+class Corner(nn.Module):
+    """Sees the first pixels alone."""
+
+    num_features = 2
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0, 0, :2].float()
+
+
+def test_it_is_images_that_are_counted_and_not_what_a_network_sees_of_them() -> None:
+    alike = drawn(20)
+    alike[:, 0, 0, :2] = alike[0, 0, 0, :2]
+    for metric in (GenerativeMetrics([FID()], Corner()), FrechetInceptionDistance(Corner())):
+        metric.update(alike, real=True)
+        assert metric.distinct("real") == (20, 20, True, 0.0, 1, 1)
 
 
 # --- the life of a metric ---------------------------------------------------------------------------------------------
@@ -571,6 +612,17 @@ def test_old_files_know_nothing_of_repeats_and_count_as_before(make: Callable[[]
 
 def assert_value(metric: GenerativeMetrics) -> None:
     assert metric.compute()["fd_features"].item() == pytest.approx(OLD_FID, rel=1e-6)
+
+
+@pytest.mark.parametrize("key", ["keys", "counts", "total"])
+def test_half_a_sketch_is_no_old_file(key: str) -> None:
+    metric, whole = on_pixels(), filled(1)
+    incoming = {name: state for name, state in whole.metric_state.items() if f"fake_distinct_4096_{key}" not in name}
+    with pytest.raises(ValueError, match=f"State fake_distinct_4096_{key}_.*: expected a tensor, got none"):
+        metric.merge_state(incoming)
+    with pytest.raises(RuntimeError, match=f"State fake_distinct_4096_{key}_.*: expected a tensor, got none"):
+        metric.load_state_dict(incoming)
+    assert metric.num_samples("real") == 0
 
 
 def test_equal_frozen_sides_merge_though_one_is_of_an_old_file() -> None:

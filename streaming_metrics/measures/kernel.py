@@ -48,8 +48,8 @@ class KID(Measure):
         >>> import torch
         >>> from streaming_metrics import GenerativeMetrics
         >>> metric = GenerativeMetrics([KID(subsets=2, subset_size=4)], extractor=None, num_features=2)
-        >>> metric.update(torch.eye(2).repeat(3, 1), real=True)
-        >>> metric.update(torch.eye(2).repeat(3, 1), real=False)
+        >>> metric.update(torch.arange(12.0).view(6, 2), real=True)
+        >>> metric.update(torch.arange(12.0).view(6, 2), real=False)
         >>> sorted(metric.compute())
         ['kd_features', 'kd_std_features']
     """

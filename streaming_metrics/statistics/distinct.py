@@ -95,7 +95,7 @@ class Distinct(Statistic):
 
     def merge(self, states: Sequence[State]) -> State:
         keys, order = torch.cat([state["keys"] for state in states]).sort()
-        counts = torch.cat([state["counts"] for state in states])[order]
+        counts = torch.cat([state["counts"] for state in states]).gather(0, order)
         place = (keys[1:] != keys[:-1]).cumsum(0)  # of fixed shapes throughout: no device is waited for
         place = torch.cat([place.new_zeros(1), place])
         summed = torch.zeros_like(counts).scatter_add_(0, place, counts)
