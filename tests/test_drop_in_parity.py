@@ -212,6 +212,18 @@ def test_networks_that_differ_are_not_shared() -> None:
     assert_same(got["a"], got["c"])
 
 
+@pytest.mark.filterwarnings("ignore:The network to share:UserWarning")
+def test_resizes_that_differ_are_not_shared(inception_weights: Path) -> None:
+    def metric(antialias: bool) -> Any:
+        weights = str(inception_weights)
+        return ours.FrechetInceptionDistance(64, feature_extractor_weights_path=weights, antialias=antialias)
+
+    batches = draw_images(2, 320, 320), draw_images(2, 320, 320, seed=1)
+    got = value_of(feed(FeatureShare({"a": metric(True), "b": metric(False)}), *batches))
+    assert_same(got["b"], value_of(feed(metric(False), *batches)), rtol=0)
+    assert not torch.equal(got["a"], got["b"])
+
+
 def test_modules_that_only_their_settings_tell_apart_are_not_shared() -> None:
     class Pool(nn.Module):
         def __init__(self, side: int) -> None:
