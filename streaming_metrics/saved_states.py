@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.extractors.recorded import Recorded
@@ -13,6 +13,7 @@ from streaming_metrics.state_file import about_of, read_tensors, tensors_like
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:
@@ -90,7 +91,7 @@ def _check_distinct(paths: Sequence[str | Path]) -> None:
     """Raise ValueError where a file holds the samples of an earlier one: the same file, or a copy of it."""
     seen: dict[str, str | Path] = {}
     for path in paths:
-        identities = {str(Path(path).resolve())}
+        identities = {os.path.realpath(path)}
         if (about := about_of(path)) and _adds_samples(path):
             identities.add(f"sha256 {about.get('sha256')}")
         for again in identities & seen.keys():
