@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.monitoring.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,6 +183,11 @@ def test_an_error_on_one_rank_ends_all(capfd: pytest.CaptureFixture[str]) -> Non
 
     with pytest.raises(Exception, match=r"Expected 8 images|failed on another rank"):
         fit(monitor([FID()], sample=sample), model=Untrained(), devices=2, strategy="ddp_fork", num_sanity_val_steps=1)
+
+
+def test_a_rank_without_an_error_ends_with_the_others() -> None:
+    with pytest.raises(RuntimeError, match="failed on another rank"):
+        Rehearsal().conclude(agree=lambda is_well: False)
 
 
 # A run to try things out.
