@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.monitoring.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +163,19 @@ def test_nothing_of_it_is_counted_and_no_randomness_used(sanity: int, options: d
     assert watching.samples.shape == (16, 3, 8, 8)
 
 
+@pytest.mark.parametrize("sanity", [0, 2])
+def test_it_is_forgotten_before_the_first_training_step(sanity: int) -> None:
+    watching, held = monitor([FID()], real=loader()), []
+
+    class Sees(Callback):
+        def on_train_start(self, *told: Any, **more: Any) -> None:
+            held.extend(watching.metric.num_samples(role) for role in ("real", "fake"))
+            held.append(len(watching.samples))
+
+    fit(watching, Sees(), num_sanity_val_steps=sanity, max_epochs=1)
+    assert held == [0, 0, 0]
+
+
 @pytest.mark.usefixtures("forks")
 def test_an_error_on_one_rank_ends_all(capfd: pytest.CaptureFixture[str]) -> None:
     def sample(model: LightningModule, n: int) -> Tensor:
@@ -169,6 +183,11 @@ def test_an_error_on_one_rank_ends_all(capfd: pytest.CaptureFixture[str]) -> Non
 
     with pytest.raises(Exception, match=r"Expected 8 images|failed on another rank"):
         fit(monitor([FID()], sample=sample), model=Untrained(), devices=2, strategy="ddp_fork", num_sanity_val_steps=1)
+
+
+def test_a_rank_without_an_error_ends_with_the_others() -> None:
+    with pytest.raises(RuntimeError, match="failed on another rank"):
+        Rehearsal().conclude(agree=lambda is_well: False)
 
 
 # A run to try things out.
