@@ -120,7 +120,7 @@ DIFFERENT: dict[str, tuple[list[Measure], list[Measure]]] = {
     "k": ([PRDC(k=3)], [PRDC(k=5)]),
     "measure": ([FID()], [KID(subsets=5, subset_size=8)]),
     "one more": ([FID()], [FID(), IS()]),
-    "seed": ([KID(subsets=5, subset_size=8)], [KID(subsets=5, subset_size=8, seed=b"1")]),
+    "seed": ([KID(subsets=5, subset_size=8)], [KID(subsets=5, subset_size=8, seed=7)]),
 }
 
 
