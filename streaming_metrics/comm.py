@@ -158,7 +158,7 @@ class Comm:
         finally:
             kind, _, reason = patient.roll_call(failure, call)[0].partition(": ")
         if kind:
-            raise FAILURES[kind](f"{call}: rank 0 failed, and wrote nothing: {reason}")
+            raise FAILURES[kind](f"{call}: rank 0 failed: {reason}")
 
     def _all_reduce(self, tensor: Tensor, operation: str) -> Tensor:
         if self.world_size == 1:
