@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streaming_metrics.decode import to_tensor
 from streaming_metrics.extractors.preprocess import to_uint8
 
 CHANNELS = (1, 3)
@@ -145,8 +146,6 @@ def _from_list(values: Sequence[Any]) -> Tensor | None:
 
 
 def _from_pil(images: Sequence[Any]) -> Tensor:
-    from streaming_metrics.sources.decode import to_tensor  # not above: that room asks this one what a value is
-
     return _stacked([to_tensor(image) for image in images])
 
 

@@ -430,6 +430,14 @@ class TwoSidedMetric(Metric):
             setattr(self, name, getattr(self, name).clone())
         return super().__getstate__() | {"_memo": Memo()}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_identity" not in state:
+            raise ValueError(
+                "Expected a metric pickled by this version, got one of an earlier version. Remedy: state_dict(), "
+                "save_state() and save_reference() there, which every later version reads."
+            )
+        super().__setstate__(state)
+
 
 def _of_one_number(constant: Tensor) -> Tensor:
     """Return a tensor of the same values that takes no room, where all are the same."""

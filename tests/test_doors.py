@@ -28,16 +28,20 @@ FLOORS = [
     {"__main__"},
     {"demo", "cli"},
     {"monitor", "image"},
-    {"monitoring"},
+    {"monitoring", "image_network"},
     {"report"},
     {"saved_states"},
     {"generative"},
-    {"metric"},
+    {"metric", "repeats"},
     {"sources", "measures"},
     {"reference"},
+    {"intake"},
+    {"hashes"},
     {"statistics"},
     {"folds"},
-    {"comm", "identity"},
+    {"identity"},
+    {"sampling"},
+    {"comm"},
 ]
 
 

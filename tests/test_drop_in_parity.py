@@ -349,6 +349,7 @@ def test_wrappers_give_what_they_give_with_torchmetrics(wrapper: str) -> None:
     assert_same(got, wanted)
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # bootstraps repeat samples
 def test_bootstraps_spread_around_the_value() -> None:
     metric = BootStrapper(build(FRECHET), num_bootstraps=6)
     torch.manual_seed(0)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["forks"]
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # so few, so small images
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
     pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),

@@ -60,6 +60,7 @@ COLLAPSED: dict[str, Callable[[], Tensor]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
 @pytest.mark.parametrize("collapsed", COLLAPSED.values(), ids=COLLAPSED)
 def test_a_collapsed_side_is_as_exact_generated_as_real(collapsed: Callable[[], Tensor]) -> None:
     whole, side = normal(0, 400, WIDTH), collapsed()

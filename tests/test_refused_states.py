@@ -42,8 +42,9 @@ def build(measures: list[Any] = ALL, **options: Any) -> GenerativeMetrics:
 
 def filled(measures: list[Any] = ALL, seed: int = 0, **options: Any) -> GenerativeMetrics:
     metric = build(measures, **options)
-    metric.update(draw_features(seed + 1), real=True)
-    metric.update(draw_features(seed + 2, shift=0.3), real=False)
+    for real in (True, False):
+        features = draw_features(seed + 2 - real, shift=0.0 if real else 0.3)
+        metric.update(features, real=real, index=torch.arange(len(features)) + 300 * seed)
     return metric
 
 
@@ -226,7 +227,8 @@ def test_a_file_given_twice_is_refused_under_any_name(saved: Path, monkeypatch: 
         assert result.exit_code == 3
         assert "would count twice" in result.output
         assert not Path("sum").exists()
-    assert run("merge", "one", "two", "-o", "sum").exit_code == 0
+    done = run("merge", "one", "two", "-o", "sum")
+    assert done.exit_code == 0, done.output
 
 
 def test_ranks_without_samples_write_equal_files(tmp_path: Path) -> None:

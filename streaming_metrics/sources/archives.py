@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from streaming_metrics.sources.base import Images, PerProcess, Unreadable
-from streaming_metrics.sources.decode import decode
+from streaming_metrics.decode import Unreadable, decode
+from streaming_metrics.sources.base import Images, PerProcess
 from streaming_metrics.sources.names import EXTENSIONS, hidden_part, sample_of, sift, told, why_not
 
 if TYPE_CHECKING:

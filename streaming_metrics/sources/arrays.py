@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from streaming_metrics.batches import describe
-from streaming_metrics.sources.base import Images, Unreadable
-from streaming_metrics.sources.decode import to_tensor
+from streaming_metrics.decode import Unreadable, to_tensor
+from streaming_metrics.sources.base import Images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Unreadable(ValueError):
-    """One image of a source does not read; the others may."""
-
-
 class Images(Dataset["Tensor"], ABC):
     """Images by number, the same in every process and on every day while the source does not change.
 

@@ -18,8 +18,6 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from streaming_metrics.sources.base import Unreadable
-
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
 """What their bytes may be: PIL knows others, one of which (EPS) it hands to another program."""
 GREY_ALPHA = "LA;16B"
@@ -30,6 +28,10 @@ OTHER_HALF = {
     for order, other in SWAPPED.items()
 } | {GREY_ALPHA: "RGBA"}
 """Raw modes of 16 bits a channel, and those that give the lower bytes; of grey with alpha, a pixel's four bytes."""
+
+
+class Unreadable(ValueError):
+    """One image of a source does not read; the others may."""
 
 
 def decode(content: bytes) -> Tensor:
