@@ -315,3 +315,41 @@ def test_the_history_of_an_older_checkpoint_is_taken_up(tmp_path: Path) -> None:
     resumed.fit(Model(), loader(), loader(), ckpt_path=tmp_path / "old.ckpt")
     assert listed(page_of(tmp_path))[::3] == ["0", "1", "2"]
     assert listed(page_of(tmp_path))[1::3] == ["–", "–", "17"]
+
+
+class Critic(Gan):
+    """Three steps of one optimizer and one of the other a batch."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Any:
+        often, once = self.trainer.strategy._lightning_optimizers
+        for optimizer in [often, often, often, once]:
+            optimizer.step()
+
+
+class InTurn(Model):
+    """Two optimizers that step in turn: one a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Any:
+        self.trainer.strategy._lightning_optimizers[batch_idx % 2].step()
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), 0.0), torch.optim.SGD(self.parameters(), 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("watching", "model", "options"),
+    [
+        (lambda: elsewhere(every_n_train_steps=20), Critic, {"max_epochs": 1}),
+        (lambda: monitor([FID()]), InTurn, {"max_steps": 6, "max_epochs": -1}),
+    ],
+)
+def test_steps_that_cannot_be_foreseen_are_no_reason_to_refuse(
+    watching: Any, model: Any, options: dict[str, Any]
+) -> None:
+    training = trainer(watching(), **options)
+    training.fit(model(), loader(), loader())
+    assert training.callback_metrics[KEY].isfinite()

@@ -331,3 +331,20 @@ def test_long_trainings_are_checked_in_no_time() -> None:
     assert first_old_value(reader, Clock(At.BATCH, 2500), timeline) is None
     assert first_old_value(reader, Clock(At.BATCH, 5000), timeline) == ((At.BATCH, 0, 7500, 7499, 7500, False), 5000)
     assert perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "remedy", "mended", "better"),
+    [
+        (nothing, plateau(), '"frequency": 6', nothing, plateau(frequency=6)),
+        (saving(save_on_train_epoch_end=True), Small, "every_n_epochs=6", saving(every_n_epochs=6), Small),
+    ],
+)
+def test_a_remedy_counts_epochs_that_are_not_validated(
+    make: Any, model: Any, remedy: str, mended: Any, better: Any, tmp_path: Path
+) -> None:
+    watched, options = {"every_n_epochs": 3}, {"check_val_every_n_epoch": 2, "max_epochs": 12}
+    with pytest.raises(ValueError, match=f"Remedy: .*{remedy}"):
+        run(make, model(), watched, options, tmp_path / "old")
+    run(mended, followed := better(), watched, options, tmp_path / "new")
+    assert followed.read == [(36, 36.0), (72, 72.0)]

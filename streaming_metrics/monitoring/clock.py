@@ -99,6 +99,7 @@ class Timeline:
         validate_batches: batches from one validation to the next; 0 for none.
         validate_epochs: epochs from one with validations to the next; None where batches are counted across epochs.
         is_certain: whether the length of an epoch and the moments of validation are known.
+        are_steps_certain: whether the optimizer steps of a batch are known: not where the module steps by itself.
 
     Example:
         >>> two = Timeline(batches=2, max_epochs=1, validate_batches=2)
@@ -114,6 +115,7 @@ class Timeline:
     validate_batches: int = 0
     validate_epochs: int | None = 1
     is_certain: bool = True
+    are_steps_certain: bool = True
 
     @classmethod
     def of(cls, trainer: Any, has_validation: bool) -> Timeline:
@@ -133,6 +135,7 @@ class Timeline:
             interval if has_validation else 0,
             None if by_time else trainer.check_val_every_n_epoch,
             is_sized and not by_time,
+            is_automatic,
         )
 
     @property

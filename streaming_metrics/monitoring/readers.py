@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from math import lcm
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming_metrics.monitoring.clock import MOST_MOMENTS, At, Clock, Moment, Timeline
@@ -85,7 +86,9 @@ def is_ever_due(clock: Clock, timeline: Timeline) -> bool:
     for seen, moment in enumerate(_moments(clock, timeline), 1):  # noqa: B007
         if clock.is_due(moment):
             return True
-    return seen == MOST_MOMENTS or not timeline.is_certain
+    goes_by_steps = clock.at is At.BATCH or timeline.max_steps >= 0
+    is_certain = timeline.is_certain and (timeline.are_steps_certain or not goes_by_steps)
+    return seen == MOST_MOMENTS or not is_certain
 
 
 def readers_of(trainer: Any, keys: Collection[str], clock: Clock, timeline: Timeline) -> list[Reader]:
@@ -100,7 +103,7 @@ def readers_of(trainer: Any, keys: Collection[str], clock: Clock, timeline: Time
     found = [_reader(callback, keys, clock, timeline, trainer) for callback in trainer.callbacks]
     if trainer.lightning_module.automatic_optimization:  # else no scheduler is stepped but by the module itself
         plateaus = [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
-        found += [_plateau(config, clock) for config in plateaus if config.monitor in keys]
+        found += [_plateau(config, clock, timeline) for config in plateaus if config.monitor in keys]
     return [reader for reader in found if reader]
 
 
@@ -148,7 +151,7 @@ def _checkpoint(callback: Any, key: str, clock: Clock, timeline: Timeline, train
             return False  # all values have been seen, and none is better than itself
         return moment.at is (At.EPOCH if at_epoch else At.VALIDATION) and (moment.epoch + 1) % epochs == 0
 
-    name, n = type(callback).__name__, clock.every
+    name, n = type(callback).__name__, _epochs_between(clock, timeline)
     return Reader(
         name,
         key,
@@ -200,7 +203,7 @@ def _other(callback: Any, clock: Clock) -> Reader:
     )
 
 
-def _plateau(config: Any, clock: Clock) -> Reader:
+def _plateau(config: Any, clock: Clock, timeline: Timeline) -> Reader:
     """Return what Lightning does with a ``ReduceLROnPlateau``."""
     every, by_steps = config.frequency, config.interval == "step"
 
@@ -210,7 +213,7 @@ def _plateau(config: Any, clock: Clock) -> Reader:
         return moment.at is At.EPOCH_DONE and (moment.epoch + 1) % every == 0
 
     name = type(config.scheduler).__name__
-    by_epoch = f'"interval": "epoch", "frequency": {clock.every} in the configuration of {name}'
+    by_epoch = f'"interval": "epoch", "frequency": {_epochs_between(clock, timeline)} in the configuration of {name}'
     return Reader(
         name,
         config.monitor,
@@ -224,6 +227,11 @@ def _plateau(config: Any, clock: Clock) -> Reader:
         if_missing="acts" if config.strict else "skips",
         batches=every if by_steps else 0,
     )
+
+
+def _epochs_between(clock: Clock, timeline: Timeline) -> int:
+    """Return the epochs from one measurement to the next, some of which may have no validation; steps by steps."""
+    return lcm(clock.every, timeline.validate_epochs or 1) if clock.at is At.VALIDATION else clock.every
 
 
 def _moments(clock: Clock, timeline: Timeline, reader: Reader | None = None) -> Iterator[Moment]:
