@@ -8,7 +8,7 @@ Hooks are thin: what they call knows no Lightning.
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
@@ -92,14 +92,14 @@ class GenerationMonitor(Callback):
     (checkpoints, early stopping, ``ReduceLROnPlateau``), is refused before it begins.
 
     Images are generated at the first validation batch, so with whatever weights are then active (an EMA callback may
-    come before or after this one; outside of validation it has not swapped: give ``weights_context``), in the
-    trainer's precision, from seeds that are the same every time and do not depend on the number of ranks. Randomness is
-    isolated, and modes, buffers and generators of the model are put back: training goes on bit by bit as without the
-    monitor. In Lightning's sanity check, else before the first step, one batch of either side goes through all of this
-    and is forgotten, so that mistakes show at once; ``fast_dev_run`` takes no more either. ``DistributedSampler``'s
-    padding is not counted, whether an item is an image, a clip or a batch; where it cannot be told from images, several
-    ranks are refused. The network belongs to this callback, never to the module, and the checkpoint holds nothing of it
-    but a report's values. A test run is measured alike, under ``test/``.
+    come before or after this one; outside of validation it has not swapped: give ``weights_context``), in the trainer's
+    precision, from seeds that are the same every time and do not depend on the number of ranks. Randomness is isolated,
+    and modes, buffers and generators of the model are put back: training goes on bit by bit as without the monitor.
+    In Lightning's sanity check (else before the first step, but for validation images) one batch of either side goes
+    through all of this and is forgotten, so that mistakes show at once; ``fast_dev_run`` takes no more either.
+    ``DistributedSampler``'s padding is not counted, whether an item is an image, a clip or a batch; where it cannot be
+    told from images, several ranks are refused. The network belongs to this callback, never to the module, and the
+    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
@@ -243,16 +243,26 @@ class GenerationMonitor(Callback):
         self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check who will act on the values; rehearse, if there was no sanity check."""
+        """Check who will act on the values."""
         self._set_clock(trainer, pl_module)
-        if not _dev_run(trainer):
+        if _dev_run(trainer):
+            self._excuse_schedulers(trainer)
+        else:
             self._check_readers(trainer)
         if self._clock.at is not At.VALIDATION and self.weights_context is nullcontext:
             _warn(averaging_warning(_callbacks(trainer)))
-        if not self._rehearsal.is_done:
-            self._rehearse(trainer, pl_module)
-        self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
         self._steps_seen, self._has_measured = trainer.global_step, trainer.global_step > 0
+        self._must_rehearse = True
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Rehearse before the first step what is left: by now all is there that is made when training starts."""
+        if self._must_rehearse:
+            self._must_rehearse = False
+            if not self._rehearsal.is_done:
+                self._rehearse(trainer, pl_module)
+            if not (self._is_paired or self._rehearsal.has_generated):
+                self._rehearse_generation(trainer, pl_module)
+            self._rehearsal.conclude(trainer.strategy.reduce_boolean_decision)
 
     def on_train_batch_end(
         self,
@@ -315,6 +325,8 @@ class GenerationMonitor(Callback):
         """Take the batch's real images, and the generated ones that belong to them."""
         if trainer.sanity_checking and not self._rehearsal.is_done and dataloader_idx == 0:
             self._rehearse(trainer, pl_module, outputs, batch)
+            if not self._is_paired:
+                self._rehearse_generation(trainer, pl_module)
         if self._is_due(trainer) and dataloader_idx == 0:
             with _aside():
                 self._take(trainer, pl_module, outputs, batch)
@@ -340,7 +352,7 @@ class GenerationMonitor(Callback):
         thumbnails = self._reporter.thumbnails if self._reporter else None
         declared = self.sampler.value_range, self.sampler.reach
         self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails, *declared)
-        self._is_paired = self._must_generate = self._is_signed = self._has_measured = False
+        self._is_paired = self._must_generate = self._is_signed = self._has_measured = self._must_rehearse = False
         self._rehearsal, self._steps_seen = Rehearsal(), 0
 
     def _takes_batches(self, pl_module: LightningModule) -> bool:
@@ -362,6 +374,12 @@ class GenerationMonitor(Callback):
         _warn(endless_warning(trainer) if self._clock.at is At.VALIDATION else None)
         refuse_old_values(readers_of(trainer, self.keys, self._clock, timeline), self._clock, timeline)
 
+    def _excuse_schedulers(self, trainer: Trainer) -> None:
+        """Let schedulers do without what a few images cannot give: it is not logged in ``fast_dev_run``."""
+        for config in trainer.lr_scheduler_configs:
+            if config.monitor in self.keys:
+                config.strict = False
+
     def _refuse_too_few(self, trainer: Trainer, num_real: int | None) -> None:
         """Raise NotEnoughSamples where the measures need more; the real images' number may not be known yet."""
         num_fake = None if self.fake_key is not None else self._num_samples(trainer)
@@ -380,7 +398,10 @@ class GenerationMonitor(Callback):
         return self._clock.is_due(Moment(at, trainer.current_epoch, trainer.global_step, self._steps_seen))
 
     def _rehearse(self, trainer: Trainer, pl_module: LightningModule, outputs: Any = None, batch: Any = None) -> None:
-        """Run one batch of each side through all that a measurement does, and forget it; no collective."""
+        """Run one batch of real images through all that a measurement does, and forget it; no collective.
+
+        With the generated images that belong to it, if such are measured.
+        """
         self._is_paired = self._takes_batches(pl_module)
         with self._rehearsal.attempt(), _aside(), untouched(pl_module):
             pl_module.eval()
@@ -390,10 +411,18 @@ class GenerationMonitor(Callback):
             if batch is not None:
                 self._look_at(trainer, batch)
                 self._take(trainer, pl_module, outputs, batch)
-            if not self._is_paired:
-                n = min(self.batch_size, self.num_samples)
-                with self.weights_context(pl_module):
-                    self._feed.fake(self._draw(trainer, pl_module, n, self.seed), torch.arange(n))
+        with _aside():
+            self._feed.start()
+
+    def _rehearse_generation(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Generate one batch, and forget it; no collective. What fails in the sanity check is tried once more."""
+        n = min(self.batch_size, self.num_samples)
+        attempt = suppress(Exception) if trainer.sanity_checking else self._rehearsal.attempt()
+        with attempt, _aside(), untouched(pl_module):
+            pl_module.eval()
+            with self.weights_context(pl_module):
+                self._feed.fake(self._draw(trainer, pl_module, n, self.seed), torch.arange(n))
+            self._rehearsal.has_generated = True
         with _aside():
             self._feed.start()
 
@@ -421,7 +450,7 @@ class GenerationMonitor(Callback):
             if not self.refresh_real:
                 self.metric.freeze_real()
             values = possible_values(self.metric, _warn) if _dev_run(trainer) else self.metric.compute()
-            self._review(self._num_samples(trainer))
+            self._review(trainer)
         self._log(trainer, pl_module, values, step)
         if self._reporter and values:
             self._reporter.say(warned)
@@ -477,10 +506,10 @@ class GenerationMonitor(Callback):
                 images = self._draw(trainer, pl_module, len(keep), seed_of(self.seed, int(index[0])), batch)
             self._feed.fake(images[keep], index[keep])
 
-    def _review(self, num_samples: int) -> None:
+    def _review(self, trainer: Trainer) -> None:
         _warn(self._feed.warning())
-        if self._is_paired:
-            _warn(shortfall_warning(num_samples, int(Signature.parse(self.metric.signature()).fake)))
+        if self._is_paired and not _dev_run(trainer):
+            _warn(shortfall_warning(self.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
     def _log(self, trainer: Trainer, pl_module: LightningModule, values: dict[str, Tensor], step: int) -> None:
         prefix, finite = self._prefix(trainer), {}

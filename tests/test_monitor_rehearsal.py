@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSample
 from streaming_metrics.monitoring.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["forks"]
@@ -219,3 +221,59 @@ def test_fast_dev_run_needs_no_validation_and_reads_a_few_real_images(options: d
     running.fit(Blind(), loader())
     assert running.callback_metrics["val/fd_pixels"].isfinite()
     assert "real:8|fake:8" in watching.metric.signature()
+
+
+@pytest.mark.filterwarnings("ignore:FID from:streaming_metrics.BiasWarning")
+@pytest.mark.filterwarnings("ignore:.*which is not available but strict")
+def test_fast_dev_run_passes_where_a_scheduler_waits_for_what_a_few_images_cannot_give() -> None:
+    class Slowing(Model):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), 0.1)
+            scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val/kd_pixels"}}
+
+    with pytest.warns(UserWarning, match=r"fast_dev_run: KID needs.*not logged"):
+        fitted = fit(monitor([FID(), KID()]), model=Slowing(), fast_dev_run=True)
+    assert fitted.global_step == 1
+
+
+@pytest.mark.filterwarnings("ignore:FID from:streaming_metrics.BiasWarning")
+def test_fast_dev_run_does_not_complain_of_the_few_batches_it_takes(recwarn: pytest.WarningsRecorder) -> None:
+    fit(monitor([FID()], fake_key="reconstruction"), fast_dev_run=True)
+    assert not [one for one in recwarn if "num_samples" in str(one.message)]
+
+
+class Averages(Callback):
+    """Holds an average from the start of training on, as most callbacks of an EMA do."""
+
+    average: nn.Module | None = None
+
+    def on_train_start(self, trainer: Any, pl_module: LightningModule) -> None:
+        self.average = nn.Identity()
+
+    @contextmanager
+    def weights(self, pl_module: LightningModule) -> Iterator[None]:
+        assert self.average is not None, "no average yet"
+        yield
+
+
+@pytest.mark.parametrize("num_sanity_val_steps", [0, 2])
+def test_what_is_made_at_the_start_of_training_is_there(num_sanity_val_steps: int) -> None:
+    averages = Averages()
+    watching = monitor([FID()], weights_context=averages.weights)
+    fitted = fit(watching, averages, num_sanity_val_steps=num_sanity_val_steps)
+    assert fitted.callback_metrics["val/fd_pixels"].isfinite()
+
+
+def test_what_the_module_makes_at_the_start_of_training_is_there() -> None:
+    class Made(Model):
+        def on_train_start(self) -> None:
+            self.gain = 1.0
+
+        def sample(self, n: int) -> Tensor:
+            return self.gain * super().sample(n)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return self.layer(torch.randn(4, 4)).mean()
+
+    assert fit(monitor([FID()]), model=Made(), num_sanity_val_steps=2).callback_metrics["val/fd_pixels"].isfinite()

@@ -24,6 +24,7 @@ class Rehearsal:
 
     Attributes:
         is_done: whether there was an attempt.
+        has_generated: whether images were generated, and went through without an error.
 
     Example:
         >>> rehearsal = Rehearsal()
@@ -35,17 +36,17 @@ class Rehearsal:
     """
 
     def __init__(self) -> None:
-        self.is_done = False
+        self.is_done = self.has_generated = False
         self._error: Exception | None = None
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Keep an error that is raised inside."""
+        """Keep an error that is raised inside, the first of several."""
         self.is_done = True
         try:
             yield
         except Exception as error:
-            self._error = error
+            self._error = self._error or error
 
     def conclude(self, agree: Callable[[bool], bool]) -> None:
         """Raise on every rank if there was an error on one; collective.
