@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_GIVEN_ON: dict[Any, Any] = {}
-"""What Python's filters remember of warnings that were given on, so that each is shown as often as it would be."""
+_SHOWN: set[tuple[Any, ...]] = set()
+"""Warnings that were given on and that Python's filters show but once."""
+_FILTERS: list[Any] = []
+"""The filters that said so: others begin anew, as Python's own memory does."""
 
 
 @contextmanager
@@ -35,4 +37,17 @@ def recorded_warnings(give_on: bool = False) -> Iterator[list[str]]:
     finally:
         said += dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, UserWarning))
         for one in caught if give_on else ():
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, registry=_GIVEN_ON)
+            _give_on(one)
+
+
+def _give_on(one: warnings.WarningMessage) -> None:
+    """Warn as often as Python would: its own memory is emptied by ``catch_warnings``, whatever the filters."""
+    if list(warnings.filters) != _FILTERS:
+        _FILTERS[:] = warnings.filters
+        _SHOWN.clear()
+    warning = str(one.message), one.category, one.filename, one.lineno
+    if warning not in _SHOWN:
+        remembered: dict[Any, Any] = {}
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, registry=remembered)
+        if remembered.keys() - {"version"}:
+            _SHOWN.add(warning)
