@@ -61,13 +61,13 @@ from streaming_metrics.monitoring.rehearsal import (
 from streaming_metrics.monitoring.reporter import Reporter, finder
 from streaming_metrics.monitoring.trainer import (
     batches_that_stepped,
+    evaluating,
     has_validation,
     loader_of,
     log_in_training,
     most_batches,
     source_of,
 )
-from streaming_metrics.monitoring.untouched import untouched
 from streaming_metrics.overheard import recorded_warnings
 from streaming_metrics.sampling import chunks, isolated_rng, seed_of
 
@@ -221,7 +221,7 @@ class GenerationMonitor(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Take up what :meth:`on_save_checkpoint` kept."""
         kept = checkpoint.get("GenerationMonitor", {}).get(self.prefix)
-        if self._reporter and kept:
+        if self._reporter and kept and trainer.state.fn == TrainerFn.FITTING:  # others only look at its weights
             self._reporter.story.load_state_dict(kept)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -403,8 +403,7 @@ class GenerationMonitor(Callback):
         With the generated images that belong to it, if such are measured.
         """
         self._is_paired = self._takes_batches(pl_module)
-        with self._rehearsal.attempt(), _aside(), untouched(pl_module):
-            pl_module.eval()
+        with self._rehearsal.attempt(), _aside(), evaluating(pl_module):
             if isinstance(self.real, DataLoader):
                 self._feed.read(self.real, self.image_key, self.seed, lambda n: None, most=1)  # noqa: ARG005
                 self._refuse_too_few(trainer, known_number(self.real, self.metric.num_samples("real")))
@@ -418,8 +417,7 @@ class GenerationMonitor(Callback):
         """Generate one batch, and forget it; no collective. What fails in the sanity check is tried once more."""
         n = min(self.batch_size, self.num_samples)
         attempt = suppress(Exception) if trainer.sanity_checking else self._rehearsal.attempt()
-        with attempt, _aside(), untouched(pl_module):
-            pl_module.eval()
+        with attempt, _aside(), evaluating(pl_module):
             with self.weights_context(pl_module):
                 self._feed.fake(self._draw(trainer, pl_module, n, self.seed), torch.arange(n))
             self._rehearsal.has_generated = True
@@ -436,8 +434,7 @@ class GenerationMonitor(Callback):
 
     def _measure(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Measure outside of validation."""
-        with untouched(pl_module):
-            pl_module.eval()
+        with evaluating(pl_module):
             with _aside():
                 self._start(trainer)
             self._generate(trainer, pl_module)

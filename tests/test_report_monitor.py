@@ -129,6 +129,16 @@ def test_a_resumed_run_goes_on_with_its_curves(tmp_path: Path) -> None:
     assert frames(page) == [2]
 
 
+def test_validating_an_earlier_checkpoint_leaves_the_trainings_story(tmp_path: Path) -> None:
+    callback = watching()
+    fitted = fit(callback, max_epochs=1, default_root_dir=tmp_path)
+    fitted.save_checkpoint(tmp_path / "first.ckpt")
+    fitted.fit_loop.max_epochs = 3
+    fitted.fit(Model(), loader(), loader())
+    fitted.validate(Model(), loader(), ckpt_path=tmp_path / "first.ckpt", verbose=False)
+    assert callback._reporter.story.epochs == [0, 1, 2]
+
+
 def test_a_test_leaves_the_report_of_the_training(tmp_path: Path) -> None:
     callback = watching()
     fitted = fit(callback, default_root_dir=tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def has_validation(trainer: Any) -> bool:
@@ -58,3 +59,15 @@ def log_in_training(trainer: Any, values: Mapping[str, Tensor], shown: str | Non
     for logger in trainer.loggers:
         logger.log_metrics({**scalars, "epoch": trainer.current_epoch}, step=step)
         logger.save()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Be in evaluation mode inside, and afterwards in whatever mode each part was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
