@@ -1,8 +1,9 @@
 """The bytes of an image file become uint8 RGB as they are stored: not rotated by EXIF, not colour-managed.
 
 Grey and palette images are spread to RGB, alpha is dropped, 16 bits are rounded to 8, the first frame stands for all:
-what ``PIL.Image.convert("RGB")`` gives, but for 16 bits, which that clips (grey) or truncates (colour). 16 bits of
-CMYK, of premultiplied alpha, of JPEG 2000 and of AVIF are brought to 8 by their decoders.
+what ``PIL.Image.convert("RGB")`` gives, but for 16 bits, which that clips (grey), truncates (colour) or takes for 8
+(colours apart in an uncompressed TIFF). 16 bits of CMYK, of premultiplied alpha, of JPEG 2000, of AVIF and of colours
+apart in a compressed TIFF are brought to 8 by their decoders.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
@@ -24,7 +26,7 @@ GREY_ALPHA = "LA;16B"
 SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 OTHER_HALF = {
     f"{colours};16{order}": f"{colours};16{other}"
-    for colours in ("RGB", "RGBX", "RGBA")
+    for colours in ("RGB", "RGBX", "RGBA", *"RGBA")
     for order, other in SWAPPED.items()
 } | {GREY_ALPHA: "RGBA"}
 """Raw modes of 16 bits a channel, and those that give the lower bytes; of grey with alpha, a pixel's four bytes."""
@@ -52,7 +54,14 @@ def decode(content: bytes) -> Tensor:
 
 
 def _opened(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=_formats())
+    image = Image.open(io.BytesIO(content), formats=_formats())
+    if isinstance(image, TiffImageFile) and set(image.tag_v2.get(BITSPERSAMPLE, ())) == {16}:
+        order = "L" if content.startswith(b"II") else "B"
+        image.tile = [  # pyright: ignore
+            _with_raw_mode(part, f"{_raw_mode(part)};16{order}") if _raw_mode(part) in tuple("RGBA") else part
+            for part in image.tile
+        ]
+    return image
 
 
 def _is_deep(image: Image.Image) -> bool:
