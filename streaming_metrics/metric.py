@@ -254,7 +254,7 @@ class TwoSidedMetric(Metric):
         """Return a digest of the frozen real side that is the same on every rank; collective."""
         digest = torch.tensor(int(self._digest_of_real(self.metric_state), 16), device="cpu")
         whole = comm.first(digest) if self._frozen_parts == 1 else comm.sum(digest)
-        return f"{whole.item():x}"
+        return f"{whole.item():012x}"
 
     def _side(self, role: Role, comm: Comm) -> Side:
         """Return a role over all ranks; collective unless frozen."""

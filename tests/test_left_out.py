@@ -226,6 +226,12 @@ def tiff(pixels: np.ndarray, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def planes(pixels: np.ndarray, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", **options)
+    return stream.getvalue()
+
+
 def deep(channels: int) -> np.ndarray:
     pixels = np.random.default_rng(0).integers(0, 65536, (33, 29, channels), dtype=np.uint16)
     pixels[0, :5, 0] = [0, 128, 129, 65534, 65535]
@@ -245,6 +251,10 @@ SIXTEEN = {
     "tiff in strips": (3, lambda pixels: tiff(pixels, rowsperstrip=5)),
     "tiff with alpha": (4, lambda pixels: tiff(pixels, extrasamples=["unassalpha"])),
     "grey tiff": (1, tiff),
+    "tiff, colours apart": (3, planes),
+    "big-endian tiff, colours apart": (3, lambda pixels: planes(pixels, byteorder=">")),
+    "tiff with alpha, colours apart": (4, lambda pixels: planes(pixels, extrasamples=["unassalpha"])),
+    "tiff in tiles, colours apart": (3, lambda pixels: planes(pixels, tile=(16, 16))),
 }
 
 

@@ -172,7 +172,11 @@ def files_below(root: Path) -> list[str]:
 
     Hidden folders are looked into, to count what they hold, but no link in them is followed.
     """
-    return [Path(where, name).relative_to(root).as_posix() for where, names in _walk(root) for name in names]
+    found = []
+    for where, names in _walk(root):
+        folder = Path(where).relative_to(root).as_posix()
+        found += names if folder == "." else [f"{folder}/{name}" for name in names]
+    return found
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:

@@ -62,7 +62,7 @@ def sift(paths: Iterable[str], only: str | None = None) -> Sifted:
 def why_not(path: str) -> str | None:
     """Return why the image at a path is left out, empty where it is not; None for a file that is no image."""
     suffix = posixpath.splitext(path)[1].lower()
-    if suffix not in EXTENSIONS | NOT_READ:
+    if suffix not in EXTENSIONS and suffix not in NOT_READ:
         return None
     if hidden := hidden_part(path):
         return f"hidden ({hidden if hidden != posixpath.basename(path) else 'by their names'})"
