@@ -323,6 +323,19 @@ def test_a_reference_that_does_not_serve_is_refused_before_images_are_read(tmp_p
     assert TOUCHED == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["compare", "a", "b", "--report", "-"], ["reference", "a", "-o", "-"], ["merge", "a", "-o", "-"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_only_json_goes_to_stdout(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.exit_code == 3
+    assert "--json - alone goes to stdout" in done.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_output_does_not_take_the_place_of_a_source(tmp_path: Path) -> None:
     assert run("reference", *named("FAKE"), *TINY, "--measures", "fid", "-o", tmp_path / "x").exit_code == 0
     before = (tmp_path / "x").read_bytes()

@@ -131,7 +131,7 @@ def compare(
 ) -> None:
     """Score generated images against real ones."""
     network = Network(extractor, weights, resize, precision, device)
-    with _running(json, report) as comm:
+    with _running(None if json == STDOUT else json, report) as comm:
         _refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
@@ -260,8 +260,12 @@ def _fail(error: Exception, code: int) -> None:
 
 
 def _check_writable(path: Path | None) -> None:
-    if path is None or path == STDOUT:
+    if path is None:
         return
+    if path == STDOUT:
+        raise ValueError(
+            "-: expected a file to write. Remedy: --json - alone goes to stdout; ./- is a file of that name."
+        )
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
