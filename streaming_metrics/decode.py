@@ -1,4 +1,4 @@
-"""The bytes of an image file become uint8 RGB as they are stored: not rotated by EXIF, not colour-managed.
+"""Decoding of image files: their bytes become uint8 RGB as they are stored, not rotated by EXIF, not colour-managed.
 
 Grey and palette images are spread to RGB, alpha is dropped, 16 bits are rounded to 8, the first frame stands for all:
 what ``PIL.Image.convert("RGB")`` gives, but for 16 bits, which that clips (grey), truncates (colour) or takes for 8

@@ -68,7 +68,7 @@ from streaming_metrics.monitoring.trainer import (
     most_batches,
     source_of,
 )
-from streaming_metrics.overheard import recorded_warnings
+from streaming_metrics.recorded_warnings import recorded_warnings
 from streaming_metrics.sampling import chunks, isolated_rng, seed_of
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from streaming_metrics.extractors.registry import EXTRACTORS
 from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
 from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
-from streaming_metrics.overheard import recorded_warnings
+from streaming_metrics.recorded_warnings import recorded_warnings
 from streaming_metrics.saved_states import merged
 from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts

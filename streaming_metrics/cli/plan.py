@@ -1,4 +1,4 @@
-"""Which measures a run scores: told by the numbers of samples alone, before an image is read."""
+"""Plan of a run: which measures it scores, told by the numbers of samples alone, before an image is read."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from streaming_metrics.generative import GenerativeMetrics
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.evaluate import statistics_of
 from streaming_metrics.measures.named import measures_of
-from streaming_metrics.overheard import recorded_warnings
+from streaming_metrics.recorded_warnings import recorded_warnings
 from streaming_metrics.reference import Reference
 from streaming_metrics.sources import Chosen, Images, Part, find_source, imported
 from streaming_metrics.sources.names import told

@@ -1,4 +1,4 @@
-"""Which images of a dataloader's batches count, and under which ids: an item of a dataset is not always one image.
+"""Count of a dataloader's images: which count, and under which ids; an item of a dataset is not always one image.
 
 A sampler deals positions; a position is an item; an item may be an image, a clip of many, a ready batch, or be dropped.
 """

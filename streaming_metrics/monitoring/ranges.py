@@ -1,4 +1,4 @@
-"""How much of a declared range an epoch's images reach: images of another range than declared are seen by it."""
+"""Reach of an epoch's images: how much of their declared range they use, by which those of another range are seen."""
 
 from __future__ import annotations
 

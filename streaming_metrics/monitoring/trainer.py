@@ -1,4 +1,4 @@
-"""What Lightning's trainer says of a run, and how it takes a value inside training; nothing of it is imported."""
+"""Access to Lightning's trainer: what it says of a run, and how it takes a value in training; nothing is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drawing and reading images may change of a training is put back: modes, buffers, gradients, generators."""
+"""Restoring of a training: modes, buffers, gradients and generators, which drawing and reading images may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paths of files say: which are images of a source, which are left out and why, which are archives.
+"""Names of files in a source: which are images, which are left out and why, which are archives.
 
 A path is taken below the source's root: hidden is what lies in a hidden folder *there*, wherever the root itself is.
 """

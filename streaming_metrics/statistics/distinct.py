@@ -1,4 +1,4 @@
-"""How many of the samples are distinct: a bottom-k sketch of their hashes, with counts.
+"""Sketch of distinct samples: the k smallest of their hashes, with counts.
 
 Z. Bar-Yossef et al., "Counting distinct elements in a data stream", RANDOM 2002; E. Cohen, H. Kaplan, "Summarizing data
 using bottom-k sketches", PODC 2007.
