@@ -456,8 +456,6 @@ class GenerationMonitor(Callback):
 
     def _start(self, trainer: Trainer) -> None:
         self._feed.start()
-        if trainer.state.fn == TrainerFn.FITTING:
-            _warn(idle_average_warning(_callbacks(trainer), trainer.lightning_module))
         if isinstance(self.real, DataLoader) and not self.metric.is_frozen:
             most = _dev_run(trainer) or None
             with sampling_bar(trainer.progress_bar_callback, most or length_hint(self.real), "Real images") as advance:
@@ -504,6 +502,8 @@ class GenerationMonitor(Callback):
             self._feed.fake(images[keep], index[keep])
 
     def _review(self, trainer: Trainer) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            _warn(idle_average_warning(_callbacks(trainer), trainer.lightning_module))
         _warn(self._feed.warning())
         if self._is_paired and not _dev_run(trainer):
             _warn(shortfall_warning(self.num_samples, int(Signature.parse(self.metric.signature()).fake)))

@@ -23,6 +23,7 @@ from streaming_metrics.monitoring.generation import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from lightning.pytorch import LightningModule
 
@@ -271,10 +272,11 @@ def test_raw_weights_beside_lightnings_average(is_last: bool) -> None:
     assert model.level == levels[-1]
 
 
-def test_an_average_that_has_not_begun_is_warned_of() -> None:
+def test_an_average_that_has_not_begun_is_warned_of(tmp_path: Path) -> None:
     late = EMAWeightAveraging(decay=0.5, update_starting_at_step=100)
     with pytest.warns(UserWarning, match="EMAWeightAveraging has averaged no weights yet.*Remedy: begin"):
-        fit(monitor([FID()]), late, max_epochs=1)
+        fit(monitor([FID()], report=tmp_path / "report.html"), late, max_epochs=1)
+    assert "EMAWeightAveraging has averaged no weights yet" in (tmp_path / "report.html").read_text()
 
     class Own(Model):
         def __init__(self) -> None:
