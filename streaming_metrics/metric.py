@@ -351,7 +351,7 @@ class TwoSidedMetric(Metric):
         self._set_sides(merged)
 
     def _check_incoming(self, incoming: Mapping[str, Any]) -> None:
-        _refuse_torn("merge_state()", [[role for role, name in zip(ROLES, self._torn) if incoming.get(name)]])
+        _refuse_torn("merge_state()", [[role for role in ROLES if self._is_torn_in(incoming, role)]])
         missing = sorted(set(self._defaults) - set(incoming) - set(self._torn) - self._optional_names())
         if missing:
             raise ValueError(
@@ -371,6 +371,14 @@ class TwoSidedMetric(Metric):
                 "merge_state: expected both metrics to have the same frozen real side, or neither to be frozen. "
                 "Remedy: build both with the same reference=, or freeze after merging."
             )
+
+    def _is_torn_in(self, saved: Mapping[str, Any], role: Role) -> bool:
+        """Return whether saved states say that a role is torn; those of before there were torn ones say nothing."""
+        name = self._torn[ROLES.index(role)]
+        mark = saved.get(name, torch.tensor(0, device="cpu"))
+        if not (isinstance(mark, Tensor) and mark.dtype == torch.int64 and mark.shape == () and int(mark) in (0, 1)):
+            raise ValueError(f"State {name}: expected int64 (), 0 or 1, got {mark!r}.")
+        return bool(mark)
 
     def _check_role(self, role: Role, states: Mapping[Statistic, State], beside: Mapping[str, Any]) -> None:
         """Raise ValueError unless a role's states are of the same samples; ``beside`` says whether they are frozen."""
@@ -406,6 +414,7 @@ class TwoSidedMetric(Metric):
         super(Metric, self)._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         try:
             _check_frozen(own.get(self._frozen, getattr(self, self._frozen)))
+            torn = {role: self._is_torn_in(own, role) for role in ROLES}
             loaded: dict[Role, Any] = {role: self._checked(own, role) for role in ROLES}
         except ValueError as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
@@ -416,7 +425,7 @@ class TwoSidedMetric(Metric):
         if self._frozen in own:
             self._set_frozen(own[self._frozen].tolist())
         for role, states in loaded.items():
-            self._set_states(role, states, torn=bool(own.get(self._torn[ROLES.index(role)], False)))
+            self._set_states(role, states, torn=torn[role])
 
     def _checked(self, saved: Mapping[str, Tensor], role: Role) -> dict[Statistic, State]:
         if not any(name.startswith(f"{role}_") and name not in {self._frozen, *self._torn} for name in saved):

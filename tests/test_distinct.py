@@ -634,6 +634,8 @@ def test_equal_frozen_sides_merge_though_one_is_of_an_old_file() -> None:
             getattr(new, name).add_(12)
     new.merge_state(old)
     old.merge_state(new)
+    assert old.num_samples("real") == new.num_samples("real") == 12
+    assert old.distinct("real") is None
 
 
 def test_moments_of_another_program_know_nothing_of_repeats(tmp_path: Path) -> None:

@@ -341,6 +341,19 @@ def test_a_state_dict_of_before_is_read() -> None:
     again.merge_state(old)
 
 
+@pytest.mark.parametrize("mark", [torch.zeros(2), torch.zeros(0).long(), torch.tensor(7), torch.tensor(0.5), None, "x"])
+def test_a_mark_that_is_none_is_refused_before_anything_is_loaded(mark: Any) -> None:
+    metric, donor = filled(FID()), filled(FID())
+    before, bad = {key: state.clone() for key, state in metric.metric_state.items()}, dict(donor.metric_state)
+    for role in ("real", "fake"):
+        (name,) = (name for name in bad if name.startswith(f"{role}_torn"))
+        with pytest.raises(RuntimeError, match=f"State {name}: expected int64"):
+            metric.load_state_dict(bad | {name: mark})
+        with pytest.raises(ValueError, match=f"State {name}: expected int64"):
+            metric.merge_state(bad | {name: mark})
+        assert all(torch.equal(state, before[key]) for key, state in metric.metric_state.items())
+
+
 def test_in_a_compute_group_the_whole_group_is_torn() -> None:
     collection = MetricCollection({"a": build(FID()), "b": build(FID()), "c": build(FID(), IS(splits=3))})
     for real in (True, False):
