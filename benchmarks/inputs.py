@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from streaming_metrics import Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
-from streaming_metrics.folds import sweep
+from streaming_metrics.pairwise import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 

@@ -23,8 +23,8 @@ from results import Result, Row, finish, parser_of
 
 from streaming_metrics import FID, IS, Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
-from streaming_metrics.hashes import hashes_of
 from streaming_metrics.statistics import Distinct, Moments
+from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -31,8 +31,8 @@ class Features:
         pool: ``(N, D)`` floating point, the features that distances and moments are taken of.
         logits: ``(N, C)`` floating point, unnormalised class scores.
         index: ``(N,)`` int64, which samples these are: see :mod:`streaming_metrics.statistics.index`.
-        hashes: ``(N,)`` int64, equal where samples repeat: see :mod:`streaming_metrics.hashes`; made by ``update`` of
-            images, or of the rows where there are none.
+        hashes: ``(N,)`` int64, equal where samples repeat: see :mod:`streaming_metrics.statistics.hashes`; made by
+            ``update`` of images, or of the rows where there are none.
 
     Example:
         >>> import torch

@@ -33,22 +33,22 @@ from torch import Tensor, nn
 from torchmetrics.utilities import rank_zero_warn
 from torchmetrics.wrappers.feature_share import NetworkCache
 
+from streaming_metrics.core.drop_in_network import DropInIntake, Network, Scores, UserNetwork, dtype_of
+from streaming_metrics.core.metric import ROLES
+from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.folds import Draw
-from streaming_metrics.generative import GenerativeMetrics
-from streaming_metrics.image_network import DropInIntake, Network, Scores, UserNetwork, dtype_of
 from streaming_metrics.measures import FID, IS, KID, NotEnoughSamples
-from streaming_metrics.metric import ROLES
+from streaming_metrics.pairwise import Draw
 from streaming_metrics.statistics import Bank, Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Features
-    from streaming_metrics.folds import Role
     from streaming_metrics.measures import Measure
+    from streaming_metrics.pairwise import Role
 
 LAYERS = (64, 192, 768, 2048)
 SUMS = ("features_sum", "features_cov_sum", "features_num_samples")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DistributedSampler, IterableDataset, get_worker_info
 
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,9 +16,9 @@ import torch.distributed as dist
 from hypothesis import settings
 
 from streaming_metrics import FID, IS, KID, PRDC, Features
-from streaming_metrics.folds import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
-from streaming_metrics.hashes import hashes_of
+from streaming_metrics.pairwise import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
 from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours
+from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,7 +28,7 @@ import update
 from common import in_steps, interleaved
 from results import Result, Row
 
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import torch
 from live_bytes import LiveBytes
 
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics
-from streaming_metrics.comm import Comm
-from streaming_metrics.folds import sweep
-from streaming_metrics.measures.evaluate import reduce_side
+from streaming_metrics.core.evaluate import reduce_side
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.pairwise import sweep
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from streaming_metrics import FID, IS, KID, Features, GenerativeMetrics, NotEnoughSamples, cli
 from streaming_metrics.cli.reading import Reading
 from streaming_metrics.cli.scoring import Job, Network
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
 from streaming_metrics.signature import Signature
 

@@ -35,12 +35,12 @@ from streaming_metrics import (
     merge_states,
 )
 from streaming_metrics.cli import app
-from streaming_metrics.comm import Comm
-from streaming_metrics.hashes import hashes_of
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.files.npz import digest_of_moments
 from streaming_metrics.image import FrechetInceptionDistance, InceptionScore
-from streaming_metrics.moments_file import digest_of_moments
 from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.statistics import Distinct
+from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import scrambled
 
 if TYPE_CHECKING:

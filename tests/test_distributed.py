@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_laws import check_same
 
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.comm import Comm, MissingRanks
+from streaming_metrics.distributed.comm import Comm, MissingRanks
 from streaming_metrics.statistics import moments
 
 if TYPE_CHECKING:

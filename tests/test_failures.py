@@ -21,8 +21,8 @@ import torch.distributed as dist
 from conftest import WIDTH, draw_features
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, roll_call
-from streaming_metrics.comm import Comm, MissingRanks
-from streaming_metrics.folds import sweep
+from streaming_metrics.distributed.comm import Comm, MissingRanks
+from streaming_metrics.pairwise import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scores import normal
 from sklearn.neighbors import NearestNeighbors
 
-from streaming_metrics.comm import Comm
-from streaming_metrics.folds import (
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
     Draw,
@@ -26,9 +26,9 @@ from streaming_metrics.folds import (
     base,
     neighbours,
 )
-from streaming_metrics.folds import balls as ball_module
-from streaming_metrics.folds import sweep as sweeping
-from streaming_metrics.folds.base import (
+from streaming_metrics.pairwise import balls as ball_module
+from streaming_metrics.pairwise import sweep as sweeping
+from streaming_metrics.pairwise.base import (
     BLUR,
     UNDERFLOW,
     Block,
@@ -38,7 +38,7 @@ from streaming_metrics.folds.base import (
     pair_distances,
     squared_distances,
 )
-from streaming_metrics.folds.sweep import sweep, tiles
+from streaming_metrics.pairwise.sweep import sweep, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

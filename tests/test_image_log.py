@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from streaming_metrics.monitoring.image_log import image_grid, log_hyperparameter, log_images, log_text
+from streaming_metrics.monitor.image_log import image_grid, log_hyperparameter, log_images, log_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
 from streaming_metrics import KID, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.folds import Draw
+from streaming_metrics.pairwise import Draw
 
 if TYPE_CHECKING:
     from torch import Tensor

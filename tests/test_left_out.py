@@ -16,8 +16,8 @@ import tifffile
 import torch
 from test_cli import TINY, done, noises, run
 
-from streaming_metrics.decode import decode
-from streaming_metrics.sources import Images, find_source
+from streaming_metrics.images import Images, find_source
+from streaming_metrics.images.decode import decode
 
 if TYPE_CHECKING:
     from pathlib import Path

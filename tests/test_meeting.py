@@ -21,9 +21,9 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 from torchmetrics import MetricCollection
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, MissingRanks
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.files.reference import Reference
 from streaming_metrics.monitor import GenerationMonitor
-from streaming_metrics.reference import Reference
 from streaming_metrics.report.page import write_comparison
 
 if TYPE_CHECKING:

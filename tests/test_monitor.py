@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples, Signature
-from streaming_metrics.batches import find_images
+from streaming_metrics.images.batches import find_images
 from streaming_metrics.measures.base import Evidence, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
-from streaming_metrics.monitoring.checks import sharding_warning
+from streaming_metrics.monitor.checks import sharding_warning
 from streaming_metrics.sampling import chunks
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from torch.utils.data import (
 )
 
 from streaming_metrics import FID, KID, PRDC
-from streaming_metrics.monitoring.counting import Count, Dealing
+from streaming_metrics.monitor.counting import Count, Dealing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

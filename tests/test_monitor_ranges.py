@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, GenerativeMetrics
-from streaming_metrics.batches import as_uint8, find_images
+from streaming_metrics.images.batches import as_uint8, find_images
 from streaming_metrics.sampling import chunks
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from streaming_metrics.measures.base import Evidence, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
-from streaming_metrics.monitoring.clock import At, Clock, Timeline
-from streaming_metrics.monitoring.readers import Reader, first_old_value
+from streaming_metrics.monitor.clock import At, Clock, Timeline
+from streaming_metrics.monitor.readers import Reader, first_old_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -299,7 +299,7 @@ def test_what_acts_on_another_steps_value_is_refused_and_nothing_else(
     verdict, make, model, watched, options = case
     with pytest.raises(ValueError, match=r"old value.*Remedy: ") if verdict == "old" else nullcontext():
         run(make, model(), watched, options, tmp_path / "checked")
-    monkeypatch.setattr("streaming_metrics.monitor.refuse_old_values", lambda *told: None)
+    monkeypatch.setattr("streaming_metrics.monitor.callback.refuse_old_values", lambda *told: None)
     assert acts_on_old(model(), make, watched, options, tmp_path / "unchecked") == (verdict != "fresh")
 
 

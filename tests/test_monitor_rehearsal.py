@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.monitoring.rehearsal import Rehearsal
+from streaming_metrics.monitor.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

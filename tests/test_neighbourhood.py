@@ -14,14 +14,14 @@ from scores import normal
 from test_folds import KINDS, SEEDS, WIDTH, M, N, dealt, distances, rows_of, swept
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
-from streaming_metrics.folds import Nearest
+from streaming_metrics.pairwise import Nearest
 from streaming_metrics.statistics.index import scrambled
 
 if TYPE_CHECKING:
     from conftest import Ranks
     from torch import Tensor
 
-    from streaming_metrics.measures.neighbourhood import Neighbourhood
+    from streaming_metrics.core.nearest_samples import Neighbourhood
 
 REAL, FAKE = normal(0, 60, WIDTH), normal(1, 50, WIDTH, mean=0.8)
 FAKE[7] = REAL[11]

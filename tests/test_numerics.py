@@ -12,8 +12,8 @@ import torch
 from scores import normal, score
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics
-from streaming_metrics.folds import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.measures import Measure, frechet
+from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from scores import normal, score
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from streaming_metrics import PRDC, BiasWarning, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.folds import neighbours, sweep
+from streaming_metrics.pairwise import neighbours, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from peers import pytorch_fid_distance
 from pytorch_fid.fid_score import compute_statistics_of_path
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, Signature
-from streaming_metrics.folds import Radii
-from streaming_metrics.moments_file import UNKNOWN, GaussianFit
+from streaming_metrics.files.npz import UNKNOWN, GaussianFit
+from streaming_metrics.pairwise import Radii
 from streaming_metrics.signature import library_version
 from streaming_metrics.statistics import Bank, Moments
 

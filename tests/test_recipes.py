@@ -21,7 +21,7 @@ from streaming_metrics import (
     UnpaddedSampler,
     keep_unpadded,
 )
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streaming_metrics.recorded_warnings import recorded_warnings
+from streaming_metrics.report.recorded_warnings import recorded_warnings
 
 
 @pytest.mark.parametrize(("action", "times"), [("default", 1), ("once", 1), ("always", 3), ("ignore", 0)])

@@ -16,8 +16,8 @@ from conftest import CLASSES, STATISTICS, WIDTH, draw_features, name_of
 from test_cli import run
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, merge_states
-from streaming_metrics.saved_states import merged
-from streaming_metrics.state_file import KEY, write_tensors
+from streaming_metrics.core.saved_states import merged
+from streaming_metrics.files.tensors import KEY, write_tensors
 from streaming_metrics.statistics import Moments
 from streaming_metrics.statistics.base import check_states
 

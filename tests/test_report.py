@@ -19,7 +19,7 @@ from scores import normal
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.report import rendered, write_comparison, write_report
 from streaming_metrics.report.gallery import Gallery
-from streaming_metrics.report.journal import MOST_GRIDS, Grid, Journal
+from streaming_metrics.report.history import MOST_GRIDS, Grid, Journal
 from streaming_metrics.report.pictures import data_uri, grid_of, shrunk
 
 if TYPE_CHECKING:

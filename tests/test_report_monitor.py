@@ -16,7 +16,7 @@ from test_monitor import REAL, Model, Pixels, fit, forks, loader, monitor, train
 from test_report import Page, shelf
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.report.pictures import data_uri
 from streaming_metrics.report.thumbnails import Thumbnails
 

@@ -18,9 +18,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, GenerativeMetrics, Reference
-from streaming_metrics.decode import decode
-from streaming_metrics.sources import Images, Joined, Part, Unreadable, find_source
-from streaming_metrics.sources.arrays import OwnDataset
+from streaming_metrics.images import Images, Joined, Part, Unreadable, find_source
+from streaming_metrics.images.arrays import OwnDataset
+from streaming_metrics.images.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, merge_states
-from streaming_metrics.state_file import read_tensors, write_tensors
+from streaming_metrics.files.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from conftest import Ranks

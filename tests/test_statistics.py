@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scores import normal
 
 from streaming_metrics import Features
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.statistics import Bank, Count, Marginals, Moments, state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index, is_anonymous, ordinal, scrambled
 

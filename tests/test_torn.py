@@ -19,10 +19,10 @@ from torchmetrics import MetricCollection
 
 import streaming_metrics
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics
-from streaming_metrics.comm import Comm
+from streaming_metrics.core.saved_states import merge_states
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.image import FrechetInceptionDistance
 from streaming_metrics.measures.base import Evidence, Measure, Roles
-from streaming_metrics.saved_states import merge_states
 from streaming_metrics.statistics import Bank, Moments, Statistic, bank
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from streaming_metrics import FID, KID
-from streaming_metrics.monitoring.generation import Sampler
+from streaming_metrics.monitor.image_sampler import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ from PIL import Image
 from test_cli import run
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, Reference, files, merge_states
-from streaming_metrics.files import whole_file
+from streaming_metrics.files.atomic import whole_file
 from streaming_metrics.report import write_comparison
 
 if TYPE_CHECKING:

@@ -22,20 +22,20 @@ from streaming_metrics.cli.reading import Reading
 from streaming_metrics.cli.results import Result, contents, differences, facts, scores_apart
 from streaming_metrics.cli.scoring import Comparison, Job, Network
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table
-from streaming_metrics.comm import MissingRanks, launched
+from streaming_metrics.core.saved_states import merged
+from streaming_metrics.distributed.comm import MissingRanks, launched
 from streaming_metrics.extractors.registry import EXTRACTORS
 from streaming_metrics.extractors.resize import RESIZES
 from streaming_metrics.measures.base import NotEnoughSamples
-from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
-from streaming_metrics.recorded_warnings import recorded_warnings
-from streaming_metrics.saved_states import merged
+from streaming_metrics.measures.registry import known_measures, measures_of, parameters_of
+from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
 
 TIMEOUT = 1800.0
 STDOUT = Path("-")

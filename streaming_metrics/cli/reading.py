@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from streaming_metrics.sources import Unreadable
+from streaming_metrics.images import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.comm import Comm
-    from streaming_metrics.sources import Images
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.images import Images
 
 DIGESTS = 1 << 256
 

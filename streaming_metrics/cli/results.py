@@ -8,14 +8,14 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.core.shell import STATE_KIND
 from streaming_metrics.extractors.recorded import Recorded
-from streaming_metrics.files import whole_file
-from streaming_metrics.generative import STATE_KIND
-from streaming_metrics.moments_file import UNKNOWN
-from streaming_metrics.reference import Reference
+from streaming_metrics.files.atomic import whole_file
+from streaming_metrics.files.npz import UNKNOWN
+from streaming_metrics.files.reference import Reference
+from streaming_metrics.files.tensors import about_of, read_tensors
+from streaming_metrics.images.names import told
 from streaming_metrics.signature import Signature
-from streaming_metrics.sources.names import told
-from streaming_metrics.state_file import about_of, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,15 +13,15 @@ from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import Reading, Tally, refuse_unreadable
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.core.evaluate import statistics_of
+from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import resolve
-from streaming_metrics.generative import GenerativeMetrics
+from streaming_metrics.files.reference import Reference
+from streaming_metrics.images import Chosen, Images, Part, find_source, imported
+from streaming_metrics.images.names import told
 from streaming_metrics.measures.base import Roles, Side
-from streaming_metrics.measures.evaluate import statistics_of
-from streaming_metrics.measures.named import measures_of
-from streaming_metrics.recorded_warnings import recorded_warnings
-from streaming_metrics.reference import Reference
-from streaming_metrics.sources import Chosen, Images, Part, find_source, imported
-from streaming_metrics.sources.names import told
+from streaming_metrics.measures.registry import measures_of
+from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
 
 Source = Union[Images, Reference, None]  # noqa: UP007

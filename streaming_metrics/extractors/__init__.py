@@ -4,9 +4,9 @@ from streaming_metrics.extractors.base import Extractor as Extractor
 from streaming_metrics.extractors.efficientnet import EfficientNetLite0 as EfficientNetLite0
 from streaming_metrics.extractors.inception import InceptionV3 as InceptionV3
 from streaming_metrics.extractors.module import ModuleExtractor as ModuleExtractor
-from streaming_metrics.extractors.preprocess import check_images as check_images
-from streaming_metrics.extractors.preprocess import to_uint8 as to_uint8
 from streaming_metrics.extractors.registry import EXTRACTORS as EXTRACTORS
 from streaming_metrics.extractors.registry import resolve as resolve
 from streaming_metrics.extractors.resize import RESIZES as RESIZES
 from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
+from streaming_metrics.images.conversion import check_images as check_images
+from streaming_metrics.images.conversion import to_uint8 as to_uint8

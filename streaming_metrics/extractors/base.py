@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.extractors.preprocess import check_images
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.images.conversion import check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
-    from streaming_metrics.reference import Reference
+    from streaming_metrics.files.reference import Reference
+    from streaming_metrics.pairwise import Fold, Role
     from streaming_metrics.statistics import Bank, State, Statistic
 
 T = TypeVar("T")

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.folds import Draw, KernelSums, PolynomialKernel, SubsetSums
-from streaming_metrics.folds.kernels import check_kernel
-from streaming_metrics.folds.subsets import check_seed
 from streaming_metrics.measures.base import Evidence, Measure, Roles, Side, width
+from streaming_metrics.pairwise import Draw, KernelSums, PolynomialKernel, SubsetSums
+from streaming_metrics.pairwise.kernels import check_kernel
+from streaming_metrics.pairwise.subset_sums import check_seed
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
+    from streaming_metrics.pairwise import Fold, Role
     from streaming_metrics.statistics import Statistic
 
 
@@ -36,7 +36,7 @@ class KID(Measure):
     Which rows a subset holds depends on the order of the samples' index.
 
     Args:
-        subsets, subset_size, seed: as torch-fidelity draws them; see :class:`~streaming_metrics.folds.Draw`.
+        subsets, subset_size, seed: as torch-fidelity draws them; see :class:`~streaming_metrics.pairwise.Draw`.
         degree, gamma, coef: of the kernel, ``gamma > 0`` and ``coef ≥ 0``; ``gamma = 1/D`` where None.
         capacity: keep a reservoir of so many features a side instead of all.
 

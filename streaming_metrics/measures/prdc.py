@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streaming_metrics.arguments import check_flag, check_integer
-from streaming_metrics.folds import BallCounts, Balls, Radii
 from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.pairwise import BallCounts, Balls, Radii
 from streaming_metrics.statistics import Bank, Neighbours
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
-    from streaming_metrics.reference import Reference
+    from streaming_metrics.files.reference import Reference
+    from streaming_metrics.pairwise import Fold, Role
     from streaming_metrics.statistics import Statistic
 
 Variant = Literal["prdc", "improved", "guided-diffusion"]

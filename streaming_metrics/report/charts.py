@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from streaming_metrics.plots.result_keys import Row
-    from streaming_metrics.report.journal import Journal
+    from streaming_metrics.report.history import Journal
 
 MOST_POINTS = 120
 CLEANING = (

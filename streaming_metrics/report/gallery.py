@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.measures.neighbourhood import Neighbourhood
+    from streaming_metrics.core.nearest_samples import Neighbourhood
 
 SHOWN = 16
 

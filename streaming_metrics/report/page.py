@@ -6,11 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streaming_metrics.files import whole_file
+from streaming_metrics.files.atomic import whole_file
 from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.gallery import NO_FEATURES, Choice, Gallery
-from streaming_metrics.report.journal import Journal
+from streaming_metrics.report.history import Journal
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.generative import GenerativeMetrics
-    from streaming_metrics.measures.neighbourhood import Neighbourhood
+    from streaming_metrics.core.nearest_samples import Neighbourhood
+    from streaming_metrics.core.shell import GenerativeMetrics
 
 TEMPLATE = Path(__file__).with_name("page.html")
 SIDE = 128

@@ -13,7 +13,7 @@ from streaming_metrics.statistics.index import scrambled
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
 
 
 class Thumbnails:

@@ -16,7 +16,7 @@ from streaming_metrics.statistics.index import scrambled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 

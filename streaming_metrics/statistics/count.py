@@ -12,7 +12,7 @@ from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 

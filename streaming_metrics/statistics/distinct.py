@@ -16,7 +16,7 @@ from streaming_metrics.statistics.base import State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 EMPTY = torch.iinfo(torch.int64).max

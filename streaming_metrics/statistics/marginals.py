@@ -18,7 +18,7 @@ from streaming_metrics.statistics.index import ordinal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 Assignment = Literal["interleaved", "contiguous", "shuffled"]

@@ -19,7 +19,7 @@ from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 ROWS_PER_BLOCK, NUMBERS_PER_MESSAGE = 64, 2**20

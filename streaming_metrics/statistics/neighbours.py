@@ -14,9 +14,9 @@ from streaming_metrics.statistics.base import State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
-    from streaming_metrics.folds import Balls
+    from streaming_metrics.pairwise import Balls
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Neighbours(Statistic):
 
     Example:
         >>> from streaming_metrics.features import Features
-        >>> from streaming_metrics.folds import Balls
+        >>> from streaming_metrics.pairwise import Balls
         >>> neighbours = Neighbours(Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1))
         >>> points = Features(pool=torch.tensor([[0.5], [1.5], [9.0]]))
         >>> neighbours.update(neighbours.empty(), points)

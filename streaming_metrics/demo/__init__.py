@@ -1,0 +1,1 @@
+"""Demo: a small generator learns to draw digits, watched by the monitor."""

@@ -1,0 +1,6 @@
+"""Run the demo: ``python -m streaming_metrics.demo``."""
+
+from streaming_metrics.demo.run import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Where the images are: in a dataloader's batch, in the outputs of a step, in what a sampler returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Sized
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.images.conversion import to_uint8
+from streaming_metrics.images.forms import as_tensor, candidates, describe, fields_of, is_images
+
+if TYPE_CHECKING:
+    from streaming_metrics.images.ranges import Reach
+
+Key: TypeAlias = "str | int | Callable[[Any], Tensor]"
+
+
+def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
+    """Return the images of a batch, ``(N, C, H, W)``; none where the batch was dropped: None, or empty.
+
+    Args:
+        batch: a tensor, a tuple or list, a mapping, or whatever a callable ``image_key`` takes. Images may be in any
+            form that :func:`~streaming_metrics.images.forms.as_tensor` takes.
+        image_key: a key or position; a callable from the batch; or ``"auto"``: the batch itself, or the one part of it
+            that looks like images (:func:`~streaming_metrics.images.forms.is_images`).
+
+    Raises:
+        ValueError: where there is none, naming the keys that exist; for ``"auto"`` where there are several.
+
+    Example:
+        >>> find_images({"label": torch.tensor([1]), "img": torch.zeros(1, 3, 8, 8)}).shape
+        torch.Size([1, 3, 8, 8])
+    """
+    if is_dropped(batch):
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+    found = _only_images(batch) if image_key == "auto" else _pick(batch, image_key)
+    if isinstance(found, Sequence) and not len(found):
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+    images = as_tensor(found)
+    if images is None:
+        raise ValueError(
+            f"image_key={name_of(image_key)}: Expected a tensor of images in the batch, got {describe(batch)}. "
+            "Remedy: give image_key= a key or position that exists, or a function from the batch to its images."
+        )
+    return images
+
+
+def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
+    """Return the generated images in what ``validation_step`` returned, by key, position or callable.
+
+    Raises:
+        ValueError: where there is none, naming the keys that exist.
+    """
+    images = as_tensor(_pick(outputs, fake_key))
+    if images is None:
+        raise ValueError(
+            f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
+            f"{describe(outputs)}. Remedy: return {{'fake': images, …}} from validation_step and test_step, and give "
+            "fake_key= that key."
+        )
+    return images
+
+
+def is_dropped(batch: Any) -> bool:
+    """Return whether nothing is left of a batch: its ``collate_fn`` dropped every item.
+
+    Example:
+        >>> is_dropped(None), is_dropped([]), is_dropped(torch.empty(0)), is_dropped([torch.zeros(1)])
+        (True, True, True, False)
+    """
+    if isinstance(batch, Tensor):
+        return not batch.numel()
+    return batch is None or (isinstance(batch, Sized) and not len(batch))
+
+
+def as_uint8(
+    images: Any, value_range: tuple[float, float], source: str, n: int | None = None, reach: Reach | None = None
+) -> Tensor:
+    """Return images as ``(N, 3, H, W)`` uint8, grey ones with their channel repeated; never an inference tensor.
+
+    Args:
+        images: ``(N, 3 or 1, H, W)``, uint8 or any float dtype in ``value_range``; or any other form that
+            :func:`~streaming_metrics.images.forms.as_tensor` takes.
+        value_range: what floats stand for black and white.
+        source: names the giver in errors, e.g. ``"sample"``.
+        n: how many are expected; None takes any number.
+        reach: takes note of how dark and bright they are.
+
+    Raises:
+        TypeError, ValueError: where number, shape, dtype or range is not as expected.
+    """
+    try:
+        plain = as_tensor(images)
+        if plain is None or plain.ndim != 4 or (n is not None and len(plain) != n):
+            raise _unexpected(images, plain, n)
+        plain = plain.clone() if plain.is_inference() else plain
+        spread = plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain
+        pixels = to_uint8(spread, value_range) if len(plain) else spread.to(torch.uint8)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{source}: {error}") from error
+    if reach is not None:
+        reach.see(pixels, is_float=plain.is_floating_point())
+    return pixels
+
+
+def name_of(key: Key) -> str:
+    """Return how an error names a key, a position or a callable.
+
+    Example:
+        >>> name_of("img"), name_of(1), name_of(find_images)
+        ("'img'", '1', 'find_images')
+    """
+    return getattr(key, "__qualname__", repr(key))
+
+
+def _unexpected(images: Any, plain: Tensor | None, n: int | None) -> Exception:
+    wrong, count = (TypeError if plain is None else ValueError), "N" if n is None else n
+    return wrong(
+        f"Expected {count} images, a tensor ({count}, 3, H, W), got {describe(images)}. "
+        "Remedy: one image for each that is asked for, channels first, in one tensor; or PIL images, or arrays with "
+        "channels last."
+    )
+
+
+def _only_images(batch: Any) -> Any:
+    """Return the part of a batch that looks like images; where none does, what an error may name."""
+    if isinstance(batch, Sequence) and not hasattr(batch, "_asdict"):
+        parts = dict(enumerate(batch))
+    else:
+        parts = fields_of(batch)
+    if parts is None:
+        return batch
+    found = {key: part for key, part in parts.items() if is_images(part)}
+    if len(found) > 1:
+        raise ValueError(
+            f"image_key='auto': Expected one tensor of images in the batch, got several: {candidates(found)}. "
+            f"Remedy: say which are the real images, e.g. image_key={next(iter(found))!r}."
+        )
+    return next(iter(found.values()), next((part for part in parts.values() if isinstance(part, Tensor)), None))
+
+
+def _pick(container: Any, key: Key) -> Any:
+    if callable(key):
+        return key(container)
+    if isinstance(key, int) and isinstance(container, Sequence):
+        return container[key] if -len(container) <= key < len(container) else None
+    return (fields_of(container) or {}).get(key)

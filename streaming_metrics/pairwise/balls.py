@@ -1,0 +1,78 @@
+"""Balls around fixed samples, each reaching to its k-th nearest other one; points are counted as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.pairwise.base import Setting, Shard, column_sums
+from streaming_metrics.pairwise.neighbours import Radii, inside_balls
+from streaming_metrics.pairwise.sweep import rough_pays, sweep, tiles
+from streaming_metrics.precision import full_precision
+
+
+@dataclass(frozen=True)
+class Balls:
+    """Balls around the rows of a reference, equal where their fingerprints are.
+
+    Args:
+        fingerprint: of the rows, k and strictness.
+        strict: whether a point at exactly the radius is outside.
+        rows: ``(n, D)`` float32.
+        squared: ``(n,)`` float64, squared radii.
+
+    Example:
+        >>> balls = Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1)
+        >>> held, holds = balls.count(torch.tensor([[0.5], [1.5], [9.0]]))
+        >>> held.tolist(), holds.tolist()
+        ([2, 2, 0], [1, 2, 1])
+    """
+
+    fingerprint: str
+    strict: bool
+    rows: Tensor = field(compare=False, repr=False)
+    squared: Tensor = field(compare=False, repr=False)
+
+    @classmethod
+    def around(cls, rows: Tensor, k: int, strict: bool = True, squared: Tensor | None = None) -> Balls:
+        """Return the balls around ``rows`` ``(n, D)``, float32, n > k; ``squared`` radii are made where not given."""
+        squared = squared_radii(rows, k) if squared is None else squared
+        digest = hashlib.sha256(rows.cpu().contiguous().numpy().data).hexdigest()[:16]
+        return cls(f"{digest}_{k}_{'open' if strict else 'closed'}", strict, rows, squared)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def count(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how many balls each of ``points (N, D)`` lies in, and how many points each ball holds, int64."""
+        balls, squared = _on(self, points.device)
+        own = Shard(points.float(), torch.arange(len(points), device=points.device), balls.centre)
+        held = torch.zeros(len(own), dtype=torch.int64, device=points.device)
+        holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
+        with full_precision(points.device):
+            for tile in tiles(own, balls, rough_pays(points)):
+                inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
+                held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
+                holds[tile.columns.which] += inside.sum(0, dtype=torch.int32)
+        return held, holds
+
+
+def squared_radii(rows: Tensor, k: int) -> Tensor:
+    """Return the squared distance of each of ``rows (n, D)`` to its k-th nearest other one, float64 ``(n,)``."""
+    shard, fold = _shard(rows), Radii("real", k)
+    return sweep([fold], Setting(len(rows), 0, shard, {}), [shard], Comm.alone())[fold]
+
+
+def _shard(rows: Tensor) -> Shard:
+    return Shard(rows, torch.arange(len(rows), device=rows.device), (column_sums(rows) / len(rows)).float())
+
+
+@lru_cache(maxsize=2)
+def _on(balls: Balls, device: torch.device) -> tuple[Shard, Tensor]:
+    """Return the balls on a device, with the norms that every batch needs."""
+    return _shard(balls.rows.to(device)), balls.squared.to(device)
