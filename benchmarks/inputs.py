@@ -89,7 +89,7 @@ def reference_weights(given: Path | None) -> Iterator[Path]:
 # SEAMS: the two places where these scripts name what belongs to the library's insides, and do without where it is not.
 
 PRE_PASS = "rough_pays"
-"""The function of ``folds.sweep`` that says whether rows are first compared in low precision."""
+"""The function of ``reductions.sweep`` that says whether rows are first compared in low precision."""
 
 
 def our_precisions() -> list[dict[str, str]]:

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torchmetrics.utilities import rank_zero_warn
 from torchmetrics.wrappers.feature_share import NetworkCache
 
-from streaming_metrics.core.drop_in_network import DropInIntake, Network, Scores, UserNetwork, dtype_of
+from streaming_metrics.core.drop_in_network import DropInPipeline, Network, Scores, UserNetwork, dtype_of
 from streaming_metrics.core.metric import ROLES
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.inception import InceptionV3
@@ -126,7 +126,7 @@ class _DropIn(GenerativeMetrics):
         super().__init__([measure], extractor, value_range=value_range, **kwargs)
         self.reset_real_features = reset_real_features
         kept = "logits" if measure.needs_logits else "pool"
-        self._intake = (DropInIntake(extractor, extractor.spec, value_range, Network(network, column, pixels), kept),)
+        self._inputs = (DropInPipeline(extractor, extractor.spec, value_range, Network(network, column, pixels), kept),)
 
     @property
     def inception(self) -> Network:
@@ -144,9 +144,9 @@ class _DropIn(GenerativeMetrics):
         return isinstance(self.inception.extractor, UserNetwork)
 
     @property
-    def _given(self) -> DropInIntake:
-        intake = self._intake[0]
-        assert isinstance(intake, DropInIntake)
+    def _given(self) -> DropInPipeline:
+        intake = self._inputs[0]
+        assert isinstance(intake, DropInPipeline)
         return intake
 
     def _outlives_reset(self, role: Role) -> bool:
@@ -179,7 +179,7 @@ class _DropIn(GenerativeMetrics):
             if isinstance(own, Scores):
                 own.inner = shared
             else:
-                self._intake = (replace(self._given, extractor=shared),)  # one copy in memory
+                self._inputs = (replace(self._given, extractor=shared),)  # one copy in memory
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Pass over what torchmetrics' metric of this name has in a checkpoint."""
@@ -321,7 +321,7 @@ class KernelInceptionDistance(_DropIn):
         assert isinstance(measure, KID)
         assert measure.subsets is not None
         own = torch.get_rng_state()
-        seed = comm.first(own.clone()).numpy().tobytes()
+        seed = comm.broadcast(own.clone()).numpy().tobytes()
         values = self._evaluate([replace(measure, seed=seed)], comm)
         if (
             self._totals is not None

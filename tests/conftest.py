@@ -50,7 +50,7 @@ KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
 MANY = Draw(subsets=60, size=12, seed=7)
 """So many pairs that tiles are summed by memberships; those of ``DRAW`` are multiplied out alone."""
 
-FOLDS = [
+REDUCTIONS = [
     Radii("real", 3),
     Radii("fake", 1),
     BallCounts("real", 3),

@@ -56,7 +56,7 @@ class Pixels(nn.Module):
         return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
 
 
-class Diary(Callback):
+class History(Callback):
     """Writes down what every epoch logged."""
 
     def __init__(self, file: Path) -> None:
@@ -99,7 +99,7 @@ def train(rank: int, port: int, folder: Path, name: str, victim: int | None, res
         devices=2,
         strategy="ddp",
         max_epochs=EPOCHS,
-        callbacks=[*killer, monitor, checkpoint, Diary(folder / f"{name}.jsonl")],
+        callbacks=[*killer, monitor, checkpoint, History(folder / f"{name}.jsonl")],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

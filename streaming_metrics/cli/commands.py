@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from streaming_metrics.cli.plan import Plan
-from streaming_metrics.cli.reading import Reading
+from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.results import Result, contents, differences, facts, scores_apart
 from streaming_metrics.cli.scoring import Comparison, Job, Network
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table
@@ -135,7 +135,7 @@ def compare(
         _refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
-        reading = Reading(batch_size, workers, on_error == "skip")
+        reading = ImageReader(batch_size, workers, on_error == "skip")
         job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet)
         comparison = job.compare(real, fake)
         if comm.rank == 0:
@@ -168,7 +168,7 @@ def reference(
     network = Network(extractor, weights, resize, precision, device)
     with _running(output) as comm:
         _refuse_overwriting((output,), (data,))
-        reading, tell = Reading(batch_size, workers, on_error == "skip"), _teller(quiet)
+        reading, tell = ImageReader(batch_size, workers, on_error == "skip"), _teller(quiet)
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:

@@ -26,7 +26,7 @@ DIGESTS = 1 << 256
 
 
 @dataclass(frozen=True)
-class Tally:
+class ReadResult:
     """What became of a source's images.
 
     Args:
@@ -39,25 +39,25 @@ class Tally:
     unreadable: list[tuple[int, str, str]] = field(default_factory=list)
     digest: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: ReadResult) -> ReadResult:
         digest = (self.digest + other.digest) % DIGESTS
-        return Tally(self.read + other.read, self.unreadable + other.unreadable, digest)
+        return ReadResult(self.read + other.read, self.unreadable + other.unreadable, digest)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits, equal for equal pixels, whatever files hold them in whatever order."""
         return hashlib.sha256(f"{self.read} {self.digest:064x}".encode()).hexdigest()[:16]
 
-    def over(self, comm: Comm) -> Tally:
+    def over(self, comm: Comm) -> ReadResult:
         """Return the tally of all ranks; collective."""
-        said = [json.loads(text) for text in comm.roll_call(json.dumps([self.read, self.unreadable, self.digest]))]
-        tallies = [Tally(read, [(i, name, why) for i, name, why in bad], digest) for read, bad, digest in said]
-        whole = sum(tallies, Tally())
-        return Tally(whole.read, sorted(whole.unreadable), whole.digest)
+        said = [json.loads(text) for text in comm.rendezvous(json.dumps([self.read, self.unreadable, self.digest]))]
+        tallies = [ReadResult(read, [(i, name, why) for i, name, why in bad], digest) for read, bad, digest in said]
+        whole = sum(tallies, ReadResult())
+        return ReadResult(whole.read, sorted(whole.unreadable), whole.digest)
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImageReader:
     """How images are read.
 
     Args:
@@ -79,7 +79,7 @@ class Reading:
         comm: Comm,
         advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
         tell: Callable[[str], Any] = lambda line: None,  # noqa: ARG005
-    ) -> Tally:
+    ) -> ReadResult:
         """Add this rank's share of the images to a metric; return what became of all, over ranks; collective.
 
         Once an image does not read, unless those are skipped, the others are only decoded, to know all that do not.
@@ -96,7 +96,7 @@ class Reading:
         batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
         workers = min(len(batches), _spare_cores() if self.workers is None else self.workers)
         loader = DataLoader(_Packs(images), batch_size=None, sampler=cast("Any", batches), num_workers=workers)
-        tally = Tally()
+        tally = ReadResult()
         for pack in loader:
             if pack.tally.unreadable and not tally.unreadable and not self.skip:
                 tell(f"{pack.tally.unreadable[0][1]} does not read; the others are decoded to list all that do not")
@@ -108,7 +108,7 @@ class Reading:
         return tally.over(comm)
 
 
-def refuse_unreadable(tallies: Sequence[Tally], comm: Comm) -> None:
+def refuse_unreadable(tallies: Sequence[ReadResult], comm: Comm) -> None:
     """Raise Unreadable where some images did not read; rank 0 names them all."""
     lines = [f"  {name}: {why}" for tally in tallies for _, name, why in tally.unreadable]
     if lines:
@@ -124,7 +124,7 @@ class _Pack:
     shapes: list[tuple[int, ...]]
     index: list[int]
     size: int
-    tally: Tally
+    tally: ReadResult
 
     def groups(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images of each size ``(n, 3, H, W)`` with their index."""
@@ -141,13 +141,13 @@ class _Packs(Dataset["_Pack"]):
 
     def __getitem__(self, numbers: Any) -> _Pack:
         read: dict[int, Tensor] = {}
-        tally = Tally()
+        tally = ReadResult()
         for number in numbers:
             try:
                 read[number] = self.images[number]
-                tally += Tally(1, [], _digest(read[number]))
+                tally += ReadResult(1, [], _digest(read[number]))
             except Unreadable as error:
-                tally += Tally(0, [(number, self.images.name(number), str(error))])
+                tally += ReadResult(0, [(number, self.images.name(number), str(error))])
         pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
         return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), tally)
 

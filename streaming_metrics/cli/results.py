@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.core.shell import STATE_KIND
 from streaming_metrics.extractors.recorded import Recorded
-from streaming_metrics.files.atomic import whole_file
+from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.files.tensors import about_of, read_tensors
@@ -94,7 +94,7 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
-from streaming_metrics.cli.reading import Reading, Tally, refuse_unreadable
+from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.evaluate import statistics_of
@@ -102,7 +102,7 @@ class Job:
     network: Network
     measures: str
     comm: Comm
-    reading: Reading = field(default_factory=Reading)
+    reading: ImageReader = field(default_factory=ImageReader)
     num_samples: int | None = None
     seed: int = 0
     tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
@@ -125,7 +125,7 @@ class Job:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
             tallies = self._add(metric.to(network.device), sides)
-            origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (Tally(), skipped))]
+            origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, tallies)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
@@ -150,7 +150,7 @@ class Job:
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
             tallies = self._add(metric.to(network.device), Roles(source, None))
-        origin = _origin(data, source, tallies.real, Tally())
+        origin = _origin(data, source, tallies.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
         return origin, said
@@ -172,23 +172,23 @@ class Job:
         self._say(plan.lines)
         return plan
 
-    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], Tally]:
+    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], ReadResult]:
         """Return the sides without generated images that do not read, where it matters how many do, and those."""
         source = sides.fake
         if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
-            return sides, Tally()
+            return sides, ReadResult()
         tally = self._read(None, source, real=False, what="checking")
         skipped = {number for number, _, _ in tally.unreadable}
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
         return sides._replace(fake=left), tally
 
-    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[Tally | None]:
+    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
         """Add the sides to the metric; return what became of their images."""
         if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
             metric.merge_reference(sides.fake)
             if self.comm.rank:
                 metric.reset()
-        tallies: list[Tally | None] = []
+        tallies: list[ReadResult | None] = []
         for source, real in zip(sides, (True, False)):
             failed = not self.reading.skip and any(tally and tally.unreadable for tally in tallies)
             scored = None if failed else metric
@@ -197,7 +197,7 @@ class Job:
             refuse_unreadable([tally for tally in tallies if tally], self.comm)
         return Roles(*tallies)
 
-    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> Tally:
+    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
@@ -233,14 +233,14 @@ class Comparison:
         return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
-def _count(source: Source, tally: Tally | None = None) -> int:
+def _count(source: Source, tally: ReadResult | None = None) -> int:
     """Return how many samples a side has, or had once it was read."""
     if isinstance(source, Reference):
         return source.num_samples
     return len(source or ()) if tally is None else tally.read
 
 
-def _origin(text: str, source: Source, tally: Tally | None, skipped: Tally) -> Origin:
+def _origin(text: str, source: Source, tally: ReadResult | None, skipped: ReadResult) -> Origin:
     if isinstance(source, Reference):
         return Origin.of_reference(source, text)
     assert source is not None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from streaming_metrics.core.inputs import Intake
+from streaming_metrics.core.inputs import InputPipeline
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.module import PROBE_SIDES, ModuleExtractor
 from streaming_metrics.features import Features, Spec
@@ -20,7 +20,7 @@ from streaming_metrics.statistics.hashes import hashes_of
 
 
 @dataclass(frozen=True)
-class DropInIntake(Intake):
+class DropInPipeline(InputPipeline):
     """Images as torchmetrics takes them, through a network that several metrics may share."""
 
     network: Network = None  # pyright: ignore[reportAssignmentType]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.core.pairs import Memo, fold_pairs
-from streaming_metrics.measures.base import Evidence, Roles, Side
+from streaming_metrics.core.pairs import RealCache, reduce_pairs
+from streaming_metrics.measures.base import Inputs, Roles, Side
 from streaming_metrics.statistics import Count, Distinct
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Spec
     from streaming_metrics.measures.base import Measure
-    from streaming_metrics.pairwise import Fold, Role
+    from streaming_metrics.pairwise import PairReduction, Role
     from streaming_metrics.statistics import Bank, State, Statistic
 
 COUNT, DISTINCT = Count(), Distinct()
@@ -38,7 +38,7 @@ def reduce_side(role: Role, states: Mapping[Statistic, State], comm: Comm) -> Si
 
 
 def evaluate(
-    measures: Sequence[Measure], spec: Spec, real: Side, fake: Side, comm: Comm, memo: Memo | None = None
+    measures: Sequence[Measure], spec: Spec, real: Side, fake: Side, comm: Comm, memo: RealCache | None = None
 ) -> dict[str, Tensor]:
     """Return all measures' scalars, float64 ``()``, the same bits on every rank; collective.
 
@@ -49,23 +49,26 @@ def evaluate(
         comm: the ranks.
         memo: kept by the caller while the real side does not change; what depends on it alone is computed once.
     """
-    memo = Memo() if memo is None else memo
+    memo = RealCache() if memo is None else memo
     for measure in measures:
         measure.check(real, fake)
-    results = {bank: fold_pairs(bank, folds, real, fake, comm, memo) for bank, folds in _folds(measures, spec).items()}
+    results = {
+        bank: reduce_pairs(bank, reductions, real, fake, comm, memo)
+        for bank, reductions in _reductions(measures, spec).items()
+    }
     kept = memo.prepared
     memo.prepared = {m: kept[m] if m in kept else m.prepare(real, spec) for m in measures}
     values: dict[str, Tensor] = {}
     for measure in measures:
         bank = measure.bank(spec)
         seen = results[bank] if bank else {}
-        values |= measure.compute(Evidence(real, fake, spec, memo.prepared[measure], seen))
-    return dict(zip(values, comm.first(torch.stack(list(values.values()))).unbind()))
+        values |= measure.compute(Inputs(real, fake, spec, memo.prepared[measure], seen))
+    return dict(zip(values, comm.broadcast(torch.stack(list(values.values()))).unbind()))
 
 
-def _folds(measures: Sequence[Measure], spec: Spec) -> dict[Bank, list[Fold]]:
-    folds: dict[Bank, list[Fold]] = {}
+def _reductions(measures: Sequence[Measure], spec: Spec) -> dict[Bank, list[PairReduction]]:
+    reductions: dict[Bank, list[PairReduction]] = {}
     for measure in measures:
         if (bank := measure.bank(spec)) is not None:
-            folds.setdefault(bank, []).extend(measure.folds(spec))
-    return folds
+            reductions.setdefault(bank, []).extend(measure.reductions(spec))
+    return reductions

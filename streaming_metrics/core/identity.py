@@ -135,7 +135,7 @@ def meet(comm: Comm, call: str, told: Mapping[str, Any], identity: Identity) -> 
     of_metric = {"origin": identity.origin, "metric": identity.which, "made": identity.made}
     mine = {"call": call, "failed": identity.has_failed, **of_metric, **told}
     with identity.noting_failures():
-        said = [_read(text) for text in comm.roll_call(json.dumps(mine), call)]
+        said = [_read(text) for text in comm.rendezvous(json.dumps(mine), call)]
     for what, remedy in REMEDIES.items():
         _refuse_different(call, said, what, remedy)
     if any(one["made"] > 1 for one in said) and not _is_another_try(comm, call, said, identity):
@@ -170,7 +170,7 @@ def _is_another_try(comm: Comm, call: str, said: Sequence[Mapping[str, Any]], id
     """
     if len({one["metric"] for one in said}) == 1 or len({one["origin"] for one in said}) > 1:
         return False
-    return any(one["failed"] for one in said) and set(comm.roll_call(str(identity.is_alone()), call)) == {"True"}
+    return any(one["failed"] for one in said) and set(comm.rendezvous(str(identity.is_alone()), call)) == {"True"}
 
 
 def _read(text: str) -> dict[str, Any]:

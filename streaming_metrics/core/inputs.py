@@ -24,7 +24,7 @@ LOST = 2.0**-6
 
 
 @dataclass(frozen=True)
-class Intake:
+class InputPipeline:
     """Turns what a user gives to ``update`` into features of the right widths.
 
     Args:

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from streaming_metrics.core.evaluate import COUNT, reduce_side
 from streaming_metrics.core.identity import Identity, meet, named_ranks
-from streaming_metrics.core.pairs import Memo
+from streaming_metrics.core.pairs import RealCache
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
 from streaming_metrics.files.tensors import digest_of
@@ -90,7 +90,7 @@ class TwoSidedMetric(Metric):
         self._statistics, self.fingerprint, self._configuration = statistics, fingerprint, configuration
         self._frozen = f"real_frozen_{self._digest}"
         self._torn = Roles(*(f"{role}_torn_{self._digest}" for role in ROLES))
-        self._memo, self._frozen_digest = Memo(), ""
+        self._memo, self._frozen_digest = RealCache(), ""
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{configuration} of {fingerprint}", group, name)
         with torch.inference_mode(False):
@@ -218,7 +218,7 @@ class TwoSidedMetric(Metric):
     def _comm(self) -> Comm:
         available = self.distributed_available_fn is None or self.distributed_available_fn()
         if self._is_synced or not self._together or not available:
-            return Comm.alone()
+            return Comm.single()
         return Comm(self.process_group, self._timeout)
 
     def _rows_of(self, values: Any) -> Any:
@@ -253,7 +253,7 @@ class TwoSidedMetric(Metric):
     def _digest_over(self, comm: Comm) -> str:
         """Return a digest of the frozen real side that is the same on every rank; collective."""
         digest = torch.tensor(int(self._digest_of_real(self.metric_state), 16), device="cpu")
-        whole = comm.first(digest) if self._frozen_parts == 1 else comm.sum(digest)
+        whole = comm.broadcast(digest) if self._frozen_parts == 1 else comm.sum(digest)
         return f"{whole.item():012x}"
 
     def _side(self, role: Role, comm: Comm) -> Side:
@@ -273,7 +273,7 @@ class TwoSidedMetric(Metric):
         self._set_states("real", states)
 
     def _set_frozen(self, flag: Sequence[int]) -> None:
-        self._memo, self._frozen_digest = Memo(), ""
+        self._memo, self._frozen_digest = RealCache(), ""
         setattr(self, self._frozen, torch.tensor(flag, device="cpu"))
         if self.is_frozen:
             kept = {self._name("real", s, key) for s, state in self._states("real").items() for key in state}
@@ -316,8 +316,8 @@ class TwoSidedMetric(Metric):
         for role in ROLES:
             moved = {s: s.move(state, state_device(self._device)) for s, state in self._states(role).items()}
             self._set_states(role, moved, torn=self._is_torn(role))
-        self._memo = Memo(
-            folded={key: result.to(state_device(self._device)) for key, result in self._memo.folded.items()}
+        self._memo = RealCache(
+            reduced={key: result.to(state_device(self._device)) for key, result in self._memo.reduced.items()}
         )
         return self
 
@@ -437,7 +437,7 @@ class TwoSidedMetric(Metric):
     def __getstate__(self) -> dict[str, Any]:
         for name in self._defaults:  # without the spare room; kept, since a process that is spawned reads it later
             setattr(self, name, getattr(self, name).clone())
-        return super().__getstate__() | {"_memo": Memo()}
+        return super().__getstate__() | {"_memo": RealCache()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_identity" not in state:

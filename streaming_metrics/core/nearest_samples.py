@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.core.pairs import Memo, fold_pairs
+from streaming_metrics.core.pairs import RealCache, reduce_pairs
 from streaming_metrics.pairwise import BallCounts, Nearest, Radii
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ DEFAULT_K = 5
 
 
 @dataclass(frozen=True)
-class Neighbourhood:
+class NearestSamples:
     """The nearest real sample of each generated one, and the other way round; float64 and int64, on the CPU.
 
     Distances are in units of ``spacing``, the median distance of a real sample to its k-th nearest other real one.
@@ -58,7 +58,7 @@ class Neighbourhood:
 
     def fixed(self, n: int, among: Tensor | None = None) -> Tensor:
         """Return the places of n generated samples that depend on their ids alone."""
-        return self._ranked(-scrambled(self.fake), n, among)
+        return self._ranked(-hashed(self.fake), n, among)
 
     def uncovered(self, n: int | None = None) -> Tensor:
         """Return the places of the real samples whose ball holds no generated one, the loneliest first."""
@@ -82,7 +82,7 @@ def bank_of(measures: Sequence[Measure], spec: Spec) -> tuple[Bank, int] | None:
     return (kept[0][0], kept[0][1] or DEFAULT_K) if kept else None
 
 
-def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, memo: Memo) -> Neighbourhood | None:
+def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, memo: RealCache) -> NearestSamples | None:
     """Return who is nearest to whom, the same on every rank; None with fewer than 3 real samples or no generated one.
 
     Collective: the shards go around as they do for measures, and what is gathered is a few numbers a sample.
@@ -92,12 +92,12 @@ def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, mem
     if k < 1 or not len(fake_ids):
         return None
     balls, of_fake, of_real = Radii("real", k), Nearest("fake"), Nearest("real")
-    scratch = Memo(folded=dict(memo.folded))
-    found = fold_pairs(bank, (balls, of_fake, of_real), real, fake, comm, scratch)
+    scratch = RealCache(reduced=dict(memo.reduced))
+    found = reduce_pairs(bank, (balls, of_fake, of_real), real, fake, comm, scratch)
     radius = found[balls].cpu().sqrt()
     spacing = float(radius.median()) or 1.0
-    (fake_squared, to_real), (real_squared, to_fake) = (found[fold].cpu() for fold in (of_fake, of_real))
-    return Neighbourhood(
+    (fake_squared, to_real), (real_squared, to_fake) = (found[reduction].cpu() for reduction in (of_fake, of_real))
+    return NearestSamples(
         k,
         spacing,
         fake_ids,
@@ -111,7 +111,7 @@ def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, mem
 
 
 def _k_of(measure: Measure, spec: Spec) -> int | None:
-    return next((f.k for f in measure.folds(spec) if isinstance(f, BallCounts) and f.balls == "real"), None)
+    return next((f.k for f in measure.reductions(spec) if isinstance(f, BallCounts) and f.balls == "real"), None)
 
 
 def _ids(index: Tensor, comm: Comm) -> Tensor:

@@ -1,4 +1,4 @@
-"""Runs the folds that measures ask for: one sweep a pair of sides, over banks that stay sharded."""
+"""Runs the reductions that measures ask for: one sweep a pair of sides, over banks that stay sharded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from streaming_metrics.pairwise import Fold, Role, Setting, Shard
+from streaming_metrics.pairwise import PairReduction, Role, Setting, Shard
 from streaming_metrics.pairwise.base import column_sums
 from streaming_metrics.pairwise.sweep import sweep
 from streaming_metrics.statistics.index import is_anonymous
@@ -23,45 +23,51 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Memo:
+class RealCache:
     """What depends on a real side alone, kept while that does not change.
 
     Args:
         prepared: what :meth:`Measure.prepare` returned.
-        folded: results of the last sweep over the real side, by bank, fold and, where they matter, the sizes.
+        reduced: results of the last sweep over the real side, by bank, reduction and, where they matter, the sizes.
     """
 
     prepared: dict[Measure, Any] = field(default_factory=dict)
-    folded: dict[Any, Tensor] = field(default_factory=dict)
+    reduced: dict[Any, Tensor] = field(default_factory=dict)
 
-    def folded_on(self, device: torch.device) -> Memo:
-        """Return the folds' results on a device; what was prepared is prepared there again."""
-        return Memo(folded={key: result.to(device) for key, result in self.folded.items()})
+    def reduced_on(self, device: torch.device) -> RealCache:
+        """Return the reductions' results on a device; what was prepared is prepared there again."""
+        return RealCache(reduced={key: result.to(device) for key, result in self.reduced.items()})
 
 
-def fold_pairs(bank: Bank, folds: Iterable[Fold], real: Side, fake: Side, comm: Comm, memo: Memo) -> dict[Fold, Tensor]:
-    """Return the folds' results over all pairs of the two banks; collective.
+def reduce_pairs(
+    bank: Bank, reductions: Iterable[PairReduction], real: Side, fake: Side, comm: Comm, memo: RealCache
+) -> dict[PairReduction, Tensor]:
+    """Return the reductions' results over all pairs of the two banks; collective.
 
     Args:
         bank: whose rows are compared.
-        folds: what to read off them.
+        reductions: what to read off them.
         real, fake: sides that hold the bank's state, this rank's shard of it.
         comm: over which the shards go around.
         memo: results over the real side alone are taken from here, and left here for the next time.
     """
-    wanted = _with_needs(folds)
+    wanted = _with_needs(reductions)
     banks = {side.role: _Sharded(side.role, side[bank], comm) for side in (real, fake)}
     sizes = banks["real"].size, banks["fake"].size
-    keys = {fold: (bank, fold, sizes if fold.spans_both else None) for fold in wanted if fold.sides == ("real", "real")}
-    results: dict[Fold, Tensor] = _recall(memo.folded, keys, comm)
+    keys = {
+        reduction: (bank, reduction, sizes if reduction.spans_both else None)
+        for reduction in wanted
+        if reduction.sides == ("real", "real")
+    }
+    results: dict[PairReduction, Tensor] = _recall(memo.reduced, keys, comm)
     for sides in (("real", "real"), ("fake", "fake"), ("fake", "real"), ("real", "fake")):
-        missing = [fold for fold in wanted if fold.sides == sides and fold not in results]
+        missing = [reduction for reduction in wanted if reduction.sides == sides and reduction not in results]
         if missing:
             rows, columns = (banks[cast("Role", role)] for role in sides)
             setting = Setting(*sizes, rows.seen_from(columns.centre), results)
             results |= sweep(missing, setting, columns.visitors(comm), comm)
-    others = {key: result for key, result in memo.folded.items() if key[0] != bank}
-    memo.folded = others | {key: results[fold] for fold, key in keys.items()}
+    others = {key: result for key, result in memo.reduced.items() if key[0] != bank}
+    memo.reduced = others | {key: results[reduction] for reduction, key in keys.items()}
     return results
 
 
@@ -92,17 +98,17 @@ class _Sharded:
             yield self.shard if rank == comm.rank else Shard(rows, self.places[rank], self.centre)
 
 
-def _with_needs(folds: Iterable[Fold]) -> list[Fold]:
-    wanted: dict[Fold, None] = {}
-    for fold in folds:
-        wanted.update(dict.fromkeys((*fold.needs, fold)))
+def _with_needs(reductions: Iterable[PairReduction]) -> list[PairReduction]:
+    wanted: dict[PairReduction, None] = {}
+    for reduction in reductions:
+        wanted.update(dict.fromkeys((*reduction.needs, reduction)))
     return list(wanted)
 
 
-def _recall(folded: dict[Any, Tensor], keys: dict[Fold, Any], comm: Comm) -> dict[Fold, Tensor]:
+def _recall(reduced: dict[Any, Tensor], keys: dict[PairReduction, Any], comm: Comm) -> dict[PairReduction, Tensor]:
     """Return what every rank remembers: one that has forgotten makes all sweep again, together."""
-    remembered = comm.min(torch.tensor([int(key in folded) for key in keys.values()], dtype=torch.int64, device="cpu"))
-    return {fold: folded[key] for (fold, key), known in zip(keys.items(), remembered.tolist()) if known}
+    remembered = comm.min(torch.tensor([int(key in reduced) for key in keys.values()], dtype=torch.int64, device="cpu"))
+    return {reduction: reduced[key] for (reduction, key), known in zip(keys.items(), remembered.tolist()) if known}
 
 
 def _check_unique(index: Tensor, role: Role) -> None:

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from streaming_metrics.core.evaluate import evaluate, reduce_side, statistics_of
 from streaming_metrics.core.identity import configuration_of
-from streaming_metrics.core.inputs import Intake, check_value_range
+from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.metric import ROLES, TwoSidedMetric
 from streaming_metrics.core.nearest_samples import bank_of, neighbourhood_of
-from streaming_metrics.core.pairs import Memo
+from streaming_metrics.core.pairs import RealCache
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm
 from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
-from streaming_metrics.files.reference import Keep, Reference, radii_of_banks
+from streaming_metrics.files.reference import Reference, ReferenceOptions, radii_of_banks
 from streaming_metrics.files.tensors import write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Roles, Side
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures, bytes_in
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from streaming_metrics.core.nearest_samples import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.pairwise import Role
@@ -118,7 +118,7 @@ class GenerativeMetrics(TwoSidedMetric):
         ranks = {"name": name, "timeout": timeout, "sync_on_compute": sync_on_compute}
         super().__init__(statistics, fingerprint, configuration=about, **ranks, **kwargs)
         self.measures = tuple(measures)
-        self._intake = (Intake(network, spec, value_range),)  # in a tuple: torch registers no submodule in it
+        self._inputs = (InputPipeline(network, spec, value_range),)  # in a tuple: torch registers no submodule in it
         self._totals: Roles[int] | None = None
         _check_distinct([key for measure in measures for key in measure.keys])
         if reference is not None:
@@ -128,12 +128,12 @@ class GenerativeMetrics(TwoSidedMetric):
     @property
     def extractor(self) -> Extractor | None:
         """The network, or None where features are given."""
-        return self._intake[0].extractor
+        return self._inputs[0].extractor
 
     @property
     def spec(self) -> Spec:
         """Widths of the features."""
-        return self._intake[0].spec
+        return self._inputs[0].spec
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ class GenerativeMetrics(TwoSidedMetric):
         real, fake = (self._count_of(role, n) for role, n in zip(ROLES, totals))
         return str(Signature(measures, name, resize, real, fake, precision, library_version()))
 
-    def neighbourhood(self) -> Neighbourhood | None:
+    def neighbourhood(self) -> NearestSamples | None:
         """Return who is nearest to whom across the two sides, the same on every rank; collective.
 
         One more sweep over the features that a measure keeps; None where none keeps any.
@@ -224,7 +224,7 @@ class GenerativeMetrics(TwoSidedMetric):
         if kept is None:
             return None
         real, fake = (self._side(role, comm) for role in ROLES)
-        return neighbourhood_of(*kept, real, fake, comm, self._memo if self.is_frozen else Memo())
+        return neighbourhood_of(*kept, real, fake, comm, self._memo if self.is_frozen else RealCache())
 
     def save_reference(
         self,
@@ -257,7 +257,7 @@ class GenerativeMetrics(TwoSidedMetric):
         whole = {s: s.replicate(state, comm) if s.is_sharded else state for s, state in side.states.items()}
         n = None if side.num_samples >= UNKNOWN else side.num_samples
         said = {**(about or {}), **self._about(), "num_samples": n, "data": data, "half": half}
-        keep = Keep(bank and Path(path).suffix != ".npz", capacity, half)
+        keep = ReferenceOptions(bank and Path(path).suffix != ".npz", capacity, half)
 
         def write() -> None:
             kept = [pair for s, state in whole.items() if (pair := keep(s, state))]
@@ -331,15 +331,17 @@ class GenerativeMetrics(TwoSidedMetric):
 
     def _real_neighbours(self) -> list[int]:
         """Return the k of every radius that the measures need around real samples."""
-        folds = [need for measure in self.measures for fold in measure.folds(self.spec) for need in fold.needs]
-        return [fold.k for fold in folds if isinstance(fold, Radii) and fold.role == "real"]
+        reductions = [
+            need for measure in self.measures for reduction in measure.reductions(self.spec) for need in reduction.needs
+        ]
+        return [reduction.k for reduction in reductions if isinstance(reduction, Radii) and reduction.role == "real"]
 
     def _remember_radii(self, reference: Reference) -> None:
         for bank in {bank for measure in self.measures if (bank := measure.bank(self.spec))}:
             for k in self._real_neighbours():
                 squared = reference.radii_of(bank, k)
                 if squared is not None:
-                    self._memo.folded[bank, Radii("real", k), None] = squared
+                    self._memo.reduced[bank, Radii("real", k), None] = squared
 
     def _report(self, values: Mapping[str, Tensor]) -> Any:
         """Return scalars by canonical key as users get them."""
@@ -368,7 +370,7 @@ class GenerativeMetrics(TwoSidedMetric):
         self._check_whole("update()", (role,))
         where = f"{role} batch (update {self._update_count})"
         needed = _columns_of(getattr(self._statistics, role))
-        features = self._intake[0](images, needed, where)
+        features = self._inputs[0](images, needed, where)
         given = index if index is not None else features.index
         if given is None:
             given = anonymous_index(self.num_samples(role), len(features), self._comm().rank)
@@ -379,12 +381,12 @@ class GenerativeMetrics(TwoSidedMetric):
     def _value_of(self, role: Role, batch: Mapping[Statistic, State]) -> Any:
         if self._frozen_parts > 1:
             return None
-        alone = Comm.alone()
-        sides = {other: self._side(other, alone) for other in ROLES if other != role} | {
-            role: reduce_side(role, batch, alone)
+        single = Comm.single()
+        sides = {other: self._side(other, single) for other in ROLES if other != role} | {
+            role: reduce_side(role, batch, single)
         }
         try:
-            values = evaluate(self.measures, self.spec, sides["real"], sides["fake"], alone)
+            values = evaluate(self.measures, self.spec, sides["real"], sides["fake"], single)
         except NotEnoughSamples:
             return None
         return self._report(values)

@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
         return self.leave(hidden).view_as(points)
 
 
-class Diary(Callback):
+class History(Callback):
     """Keeps each epoch's values and first samples, and prints a line as they come.
 
     Attributes:
@@ -134,10 +134,10 @@ def load_digits() -> Tensor:
     return torch.from_numpy(sixteenths * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
 
 
-def train(options: argparse.Namespace, monitor: GenerationMonitor, digits: Tensor) -> tuple[Diary, bool]:
+def train(options: argparse.Namespace, monitor: GenerationMonitor, digits: Tensor) -> tuple[History, bool]:
     """Train under the monitor, write to ``options.out``; return what was noted, and whether this is the first rank."""
     dataset = TensorDataset(digits)
-    diary = Diary(monitor)
+    diary = History(monitor)
     best = ModelCheckpoint(options.out, "best", monitor=monitor.keys[0], enable_version_counter=False)
     trainer = Trainer(
         accelerator="cpu",

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from streaming_metrics.distributed.rendezvous import MissingRanks as MissingRanks
-from streaming_metrics.distributed.rendezvous import RollCall
+from streaming_metrics.distributed.rendezvous import Rendezvous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ class Comm:
 
     Args:
         group: a process group; None is the default group where one is initialised, else this process alone.
-        timeout: seconds that :meth:`roll_call` waits for the other ranks.
+        timeout: seconds that :meth:`rendezvous` waits for the other ranks.
 
     Example:
         >>> import torch
@@ -49,7 +49,7 @@ class Comm:
         self.timeout = timeout
 
     @classmethod
-    def alone(cls) -> Comm:
+    def single(cls) -> Comm:
         """Return this process by itself, whatever group is initialised."""
         return cls(alone=True)
 
@@ -65,7 +65,7 @@ class Comm:
         """Return the elementwise maximum of ``tensor`` over ranks; ``tensor`` is consumed."""
         return self._all_reduce(tensor, "MAX")
 
-    def first(self, tensor: Tensor) -> Tensor:
+    def broadcast(self, tensor: Tensor) -> Tensor:
         """Return rank 0's ``tensor``, so that what was computed everywhere is the same bits everywhere."""
         return self.sum(tensor if self.rank == 0 else torch.zeros_like(tensor))
 
@@ -121,11 +121,11 @@ class Comm:
         if incoming is not buffer:
             buffer.copy_(incoming)
 
-    def roll_call(self, stance: str = "", call: str = "compute()") -> list[str]:
-        """Wait until every rank is here, and return what each of them says; see :class:`RollCall`.
+    def rendezvous(self, message: str = "", call: str = "compute()") -> list[str]:
+        """Wait until every rank is here, and return what each of them says; see :class:`Rendezvous`.
 
         Args:
-            stance: what this rank says.
+            message: what this rank says.
             call: what the ranks are to call, for errors.
 
         Raises:
@@ -133,11 +133,13 @@ class Comm:
             ValueError: on a rank that is not in the group.
         """
         if self.world_size == 1:
-            return [stance]
+            return [message]
         if self.rank < 0:
             raise ValueError(_OUTSIDE.format(call, dist.get_rank()))
         store = dist.distributed_c10d._get_default_store()
-        return RollCall(store, self.group, name_of(self.group), self.rank, self.world_size, self.timeout, call)(stance)
+        return Rendezvous(store, self.group, name_of(self.group), self.rank, self.world_size, self.timeout, call)(
+            message
+        )
 
     def on_first(self, work: Callable[[], object], call: str) -> None:
         """Run ``work`` on rank 0, and return on every rank once it is done; collective.
@@ -156,7 +158,7 @@ class Comm:
             failure = f"{kind}: {error!r}"
             raise
         finally:
-            kind, _, reason = patient.roll_call(failure, call)[0].partition(": ")
+            kind, _, reason = patient.rendezvous(failure, call)[0].partition(": ")
         if kind:
             raise FAILURES[kind](f"{call}: rank 0 failed: {reason}")
 
@@ -193,7 +195,7 @@ def launched(timeout: float = DEFAULT_TIMEOUT) -> Iterator[Comm]:
     Each process takes the CUDA device of its local rank, where there are such devices.
 
     Args:
-        timeout: seconds that :meth:`Comm.roll_call` waits for the other ranks.
+        timeout: seconds that :meth:`Comm.rendezvous` waits for the other ranks.
     """
     if not os.environ.keys() >= LAUNCHED or dist.is_initialized():
         yield Comm(timeout=timeout)

@@ -36,7 +36,7 @@ class MissingRanks(RuntimeError):
 
 
 @dataclass(frozen=True)
-class RollCall:
+class Rendezvous:
     """The ranks of one group at one store.
 
     Args:
@@ -57,7 +57,7 @@ class RollCall:
     timeout: float
     call: str = "compute()"
 
-    def __call__(self, stance: str = "") -> list[str]:
+    def __call__(self, message: str = "") -> list[str]:
         """Wait until every rank has called this as often as this one, and return what each of them says.
 
         Raises:
@@ -68,30 +68,30 @@ class RollCall:
         missing: list[int] = []
         try:
             while not missing:
-                missing, stances = _within(self.timeout + GRACE, lambda: self._meet(number, stance))
-                if stances:
+                missing, messages = _within(self.timeout + GRACE, lambda: self._meet(number, message))
+                if messages:
                     _held[self.group] = number + 1
                     rounds[self.name] += 1
-                    return stances
+                    return messages
         except (RuntimeError, NoAnswer) as error:
             raise MissingRanks(_NO_STORE.format(self.call)) from error
         raise MissingRanks(_MISSING.format(missing, self.world_size, self.timeout, self.call))
 
-    def _meet(self, number: int, stance: str) -> tuple[list[int], list[str]]:
+    def _meet(self, number: int, message: str) -> tuple[list[int], list[str]]:
         """Return who is missing, or what all say; neither where the others gave up as this rank came in."""
         attempt = self._attempt(number)
         verdict, count, done, keys = self._names(number, attempt)
-        self.store.set(keys[self.rank], stance)
+        self.store.set(keys[self.rank], message)
         if self.store.add(count, 1) == self.world_size:
             self.store.compare_set(verdict, "", OPEN)
         with suppress(RuntimeError):
             self.store.wait([verdict], timedelta(seconds=self.timeout))
         if self.store.compare_set(verdict, "", CLOSED).decode() == CLOSED:
             return [rank for rank, key in enumerate(keys) if not self.store.check([key])], []
-        stances = [self.store.get(key).decode() for key in keys]
+        messages = [self.store.get(key).decode() for key in keys]
         if self.store.add(done, 1) == self.world_size:
             self._clear(number, attempt)
-        return [], stances
+        return [], messages
 
     def _attempt(self, number: int) -> int:
         """Return the first attempt at a meeting that nobody has given up."""

@@ -18,7 +18,7 @@ LINKS = 40
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield where to write; what stands there on the way out becomes ``path``, and an error or Ctrl-C leaves nothing.
 
     A pipe, a device or an open file (``/dev/stdout``) is no file to be replaced: it is sent the bytes.
@@ -29,7 +29,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp(), "scores.json")
-        >>> with whole_file(target) as partial:
+        >>> with atomic_write(target) as partial:
         ...     _ = partial.write_text("{}")
         ...     target.exists()
         False

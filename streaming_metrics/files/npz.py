@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streaming_metrics.files.atomic import whole_file
+from streaming_metrics.files.atomic import atomic_write
 
 UNKNOWN = (1 << 40) + 1
 """Stands for a number of samples that a file does not say: above what ids can count, and one more than a power of two,
@@ -47,7 +47,7 @@ class GaussianFit:
         """Write the file, whole or not at all; pytorch-fid reads it."""
         more = {} if self.n == UNKNOWN else {"n": np.int64(self.n)}
         more |= {} if self.fingerprint is None else {"fingerprint": np.str_(self.fingerprint)}
-        with whole_file(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, mu=self.mu.numpy(), sigma=self.sigma.numpy(), **more)
 
     @classmethod

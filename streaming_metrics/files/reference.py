@@ -151,7 +151,7 @@ load_reference = Reference.load
 
 
 @dataclass(frozen=True)
-class Keep:
+class ReferenceOptions:
     """What a reference keeps of a bank.
 
     Args:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from streaming_metrics.files.atomic import whole_file
+from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.signature import library_version
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ KEY = "streaming_metrics"
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fingerprint: str, **more: Any) -> None:
-    """Write a safetensors file, as :func:`~streaming_metrics.files.atomic.whole_file` does: whole or not at all.
+    """Write a safetensors file, as :func:`~streaming_metrics.files.atomic.atomic_write` does: whole or not at all.
 
     Args:
         path: of the file.
@@ -39,7 +39,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fi
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = {"kind": kind, "fingerprint": fingerprint, "version": library_version(), **more}
     about["sha256"] = digest_of(about, tensors)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         try:
             save_file(tensors, partial, metadata={KEY: json.dumps(about)})
         except SafetensorError as error:

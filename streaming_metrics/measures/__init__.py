@@ -1,4 +1,4 @@
-"""What is computed from the statistics and the folds; one paper, one file."""
+"""What is computed from the statistics and the reductions; one paper, one file."""
 
 from streaming_metrics.measures.base import BiasWarning as BiasWarning
 from streaming_metrics.measures.base import Measure as Measure

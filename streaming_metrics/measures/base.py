@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Spec
     from streaming_metrics.files.reference import Reference
-    from streaming_metrics.pairwise import Fold, Role
+    from streaming_metrics.pairwise import PairReduction, Role
     from streaming_metrics.statistics import Bank, State, Statistic
 
 T = TypeVar("T")
@@ -81,10 +81,10 @@ class Measure(ABC):
         """Return what must be kept of each role."""
 
     def bank(self, spec: Spec) -> Bank | None:  # noqa: ARG002
-        """Return the bank, among its statistics, whose rows :meth:`folds` compare."""
+        """Return the bank, among its statistics, whose rows :meth:`reductions` compare."""
         return None
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
         """Return what must be read off the pairs of the bank's rows."""
         return ()
 
@@ -101,7 +101,7 @@ class Measure(ABC):
         return None
 
     @abstractmethod
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         """Return float64 scalars ``()`` by key."""
 
     def describe(self) -> str:
@@ -120,21 +120,21 @@ def digest_of(value: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Inputs:
     """All that a measure's pure function sees.
 
     Args:
         real, fake: the sides.
         spec: the extractor's widths.
         prepared: what :meth:`Measure.prepare` returned.
-        results: of the folds that it asked for.
+        results: of the reductions that it asked for.
     """
 
     real: Side
     fake: Side
     spec: Spec
     prepared: Any
-    results: Mapping[Fold, Tensor]
+    results: Mapping[PairReduction, Tensor]
 
 
 def width(spec: Spec, measure: str, kind: str) -> int:

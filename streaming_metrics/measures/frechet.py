@@ -16,7 +16,7 @@ import torch
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Inputs, Measure, Roles, Side, width
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class FID(Measure):
     def prepare(self, real: Side, spec: Spec) -> Gaussian:
         return self._gaussian(real, spec)
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         for side in (evidence.real, evidence.fake):
             _warn_if_few(side, self._moments(evidence.spec).num_features)
         return {"fid": frechet_distance(evidence.prepared, self._gaussian(evidence.fake, evidence.spec))}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Inputs, Measure, Roles, Side, width
 from streaming_metrics.statistics import Marginals
 from streaming_metrics.statistics.marginals import Assignment
 
@@ -76,7 +76,7 @@ class IS(Measure):
     def check(self, real: Side, fake: Side) -> None:  # noqa: ARG002
         fake.require(self.num_samples or 1, "IS", "as many samples as `num_samples` says, or leave it out")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         marginals = self._marginals(width(evidence.spec, "IS", "num_classes"))
         state = evidence.fake[marginals]
         counts = marginals.counts(state)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.measures.base import Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import Inputs, Measure, Roles, Side, width
 from streaming_metrics.pairwise import Draw, KernelSums, PolynomialKernel, SubsetSums
 from streaming_metrics.pairwise.kernels import check_kernel
 from streaming_metrics.pairwise.subset_sums import check_seed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Spec
-    from streaming_metrics.pairwise import Fold, Role
+    from streaming_metrics.pairwise import PairReduction, Role
     from streaming_metrics.statistics import Statistic
 
 
@@ -86,8 +86,8 @@ class KID(Measure):
     def bank(self, spec: Spec) -> Bank:
         return Bank(width(spec, "KID", "num_features"), self.capacity)
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
-        return self._folds()
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
+        return self._reductions()
 
     def check(self, real: Side, fake: Side) -> None:
         for side in (real, fake):
@@ -96,8 +96,8 @@ class KID(Measure):
             else:
                 side.require(self._least, "KID", "more samples, a smaller `subset_size`, or `subsets=None`")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        real, fake, cross = (evidence.results[fold] for fold in self._folds())
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
+        real, fake, cross = (evidence.results[reduction] for reduction in self._reductions())
         if self.subsets is None:
             values = u_statistic(real, fake, cross)
         else:
@@ -107,7 +107,7 @@ class KID(Measure):
         _check_in_range(values)
         return dict(zip(self.keys, values))
 
-    def _folds(self) -> tuple[Fold, Fold, Fold]:
+    def _reductions(self) -> tuple[PairReduction, PairReduction, PairReduction]:
         kernel = PolynomialKernel(self.degree, self.gamma, self.coef)
         sides: tuple[tuple[Role, Role], ...] = (("real", "real"), ("fake", "fake"), ("fake", "real"))
         if self.subsets is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streaming_metrics.arguments import check_flag, check_integer
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Inputs, Measure, Roles, Side, width
 from streaming_metrics.pairwise import BallCounts, Balls, Radii
 from streaming_metrics.statistics import Bank, Neighbours
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Spec
     from streaming_metrics.files.reference import Reference
-    from streaming_metrics.pairwise import Fold, Role
+    from streaming_metrics.pairwise import PairReduction, Role
     from streaming_metrics.statistics import Statistic
 
 Variant = Literal["prdc", "improved", "guided-diffusion"]
@@ -103,7 +103,7 @@ class PRDC(Measure):
     def bank(self, spec: Spec) -> Bank | None:
         return None if self.balls is not None else self._bank(spec)
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
         return (self._around("real"), self._around("fake")) if self.recall else (self._around("real"),)
 
     def against(self, reference: Reference, spec: Spec) -> PRDC:
@@ -117,7 +117,7 @@ class PRDC(Measure):
         for side in (real, fake):
             side.require(self.neighbours + 2, f"PRDC(k={self.neighbours})")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         inside, held, holds, num_points = self._real_balls(evidence)
         values = {
             "precision": inside.double() / num_points,
@@ -130,7 +130,7 @@ class PRDC(Measure):
             values["f1"] = 2 * values["precision"] * values["recall"] / both.clamp(min=1e-5)
         return {key: values[key] for key in self.keys}
 
-    def _real_balls(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, int]:
+    def _real_balls(self, evidence: Inputs) -> tuple[Tensor, Tensor, Tensor, int]:
         """Return points inside any ball, balls that points lie in, points in each ball, and the number of points."""
         if self.balls is not None:
             _warn_of_empty_balls("real", self.balls.squared, self.neighbours)
@@ -139,10 +139,10 @@ class PRDC(Measure):
         held, holds = self._counts(evidence, "real")
         return (held > 0).sum(), held.sum(), holds, len(held)
 
-    def _counts(self, evidence: Evidence, balls: Role) -> tuple[Tensor, Tensor]:
-        fold, radii = self._around(balls), evidence.results[Radii(balls, self.neighbours)]
+    def _counts(self, evidence: Inputs, balls: Role) -> tuple[Tensor, Tensor]:
+        reduction, radii = self._around(balls), evidence.results[Radii(balls, self.neighbours)]
         _warn_of_empty_balls(balls, radii, self.neighbours)
-        return fold.split(evidence.results[fold], len(radii))
+        return reduction.split(evidence.results[reduction], len(radii))
 
     def _bank(self, spec: Spec) -> Bank:
         return Bank(width(spec, "PRDC", "num_features"), self.capacity)

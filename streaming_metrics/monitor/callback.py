@@ -47,8 +47,8 @@ from streaming_metrics.monitor.checks import (
     whole,
 )
 from streaming_metrics.monitor.clock import At, Clock, Moment, Timeline
-from streaming_metrics.monitor.epoch_collector import Feed
-from streaming_metrics.monitor.image_sampler import Sampler
+from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.image_sampler import ImageSampler
 from streaming_metrics.monitor.progress import sampling_bar
 from streaming_metrics.monitor.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
 from streaming_metrics.monitor.rehearsal import (
@@ -184,7 +184,7 @@ class GenerationMonitor(Callback):
         refuse_train_steps(every_n_train_steps, every_n_epochs, takes_batches=real == "val" or fake_key is not None)
         value_range = check_value_range(value_range) or value_range
         sample_range = check_value_range(sample_range) or value_range
-        self.sampler = Sampler(sample or "sample", sample_range, Reach())
+        self.sampler = ImageSampler(sample or "sample", sample_range, Reach())
         self.fake_key, self.real, self.image_key, self.value_range = fake_key, real, image_key, value_range
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_epochs, self.every_n_train_steps = every_n_epochs, every_n_train_steps
@@ -351,7 +351,7 @@ class GenerationMonitor(Callback):
         self.metric = metric
         thumbnails = self._reporter.thumbnails if self._reporter else None
         declared = self.sampler.value_range, self.sampler.reach
-        self._feed = Feed(metric, rank, world_size, self.value_range, self.log_images, thumbnails, *declared)
+        self._feed = EpochCollector(metric, rank, world_size, self.value_range, self.log_images, thumbnails, *declared)
         self._is_paired = self._must_generate = self._is_signed = self._has_measured = self._must_rehearse = False
         self._rehearsal, self._steps_seen = Rehearsal(), 0
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streaming_metrics.report.thumbnails import Thumbnails
 
 
-class Feed:
+class EpochCollector:
     """Feeds a metric, and keeps the first generated images of an epoch to look at.
 
     Args:

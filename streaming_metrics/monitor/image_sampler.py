@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sampler:
+class ImageSampler:
     """Draws images from a model.
 
     Args:
@@ -30,7 +30,7 @@ class Sampler:
 
     Example:
         >>> import torch
-        >>> noise = Sampler(lambda model, n: torch.rand(n, 3, 8, 8), value_range=(0, 1))
+        >>> noise = ImageSampler(lambda model, n: torch.rand(n, 3, 8, 8), value_range=(0, 1))
         >>> images = noise.draw(None, n=4, seed=0)
         >>> images.shape, images.dtype, noise.is_conditional(None)
         (torch.Size([4, 3, 8, 8]), torch.uint8, False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.monitor.counting import stands_in_order
 from streaming_metrics.monitor.lookup import IN_A_FILE, NO_WAY_BACK, look_up
 from streaming_metrics.plots import new_figure
-from streaming_metrics.report.history import Journal
+from streaming_metrics.report.history import History
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.thumbnails import Thumbnails
 
@@ -43,11 +43,11 @@ class Reporter:
     def __init__(self, target: bool | str | Path, name: str) -> None:
         new_figure(1, 1)
         self.target, self.thumbnails = target, Thumbnails()
-        self.story = self.journal = Journal(name)
+        self.story = self.journal = History(name)
 
     def begin(self, stage: str, name: str) -> None:
         """Note what follows in the story, or in a new journal where this is no training."""
-        self.journal = self.story if stage == "fit" else Journal(name)
+        self.journal = self.story if stage == "fit" else History(name)
 
     def path(self, folder: str | Path, stage: str) -> Path:
         """Return where the report goes; what a fit wrote is not replaced by a test.

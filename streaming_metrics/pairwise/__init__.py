@@ -2,7 +2,7 @@
 
 from streaming_metrics.pairwise.balls import Balls as Balls
 from streaming_metrics.pairwise.balls import squared_radii as squared_radii
-from streaming_metrics.pairwise.base import Fold as Fold
+from streaming_metrics.pairwise.base import PairReduction as PairReduction
 from streaming_metrics.pairwise.base import Role as Role
 from streaming_metrics.pairwise.base import Setting as Setting
 from streaming_metrics.pairwise.base import Shard as Shard

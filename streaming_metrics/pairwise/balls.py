@@ -64,8 +64,8 @@ class Balls:
 
 def squared_radii(rows: Tensor, k: int) -> Tensor:
     """Return the squared distance of each of ``rows (n, D)`` to its k-th nearest other one, float64 ``(n,)``."""
-    shard, fold = _shard(rows), Radii("real", k)
-    return sweep([fold], Setting(len(rows), 0, shard, {}), [shard], Comm.alone())[fold]
+    shard, reduction = _shard(rows), Radii("real", k)
+    return sweep([reduction], Setting(len(rows), 0, shard, {}), [shard], Comm.single())[reduction]
 
 
 def _shard(rows: Tensor) -> Shard:

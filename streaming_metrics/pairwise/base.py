@@ -1,4 +1,4 @@
-"""A fold reads tiles of inner products between two sides, one after another, and keeps what its measure needs.
+"""A reduction reads tiles of inner products between two sides, one after another, and keeps what its measure needs.
 
 Tiles are products of centred rows, in float32, or in bfloat16 where that is quicker and distances alone are asked for.
 :meth:`Tile.bounds` holds what rounding can have done, whatever the order of summation, and :func:`squared_distances`
@@ -29,7 +29,7 @@ UNDERFLOW = 2.0**-125
 BYTES_PER_CHUNK = 1 << 22
 
 
-class Fold(ABC):
+class PairReduction(ABC):
     """What is accumulated over all pairs of two sides; subclasses are frozen dataclasses, equal when they yield the
     same.
 
@@ -44,13 +44,13 @@ class Fold(ABC):
         """Roles of the rows and of the columns."""
 
     @property
-    def needs(self) -> tuple[Fold, ...]:
+    def needs(self) -> tuple[PairReduction, ...]:
         """Folds over single sides whose results :meth:`start` is given."""
         return ()
 
     @property
     def spans_both(self) -> bool:
-        """Whether a fold over one side depends on the other side's size too."""
+        """Whether a reduction over one side depends on the other side's size too."""
         return False
 
     def reads(self, setting: Setting) -> Sight:  # noqa: ARG002
@@ -75,18 +75,18 @@ class Fold(ABC):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a fold knows when it starts.
+    """What a reduction knows when it starts.
 
     Args:
         num_real, num_fake: rows of the two sides over all ranks.
         own: this rank's rows.
-        results: what the folds in :attr:`Fold.needs` yielded.
+        results: what the reductions in :attr:`PairReduction.needs` yielded.
     """
 
     num_real: int
     num_fake: int
     own: Shard
-    results: Mapping[Fold, Tensor]
+    results: Mapping[PairReduction, Tensor]
 
     def size(self, role: Role) -> int:
         """Return the number of rows of a side over all ranks."""

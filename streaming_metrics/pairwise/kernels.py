@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer, check_real
-from streaming_metrics.pairwise.base import Block, Fold, Role, Setting, Shard, Sight, Tile
+from streaming_metrics.pairwise.base import Block, PairReduction, Role, Setting, Shard, Sight, Tile
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
@@ -85,7 +85,7 @@ class PolynomialKernel:
 
 
 @dataclass(frozen=True)
-class KernelSums(Fold):
+class KernelSums(PairReduction):
     """``Σ_y k(x, y)`` of every row, then, between two sides, ``Σ_x k(x, y)`` of every column: float64.
 
     ``(N,)`` over one side, pairs of a row with itself left out; ``(rows + columns,)`` between two.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.pairwise.base import Fold, Role, Setting, Sight, Tile, pair_distances
+from streaming_metrics.pairwise.base import PairReduction, Role, Setting, Sight, Tile, pair_distances
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
 
 
 @dataclass(frozen=True)
-class Nearest(Fold):
+class Nearest(PairReduction):
     """Squared distance of every sample of ``role`` to the nearest of the other side, and that one's place: float64
     ``(2, N)``.
 

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.pairwise.base import Block, Fold, Role, Setting, Shard, Tile, distance_bounds, pair_distances
+from streaming_metrics.pairwise.base import (
+    Block,
+    PairReduction,
+    Role,
+    Setting,
+    Shard,
+    Tile,
+    distance_bounds,
+    pair_distances,
+)
 from streaming_metrics.pairwise.sweep import TILE, blocks
 
 if TYPE_CHECKING:
@@ -23,7 +32,7 @@ UNDECIDED = 2.0**-8
 
 
 @dataclass(frozen=True)
-class Radii(Fold):
+class Radii(PairReduction):
     """Squared distance of every sample to its k-th nearest other sample of its side: float64 ``(N,)``, exact.
 
     The smallest lower bounds of a row are kept while tiles pass; the few that can matter are then measured exactly.
@@ -157,7 +166,7 @@ def _smallest(exact: Tensor, more: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BallCounts(Fold):
+class BallCounts(PairReduction):
     """How many balls each point lies in, then how many points each ball holds: int64 ``(points + balls,)``.
 
     Args:
@@ -179,7 +188,7 @@ class BallCounts(Fold):
         return "fake", "real"
 
     @property
-    def needs(self) -> tuple[Fold, ...]:
+    def needs(self) -> tuple[PairReduction, ...]:
         return (Radii(self.balls, self.k),)
 
     def start(self, setting: Setting) -> _Counts:

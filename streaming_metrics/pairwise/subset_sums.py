@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.pairwise.base import Block, Fold, Role, Setting, Shard, Sight, Tile
+from streaming_metrics.pairwise.base import Block, PairReduction, Role, Setting, Shard, Sight, Tile
 from streaming_metrics.pairwise.sweep import tiles
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _places(draw: Draw, num_real: int, num_fake: int) -> tuple[dict[Role, Tensor
 
 
 @dataclass(frozen=True)
-class SubsetSums(Fold):
+class SubsetSums(PairReduction):
     """``Σ k(x, y)`` over the pairs of every subset, float64 ``(S,)``; pairs of a row with itself left out.
 
     Where the subsets together hold more pairs than the sides do, a 0/1 matrix of memberships sums all subsets over each

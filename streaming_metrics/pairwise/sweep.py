@@ -1,11 +1,11 @@
-"""One sweep of tiles a pair of sides: every fold sees each tile, however the sides are sharded."""
+"""One sweep of tiles a pair of sides: every reduction sees each tile, however the sides are sharded."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from streaming_metrics.pairwise.base import Block, Fold, Setting, Shard, Tile
+from streaming_metrics.pairwise.base import Block, PairReduction, Setting, Shard, Tile
 from streaming_metrics.precision import full_precision, has_fast_bfloat16
 
 if TYPE_CHECKING:
@@ -22,27 +22,29 @@ PANEL = 4
 """Blocks of rows that stay while those of columns pass: each of these is centred a quarter as often."""
 
 
-def sweep(folds: Sequence[Fold], setting: Setting, visitors: Iterable[Shard], comm: Comm) -> dict[Fold, Tensor]:
-    """Show ``folds`` every pair of this rank's rows with every visitor's, and return their results; collective.
+def sweep(
+    reductions: Sequence[PairReduction], setting: Setting, visitors: Iterable[Shard], comm: Comm
+) -> dict[PairReduction, Tensor]:
+    """Show ``reductions`` every pair of this rank's rows with every visitor's, and return their results; collective.
 
     Args:
-        folds: folds over one pair of sides.
+        reductions: reductions over one pair of sides.
         setting: with this rank's shard of the rows' side.
         visitors: the shards of the columns' side; where it is the rows' side, one of them is ``setting.own`` itself.
         comm: over which results are reduced.
     """
-    accumulators = {fold: fold.start(setting) for fold in folds}
-    sights = {fold: fold.reads(setting) for fold in folds}
-    looking = {fold: accumulators[fold] for fold in folds if sights[fold] != "nothing"}
+    accumulators = {reduction: reduction.start(setting) for reduction in reductions}
+    sights = {reduction: reduction.reads(setting) for reduction in reductions}
+    looking = {reduction: accumulators[reduction] for reduction in reductions if sights[reduction] != "nothing"}
     rough = "products" not in sights.values() and rough_pays(setting.own.rows)
     with full_precision(setting.own.rows.device):
         for visitor in visitors:
             for tile in tiles(setting.own, visitor, rough) if looking else ():
-                for fold, accumulator in looking.items():
-                    fold.tile(accumulator, tile)
-            for fold, accumulator in accumulators.items():
-                fold.leave(accumulator, setting.own, visitor)
-    return {fold: fold.finish(accumulator, comm) for fold, accumulator in accumulators.items()}
+                for reduction, accumulator in looking.items():
+                    reduction.tile(accumulator, tile)
+            for reduction, accumulator in accumulators.items():
+                reduction.leave(accumulator, setting.own, visitor)
+    return {reduction: reduction.finish(accumulator, comm) for reduction, accumulator in accumulators.items()}
 
 
 def tiles(

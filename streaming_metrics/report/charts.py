@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from streaming_metrics.plots.result_keys import Row
-    from streaming_metrics.report.history import Journal
+    from streaming_metrics.report.history import History
 
 MOST_POINTS = 120
 CLEANING = (
@@ -41,7 +41,7 @@ class Chart(NamedTuple):
     words: str
 
 
-def over_epochs(journals: Sequence[Journal]) -> list[Chart]:
+def over_epochs(journals: Sequence[History]) -> list[Chart]:
     """Return a chart for each group of measures that share a scale; none where there is but one measurement.
 
     They go over epochs, or over steps where an epoch has several measurements.
@@ -59,7 +59,7 @@ def check_charts(keys: Sequence[str]) -> None:
         plots.new_figure(1, 1)
 
 
-def trade_offs(journals: Sequence[Journal]) -> list[Chart]:
+def trade_offs(journals: Sequence[History]) -> list[Chart]:
     """Return precision over recall and density over coverage, where they were measured."""
     charts = []
     for keys in TRADE_OFFS:
@@ -91,7 +91,7 @@ def svg_of(ax: Axes, name: str) -> str:
     return svg
 
 
-def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal], unit: str) -> Chart:
+def _curves(title: str, keys: Sequence[str], journals: Sequence[History], unit: str) -> Chart:
     ax, said = plots.new_axes(3.3, 2.3), []
     for style, journal in zip(cycle(STYLES), journals):
         places, rows = _thinned(journal, unit)
@@ -104,7 +104,7 @@ def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal], unit: 
     return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.")
 
 
-def _scatter(title: str, keys: tuple[str, str], journals: Sequence[Journal]) -> Chart:
+def _scatter(title: str, keys: tuple[str, str], journals: Sequence[History]) -> Chart:
     ax, said = plots.new_axes(3.3, 3), []
     for colour, journal in zip(cycle(plots.COLOURS), journals):
         epochs, rows = _thinned(journal)
@@ -148,11 +148,11 @@ def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
     return [{name: row[key] for key, name in names.items() if key in row} for row in rows]
 
 
-def _told_apart(journal: Journal, journals: Sequence[Journal]) -> str:
+def _told_apart(journal: History, journals: Sequence[History]) -> str:
     return elided(journal.name, 16) if len(journals) > 1 else ""
 
 
-def _thinned(journal: Journal, unit: str = "epoch") -> tuple[list[int], list[Row]]:
+def _thinned(journal: History, unit: str = "epoch") -> tuple[list[int], list[Row]]:
     """Return the epochs, or steps, and rows, at most about ``MOST_POINTS`` of them, the last included."""
     stride = -(-len(journal.rows) // MOST_POINTS)
     places = journal.steps if unit == "step" else journal.epochs

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.core.nearest_samples import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
 
 SHOWN = 16
 
 
-class Exhibit(NamedTuple):
+class Item(NamedTuple):
     """One picture, or a pair: data URIs, what each of them is in words, a few digits below, whether pixels show."""
 
     pictures: tuple[str, ...]
@@ -28,21 +28,21 @@ class Exhibit(NamedTuple):
     is_small: bool
 
     @classmethod
-    def of(cls, images: Sequence[Tensor], words: Sequence[str], value: float) -> Exhibit:
+    def of(cls, images: Sequence[Tensor], words: Sequence[str], value: float) -> Item:
         """Return images ``(3, H, W)`` uint8 above a value."""
         return cls(tuple(map(data_uri, images)), tuple(words), f"{value:.2f}", all(map(is_small, images)))
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Section:
     """Exhibits under one heading, and what they show."""
 
     title: str
     text: str
-    exhibits: tuple[Exhibit, ...] = ()
+    exhibits: tuple[Item, ...] = ()
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """Places in a neighbourhood of the samples to look at."""
 
     fixed: Tensor
@@ -51,16 +51,16 @@ class Choice(NamedTuple):
     uncovered: Tensor
 
     @classmethod
-    def of(cls, around: Neighbourhood, among: Tensor | None = None) -> Choice:
+    def of(cls, around: NearestSamples, among: Tensor | None = None) -> Selection:
         """Return the samples to look at; of the generated ones, those with ids ``among`` if given."""
         fixed, farthest, nearest = (pick(SHOWN, among) for pick in (around.fixed, around.farthest, around.nearest))
         return cls(fixed, farthest, nearest, around.uncovered(SHOWN))
 
-    def fakes(self, around: Neighbourhood) -> Tensor:
+    def fakes(self, around: NearestSamples) -> Tensor:
         """Return the ids of the generated images to show."""
         return around.fake[torch.cat([self.fixed, self.farthest, self.nearest])].unique()
 
-    def reals(self, around: Neighbourhood) -> Tensor:
+    def reals(self, around: NearestSamples) -> Tensor:
         """Return the ids of the real images to show."""
         neighbours = around.fake_neighbour[torch.cat([self.fixed, self.nearest])]
         return torch.cat([neighbours, around.real[self.uncovered]]).unique()
@@ -76,13 +76,13 @@ class Gallery:
     """
 
     note: str
-    shelves: tuple[Shelf, ...] = ()
+    shelves: tuple[Section, ...] = ()
 
     @classmethod
     def of(
         cls,
-        around: Neighbourhood,
-        choice: Choice,
+        around: NearestSamples,
+        choice: Selection,
         fakes: Mapping[int, Tensor] | None,
         reals: Mapping[int, Tensor] | None,
         searched: int | None = None,
@@ -98,42 +98,42 @@ class Gallery:
             missing: why one of them cannot be shown.
         """
         scope = f"Of {searched or len(around.fake):,} generated samples" + (" kept to look at" if searched else "")
-        found: list[Shelf] = []
+        found: list[Section] = []
         if fakes is not None and reals is not None:
             fixed = _pairs(around, choice.fixed, fakes, reals)
-            found.append(Shelf("Fixed samples beside their nearest real images", _FIXED, fixed))
+            found.append(Section("Fixed samples beside their nearest real images", _FIXED, fixed))
         if fakes is not None:
             near, far = _pairs(around, choice.nearest, fakes, reals), _pairs(around, choice.farthest, fakes, None)
-            found.append(Shelf("Generated, nearest to the real images", f"{scope}. {_NEAREST}", near))
-            found.append(Shelf("Generated, farthest from the real images", f"{scope}. {_FARTHEST}", far))
+            found.append(Section("Generated, nearest to the real images", f"{scope}. {_NEAREST}", near))
+            found.append(Section("Generated, farthest from the real images", f"{scope}. {_FARTHEST}", far))
         if reals is not None:
             found.append(_lonely(around, choice.uncovered, reals))
         return cls(f"{_UNIT.format(_ordinal(around.k))} {missing}".strip(), tuple(found))
 
 
 def _pairs(
-    around: Neighbourhood, places: Tensor, fakes: Mapping[int, Tensor], reals: Mapping[int, Tensor] | None
-) -> tuple[Exhibit, ...]:
-    exhibits: list[Exhibit] = []
+    around: NearestSamples, places: Tensor, fakes: Mapping[int, Tensor], reals: Mapping[int, Tensor] | None
+) -> tuple[Item, ...]:
+    exhibits: list[Item] = []
     for place in places.tolist():
         distance = float(around.fake_distance[place])
         images, words = [fakes[int(around.fake[place])]], [f"Generated, {distance:.2f} from its nearest real image"]
         if reals is not None:
             images.append(reals[int(around.fake_neighbour[place])])
             words.append("The nearest real image")
-        exhibits.append(Exhibit.of(images, words, distance))
+        exhibits.append(Item.of(images, words, distance))
     return tuple(exhibits)
 
 
-def _lonely(around: Neighbourhood, places: Tensor, reals: Mapping[int, Tensor]) -> Shelf:
+def _lonely(around: NearestSamples, places: Tensor, reals: Mapping[int, Tensor]) -> Section:
     share = len(around.uncovered()) / len(around.real)
     text = _UNCOVERED.format(share, len(around.real), _ordinal(around.k)) if len(places) else _COVERED
     ratio = (around.real_distance / around.radius.clamp(min=1e-12))[places].tolist()
     exhibits = tuple(
-        Exhibit.of([reals[int(around.real[place])]], [f"Real, {r:.2f} radii from the nearest sample"], r)
+        Item.of([reals[int(around.real[place])]], [f"Real, {r:.2f} radii from the nearest sample"], r)
         for place, r in zip(places.tolist(), ratio)
     )
-    return Shelf("Real images not covered", text, exhibits)
+    return Section("Real images not covered", text, exhibits)
 
 
 def _ordinal(k: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Choice, Gallery
+from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Gallery, Selection
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Grid(NamedTuple):
         return moment_name(self.epoch, self.step)
 
 
-class Journal:
+class History:
     """Notes measurements, by step: an epoch may have several.
 
     Args:
@@ -84,7 +84,7 @@ class Journal:
         """
         comm, around = metric._comm(), metric.neighbourhood()
         kept = thumbnails.common(comm)
-        choice = None if around is None else Choice.of(around, among=kept)
+        choice = None if around is None else Selection.of(around, among=kept)
         wanted = torch.cat([kept[:SHOWN], choice.fakes(around)]) if around and choice else kept[:SHOWN]
         pictures = thumbnails.gather(wanted, comm)
 

@@ -6,11 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streaming_metrics.files.atomic import whole_file
+from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
 from streaming_metrics.report import charts
-from streaming_metrics.report.gallery import NO_FEATURES, Choice, Gallery
-from streaming_metrics.report.history import Journal
+from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
+from streaming_metrics.report.history import History
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.core.nearest_samples import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.shell import GenerativeMetrics
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -65,7 +65,7 @@ def write_comparison(
     around = metric.neighbourhood()
 
     def write() -> None:
-        journal = Journal("comparison")
+        journal = History("comparison")
         journal.note(0, values, metric)
         journal.about = list(about)
         journal.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
@@ -74,23 +74,23 @@ def write_comparison(
     metric._comm().on_first(write, f"write_comparison({str(path)!r})")
 
 
-def _gallery_of(around: Neighbourhood, real: Any, fake: Any) -> Gallery:
-    choice = Choice.of(around)
+def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
+    choice = Selection.of(around)
     fakes, reals = _read(fake, choice.fakes(around)), _read(real, choice.reals(around))
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
     return Gallery.of(around, choice, fakes, reals, missing=told)
 
 
-def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> None:
+def write_report(path: str | Path, journals: Sequence[History], title: str) -> None:
     """Write the report of what journals have noted, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     page = rendered(journals, title)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
 
-def rendered(journals: Sequence[Journal], title: str) -> str:
+def rendered(journals: Sequence[History], title: str) -> str:
     """Return the page; all that journals hold is escaped.
 
     Args:
@@ -114,14 +114,14 @@ def rendered(journals: Sequence[Journal], title: str) -> str:
     )
 
 
-def scores(journal: Journal) -> list[Score]:
+def scores(journal: History) -> list[Score]:
     """Return the latest values, and which were the best."""
     keys = leading(journal.rows)
     names = charts.short_names(keys)
     return [_score(journal, key, names[key]) for key in keys]
 
 
-def _score(journal: Journal, key: str, name: str) -> Score:
+def _score(journal: History, key: str, name: str) -> Score:
     better = next((panel.better for panel in PANELS if family(key) in panel.families), "")
     value, spread = (column(journal.rows, one)[-1] for one in (key, spread_of(key, journal.rows)))
     told = [(v, place) for place, v in enumerate(column(journal.rows, key)) if isfinite(v)]
@@ -133,7 +133,7 @@ def _score(journal: Journal, key: str, name: str) -> Score:
     return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
 
 
-def _summary(journals: Sequence[Journal]) -> str:
+def _summary(journals: Sequence[History]) -> str:
     try:
         signature = Signature.parse(journals[0].signature)
     except (IndexError, ValueError):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import LARGEST, State, Statistic
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class Bank(Statistic):
     """Rows of ``Features.pool`` with their index.
 
     The state is ``rows (n, D) float32`` and ``index (n,) int64``. Their storage doubles when full, so that adding a
-    batch writes the batch alone. With a capacity, the rows kept are those with the smallest scrambled index: a uniform
+    batch writes the batch alone. With a capacity, the rows kept are those with the smallest hashed index: a uniform
     sample of the stream that depends on the ids alone, not on order, batches or ranks.
 
     Args:
@@ -75,7 +75,7 @@ class Bank(Statistic):
         merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
         if self.capacity is None or len(merged["index"]) <= self.capacity:
             return merged
-        kept = scrambled(merged["index"]).topk(self.capacity, largest=False).indices
+        kept = hashed(merged["index"]).topk(self.capacity, largest=False).indices
         return {key: column[kept] for key, column in merged.items()}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
@@ -85,7 +85,7 @@ class Bank(Statistic):
         counts = comm.counts(len(state["index"]))
         if sum(counts) <= self.capacity:
             return state
-        chosen = comm.gather(scrambled(state["index"]), counts).argsort(stable=True)[: self.capacity]
+        chosen = comm.gather(hashed(state["index"]), counts).argsort(stable=True)[: self.capacity]
         mine = chosen - sum(counts[: comm.rank])
         mine = mine[(mine >= 0) & (mine < counts[comm.rank])]
         return {key: column[mine] for key, column in state.items()}
@@ -138,9 +138,9 @@ def _exchange(state: State, batch: State) -> Callable[[], State]:
     pairs = min(len(batch["index"]), len(state["index"]))
     if not pairs:
         return lambda: state
-    slots = scrambled(state["index"]).topk(pairs).indices
-    arrivals = scrambled(batch["index"]).topk(pairs, largest=False).indices
-    enters = scrambled(batch["index"][arrivals]) < scrambled(state["index"][slots])
+    slots = hashed(state["index"]).topk(pairs).indices
+    arrivals = hashed(batch["index"]).topk(pairs, largest=False).indices
+    enters = hashed(batch["index"][arrivals]) < hashed(state["index"][slots])
     masks = {key: enters.view(-1, *[1] * (column.ndim - 1)) for key, column in state.items()}
     rows = {key: torch.where(masks[key], batch[key][arrivals], column[slots]) for key, column in state.items()}
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.statistics.base import state_device
-from streaming_metrics.statistics.index import scrambled, shifted
+from streaming_metrics.statistics.index import hashed, shifted
 
 CACHED_WORDS, WORDS = 1 << 16, 1 << 22
 """Words in a block on the CPU, half a MiB, where each pass over them finds them in the cache; and elsewhere."""
@@ -42,7 +42,7 @@ def hashes_of(samples: Tensor) -> Tensor:
         mixed = (words[:, part] ^ first[part]).mul_(second[part])
         mixed ^= shifted(mixed, 32)
         total += mixed.mul_(second[part]).sum(1)
-    return scrambled(total)
+    return hashed(total)
 
 
 def _words(samples: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def _weights(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return two odd weights ``(length,)`` for each place of a word; those of more words begin with those of fewer."""
     with torch.inference_mode(False):
         place = torch.arange(length, device="cpu")
-        first, second = (scrambled(place + (seed << 32)) | 1 for seed in (1, 2))
+        first, second = (hashed(place + (seed << 32)) | 1 for seed in (1, 2))
         return first.to(device), second.to(device)
 
 
@@ -70,5 +70,5 @@ def _salt(shape: tuple[int, ...], device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         salt = torch.zeros(1, dtype=torch.int64, device="cpu")
         for size in shape:
-            salt = scrambled(salt ^ size)
+            salt = hashed(salt ^ size)
         return salt.to(device)

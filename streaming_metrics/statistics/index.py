@@ -39,7 +39,7 @@ def check_index(index: Tensor, n: int) -> None:
         raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
 
 
-def scrambled(index: Tensor) -> Tensor:
+def hashed(index: Tensor) -> Tensor:
     """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a
     bijection).
     """

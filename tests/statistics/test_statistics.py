@@ -16,7 +16,7 @@ from scores import normal
 from streaming_metrics import Features
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.statistics import Bank, Count, Marginals, Moments, state_device
-from streaming_metrics.statistics.index import anonymous_index, check_index, is_anonymous, ordinal, scrambled
+from streaming_metrics.statistics.index import anonymous_index, check_index, hashed, is_anonymous, ordinal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +57,7 @@ def test_moments_of_one_rank_are_reduced_to_themselves(width: int) -> None:
     moments = Moments(width)
     state = streamed(moments, numbered(normal(0, 20, width)), [20])
     before = state["moments"].clone()
-    reduced = moments.all_reduce(state, Comm.alone())["moments"]
+    reduced = moments.all_reduce(state, Comm.single())["moments"]
     assert torch.equal(state["moments"], before)
     torch.testing.assert_close(reduced, before, rtol=1e-14, atol=1e-14)
 
@@ -219,7 +219,7 @@ def splitmix64(i: int) -> int:
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
 def test_scrambled_is_splitmix64(ids: list[int]) -> None:
-    assert scrambled(torch.tensor(ids)).tolist() == [splitmix64(i) for i in ids]
+    assert hashed(torch.tensor(ids)).tolist() == [splitmix64(i) for i in ids]
 
 
 def test_anonymous_ids_are_distinct_over_ranks_and_arrivals() -> None:

@@ -31,7 +31,6 @@ from streaming_metrics import (
     GenerativeMetrics,
     Reference,
     RepeatsWarning,
-    hashes,
     merge_states,
 )
 from streaming_metrics.cli import app
@@ -39,9 +38,9 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.files.npz import digest_of_moments
 from streaming_metrics.image import FrechetInceptionDistance, InceptionScore
 from streaming_metrics.monitor import GenerationMonitor
-from streaming_metrics.statistics import Distinct
+from streaming_metrics.statistics import Distinct, hashes
 from streaming_metrics.statistics.hashes import hashes_of
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +121,7 @@ def collisions(hashed: Callable[[Tensor], Tensor], images: Tensor) -> int:
 def linear(images: Tensor) -> Tensor:
     """A dot product with odd weights over 64-bit words, which does not do."""
     words = images.contiguous().flatten(1).view(torch.int64)
-    return scrambled((words * (scrambled(torch.arange(words.shape[1])) | 1)).sum(1))
+    return hashed((words * (hashed(torch.arange(words.shape[1])) | 1)).sum(1))
 
 
 @pytest.mark.parametrize("alike", ALIKE, ids=lambda f: f.__name__)
@@ -276,7 +275,7 @@ STREAMS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
 @pytest.mark.parametrize("seed", range(3))
 def test_the_estimate_is_within_its_error(stream: str, seed: int) -> None:
     statistic = Distinct(k=256)
-    ids = scrambled(torch.arange(DISTINCT_ONES) + (seed << 40))
+    ids = hashed(torch.arange(DISTINCT_ONES) + (seed << 40))
     keys = STREAMS[stream](ids, np.random.default_rng(seed))
     found, distinct = statistic.read(sketch(statistic, keys)), len(keys.unique())
     assert found.num_samples == len(keys)
@@ -288,7 +287,7 @@ def test_the_estimate_is_within_its_error(stream: str, seed: int) -> None:
 def test_it_is_exact_up_to_k_and_says_so() -> None:
     statistic = Distinct(k=8)
     for distinct, is_exact in ((7, True), (8, True), (9, False)):
-        found = statistic.read(sketch(statistic, scrambled(torch.arange(distinct)).repeat(3)))
+        found = statistic.read(sketch(statistic, hashed(torch.arange(distinct)).repeat(3)))
         assert (found.distinct, found.is_exact, found.num_samples) == (distinct, is_exact, 3 * distinct)
 
 
@@ -372,7 +371,7 @@ def test_a_handful_of_repeats_is_not_worth_a_word(n: int, repeats: int, said: st
 
 
 def test_a_few_that_came_very_often_are_told_though_the_sketch_missed_them() -> None:
-    statistic, ids = Distinct(), scrambled(torch.arange(20_000))
+    statistic, ids = Distinct(), hashed(torch.arange(20_000))
     often = ids.max().repeat(8_000)  # the last key that a sketch of the smallest would hold
     metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
     rows = torch.randn(28_000, 2, generator=torch.Generator().manual_seed(0))
@@ -553,7 +552,7 @@ def test_sync_and_unsync(ranks: Ranks) -> None:
 
 # --- what was saved before there were hashes --------------------------------------------------------------------------
 
-OLD = Path(__file__).parent / "data"
+OLD = Path(__file__).parents[1] / "data"
 OLD_FID = 2.401363929180093
 
 

@@ -19,7 +19,7 @@ from scores import normal
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.report import rendered, write_comparison, write_report
 from streaming_metrics.report.gallery import Gallery
-from streaming_metrics.report.history import MOST_GRIDS, Grid, Journal
+from streaming_metrics.report.history import MOST_GRIDS, Grid, History
 from streaming_metrics.report.pictures import data_uri, grid_of, shrunk
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def compared(path: Path, measures: Any = (BALLS,), **datasets: Any) -> Page:
     return Page(path.read_text())
 
 
-def journal(epochs: int = 3, name: str = "val", side: int = 8) -> Journal:
+def journal(epochs: int = 3, name: str = "val", side: int = 8) -> History:
     """Return a journal with falling distances and noisy grids."""
-    noted, generator = Journal(name), torch.Generator().manual_seed(0)
+    noted, generator = History(name), torch.Generator().manual_seed(0)
     metric = measured()
     for epoch in range(epochs):
         values = {"fid": 9.0 - epoch, "kid": 0.1, "kid_std": 0.01, "precision": 0.5, "recall": 0.1 * (epoch % 9)}

@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 from test_cli import run
 
-from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, Reference, files, merge_states
-from streaming_metrics.files.atomic import whole_file
+from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, Reference, merge_states
+from streaming_metrics.files import atomic
+from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.report import write_comparison
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def test_what_was_piped_is_read_again() -> None:
 
 def test_a_link_to_a_pipe_is_the_pipe() -> None:
     Path("link").symlink_to("pipe")
-    with piped(Path("pipe")) as received, whole_file("link") as partial:
+    with piped(Path("pipe")) as received, atomic_write("link") as partial:
         partial.write_text("sent")
     assert received == b"sent"
     assert Path("link").is_symlink()
@@ -172,9 +173,9 @@ def test_a_link_to_a_pipe_is_the_pipe() -> None:
 
 def test_standard_output_is_written_to_wherever_it_leads(tmp_path: Path) -> None:
     script = (
-        f"import runpy; whole_file = runpy.run_path({files.__file__!r})['whole_file']\n"  # without a wait for torch
+        f"import runpy; atomic_write = runpy.run_path({atomic.__file__!r})['atomic_write']\n"  # without a wait for torch
         "print('before', flush=True)\n"
-        "with whole_file('/dev/stdout') as partial:\n"
+        "with atomic_write('/dev/stdout') as partial:\n"
         "    partial.write_text('sent\\n')\n"
         "print('after')"
     )
@@ -216,10 +217,10 @@ def test_a_path_that_cannot_be_written_is_named(path: str) -> None:
 
 
 def test_a_long_name_and_a_loop_of_links() -> None:
-    with whole_file("n" * 250) as partial:
+    with atomic_write("n" * 250) as partial:
         partial.write_text("kept")
     assert Path("n" * 250).read_text() == "kept"
     Path("a").symlink_to("b")
     Path("b").symlink_to("a")
-    with pytest.raises(OSError, match="'a'"), whole_file("a") as partial:
+    with pytest.raises(OSError, match="'a'"), atomic_write("a") as partial:
         partial.write_text("")

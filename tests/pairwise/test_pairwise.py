@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from conftest import FOLDS
+from conftest import REDUCTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scores import normal
@@ -32,7 +32,7 @@ from streaming_metrics.pairwise.base import (
     BLUR,
     UNDERFLOW,
     Block,
-    Fold,
+    PairReduction,
     Tile,
     distance_bounds,
     pair_distances,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 SEEDS = st.integers(0, 2**31 - 1)
 N, M, WIDTH = 40, 31, 6
 KINDS = st.sampled_from(["plain", "grid", "far", "doubled"])
-every_fold = pytest.mark.parametrize("fold", FOLDS, ids=repr)
+every_fold = pytest.mark.parametrize("reduction", REDUCTIONS, ids=repr)
 
 
 def rows_of(kind: str, seed: int, n: int) -> Tensor:
@@ -63,18 +63,18 @@ def dealt(rows: Tensor, owner: Tensor, world_size: int, centre: Tensor) -> list[
     return [Shard(rows[owner == rank], (owner == rank).nonzero().squeeze(1), centre) for rank in range(world_size)]
 
 
-def swept(fold: Fold, real: Sequence[Shard], fake: Sequence[Shard]) -> Tensor:
+def swept(reduction: PairReduction, real: Sequence[Shard], fake: Sequence[Shard]) -> Tensor:
     """Return the result over simulated ranks: their sweeps, ring order and all, added up."""
     sides, sizes = {"real": real, "fake": fake}, [sum(map(len, side)) for side in (real, fake)]
-    needed = {need: swept(need, real, fake) for need in fold.needs}
-    rows, columns = (sides[role] for role in fold.sides)
+    needed = {need: swept(need, real, fake) for need in reduction.needs}
+    rows, columns = (sides[role] for role in reduction.sides)
     rings = [[columns[rank - hop] for hop in range(len(rows))] for rank in range(len(rows))]
     settings_of = [Setting(*sizes, own, needed) for own in rows]
-    return sum(sweep([fold], setting, ring, Comm.alone())[fold] for setting, ring in zip(settings_of, rings))
+    return sum(sweep([reduction], setting, ring, Comm.single())[reduction] for setting, ring in zip(settings_of, rings))
 
 
-def whole(fold: Fold, real: Tensor, fake: Tensor) -> Tensor:
-    return swept(fold, *(dealt(rows, torch.zeros(len(rows)), 1, real.mean(0)) for rows in (real, fake)))
+def whole(reduction: PairReduction, real: Tensor, fake: Tensor) -> Tensor:
+    return swept(reduction, *(dealt(rows, torch.zeros(len(rows)), 1, real.mean(0)) for rows in (real, fake)))
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
@@ -87,40 +87,40 @@ def kernel_values(kernel: PolynomialKernel, x: Tensor, y: Tensor) -> Tensor:
     return values.fill_diagonal_(0) if x is y else values
 
 
-def dense(fold: Fold, real: Tensor, fake: Tensor) -> Tensor:
-    """What a fold is, over whole matrices."""
+def dense(reduction: PairReduction, real: Tensor, fake: Tensor) -> Tensor:
+    """What a reduction is, over whole matrices."""
     sides = {"real": real, "fake": fake}
-    x, y = (sides[role] for role in fold.sides)
-    if isinstance(fold, Radii):
-        return distances(x, x).sort(1).values[:, fold.k]
-    if isinstance(fold, BallCounts):
-        points, balls = (fake, real) if fold.balls == "real" else (real, fake)
-        radii = distances(balls, balls).sort(1).values[:, fold.k]
-        inside = distances(points, balls) < radii if fold.strict else distances(points, balls) <= radii
+    x, y = (sides[role] for role in reduction.sides)
+    if isinstance(reduction, Radii):
+        return distances(x, x).sort(1).values[:, reduction.k]
+    if isinstance(reduction, BallCounts):
+        points, balls = (fake, real) if reduction.balls == "real" else (real, fake)
+        radii = distances(balls, balls).sort(1).values[:, reduction.k]
+        inside = distances(points, balls) < radii if reduction.strict else distances(points, balls) <= radii
         return torch.cat([inside.sum(1), inside.sum(0)])
-    values = kernel_values(fold.kernel, x, y)
-    if isinstance(fold, KernelSums):
+    values = kernel_values(reduction.kernel, x, y)
+    if isinstance(reduction, KernelSums):
         return values.sum(1) if x is y else torch.cat([values.sum(1), values.sum(0)])
-    places = fold.draw.places(len(real), len(fake))
-    subsets = zip(*(places[role] for role in fold.sides))
+    places = reduction.draw.places(len(real), len(fake))
+    subsets = zip(*(places[role] for role in reduction.sides))
     return torch.stack([values[rows][:, columns].sum() for rows, columns in subsets])
 
 
-def check(fold: Fold, result: Tensor, real: Tensor, fake: Tensor) -> None:
-    expected = dense(fold, real, fake)
+def check(reduction: PairReduction, result: Tensor, real: Tensor, fake: Tensor) -> None:
+    expected = dense(reduction, real, fake)
     assert result.dtype == expected.dtype
-    tolerance = 0.0 if isinstance(fold, BallCounts) else 1e-14 if isinstance(fold, Radii) else 1e-6
+    tolerance = 0.0 if isinstance(reduction, BallCounts) else 1e-14 if isinstance(reduction, Radii) else 1e-6
     torch.testing.assert_close(result, expected, rtol=tolerance, atol=0 if tolerance < 1e-6 else 1e-6)
 
 
-# --- folds over any sharding ------------------------------------------------------------------------------------------
+# --- reductions over any sharding --------------------------------------------------------------------------------
 
 
 @every_fold
 @given(seed=SEEDS, kind=KINDS, world_size=st.integers(1, 4), tile=st.sampled_from([3, 16, 1024]), rough=st.booleans())
 @settings(max_examples=12, deadline=None)
 def test_any_sharding_is_dense_brute_force(
-    fold: Fold, seed: int, kind: str, world_size: int, tile: int, rough: bool
+    reduction: PairReduction, seed: int, kind: str, world_size: int, tile: int, rough: bool
 ) -> None:
     real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
     generator = torch.Generator().manual_seed(seed)
@@ -131,15 +131,15 @@ def test_any_sharding_is_dense_brute_force(
             patch.setattr(module, "TILE", tile)
         patch.setattr(sweeping, "rough_pays", lambda _: rough)
         shards = (dealt(rows, owner, world_size, centre) for rows, owner in zip((real, fake), owners))
-        check(fold, swept(fold, *shards), real, fake)
+        check(reduction, swept(reduction, *shards), real, fake)
 
 
 @every_fold
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_without_rows_adds_nothing(fold: Fold, rank: int) -> None:
+def test_a_rank_without_rows_adds_nothing(reduction: PairReduction, rank: int) -> None:
     real, fake = rows_of("plain", 0, N), rows_of("plain", 1, M)
     shards = [dealt(rows, torch.full((len(rows),), rank), 2, real.mean(0)) for rows in (real, fake)]
-    check(fold, swept(fold, *shards), real, fake)
+    check(reduction, swept(reduction, *shards), real, fake)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -169,11 +169,11 @@ def test_balls_are_equal_by_rows_k_and_strictness() -> None:
 
 def test_folds_in_one_sweep_are_folds_alone() -> None:
     real, fake = rows_of("plain", 0, N), rows_of("plain", 1, M)
-    between = [fold for fold in FOLDS if fold.sides == ("fake", "real")]
+    between = [reduction for reduction in REDUCTIONS if reduction.sides == ("fake", "real")]
     own, visitor = (Shard(rows, torch.arange(len(rows)), real.mean(0)) for rows in (fake, real))
     radii = {radius: whole(radius, real, fake) for radius in (Radii("real", 3), Radii("fake", 3))}
-    for fold, result in sweep(between, Setting(N, M, own, radii), [visitor], Comm.alone()).items():
-        assert torch.equal(result, whole(fold, real, fake))
+    for reduction, result in sweep(between, Setting(N, M, own, radii), [visitor], Comm.single()).items():
+        assert torch.equal(result, whole(reduction, real, fake))
 
 
 def test_a_side_with_itself_shows_every_pair_from_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,9 @@ def sweeps_of_the_real_side(metric: GenerativeMetrics) -> int:
     swept = []
     start = Radii.start
 
-    def counted(fold: Radii, setting: Any) -> Any:
-        swept.extend([fold] * (fold.role == "real"))
-        return start(fold, setting)
+    def counted(reduction: Radii, setting: Any) -> Any:
+        swept.extend([reduction] * (reduction.role == "real"))
+        return start(reduction, setting)
 
     with mock.patch.object(Radii, "start", counted):
         values(metric)

@@ -24,7 +24,7 @@ from test_monitor import Pixels
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from streaming_metrics.measures.base import Evidence, Measure, Roles
+from streaming_metrics.measures.base import Inputs, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.monitor.clock import At, Clock, Timeline
 from streaming_metrics.monitor.readers import Reader, first_old_value
@@ -62,7 +62,7 @@ class Now(Measure):
 
     def check(self, real: Any, fake: Any) -> None: ...
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         return {"now": torch.tensor(float(STEPS[-1]), dtype=torch.float64)}
 
 

@@ -18,7 +18,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from typer.testing import CliRunner, Result
 
 from streaming_metrics import FID, IS, KID, Features, GenerativeMetrics, NotEnoughSamples, cli
-from streaming_metrics.cli.reading import Reading
+from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
@@ -77,7 +77,9 @@ def compared(*arguments: Any, exit_code: int = 0) -> dict[str, Any]:
 
 
 def job(measures: str, **options: Any) -> Job:
-    return Job(Network("test_cli_counts:patches", device="cpu"), measures, Comm(timeout=30), Reading(4, 0, **options))
+    return Job(
+        Network("test_cli_counts:patches", device="cpu"), measures, Comm(timeout=30), ImageReader(4, 0, **options)
+    )
 
 
 # --- what can be scored -----------------------------------------------------------------------------------------------

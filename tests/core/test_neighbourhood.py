@@ -11,17 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scores import normal
-from test_folds import KINDS, SEEDS, WIDTH, M, N, dealt, distances, rows_of, swept
+from test_pairwise import KINDS, SEEDS, WIDTH, M, N, dealt, distances, rows_of, swept
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
 from streaming_metrics.pairwise import Nearest
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from conftest import Ranks
     from torch import Tensor
 
-    from streaming_metrics.core.nearest_samples import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
 
 REAL, FAKE = normal(0, 60, WIDTH), normal(1, 50, WIDTH, mean=0.8)
 FAKE[7] = REAL[11]
@@ -33,7 +33,7 @@ def built(measures: Any = BALLS, **options: Any) -> GenerativeMetrics:
     return GenerativeMetrics(measures, None, num_features=WIDTH, **options)
 
 
-def around(real: Tensor = REAL, fake: Tensor = FAKE, measures: Any = BALLS) -> tuple[Neighbourhood, Any]:
+def around(real: Tensor = REAL, fake: Tensor = FAKE, measures: Any = BALLS) -> tuple[NearestSamples, Any]:
     metric = built(measures)
     metric.update(real, real=True, index=torch.arange(len(real)))
     metric.update(fake, real=False, index=SPACED[: len(fake)])
@@ -93,7 +93,7 @@ def test_the_chosen_are_the_extremes() -> None:
 
 def test_the_fixed_depend_on_ids_alone() -> None:
     found, _ = around()
-    assert found.fake[found.fixed(5)].tolist() == SPACED[scrambled(SPACED).argsort()[:5]].tolist()
+    assert found.fake[found.fixed(5)].tolist() == SPACED[hashed(SPACED).argsort()[:5]].tolist()
     assert torch.equal(found.fixed(5), around(fake=FAKE + 1)[0].fixed(5))
 
 
@@ -115,7 +115,7 @@ def test_balls_are_those_that_a_measure_has(measures: Any, k: int) -> None:
 
 def test_a_reservoir_is_searched_alone() -> None:
     found, _ = around(measures=[PRDC(k=3, capacity=20)])
-    assert found.fake.tolist() == sorted(SPACED[scrambled(SPACED).argsort()[:20]].tolist())
+    assert found.fake.tolist() == sorted(SPACED[hashed(SPACED).argsort()[:20]].tolist())
     assert len(found.real) == 20
 
 
@@ -139,9 +139,9 @@ def test_it_leaves_the_metric_and_what_it_remembers() -> None:
     metric.update(REAL, real=True)
     metric.freeze_real()
     metric.update(FAKE, real=False)
-    before, memo = metric.compute(), dict(metric._memo.folded)
+    before, memo = metric.compute(), dict(metric._memo.reduced)
     metric.neighbourhood()
-    assert metric._memo.folded.keys() == memo.keys()
+    assert metric._memo.reduced.keys() == memo.keys()
     assert metric.compute() == before
 
 

@@ -22,7 +22,7 @@ from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics
 from streaming_metrics.core.saved_states import merge_states
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.image import FrechetInceptionDistance
-from streaming_metrics.measures.base import Evidence, Measure, Roles
+from streaming_metrics.measures.base import Inputs, Measure, Roles
 from streaming_metrics.statistics import Bank, Moments, Statistic, bank
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Counts(Measure):
     def check(self, real: Any, fake: Any) -> None:
         pass
 
-    def compute(self, evidence: Evidence) -> dict[str, torch.Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, torch.Tensor]:
         states = [state for side in (evidence.real, evidence.fake) for state in side.states.values()]
         return {"counts": sum(tensor.double().sum() for state in states for tensor in state.values())}  # pyright: ignore
 
@@ -235,7 +235,7 @@ def test_a_statistic_that_fails_in_any_place_leaves_all_or_a_torn_role(position:
     assert scores(metric) == before
 
 
-@pytest.mark.parametrize("what", ["append", "scrambled"])
+@pytest.mark.parametrize("what", ["append", "hashed"])
 def test_a_bank_that_finds_no_memory_leaves_all_as_it_was(what: str) -> None:
     metric = filled(*ALL)
     before = scores(metric)

@@ -29,7 +29,7 @@ from streaming_metrics.extractors import EfficientNetLite0, ModuleExtractor
 from streaming_metrics.signature import Signature, library_version
 
 SIDE = 64
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 class Patches(nn.Module):
@@ -222,7 +222,10 @@ def test_torchrun_equals_one_process(sides: tuple[Path, Path], tmp_path: Path) -
     arguments += ["--on-error", "skip", "--batch-size", "4", "--json"]
     one = dateless(done(*arguments, "-").stdout)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE), str(HERE / "cli")]),
+        "OMP_NUM_THREADS": "1",
+    }
     environment |= {"GLOO_SOCKET_IFNAME": "lo"}
     command = [*launcher, "-m", "streaming_metrics", *arguments, str(tmp_path / "two.json")]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from streaming_metrics import FID, KID
-from streaming_metrics.monitor.image_sampler import Sampler
+from streaming_metrics.monitor.image_sampler import ImageSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,7 +127,7 @@ def test_sampling_for_a_condition_neither() -> None:
 
 def test_a_chunk_does_not_depend_on_the_chunks_before_it() -> None:
     model = Stateful(lambda model: model.train())
-    sampler = Sampler("sample", (0, 1))
+    sampler = ImageSampler("sample", (0, 1))
     first = sampler.draw(model.eval(), 8, seed=5)
     sampler.draw(model, 8, seed=6)
     assert torch.equal(sampler.draw(model, 8, seed=5), first)
@@ -137,7 +137,7 @@ def test_a_chunk_does_not_depend_on_the_chunks_before_it() -> None:
 def test_what_a_callable_holds_is_put_back_too() -> None:
     norm, noise = nn.BatchNorm2d(3).eval(), torch.Generator()
     before = noise.get_state()
-    drawn = Sampler(lambda model, n: norm.train()(torch.rand(n, 3, 8, 8, generator=noise)).sigmoid(), (0, 1)).draw(
+    drawn = ImageSampler(lambda model, n: norm.train()(torch.rand(n, 3, 8, 8, generator=noise)).sigmoid(), (0, 1)).draw(
         None, 8, seed=0
     )
     assert len(drawn) == 8
@@ -158,7 +158,7 @@ def test_a_cache_that_grew_stays_and_a_canvas_is_copied() -> None:
             return self.canvas.copy_(REAL[:n])
 
     painter = Painter()
-    assert torch.equal(Sampler("sample", (0, 1)).draw(painter, 4, seed=0), REAL[:4])
+    assert torch.equal(ImageSampler("sample", (0, 1)).draw(painter, 4, seed=0), REAL[:4])
     assert painter.cache.shape == (4,)
     assert not painter.canvas.any()
 
@@ -170,7 +170,7 @@ def test_it_is_put_back_after_an_error_too() -> None:
 
     model = Stateful(fail).eval()
     with pytest.raises(RuntimeError, match="no images today"):
-        Sampler("sample", (0, 1)).draw(model, 4, seed=0)
+        ImageSampler("sample", (0, 1)).draw(model, 4, seed=0)
     assert not model.training
 
 

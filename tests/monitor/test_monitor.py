@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples, Signature
 from streaming_metrics.images.batches import find_images
-from streaming_metrics.measures.base import Evidence, Measure, Roles
+from streaming_metrics.measures.base import Inputs, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.monitor.checks import sharding_warning
 from streaming_metrics.sampling import chunks
@@ -636,7 +636,7 @@ class Broken(Measure):
 
     def check(self, real: Any, fake: Any) -> None: ...
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
+    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
         return {"broken": torch.tensor(torch.nan, dtype=torch.float64)}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, FOLDS, MEASURES, STATISTICS, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, REDUCTIONS, STATISTICS, WIDTH, draw_features, name_of
 from torch import nn
 from torchmetrics import Metric, MetricCollection
 
@@ -48,7 +48,7 @@ def check_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [*STATISTICS, *FOLDS, *MEASURES], ids=repr)
+@pytest.mark.parametrize("value", [*STATISTICS, *REDUCTIONS, *MEASURES], ids=repr)
 def test_values_are_frozen_equal_and_hashable(value: Any) -> None:
     twin = pickle.loads(pickle.dumps(value))
     assert twin == value

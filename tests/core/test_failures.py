@@ -20,7 +20,8 @@ import torch
 import torch.distributed as dist
 from conftest import WIDTH, draw_features
 
-from streaming_metrics import FID, PRDC, GenerativeMetrics, roll_call
+from streaming_metrics import FID, PRDC, GenerativeMetrics
+from streaming_metrics.distributed import rendezvous
 from streaming_metrics.distributed.comm import Comm, MissingRanks
 from streaming_metrics.pairwise import sweep
 
@@ -111,7 +112,7 @@ def without_the_host(rank: int, how: str) -> tuple[str, float]:
         LEAVE[how]()
     time.sleep(0.2)
     start = time.monotonic()
-    with mock.patch.object(roll_call, "GRACE", GRACE):
+    with mock.patch.object(rendezvous, "GRACE", GRACE):
         return attempt(metric), time.monotonic() - start
 
 
@@ -201,7 +202,7 @@ def many_near_misses(group: Any) -> list[int]:
         store.wait([f"miss/{number}/{rank}" for rank in range(2)])
         time.sleep(0.0002 * number if comm.rank else 0.0)
         try:
-            comm.roll_call()
+            comm.rendezvous()
         except MissingRanks:
             failed.append(number)
     return failed
@@ -217,7 +218,7 @@ def test_either_every_rank_goes_in_or_none_does(ranks: Ranks) -> None:
 
 @pytest.fixture(scope="module")
 def lightning_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    script = Path(__file__).with_name("killed_run.py")
+    script = Path(__file__).parents[1] / "killed_run.py"
     command = [sys.executable, str(script), str(tmp_path_factory.mktemp("runs"))]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, timeout=120)
