@@ -43,7 +43,7 @@ STATISTICS = [
     Bank(WIDTH, capacity=7),
     Distinct(),
     Distinct(k=8),
-    Neighbours(Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
+    Neighbours(WIDTH, k=3, balls=Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -16,12 +15,11 @@ from streaming_metrics.pairwise.sweep import rough_pays, sweep, tiles
 from streaming_metrics.precision import full_precision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Balls:
-    """Balls around the rows of a reference, equal where their fingerprints are.
+    """Balls around the rows of a fixed side.
 
     Args:
-        fingerprint: of the rows, k and strictness.
         strict: whether a point at exactly the radius is outside.
         rows: ``(n, D)`` float32.
         squared: ``(n,)`` float64, squared radii.
@@ -33,17 +31,14 @@ class Balls:
         ([2, 2, 0], [1, 2, 1])
     """
 
-    fingerprint: str
     strict: bool
-    rows: Tensor = field(compare=False, repr=False)
-    squared: Tensor = field(compare=False, repr=False)
+    rows: Tensor
+    squared: Tensor
 
     @classmethod
     def around(cls, rows: Tensor, k: int, strict: bool = True, squared: Tensor | None = None) -> Balls:
         """Return the balls around ``rows`` ``(n, D)``, float32, n > k; ``squared`` radii are made where not given."""
-        squared = squared_radii(rows, k) if squared is None else squared
-        digest = hashlib.sha256(rows.cpu().contiguous().numpy().data).hexdigest()[:16]
-        return cls(f"{digest}_{k}_{'open' if strict else 'closed'}", strict, rows, squared)
+        return cls(strict, rows, squared_radii(rows, k) if squared is None else squared)
 
     def __len__(self) -> int:
         return len(self.rows)

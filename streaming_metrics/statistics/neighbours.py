@@ -1,8 +1,8 @@
-"""Who lies in the balls of a fixed reference: nothing of the generated side is kept."""
+"""Neighbours: counts of the points in balls around a fixed side, of which nothing else is kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,18 +27,25 @@ class Neighbours(Statistic):
     in each of the n balls.
 
     Args:
-        balls: around the reference; replicated on every rank.
+        num_features: D.
+        k: which neighbour spans a ball.
+        strict: whether a point at exactly the radius is outside.
+        balls: around the fixed side, replicated on every rank; None before there is one, when there are no counts.
 
     Example:
         >>> from streaming_metrics.features import Features
         >>> from streaming_metrics.pairwise import Balls
-        >>> neighbours = Neighbours(Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1))
+        >>> balls = Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1)
+        >>> neighbours = Neighbours(num_features=1, k=1, balls=balls)
         >>> points = Features(pool=torch.tensor([[0.5], [1.5], [9.0]]))
         >>> neighbours.update(neighbours.empty(), points)
         {'counts': tensor([2, 4, 1, 2, 1])}
     """
 
-    balls: Balls
+    num_features: int
+    k: int
+    strict: bool = True
+    balls: Balls | None = field(default=None, compare=False, repr=False)
 
     column: ClassVar[str | None] = "pool"
     rounds: ClassVar[bool] = True
@@ -46,13 +53,15 @@ class Neighbours(Statistic):
 
     @property
     def name(self) -> str:
-        return f"neighbours_{self.balls.fingerprint}"
+        return f"neighbours_{self.num_features}_{self.k}_{'open' if self.strict else 'closed'}"
 
     def empty(self, device: torch.device | str = "cpu") -> State:
-        return {"counts": torch.zeros(2 + len(self.balls), dtype=torch.int64, device=device)}
+        n = 0 if self.balls is None else 2 + len(self.balls)
+        return {"counts": torch.zeros(n, dtype=torch.int64, device=device)}
 
     def update(self, state: State, features: Features) -> State:
         assert features.pool is not None
+        assert self.balls is not None
         held, holds = self.balls.count(features.pool)
         totals = torch.stack([(held > 0).sum(), held.sum()])
         return {"counts": state["counts"] + torch.cat([totals, holds])}
@@ -65,10 +74,14 @@ class Neighbours(Statistic):
 
     def check(self, state: State) -> None:
         super().check(state)
+        if self.balls is None:
+            return
         inside, held, holds = self.read(state)
         self._expect((state["counts"] >= 0).all() and inside <= held == holds.sum(), "counts of points in balls")
 
     def bounds(self, state: State) -> tuple[float, float]:
+        if self.balls is None:
+            return 0, 0
         inside, _, holds = self.read(state)
         return max(int(inside), *holds.tolist()), inf
 
