@@ -70,7 +70,7 @@ def bench(
     timings = interleaved({**runs, **ceilings.candidates()}, repeats)
     result = Result(ceilings=ceilings.rates(timings))
     moments = Moments(width)
-    covariance = moments.covariance(metric._states("real")[moments])
+    covariance = moments.covariance(metric._states.local("real", 0).states[moments])
     result.agree("covariance, ours and NumPy's", covariance, np.cov(rows.double().numpy(), rowvar=False), TOLERANCE)
     network, ours = timings["network"].seconds / images, timings["update"].seconds / (2 * len(rows))
     note = share(2 * width**2, ours, result.ceilings["dgemm"], "dgemm")

@@ -166,7 +166,7 @@ class Measure(ABC):
         column: which of the network's columns it reads.
     """
 
-    on: str | None = field(default=None, kw_only=True)
+    on: str | None = field(default=None, kw_only=True, repr=False)
 
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
@@ -238,7 +238,7 @@ class Measure(ABC):
         changed = [
             f"{f.name}={value if not isinstance(value, bytes) else digest_of(value)}"
             for f in fields(self)
-            if f.repr and f.name != "on" and (value := getattr(self, f.name)) != _default_of(f)
+            if f.repr and (value := getattr(self, f.name)) != _default_of(f)
         ]
         return self.label + (f"({','.join(changed)})" if changed else "")
 

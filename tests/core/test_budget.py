@@ -10,7 +10,6 @@ import torch
 from live_bytes import LiveBytes
 
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics
-from streaming_metrics.core.evaluate import reduce_side
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise import sweep
 from streaming_metrics.statistics import Bank
@@ -48,11 +47,11 @@ def reduced_moments(group: Any) -> dict[str, int]:
         metric.update(torch.randn(4, 2048, generator=generator), real=role)
     comm = Comm(group)
     with Payload() as payload, LiveBytes() as live:
-        sides = [reduce_side(role, metric._states(role), comm) for role in ("real", "fake")]
+        sides = metric._sides(comm)[0].values()
     assert [side.num_samples for side in sides] == [4 * comm.world_size] * 2
     metric.freeze_real()
     with Payload() as frozen:
-        metric._side("real", comm)
+        metric._held("real", comm)
     return {"payload": payload.total, "largest": payload.largest, "peak": live.peak, "frozen": frozen.total}
 
 
@@ -79,7 +78,7 @@ def swept(group: Any) -> dict[str, int]:
         metric.update(Features(torch.randn(mine, WIDTH, generator=generator), index=index), real=role)
     with mock.patch.object(sweep, "TILE", 128), LiveBytes() as live:
         metric.compute()
-    (bank,) = [state for s, state in metric._states("real").items() if isinstance(s, Bank)]
+    (bank,) = [state for s, state in metric._states.local("real", 0).states.items() if isinstance(s, Bank)]
     return {"peak": live.peak, "shard": bank["rows"].nbytes, "held": len(bank["rows"])}
 
 
