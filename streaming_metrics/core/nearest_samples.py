@@ -1,4 +1,4 @@
-"""Who is nearest to whom across the two sides: what galleries of generated and real images are chosen by."""
+"""Nearest samples of each other across the two sides: what galleries of generated and real images are chosen by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.core.pairs import RealCache, reduce_pairs
+from streaming_metrics.core.pairs import PairCache, reduce_pairs
 from streaming_metrics.pairwise import BallCounts, Nearest, Radii
 from streaming_metrics.statistics.index import hashed
 
@@ -82,7 +82,7 @@ def bank_of(measures: Sequence[Measure], spec: Spec) -> tuple[Bank, int] | None:
     return (kept[0][0], kept[0][1] or DEFAULT_K) if kept else None
 
 
-def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, memo: RealCache) -> NearestSamples | None:
+def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, cache: PairCache) -> NearestSamples | None:
     """Return who is nearest to whom, the same on every rank; None with fewer than 3 real samples or no generated one.
 
     Collective: the shards go around as they do for measures, and what is gathered is a few numbers a sample.
@@ -91,9 +91,8 @@ def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, mem
     k = min(k, len(real_ids) - 2)
     if k < 1 or not len(fake_ids):
         return None
-    balls, of_fake, of_real = Radii("real", k), Nearest("fake"), Nearest("real")
-    scratch = RealCache(reduced=dict(memo.reduced))
-    found = reduce_pairs(bank, (balls, of_fake, of_real), real, fake, comm, scratch)
+    balls, of_fake, of_real = Radii("real", k), Nearest("fake", "real"), Nearest("real", "fake")
+    found = reduce_pairs(bank, (balls, of_fake, of_real), {"real": real, "fake": fake}, comm, cache.copy())
     radius = found[balls].cpu().sqrt()
     spacing = float(radius.median()) or 1.0
     (fake_squared, to_real), (real_squared, to_fake) = (found[reduction].cpu() for reduction in (of_fake, of_real))
