@@ -48,7 +48,7 @@ class Nearest(PairReduction):
         return _Closest(squared, torch.full_like(squared, torch.inf), context.local.position, total)
 
     def needs(self, context: PairContext) -> Needs:  # noqa: ARG002
-        return "products"  # every pair that bounds leave open is measured: those of bfloat16 leave too many
+        return "products"  # what bounds leave open is measured: of clusters far apart, in bfloat16 every pair
 
     def tile(self, accumulator: _Closest, tile: Tile) -> None:
         before = accumulator.squared[tile.rows.which]

@@ -59,10 +59,11 @@ class Tile:
 
         Products and norms in float64 are within ``rounding = 2·(D + 16)·2⁻⁵³·(‖x‖² + ‖y‖²)``, centred; pairs so near
         that this is more of ``‖x − y‖²`` than the error allows are measured exactly. They are few, unless the two sides
-        lie in clusters some 50 times as far apart (at D = 2048) as they are wide: then it takes as long as brute force.
+        lie in clusters some 60 times as far apart (at D = 2048) as they are wide: then it takes as long as brute force.
         """
         x, y = self.rows.centred64(), self.columns.centred64()
-        norms = x.square().sum(1).unsqueeze(1) + y.square().sum(1).unsqueeze(0)
+        rows, columns = (torch.linalg.vector_norm(side, dim=1).square() for side in (x, y))
+        norms = rows.unsqueeze(1) + columns
         squared = torch.addmm(norms, x, y.T, alpha=-2)
         rounding = 2 * summation_error(x.shape[1], 2.0**-53)
         if self.diagonal:
