@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, PRDC, Features
+from streaming_metrics import FID, IS, KID, PRDC, Features, Vendi
 from streaming_metrics.pairwise import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
 from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours, SecondMoment
 from streaming_metrics.statistics.hashes import hashes_of
@@ -83,6 +83,8 @@ MEASURES = [
     PRDC(k=3, f1=True, capacity=16),
     PRDC(variant="improved"),
     PRDC(recall=False),
+    Vendi(),
+    Vendi(q=0.5),
 ]
 
 

@@ -12,10 +12,10 @@ import torch
 from scores import normal
 from vendi_score import vendi as peer
 
-from streaming_metrics import BiasWarning, Features, NotEnoughSamples, Spec
+from streaming_metrics import BiasWarning, Features, NotEnoughSamples, Spec, Vendi
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.measures.base import Side, Sides
-from streaming_metrics.measures.vendi import Vendi, renyi_entropy
+from streaming_metrics.measures.vendi import renyi_entropy
 
 if TYPE_CHECKING:
     from conftest import Ranks
