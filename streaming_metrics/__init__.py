@@ -18,6 +18,7 @@ from streaming_metrics.measures import PRDC as PRDC
 from streaming_metrics.measures import BiasWarning as BiasWarning
 from streaming_metrics.measures import Measure as Measure
 from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
+from streaming_metrics.measures import Vendi as Vendi
 from streaming_metrics.sampling import DealtStream as DealtStream
 from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
 from streaming_metrics.sampling import keep_unpadded as keep_unpadded

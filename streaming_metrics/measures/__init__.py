@@ -10,3 +10,4 @@ from streaming_metrics.measures.frechet import FID as FID
 from streaming_metrics.measures.inception_score import IS as IS
 from streaming_metrics.measures.kernel import KID as KID
 from streaming_metrics.measures.prdc import PRDC as PRDC
+from streaming_metrics.measures.vendi import Vendi as Vendi
