@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import torch
+
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.features import Spec
+from streaming_metrics.features import Features, Spec
 from streaming_metrics.measures.base import Side, Sides
 from streaming_metrics.pairwise.balls import squared_radii
 
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import Features, Measure
+    from streaming_metrics import Measure
     from streaming_metrics.features import Role
+    from streaming_metrics.measures.base import Prepared
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
 
@@ -24,24 +27,67 @@ if TYPE_CHECKING:
 def compute(
     measure: Measure, samples: Mapping[Role, Features], comm: Comm | None = None, batch_size: int = 17
 ) -> dict[str, float]:
-    """Return the measure's values, bound where it has a fixed side: what it prepared, the other roles stream past.
+    """Return the measure's values: bound, where it has a fixed side, as the other roles' batches stream past.
 
     Args:
-        samples: of each role, with their index, and where ``comm`` is given this rank's.
+        samples: of each role, with their index; where ``comm`` is given, this rank's.
     """
-    comm, prepared = comm or Comm.single(), {}
+    comm = comm or Comm.single()
+    spec = _checked(measure, samples, comm)
+    measure, prepared = _bound(measure, spec, samples, comm, batch_size)
+    kept = measure.statistics(spec)
+    sides = {role: _side(role, samples[role], kept[role], comm, batch_size) for role in kept}
+    return _values(measure, Sides(sides, spec), prepared)
+
+
+def compute_unbound(
+    measure: Measure, samples: Mapping[Role, Features], comm: Comm | None = None, batch_size: int = 17
+) -> dict[str, float]:
+    """Return the values of a measure that has a fixed side while nothing is frozen: the banked rows of the others are
+    streamed through the bound form at once.
+    """
+    comm = comm or Comm.single()
+    spec = _checked(measure, samples, comm)
+    banks = {
+        role: _side(role, samples[role], statistics, comm, batch_size)
+        for role, statistics in measure.statistics(spec).items()
+    }
+    bound, prepared = _bound(measure, spec, samples, comm, batch_size)
+    kept = bound.statistics(spec)
+    sides = {role: side if role == bound.fixed else _replayed(side, kept[role]) for role, side in banks.items()}
+    return _values(bound, Sides(sides, spec), prepared)
+
+
+def _checked(measure: Measure, samples: Mapping[Role, Features], comm: Comm) -> Spec:
     pool = samples["fake"].pool
     assert pool is not None
     spec = Spec(num_features=pool.shape[1])
-    bare = {role: _side(role, samples[role], (), comm, batch_size) for role in measure.statistics(spec)}
-    measure.check(Sides(bare, spec))
-    if measure.fixed is not None:
-        fixed = _side(measure.fixed, samples[measure.fixed], measure.statistics(spec)[measure.fixed], comm, batch_size)
-        prepared = measure.prepare(spec, fixed)
-        measure = measure.bind(spec, whole(fixed), prepared)
-    kept = measure.statistics(spec)
-    sides = {role: _side(role, samples[role], kept[role], comm, batch_size) for role in kept}
-    return {key: value.item() for key, value in measure.compute(Sides(sides, spec), prepared, {}).items()}
+    measure.check(Sides({role: _side(role, samples[role], (), comm, 1) for role in measure.statistics(spec)}, spec))
+    return spec
+
+
+def _bound(
+    measure: Measure, spec: Spec, samples: Mapping[Role, Features], comm: Comm, batch_size: int
+) -> tuple[Measure, Prepared]:
+    role = measure.fixed
+    if role is None:
+        return measure, {}
+    side = _side(role, samples[role], measure.statistics(spec)[role], comm, batch_size)
+    prepared = measure.prepare(spec, side)
+    return measure.bind(spec, whole(side), prepared), prepared
+
+
+def _values(measure: Measure, sides: Sides, prepared: Prepared) -> dict[str, float]:
+    values = measure.compute(sides, prepared, {})
+    assert all(value.dtype == torch.float64 and value.shape == () for value in values.values())
+    return {key: value.item() for key, value in values.items()}
+
+
+def _replayed(side: Side, statistics: Iterable[Statistic]) -> Side:
+    ((_, bank),) = side.states.items()
+    rows = Features(bank["rows"], index=bank["index"])
+    states = {statistic: statistic.all_reduce(streamed(statistic, [rows]), side.comm) for statistic in statistics}
+    return Side(side.role, side.num_samples, states, side.comm)
 
 
 def streamed(statistic: Statistic, batches: Iterable[Features]) -> State:

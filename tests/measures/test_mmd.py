@@ -44,7 +44,7 @@ def mmd(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, biased: bool = False) ->
     return same - 2 * xy.mean()
 
 
-def halved(x: Tensor) -> tuple[float, ...]:
+def default_widths(x: Tensor) -> tuple[float, ...]:
     """The default widths of real rows: of an odd number of pairs the median is one of them."""
     median = float(np.median(pdist(x.double().numpy())))
     return (median / 2, median, 2 * median)
@@ -61,8 +61,9 @@ def test_value_is_the_statistic_on_scikit_learns_kernel(
 ) -> None:
     real, fake = normal(n, n, width), normal(m, m, width, 0.3, 1.2)
     measure = MMD(widths=widths, biased=biased, permutations=0)  # pyright: ignore[reportArgumentType]
-    sigmas = measure.widths or halved(real)
-    expected = mmd(*(kernel(x, y, sigmas) for x, y in ((real, real), (fake, fake), (real, fake))), biased)
+    sigmas = measure.widths or default_widths(real)
+    xx, yy, xy = (kernel(x, y, sigmas) for x, y in ((real, real), (fake, fake), (real, fake)))
+    expected = mmd(xx, yy, xy, biased)
     assert ours(measure, real, fake) == {"mmd": pytest.approx(expected, rel=1e-9, abs=1e-12)}
 
 
@@ -209,7 +210,7 @@ def test_fewer_than_two_blocks_are_refused(measure: MMD, least: int) -> None:
 
 def test_real_features_that_do_not_differ_need_widths() -> None:
     real, fake = torch.ones(20, 3), normal(0, 20, 3)
-    with pytest.raises(ValueError, match="a median distance of 0. Remedy: give `widths`"):
+    with pytest.raises(ValueError, match=r"a median distance of 0\. Remedy: give `widths`"):
         ours(MMD(permutations=0), real, fake)
     assert 0 < ours(MMD(widths=(1.0,), permutations=0), real, fake)["mmd"] < 2
 
