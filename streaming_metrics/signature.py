@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 COUNT = r"(\d+|npz-[0-9a-f]{8})"
-PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}\|([^|]+)\|v([^|]+)"
+PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}((?:\|[a-z]+:(?:\d+|npz-[0-9a-f]{{8}}))*)\|([^|]+)\|v([^|]+)"
 RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
 
 
@@ -40,6 +40,7 @@ class Signature:
         real, fake: numbers of samples; ``"npz-<digest>"`` for moments of another program that do not say.
         precision: ``"fp32"`` or ``"bf16"``.
         version: of this library.
+        others: numbers of samples of further roles, e.g. ``(("train", 50000),)``.
 
     Example:
         >>> signature = Signature(("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 10000, "fp32", "0.1.0")
@@ -56,9 +57,11 @@ class Signature:
     fake: int | str
     precision: str
     version: str
+    others: tuple[tuple[str, int | str], ...] = ()
 
     def __str__(self) -> str:
         named = {"ext": self.extractor, "resize": self.resize, "real": self.real, "fake": self.fake}
+        named |= dict(self.others)
         parts = ["+".join(self.measures), *(f"{key}:{value}" for key, value in named.items())]
         return "|".join([*parts, self.precision, f"v{self.version}"])
 
@@ -71,7 +74,8 @@ class Signature:
                 "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000"
                 f"|fp32|v0.1.0', got {line!r}."
             )
-        measures, extractor, resize, real, fake, precision, version = match.groups()
+        measures, extractor, resize, real, fake, others, precision, version = match.groups()
+        more = tuple((role, _count(n)) for role, _, n in (part.partition(":") for part in others.split("|")[1:]))
         return cls(
             tuple(re.split(r"\+(?![^(]*\))", measures)),
             extractor,
@@ -80,6 +84,7 @@ class Signature:
             _count(fake),
             precision,
             version,
+            more,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,9 +26,9 @@ class DropInPipeline(InputPipeline):
     network: Network = None  # pyright: ignore[reportAssignmentType]
     kept: str = "pool"
 
-    def _extract(self, given: Tensor) -> Features:
+    def _extracted(self, given: Tensor) -> list[Features]:
         features = self.network.shared(given)
-        return Features(**{self.kept: getattr(features, self.network.column)}, hashes=features.hashes)
+        return [Features(**{self.kept: features.column(self.network.column)}, hashes=features.hashes)]
 
 
 class Network(nn.Module):
@@ -103,9 +103,9 @@ class Passes:
         given = imgs.to(self.extractor.device) if self.normalize is None else _as_uint8(imgs, self.normalize)
         hashes = hashes_of(given)
         if self.normalize is not None:
-            return replace(self.extractor(given), hashes=hashes)
+            return self.extractor(given).having(hashes=hashes)
         with full_precision(self.extractor.device):
-            return replace(self.extractor.extract(given), hashes=hashes)
+            return self.extractor.extract(given).having(hashes=hashes)
 
     def __repr__(self) -> str:
         return f"{self.extractor.fingerprint}, normalize={self.normalize}"

@@ -1,4 +1,4 @@
-"""From reduced states to named scalars: no torchmetrics, no images."""
+"""Evaluation: from reduced states to named scalars, without images and torchmetrics."""
 
 from __future__ import annotations
 
@@ -6,69 +6,99 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.core.pairs import RealCache, reduce_pairs
-from streaming_metrics.measures.base import Inputs, Roles, Side
-from streaming_metrics.statistics import Count, Distinct
+from streaming_metrics.core.binding import bank_features
+from streaming_metrics.core.layout import MEASURED
+from streaming_metrics.core.pairs import reduce_pairs
+from streaming_metrics.measures.base import Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from streaming_metrics.core.frozen import Remembered
+    from streaming_metrics.core.layout import Streams
     from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Spec
-    from streaming_metrics.measures.base import Measure
-    from streaming_metrics.pairwise import PairReduction, Role
-    from streaming_metrics.statistics import Bank, State, Statistic
-
-COUNT, DISTINCT = Count(), Distinct()
-
-
-def statistics_of(measures: Sequence[Measure], spec: Spec) -> Roles[tuple[Statistic, ...]]:
-    """Return the statistics that measures need of each role, each once; samples and their repeats are counted too."""
-    needed, always = [measure.statistics(spec) for measure in measures], (COUNT, DISTINCT)
-    real, fake = (tuple(dict.fromkeys((*always, *(s for need in needed for s in need[role])))) for role in (0, 1))
-    return Roles(real, fake)
-
-
-def reduce_side(role: Role, states: Mapping[Statistic, State], comm: Comm) -> Side:
-    """Return one role over all ranks; collective, and ``states`` are left as they are."""
-    reduced = {statistic: statistic.all_reduce(state, comm) for statistic, state in states.items()}
-    return Side(role, int(reduced[COUNT]["n"]), reduced)
+    from streaming_metrics.features import Role
+    from streaming_metrics.measures.base import Measure, Prepared, Results
+    from streaming_metrics.pairwise import PairReduction
+    from streaming_metrics.statistics import Bank
 
 
 def evaluate(
-    measures: Sequence[Measure], spec: Spec, real: Side, fake: Side, comm: Comm, memo: RealCache | None = None
-) -> dict[str, Tensor]:
-    """Return all measures' scalars, float64 ``()``, the same bits on every rank; collective.
+    places: Sequence[int],
+    streams: Streams,
+    sides: Sequence[Mapping[Role, Side]],
+    prepared: Sequence[Prepared],
+    comm: Comm,
+    remembered: Mapping[Role, Remembered],
+) -> list[dict[str, Tensor]]:
+    """Return each measure's scalars, float64 ``()``, the same bits on every rank; collective.
 
     Args:
-        measures: what to compute.
-        spec: the extractor's widths.
-        real, fake: the sides over all ranks, banks still sharded.
+        places: which of the measures.
+        streams: the measures as they are.
+        sides: of each network, by role, over all ranks; banks still sharded.
+        prepared: of each measure that is bound.
         comm: the ranks.
-        memo: kept by the caller while the real side does not change; what depends on it alone is computed once.
+        remembered: of the frozen sides, which it adds to.
     """
-    memo = RealCache() if memo is None else memo
-    for measure in measures:
-        measure.check(real, fake)
-    results = {
-        bank: reduce_pairs(bank, reductions, real, fake, comm, memo)
-        for bank, reductions in _reductions(measures, spec).items()
+    layout = streams.layout
+    seen = {place: Sides(sides[n], layout.networks[n].spec) for place in places for n in (layout.places[place],)}
+    for place in places:
+        streams.forms[place].check(seen[place])
+    results = _results(places, streams, sides, comm, remembered)
+    values = []
+    for place in places:
+        form, found = streams.forms[place], results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {})
+        if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(seen[place].spec):
+            values.append(_bound_for_once(form, layout.bank_to_replay(place), seen[place], comm))
+        else:
+            values.append(form.compute(seen[place], prepared[place], found))
+    return _of_rank_0(values, comm)
+
+
+def _results(
+    places: Sequence[int],
+    streams: Streams,
+    sides: Sequence[Mapping[Role, Side]],
+    comm: Comm,
+    remembered: Mapping[Role, Remembered],
+) -> dict[tuple[int, Bank | None], Results]:
+    """Return what was read off the pairs of rows, by network and bank: one sweep of a pair of sides for all."""
+    wanted: dict[tuple[int, Bank | None], list[PairReduction]] = {}
+    for place in places:
+        network = streams.layout.places[place]
+        spec = streams.layout.networks[network].spec
+        if (bank := streams.forms[place].bank(spec)) is not None:
+            wanted.setdefault((network, bank), []).extend(streams.forms[place].reductions(spec))
+    return {
+        (network, bank): reduce_pairs(bank, reductions, sides[network], comm, remembered)
+        for (network, bank), reductions in wanted.items()
+        if bank is not None
     }
-    kept = memo.prepared
-    memo.prepared = {m: kept[m] if m in kept else m.prepare(real, spec) for m in measures}
-    values: dict[str, Tensor] = {}
-    for measure in measures:
-        bank = measure.bank(spec)
-        seen = results[bank] if bank else {}
-        values |= measure.compute(Inputs(real, fake, spec, memo.prepared[measure], seen))
-    return dict(zip(values, comm.broadcast(torch.stack(list(values.values()))).unbind()))
 
 
-def _reductions(measures: Sequence[Measure], spec: Spec) -> dict[Bank, list[PairReduction]]:
-    reductions: dict[Bank, list[PairReduction]] = {}
-    for measure in measures:
-        if (bank := measure.bank(spec)) is not None:
-            reductions.setdefault(bank, []).extend(measure.reductions(spec))
-    return reductions
+def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm) -> dict[str, Tensor]:
+    """Return what a measure yields that has no unbound form of its own: it is bound, and shown what is banked."""
+    assert bank is not None
+    assert measure.fixed is not None
+    fixed, fake = sides[measure.fixed], sides[MEASURED]
+    prepared = measure.prepare(sides.spec, fixed)
+    whole = {s: fixed.gather(s) if s.is_sharded else state for s, state in fixed.states.items()}  # pyright: ignore
+    form = measure.bind(sides.spec, Side(measure.fixed, fixed.num_samples, whole), prepared)
+    streamed = dict(fake.states)
+    for statistic in form.statistics(sides.spec)[MEASURED]:
+        state = statistic.empty(fake[bank]["rows"].device)
+        for features in bank_features(bank, fake[bank]):
+            state = statistic.update(state, features)
+        streamed[statistic] = statistic.all_reduce(state, comm)
+    shown = Side(MEASURED, fake.num_samples, streamed, comm)
+    return form.compute(Sides({**sides.by_role, MEASURED: shown}, sides.spec), prepared, {})
+
+
+def _of_rank_0(values: list[dict[str, Tensor]], comm: Comm) -> list[dict[str, Tensor]]:
+    """Return scalars that were made everywhere with the bits of rank 0."""
+    flat = comm.broadcast(torch.stack([value for one in values for value in one.values()])).unbind()
+    shared = iter(flat)
+    return [{key: next(shared) for key in one} for one in values]

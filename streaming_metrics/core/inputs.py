@@ -1,101 +1,168 @@
-"""What comes in: images through the extractor, or features as they are, checked before any state is touched."""
+"""Inputs of an update: images through the networks, or features as they are, checked before any state is touched."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.features import Features, Spec
+from streaming_metrics.features import SAMPLE_COLUMNS, Features
 from streaming_metrics.images.conversion import checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Sequence
 
-    from streaming_metrics.extractors.base import Extractor
-
+    from streaming_metrics.core.networks import Network
 
 LOST = 2.0**-6
 """Share of their spread by which rounding may move samples against each other."""
 
+Given: TypeAlias = "Tensor | Features | Mapping[str, Tensor | Features]"
+"""What users may give to ``update``: images, features, or features of several networks by name."""
+Needs: TypeAlias = Mapping[str, bool]
+"""Columns that are needed of a network, and whether they will be rounded to float32."""
+
 
 @dataclass(frozen=True)
 class InputPipeline:
-    """Turns what a user gives to ``update`` into features of the right widths.
+    """Turns what a user gives to ``update`` into checked features of each network.
 
     Args:
-        extractor: the network; None where features are given.
-        spec: widths of its features.
+        networks: in their order.
         value_range: what floats stand for black and white, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 only.
     """
 
-    extractor: Extractor | None
-    spec: Spec
+    networks: tuple[Network, ...]
     value_range: tuple[float, float] | None = None
 
-    def __call__(self, given: Tensor | Features, columns: Mapping[str, bool], where: str) -> Features:
-        """Return checked features.
+    def __call__(
+        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor | None] | None = None
+    ) -> list[Features]:
+        """Return the features of each network, of the same samples.
 
         Args:
-            given: images, or features.
-            columns: which of :class:`Features` are needed, and whether they will be rounded to float32.
+            given: images, or features; several networks' by name.
+            needs: of each network.
             where: names the role and the batch in errors.
+            beside: columns of the samples that were given apart, by name.
 
         Raises:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
-        features = given if isinstance(given, Features) else self._extract(given)
-        needed = {column: self._checked(getattr(features, column), column, where) for column in columns}
-        _check_values(needed, {column for column, rounded in columns.items() if rounded}, where)
-        if len({len(column) for column in features.columns().values()}) > 1:
-            raise ValueError(f"{where}: pool, logits, index and hashes must have one row a sample.")
-        return _hashed(features, where)
+        found = [features.having(**(beside or {})) if beside else features for features in self._features(given)]
+        found = _of_the_same_samples(found, where)
+        checked: dict[tuple[int, str], Tensor] = {}
+        for place, (network, features, columns) in enumerate(zip(self.networks, found, needs)):
+            for column in columns:
+                rows = features.column(column)
+                if column in SAMPLE_COLUMNS:
+                    _check_sample_column(rows, column, where)
+                else:
+                    checked[place, column] = _checked(rows, column, network.spec.width(column), where)
+            if len({len(rows) for rows in features.columns().values()}) > 1:
+                raise ValueError(f"{where}: {', '.join(features.columns())} must have one row a sample.")
+        _check_values(checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where)
+        return found
 
-    def _extract(self, given: Tensor) -> Features:
-        if self.extractor is not None:
-            device = self.extractor.device
+    def _features(self, given: Given) -> list[Features]:
+        if isinstance(given, Mapping):
+            return self._by_name(given)
+        if isinstance(given, Features):
+            if len(self.networks) > 1:
+                raise self._unnamed("Features")
+            return [given]
+        return self._extracted(given)
+
+    def _extracted(self, given: Tensor) -> list[Features]:
+        first = self.networks[0]
+        if first.extractor is not None:
+            device = first.extractor.device
             images = to_uint8(given, self.value_range).to(device, non_blocking=device.type == "cuda")
             hashes = hashes_of(images)
-            return replace(self.extractor(images), hashes=hashes)
+            return [n.extractor(images).having(hashes=hashes) for n in self.networks if n.extractor is not None]
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
-        return Features(pool=given) if self.spec.num_features is not None else Features(logits=given)
+        if len(self.networks) > 1:
+            raise self._unnamed("a tensor")
+        return [Features(pool=given) if first.spec.num_features is not None else Features(logits=given)]
 
-    def _checked(self, rows: Tensor | None, column: str, where: str) -> Tensor:
-        width = self.spec.num_classes if column == "logits" else self.spec.num_features
-        if rows is None:
-            raise ValueError(
-                f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …))."
-            )
-        if not isinstance(rows, Tensor) or not rows.is_floating_point():
-            raise TypeError(
-                f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
-            )
-        if rows.ndim != 2 or rows.shape[1] != width:
-            raise ValueError(
-                f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
-                "Remedy: give the metric the width of these features, or features of that width."
-            )
-        return rows
+    def _by_name(self, given: Mapping[str, Any]) -> list[Features]:
+        names = [network.name for network in self.networks]
+        if set(given) != set(names) or not any(names):
+            raise ValueError(f"Expected features of the networks {names}, got {sorted(map(str, given))}.")
+        found = []
+        for network in self.networks:
+            one = given[network.name]
+            if isinstance(one, Tensor):
+                one = Features(pool=one) if network.spec.num_features is not None else Features(logits=one)
+            if not isinstance(one, Features):
+                raise TypeError(f"{network.name}: expected Features or a tensor (N, D), got {type(one).__name__}.")
+            found.append(one)
+        return found
 
-
-def _hashed(features: Features, where: str) -> Features:
-    """Return features with hashes: those that they have, else of their rows, where there are such."""
-    rows = features.logits if features.pool is None else features.pool
-    if features.hashes is None:
-        return features if rows is None else replace(features, hashes=hashes_of(rows))
-    if not isinstance(features.hashes, Tensor) or features.hashes.dtype != torch.int64 or features.hashes.ndim != 1:
-        raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
-    return features
+    def _unnamed(self, what: str) -> Exception:
+        names = ", ".join(f"{network.name!r}: …" for network in self.networks)
+        return TypeError(f"Expected features of each network, {{{names}}}, got {what}.")
 
 
-def _check_values(columns: dict[str, Tensor], rounded: Collection[str], where: str) -> None:
+def _of_the_same_samples(found: list[Features], where: str) -> list[Features]:
+    """Return the networks' features, each with the columns of the samples: hashes are made where none came."""
+    shared: dict[str, Tensor] = {}
+    for features in found:
+        shared = {name: rows for name in SAMPLE_COLUMNS if (rows := features.column(name)) is not None} | shared
+    hashes = shared.get("hashes")
+    if hashes is None:
+        rows = next((rows for f in found for rows in (f.pool, f.logits) if rows is not None), None)
+        if rows is not None:
+            shared["hashes"] = hashes_of(rows)
+    elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
+        raise TypeError(
+            f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made."
+        )
+    return [features.having(**shared) for features in found]
+
+
+def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
+    if rows is None:
+        raise ValueError(
+            f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …))."
+        )
+    if not isinstance(rows, Tensor) or not rows.is_floating_point():
+        raise TypeError(
+            f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
+        )
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise ValueError(
+            f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
+            "Remedy: give the metric the width of these features, or features of that width."
+        )
+    return rows
+
+
+def _check_sample_column(rows: Any, column: str, where: str) -> None:
+    if rows is None:
+        raise ValueError(
+            f"{where}: expected {column}, int64 (N,), got none; nothing was added. Remedy: update(…, {column}=…), in "
+            "every batch."
+        )
+    if not isinstance(rows, Tensor) or rows.dtype != torch.int64 or rows.ndim != 1:
+        got = f"{rows.dtype} {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+        raise TypeError(f"{where}: expected {column}, int64 (N,), got {got}. Remedy: {column}.long().flatten().")
+
+
+def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where: str) -> None:
     """Raise ValueError unless all columns are finite, and survive float32 where they are ``rounded`` to it; the one
     time that an update waits for the device.
+
+    Args:
+        columns: rows by ``(network, column)``.
+        rounded: which of them will be rounded.
+        where: names the role and the batch.
     """
     usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
     flags = [rows.all() for rows in usable.values()]
@@ -105,7 +172,7 @@ def _check_values(columns: dict[str, Tensor], rounded: Collection[str], where: s
     for column, rows in usable.items():
         if not rows.all():
             raise ValueError(
-                f"{where}: {int((~rows).sum())} of {len(rows)} samples have non-finite {column} "
+                f"{where}: {int((~rows).sum())} of {len(rows)} samples have non-finite {column[1]} "
                 f"(or beyond {LARGEST:g}); nothing was added. "
                 "Remedy: look for NaN in the generator's images or the extractor's precision."
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.core.pairs import RealCache, reduce_pairs
+from streaming_metrics.core.frozen import Remembered
+from streaming_metrics.core.pairs import reduce_pairs
 from streaming_metrics.pairwise import BallCounts, Nearest, Radii
 from streaming_metrics.statistics.index import hashed
 
@@ -75,25 +76,30 @@ class NearestSamples:
         return places[score[places].argsort(descending=True, stable=True)][:n]
 
 
-def bank_of(measures: Sequence[Measure], spec: Spec) -> tuple[Bank, int] | None:
+def bank_of(streams: Any) -> tuple[int, Bank, int] | None:
     """Return a bank that measures keep, and the k of their real balls; those with balls come first."""
-    kept = [(bank, _k_of(measure, spec)) for measure in measures if (bank := measure.bank(spec)) is not None]
-    kept.sort(key=lambda pair: pair[1] is None)
-    return (kept[0][0], kept[0][1] or DEFAULT_K) if kept else None
+    layout = streams.layout
+    kept = [
+        (place, bank, _k_of(measure, layout.networks[place].spec))
+        for measure, place in zip(streams.forms, layout.places)
+        if (bank := measure.bank(layout.networks[place].spec)) is not None
+    ]
+    kept.sort(key=lambda found: found[2] is None)
+    return (*kept[0][:2], kept[0][2] or DEFAULT_K) if kept else None
 
 
-def neighbourhood_of(bank: Bank, k: int, real: Side, fake: Side, comm: Comm, memo: RealCache) -> NearestSamples | None:
+def nearest_samples(bank: Bank, k: int, sides: Any, comm: Comm, remembered: Any) -> NearestSamples | None:
     """Return who is nearest to whom, the same on every rank; None with fewer than 3 real samples or no generated one.
 
     Collective: the shards go around as they do for measures, and what is gathered is a few numbers a sample.
     """
-    real_ids, fake_ids = (_ids(side[bank]["index"], comm) for side in (real, fake))
+    real_ids, fake_ids = (_ids(sides[role][bank]["index"], comm) for role in ("real", "fake"))
     k = min(k, len(real_ids) - 2)
     if k < 1 or not len(fake_ids):
         return None
     balls, of_fake, of_real = Radii("real", k), Nearest("fake"), Nearest("real")
-    scratch = RealCache(reduced=dict(memo.reduced))
-    found = reduce_pairs(bank, (balls, of_fake, of_real), real, fake, comm, scratch)
+    scratch = {role: Remembered(reduced=dict(memory.reduced)) for role, memory in remembered.items()}
+    found = reduce_pairs(bank, (balls, of_fake, of_real), sides, comm, scratch)
     radius = found[balls].cpu().sqrt()
     spacing = float(radius.median()) or 1.0
     (fake_squared, to_real), (real_squared, to_fake) = (found[reduction].cpu() for reduction in (of_fake, of_real))

@@ -40,7 +40,7 @@ class RealCache:
 
 
 def reduce_pairs(
-    bank: Bank, reductions: Iterable[PairReduction], real: Side, fake: Side, comm: Comm, memo: RealCache
+    bank: Bank, reductions: Iterable[PairReduction], sides: Any, comm: Comm, remembered: Any
 ) -> dict[PairReduction, Tensor]:
     """Return the reductions' results over all pairs of the two banks; collective.
 
@@ -51,20 +51,21 @@ def reduce_pairs(
         comm: over which the shards go around.
         memo: results over the real side alone are taken from here, and left here for the next time.
     """
+    memo = remembered.get("real", RealCache())
     wanted = _with_needs(reductions)
-    banks = {side.role: _Sharded(side.role, side[bank], comm) for side in (real, fake)}
-    sizes = banks["real"].size, banks["fake"].size
+    banks = {side.role: _Sharded(side.role, side[bank], comm) for side in sides.values() if bank in side.states}
+    sizes = tuple(banks[r].size if r in banks else 0 for r in ("real", "fake"))
     keys = {
         reduction: (bank, reduction, sizes if reduction.spans_both else None)
         for reduction in wanted
         if reduction.sides == ("real", "real")
     }
     results: dict[PairReduction, Tensor] = _recall(memo.reduced, keys, comm)
-    for sides in (("real", "real"), ("fake", "fake"), ("fake", "real"), ("real", "fake")):
-        missing = [reduction for reduction in wanted if reduction.sides == sides and reduction not in results]
+    for pair in (("real", "real"), ("fake", "fake"), ("fake", "real"), ("real", "fake")):
+        missing = [reduction for reduction in wanted if reduction.sides == pair and reduction not in results]
         if missing:
-            rows, columns = (banks[cast("Role", role)] for role in sides)
-            setting = Setting(*sizes, rows.seen_from(columns.centre), results)
+            rows, columns = (banks[cast("Role", role)] for role in pair)
+            setting = Setting(sizes[0], sizes[1], rows.seen_from(columns.centre), results)
             results |= sweep(missing, setting, columns.visitors(comm), comm)
     others = {key: result for key, result in memo.reduced.items() if key[0] != bank}
     memo.reduced = others | {key: results[reduction] for reduction, key in keys.items()}

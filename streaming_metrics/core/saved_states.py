@@ -32,14 +32,14 @@ def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None
         ValueError: where one is damaged, of another metric, or given twice.
     """
     _check_distinct(paths)
-    comm, states = metric._comm(), []
+    comm, states = metric.ranks(), []
     for path in paths[comm.rank :: comm.world_size]:
         tensors, about = read_tensors(path, STATE_KIND)
         if about["fingerprint"] != metric.fingerprint:
             raise ValueError(
                 f"{path}: expected features of {metric.fingerprint!r}, got features of {about['fingerprint']!r}."
             )
-        metric._check_incoming(tensors)
+        metric._checked_incoming(tensors)
         states.append(tensors)
     for tensors in states:
         metric.merge_state(tensors)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import State, Statistic
 
 KIND = "streaming-metrics reference 1"
-RADII = "radii"
+RADII, PREPARED = "radii", "prepared"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Reference:
         states: by the name of each statistic.
         radii: squared radii ``(n,)`` float64 of a bank's rows, by ``"<bank>/<k>"``.
         about: what else is known: ``extractor``, ``num_samples``, ``data``, ``version``.
+        prepared: what measures had prepared of this side, by the name of the state.
 
     Example:
         >>> import tempfile
@@ -49,6 +50,7 @@ class Reference:
     states: Mapping[str, State]
     radii: Mapping[str, Tensor] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def num_samples(self) -> int:
@@ -61,6 +63,7 @@ class Reference:
             return self.save_npz(path)
         tensors = {f"{name}/{key}": tensor for name, state in self.states.items() for key, tensor in state.items()}
         tensors |= {f"{RADII}/{name}": squared for name, squared in self.radii.items()}
+        tensors |= {f"{PREPARED}/{name}": tensor for name, tensor in self.prepared.items()}
         about = {key: value for key, value in self.about.items() if key not in ("kind", "version")}
         return write_tensors(path, tensors, KIND, self.fingerprint or "", **about)
 
@@ -96,7 +99,8 @@ class Reference:
         for name, tensor in tensors.items():
             statistic, _, key = name.partition("/")
             states.setdefault(statistic, {})[key] = tensor.float() if tensor.dtype == torch.float16 else tensor
-        return cls(about.pop("fingerprint", None) or None, states, states.pop(RADII, {}), about)
+        radii, prepared = states.pop(RADII, {}), states.pop(PREPARED, {})
+        return cls(about.pop("fingerprint", None) or None, states, radii, about, prepared)
 
     def check_fingerprint(self, expected: str) -> None:
         """Raise ValueError where the features differ from the metric's; warn where the file does not say."""

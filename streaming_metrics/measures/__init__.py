@@ -3,8 +3,9 @@
 from streaming_metrics.measures.base import BiasWarning as BiasWarning
 from streaming_metrics.measures.base import Measure as Measure
 from streaming_metrics.measures.base import NotEnoughSamples as NotEnoughSamples
-from streaming_metrics.measures.base import Roles as Roles
+from streaming_metrics.measures.base import Scalar as Scalar
 from streaming_metrics.measures.base import Side as Side
+from streaming_metrics.measures.base import Sides as Sides
 from streaming_metrics.measures.frechet import FID as FID
 from streaming_metrics.measures.inception_score import IS as IS
 from streaming_metrics.measures.kernel import KID as KID

@@ -202,8 +202,14 @@ class Measure(ABC):
     def check(self, sides: Sides) -> None:
         """Raise NotEnoughSamples where the measure is not defined; of the sides, only the counts are known."""
 
+    def prepares(self, spec: Spec) -> Prepared:  # noqa: ARG002
+        """Return what :meth:`prepare` does, of no samples: the dtypes and widths, of length 0; none where it never
+        binds.
+        """
+        return {}
+
     def prepare(self, spec: Spec, side: Side) -> Prepared:  # noqa: ARG002
-        """Return what depends on the :attr:`fixed` side alone, the same on every rank; collective."""
+        """Return what depends on the :attr:`fixed` side alone, each of length 1 or more; collective."""
         return {}
 
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> Measure:  # noqa: ARG002

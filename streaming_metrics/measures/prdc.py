@@ -11,6 +11,8 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
+
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.pairwise import BallCounts, Balls, Radii
@@ -116,6 +118,9 @@ class PRDC(Measure):
         if self._is_bound:
             return ()
         return (self._around("real"), self._around("fake")) if self.recall else (self._around("real"),)
+
+    def prepares(self, spec: Spec) -> Prepared:  # noqa: ARG002
+        return {"radii": torch.empty(0, dtype=torch.float64)}
 
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         return {"radii": side.reduce(self._bank(spec), Radii("real", self.neighbours))}

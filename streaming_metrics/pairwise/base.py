@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.distributed.comm import Comm
 
-Role: TypeAlias = Literal["real", "fake"]
+from streaming_metrics.features import Role as Role  # noqa: E402
 Sight: TypeAlias = Literal["products", "bounds", "nothing"]
 UNIT_ROUNDOFF = 2.0**-24
 BLUR = 2.0**-7 * (1 + 2.0**-7)

@@ -44,6 +44,11 @@ class Statistic(ABC):
     writes_in_place: ClassVar[bool] = True
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of :class:`Features` that it reads, the index and hashes aside."""
+        return () if self.column is None else (self.column,)
+
+    @property
     @abstractmethod
     def name(self) -> str:
         """An identifier that carries every parameter: equal names mean equal statistics."""
