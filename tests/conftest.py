@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from streaming_metrics import FID, IS, KID, PRDC, Features
 from streaming_metrics.pairwise import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
-from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours
+from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours, SecondMoment
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
@@ -30,17 +30,25 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
+TEXT, LABELS = 3, 4
 WORLD = 4
 
 STATISTICS = [
     Count(),
     Moments(WIDTH),
+    Moments(TEXT, column="text"),
+    SecondMoment(WIDTH),
+    SecondMoment(WIDTH, normalized=False),
+    SecondMoment(TEXT, column="text"),
     Marginals(CLASSES, splits=1),
     Marginals(CLASSES, splits=3),
     Marginals(CLASSES, splits=3, assignment="contiguous", num_samples=SAMPLES),
     Marginals(CLASSES, splits=3, assignment="shuffled", num_samples=SAMPLES),
+    Marginals(TEXT, splits=3, column="text"),
     Bank(WIDTH),
     Bank(WIDTH, capacity=7),
+    Bank(WIDTH, labels=LABELS),
+    Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
     Neighbours(WIDTH, k=3, balls=Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
@@ -85,7 +93,10 @@ def name_of(value: Any) -> str:
 def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     generator = torch.Generator().manual_seed(seed)
     pool = torch.randn(n, WIDTH, generator=generator) + shift
-    return Features(pool, torch.randn(n, CLASSES, generator=generator), torch.arange(n), hashes_of(pool))
+    logits = torch.randn(n, CLASSES, generator=generator)
+    text = torch.randn(n, TEXT, generator=generator)
+    labels = torch.randint(LABELS, (n,), generator=generator)
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels)
 
 
 @pytest.fixture(scope="session")

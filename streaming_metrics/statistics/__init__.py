@@ -1,4 +1,4 @@
-"""What is kept of a stream of features."""
+"""Statistics: what is kept of a stream of features."""
 
 from streaming_metrics.statistics.authentic import Authentic as Authentic
 from streaming_metrics.statistics.bank import Bank as Bank
@@ -13,3 +13,5 @@ from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
+from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
+from streaming_metrics.statistics.sums import Sums as Sums

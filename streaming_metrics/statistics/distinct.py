@@ -1,4 +1,4 @@
-"""Sketch of distinct samples: the k smallest of their hashes, with counts.
+"""Distinct: a sketch of distinct samples, the k smallest of their hashes, with counts.
 
 Z. Bar-Yossef et al., "Counting distinct elements in a data stream", RANDOM 2002; E. Cohen, H. Kaplan, "Summarizing data
 using bottom-k sketches", PODC 2007.
@@ -25,7 +25,7 @@ CERTAIN = 4.5
 
 
 class DistinctCount(NamedTuple):
-    """What is known of repeats.
+    """Number of distinct samples, and how often they came.
 
     Attributes:
         num_samples: N.

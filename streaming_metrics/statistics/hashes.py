@@ -1,4 +1,4 @@
-"""64-bit hashes of samples, by which repeats are found: equal for equal bytes, whatever the batch, layout or device.
+"""Hashes of samples, 64 bits, by which repeats are found: equal for equal bytes, whatever the batch, layout or device.
 
 A sample's bytes are read as 64-bit words q. Two rounds of odd weights, mixed by a shift between them, and SplitMix64's
 finaliser: ``t = (q ^ w1)·w2; t ^= t >>> 32; h = Σ t·w2``, modulo 2⁶⁴. Without the shift, the top bytes of words would

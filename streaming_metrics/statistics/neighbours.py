@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.base import State
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
     from streaming_metrics.pairwise import Balls
 
 
 @dataclass(frozen=True)
-class Neighbours(Statistic):
+class Neighbours(Sums):
     """Sums of ball counts over the points that have passed.
 
     The state is ``counts (2 + n,) int64``: points inside any ball, the balls that points lie in summed, and the points
@@ -47,30 +45,22 @@ class Neighbours(Statistic):
     strict: bool = True
     balls: Balls | None = field(default=None, compare=False, repr=False)
 
-    column: ClassVar[str | None] = "pool"
+    column = "pool"
     rounds: ClassVar[bool] = True
-    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
         return f"neighbours_{self.num_features}_{self.k}_{'open' if self.strict else 'closed'}"
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        n = 0 if self.balls is None else 2 + len(self.balls)
-        return {"counts": torch.zeros(n, dtype=torch.int64, device=device)}
+    @property
+    def shapes(self) -> Shapes:
+        return {"counts": ((0 if self.balls is None else 2 + len(self.balls),), torch.int64)}
 
-    def update(self, state: State, features: Features) -> State:
-        assert features.pool is not None
+    def sums_of(self, features: Features) -> State:
         assert self.balls is not None
-        held, holds = self.balls.count(features.pool)
+        held, holds = self.balls.count(self.rows_of(features))
         totals = torch.stack([(held > 0).sum(), held.sum()])
-        return {"counts": state["counts"] + torch.cat([totals, holds])}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"counts": torch.stack([state["counts"] for state in states]).sum(0)}
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"counts": comm.sum(state["counts"].clone())}
+        return {"counts": torch.cat([totals, holds])}
 
     def check(self, state: State) -> None:
         super().check(state)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from test_laws import check_same
 
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.distributed.comm import Comm, MissingRanks
-from streaming_metrics.statistics import moments
 
 if TYPE_CHECKING:
     from conftest import Ranks
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
-WIDE = 200
 PARTITIONS = {
     "one": [[0, 40]],
     "two": [[0, 20, 40]],
@@ -47,19 +44,6 @@ def parts_of(features: Features, edges: list[int]) -> list[Features]:
 def reduced(group: Any, statistic: Statistic, part: Features) -> tuple[State, State]:
     state = statistic.update(statistic.empty(), part)
     return statistic.all_reduce(state, Comm(group)), statistic.replicate(state, Comm(group))
-
-
-def reduced_in(group: Any, numbers: int, part: Features) -> State:
-    with mock.patch.object(moments, "NUMBERS_PER_MESSAGE", numbers):
-        return reduced(group, moments.Moments(WIDE), part)[0]
-
-
-@pytest.mark.parametrize("numbers", [1, 14_000, 2**20], ids=["a block a message", "some together", "one message"])
-def test_moments_of_many_blocks_are_reduced_whole(ranks: Ranks, numbers: int) -> None:
-    generator, statistic = torch.Generator().manual_seed(0), moments.Moments(WIDE)
-    features = Features(torch.randn(40, WIDE, generator=generator))
-    for answer in ranks.run(2, reduced_in, numbers, each=parts_of(features, [0, 33, 40])):
-        check_same(answer, statistic.update(statistic.empty(), features))
 
 
 @partitions

@@ -115,7 +115,7 @@ def test_banks_do_not_share_memory(capacity: int | None) -> None:
 
 @given(SEEDS, SIZES, st.integers(1, 20))
 @settings(max_examples=30, deadline=None)
-def test_a_reservoir_keeps_the_smallest_scrambled_ids(seed: int, sizes: list[int], capacity: int) -> None:
+def test_a_reservoir_keeps_the_smallest_hashed_ids(seed: int, sizes: list[int], capacity: int) -> None:
     n = sum(sizes)
     ids = torch.randperm(10 * n + 1, generator=torch.Generator().manual_seed(seed))[:n]
     features = Features(pool=ids.float().unsqueeze(1), index=ids)
@@ -218,7 +218,7 @@ def splitmix64(i: int) -> int:
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
-def test_scrambled_is_splitmix64(ids: list[int]) -> None:
+def test_hashed_is_splitmix64(ids: list[int]) -> None:
     assert hashed(torch.tensor(ids)).tolist() == [splitmix64(i) for i in ids]
 
 
