@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
+
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.pairwise import Radii
 from streaming_metrics.statistics import Authentic, Bank, FixedRows
@@ -71,6 +73,9 @@ class AuthPct(Measure):
     def check(self, sides: Sides) -> None:
         sides["train"].require(2, "AuthPct", 'update(…, role="train") with more of them before compute()')
         sides.fake.require(1, "AuthPct")
+
+    def prepares(self, spec: Spec) -> Prepared:  # noqa: ARG002
+        return {"squared": torch.empty(0, dtype=torch.float64)}
 
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         return {"squared": side.reduce(self._bank(spec), Radii("train", 1))}

@@ -66,8 +66,9 @@ class NDB(Measure):
         >>> import torch
         >>> from streaming_metrics import GenerativeMetrics
         >>> metric = GenerativeMetrics([NDB(bins=2)], extractor=None, num_features=1)
-        >>> metric.update(torch.tensor([[0.0], [9.0]]).repeat(20, 1), real=True)
-        >>> metric.update(torch.tensor([[0.0], [0.1]]).repeat(20, 1), real=False)
+        >>> near, far = torch.arange(20.0).view(20, 1), torch.arange(100.0, 120.0).view(20, 1)
+        >>> metric.update(torch.cat([near, far]), real=True)
+        >>> metric.update(torch.cat([near, near + 0.5]), real=False)
         >>> {key: round(value.item(), 3) for key, value in metric.compute().items()}
         {'ndb_features': 1.0, 'ndb_js_features': 0.216}
     """
@@ -107,6 +108,9 @@ class NDB(Measure):
     def check(self, sides: Sides) -> None:
         sides.real.require(self.bins, f"NDB(bins={self.bins})", "more samples, or fewer `bins`")
         sides.fake.require(1, "NDB")
+
+    def prepares(self, spec: Spec) -> Prepared:
+        return {"centres": torch.empty(0, width(spec, "NDB")), "counts": torch.empty(0, dtype=torch.int64)}
 
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         bank = self._bank(spec)

@@ -10,18 +10,16 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
+    from streaming_metrics.statistics.base import State
     from streaming_metrics.statistics.fixed_rows import FixedRows
 
 
 @dataclass(frozen=True)
-class Authentic(Statistic):
+class Authentic(Sums):
     """Numbers of points that have passed, and of those that are authentic.
 
     A point is authentic where its nearest training row has another training row nearer to it than the point is. The
@@ -45,9 +43,8 @@ class Authentic(Statistic):
     train: FixedRows | None = field(default=None, compare=False, repr=False)
     squared: Tensor | None = field(default=None, compare=False, repr=False)
 
-    column: ClassVar[str | None] = "pool"
+    column = "pool"
     rounds: ClassVar[bool] = True
-    writes_in_place: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
@@ -56,23 +53,16 @@ class Authentic(Statistic):
     def name(self) -> str:
         return f"authentic_{self.num_features}"
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return {"counts": torch.zeros(2, dtype=torch.int64, device=device)}
+    @property
+    def shapes(self) -> Shapes:
+        return {"counts": ((2,), torch.int64)}
 
-    def update(self, state: State, features: Features) -> State:
-        assert features.pool is not None
+    def sums_of(self, features: Features) -> State:
         assert self.train is not None
         assert self.squared is not None
-        squared, place = self.train.nearest(features.pool)
+        squared, place = self.train.nearest(self.rows_of(features))
         is_authentic = self.squared.to(place.device)[place] < squared
-        batch = torch.stack([is_authentic.new_tensor(len(is_authentic), dtype=torch.int64), is_authentic.sum()])
-        return {"counts": state["counts"] + batch}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"counts": torch.stack([state["counts"] for state in states]).sum(0)}
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"counts": comm.sum(state["counts"].clone())}
+        return {"counts": torch.stack([torch.ones_like(place).sum(), is_authentic.sum()])}
 
     def check(self, state: State) -> None:
         super().check(state)

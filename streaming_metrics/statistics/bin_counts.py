@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
+    from streaming_metrics.statistics.base import State
     from streaming_metrics.statistics.fixed_rows import FixedRows
 
 
 @dataclass(frozen=True)
-class BinCounts(Statistic):
+class BinCounts(Sums):
     """Counts of points by the centre that is nearest to them; of equally near ones the first.
 
     The state is ``counts (bins,) int64``.
@@ -45,9 +43,8 @@ class BinCounts(Statistic):
     seed: int = 0
     centres: FixedRows | None = field(default=None, compare=False, repr=False)
 
-    column: ClassVar[str | None] = "pool"
+    column = "pool"
     rounds: ClassVar[bool] = True
-    writes_in_place: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
@@ -57,20 +54,14 @@ class BinCounts(Statistic):
     def name(self) -> str:
         return f"bins_{self.num_features}_{self.bins}_{self.most}_{self.seed}"
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return {"counts": torch.zeros(self.bins, dtype=torch.int64, device=device)}
+    @property
+    def shapes(self) -> Shapes:
+        return {"counts": ((self.bins,), torch.int64)}
 
-    def update(self, state: State, features: Features) -> State:
-        assert features.pool is not None
+    def sums_of(self, features: Features) -> State:
         assert self.centres is not None
-        place = self.centres.nearest(features.pool)[1]
-        return {"counts": state["counts"] + torch.bincount(place, minlength=self.bins)}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"counts": torch.stack([state["counts"] for state in states]).sum(0)}
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"counts": comm.sum(state["counts"].clone())}
+        _, place = self.centres.nearest(self.rows_of(features))
+        return {"counts": torch.bincount(place, minlength=self.bins)}
 
     def check(self, state: State) -> None:
         super().check(state)
