@@ -1,12 +1,15 @@
-"""Measures computed of sides made by hand: what the contract says of the two forms, without the shell."""
+"""Measures computed of sides made by hand, without the shell; and by the shell, in every order of freezing."""
 
 from __future__ import annotations
 
+import pickle
+import re
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from streaming_metrics import GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.measures.base import Side, Sides
@@ -56,6 +59,50 @@ def compute_unbound(
     kept = bound.statistics(spec)
     sides = {role: side if role == bound.fixed else _replayed(side, kept[role]) for role, side in banks.items()}
     return _values(bound, Sides(sides, spec), prepared)
+
+
+def lives(measure: Measure, samples: Mapping[Role, Features], fixed: Role, batch_size: int = 17) -> dict[str, Lived]:
+    """Return the values that the shell gives, by how it came to them: all equal, if it keeps its laws."""
+    pool = samples["fake"].pool
+    assert pool is not None
+
+    def filled(*roles: Role, freeze: bool = True) -> GenerativeMetrics:
+        metric = GenerativeMetrics([measure], extractor=None, num_features=pool.shape[1])
+        for role in roles:
+            for start in range(0, len(samples[role]), batch_size):
+                metric.update(samples[role][start : start + batch_size], role=role)
+            if role == fixed and freeze:
+                metric.freeze(role)
+        return metric
+
+    first = filled(fixed, "fake")
+    loaded = filled()
+    loaded.persistent(True)
+    first.persistent(True)
+    loaded.load_state_dict(first.state_dict())
+    found = {
+        "nothing frozen": filled(fixed, "fake", freeze=False),
+        "frozen first": first,
+        "frozen last": filled("fake", fixed),
+        "pickled": pickle.loads(pickle.dumps(first)),
+        "loaded": loaded,
+    }
+    return {how: Lived(_bare(measure, metric.compute()), _rows_kept(metric)) for how, metric in found.items()}
+
+
+class Lived(NamedTuple):
+    """Values by key, and the features of generated samples that are kept."""
+
+    values: dict[str, float]
+    rows_kept: int
+
+
+def _bare(measure: Measure, values: Mapping[str, Tensor]) -> dict[str, float]:
+    return dict(zip(measure.keys, (value.item() for value in values.values())))
+
+
+def _rows_kept(metric: GenerativeMetrics) -> int:
+    return sum(len(state) for name, state in metric.metric_state.items() if re.match("fake_bank_.*_rows_", name))  # pyright: ignore
 
 
 def _checked(measure: Measure, samples: Mapping[Role, Features], comm: Comm) -> Spec:

@@ -123,7 +123,7 @@ class IntraFID(Measure):
             _warn_if_few(counts, side.role, bank.num_features)
 
     def _distance(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.shrinkage or min(len(x), len(y)) > x.shape[1]:
+        if self.shrinkage or 2 * min(len(x), len(y)) > x.shape[1]:  # from about there on, moments cost less
             return frechet_distance(*(fitted(rows, self.shrinkage) for rows in (x, y)))
         return frechet_distance_of_few(x, y)
 

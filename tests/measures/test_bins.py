@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from by_hand import compute, compute_unbound
+from by_hand import compute, compute_unbound, lives
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
@@ -178,6 +178,14 @@ def test_ranks_and_orders_do_not_matter(ranks: Ranks, world_size: int, most: int
     measure = NDB(bins=7, most=most)
     expected = ours(measure, real.pool, fake.pool)  # pyright: ignore[reportArgumentType]
     assert ranks.run(world_size, on_a_rank, measure, each=shares) == [(expected, expected)] * world_size
+
+
+@few_samples
+def test_a_frozen_real_side_leaves_counts_alone_of_generated_samples() -> None:
+    measure, samples = NDB(bins=5), {"real": indexed(normal(0, 90, 4)), "fake": indexed(normal(1, 70, 4, 0.3))}
+    found = lives(measure, samples, "real")
+    assert {how: lived.values for how, lived in found.items()} == dict.fromkeys(found, compute(measure, samples))
+    assert {how: lived.rows_kept for how, lived in found.items()} == dict.fromkeys(found, 0) | {"nothing frozen": 70}
 
 
 def test_a_bound_form_is_declared_before_there_are_data() -> None:

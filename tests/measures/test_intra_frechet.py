@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from by_hand import compute
+from by_hand import compute, lives
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import pytorch_fid_distance
@@ -121,6 +121,12 @@ def test_shrinkage_lowers_the_bias_of_few_samples_of_equal_distributions() -> No
 
 def on_a_rank(group: Any, measure: IntraFID, samples: dict[str, Features]) -> dict[str, float]:
     return compute(measure, samples, Comm(group))
+
+
+def test_freezing_the_real_side_changes_nothing() -> None:
+    measure, samples = IntraFID(2, per_class=True), {"real": labelled(0, [40, 30], 3), "fake": labelled(1, [20, 50], 3)}
+    for lived in lives(measure, samples, "real").values():
+        assert lived == (compute(measure, samples), 70)
 
 
 @few_samples

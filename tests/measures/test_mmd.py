@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from by_hand import compute
+from by_hand import compute, lives
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
@@ -119,6 +119,13 @@ def test_rows_beyond_the_most_are_left_out_by_their_ids_alone() -> None:
     order = torch.randperm(90, generator=torch.Generator().manual_seed(0))
     shuffled = {"real": Features(real[order], index=order), "fake": Features(fake, index=torch.arange(70))}
     assert compute(MMD(most=30), shuffled, batch_size=7) == ours(MMD(most=30), real, fake)
+
+
+def test_freezing_the_real_side_changes_nothing() -> None:
+    measure, (real, fake) = MMD(most=40, block=5), (normal(seed, n, 4) for seed, n in ((0, 90), (1, 70)))
+    samples = {"real": Features(real, index=torch.arange(90)), "fake": Features(fake, index=torch.arange(70))}
+    for lived in lives(measure, samples, "real").values():
+        assert lived == (compute(measure, samples), 40)
 
 
 # --- p-value ----------------------------------------------------------------------------------------------------------
