@@ -1,0 +1,50 @@
+"""Fixed rows: of a frozen side, or the centres of its bins, to which points are compared as they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.pairwise import Nearest, Setting, Shard
+from streaming_metrics.pairwise.base import column_sums
+from streaming_metrics.pairwise.sweep import sweep
+
+
+@dataclass(frozen=True, eq=False)
+class FixedRows:
+    """Rows whose nearest one is asked for; what points need of them is made once a device.
+
+    Args:
+        rows: ``(n, D)`` float32, n ≥ 1.
+
+    Example:
+        >>> rows = FixedRows(torch.tensor([[0.0], [2.0], [9.0]]))
+        >>> rows.nearest(torch.tensor([[0.5], [1.0], [8.0]]))
+        (tensor([0.2500, 1.0000, 1.0000], dtype=torch.float64), tensor([0, 0, 2]))
+    """
+
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the squared distance of each of ``points (N, D)`` to the nearest row, exact, float64 ``(N,)``; and
+        that row's place, int64 ``(N,)``, the smallest where several are equally near.
+        """
+        fixed = _on(self, points.device)
+        local = Shard(points.float(), torch.arange(len(points), device=points.device), fixed.centre)
+        reduction = Nearest("fake")
+        found = sweep([reduction], Setting(len(self), len(points), local, {}), [fixed], Comm.single())[reduction]
+        return found[0], found[1].long()
+
+
+@lru_cache(maxsize=4)
+def _on(fixed: FixedRows, device: torch.device) -> Shard:
+    """Return the rows on a device, with the norms that every batch needs."""
+    rows = fixed.rows.to(device)
+    return Shard(rows, torch.arange(len(rows), device=device), (column_sums(rows) / len(rows)).float())
