@@ -1,4 +1,4 @@
-"""Real images again, by their numbers: none is stored, they are read from the dataset that they came from."""
+"""Look-up of real images by their numbers: none is stored, they are read again from the dataset they came from."""
 
 from __future__ import annotations
 

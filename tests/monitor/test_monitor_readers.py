@@ -297,7 +297,7 @@ def test_what_acts_on_another_steps_value_is_refused_and_nothing_else(
     verdict, make, model, watched, options = case
     with pytest.raises(ValueError, match=r"old value.*Remedy: ") if verdict == "old" else nullcontext():
         run(make, model(), watched, options, tmp_path / "checked")
-    monkeypatch.setattr("streaming_metrics.monitor.callback.refuse_old_values", lambda *told: None)
+    monkeypatch.setattr("streaming_metrics.monitor.schedule.refuse_old_values", lambda *told: None)
     assert acts_on_old(model(), make, watched, options, tmp_path / "unchecked") == (verdict != "fresh")
 
 
