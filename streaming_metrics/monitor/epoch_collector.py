@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from streaming_metrics.images.batches import as_uint8, find_images
+from streaming_metrics.images.batches import find_images, pixels_of
 from streaming_metrics.images.ranges import Reach, Span, range_warning
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
@@ -80,9 +80,9 @@ class EpochCollector:
         assert self._count
         return self._count.turn < num_samples
 
-    def real(self, images: Any, index: Tensor, keep: Tensor) -> None:
+    def real(self, images: Tensor, index: Tensor, keep: Tensor) -> None:
         """Add the real images of the batch that was placed last."""
-        pixels = as_uint8(images, self.ranges[0], "real images", reach=self._real_reach)
+        pixels = pixels_of(images, self.ranges[0], "real images", reach=self._real_reach)
         self._add(pixels[keep], index[keep], real=True)
         self.in_place &= self._count is not None and self._count.in_place
 

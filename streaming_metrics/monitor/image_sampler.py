@@ -7,7 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.images.batches import as_uint8, name_of
+from streaming_metrics.images.batches import as_uint8, name_of, pixels_of
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
 
@@ -56,9 +56,9 @@ class ImageSampler:
         """Return whether images are drawn for a batch, rather than from nothing."""
         return "batch" in signature(self.bind(model)).parameters
 
-    def taken(self, images: Any, n: int) -> Tensor:
+    def taken(self, images: Tensor, n: int) -> Tensor:
         """Return n images that a validation step made itself, uint8 ``(n, 3, H, W)``; raises as :meth:`draw` does."""
-        return as_uint8(images, self.value_range, "fake_key", n, self.reach)
+        return pixels_of(images, self.value_range, "fake_key", n, self.reach)
 
     def draw(self, model: Any, n: int, seed: int, batch: Any = None) -> Tensor:
         """Return n images, uint8 ``(n, 3, H, W)``.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from streaming_metrics import Signature
-from streaming_metrics.images.batches import as_uint8, find_fakes, find_images, is_dropped
+from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.epoch_collector import EpochCollector
@@ -176,7 +176,7 @@ class Measurement:
         """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
         if self._takes_real:
             images = find_images(batch, self.settings.image_key)
-            as_uint8(images, self.settings.value_range, "real images")
+            pixels_of(images, self.settings.value_range, "real images")
             self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
 
     def _draw(self, run: Run, n: int, seed: int, batch: Any = None) -> Tensor:
