@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Measurement:
-    """Generates images, takes real ones, and computes; one object for all the epochs of a run.
+    """Measurement of a run, epoch after epoch: generates images, takes real ones, and computes.
 
     Args:
         settings: of the monitor.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """Says of every point of a run whether it is measured there.
+    """Schedule of a run: says of every point whether it is measured there.
 
     Args:
         settings: of the monitor.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """Arguments of a :class:`~streaming_metrics.monitor.GenerationMonitor`, which says what each is.
+    """Settings, the arguments of a :class:`~streaming_metrics.monitor.GenerationMonitor`, which says what each is.
 
     Raises:
         ValueError: from :meth:`checked`, where they contradict each other or cannot be meant.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One fit, validation or test of a trainer.
+    """Run of a trainer: one fit, validation or test.
 
     Args:
         trainer: Lightning's.
@@ -31,8 +31,9 @@ class Run:
 
     @property
     def stage(self) -> str:
-        """The run's kind: ``"fit"``, ``"validate"`` or ``"test"``; a fit's validations are of the fit."""
-        return self.trainer.state.fn.value
+        """The run's kind: ``"fit"``, ``"validate"`` or ``"test"``, of the fit for its validations; else ``""``."""
+        kind = self.trainer.state.fn
+        return "" if kind is None else kind.value
 
     @property
     def rank(self) -> int:

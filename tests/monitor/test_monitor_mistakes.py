@@ -66,6 +66,9 @@ def test_missing_images_name_what_is_there(options: dict[str, Any], message: str
     [
         ({"sample": "sample", "fake_key": "fake"}, "expected one of them"),
         ({"num_samples": 0}, "≥ 1"),
+        ({"num_samples": None}, "num_samples: expected an integer, got None"),
+        ({"every_n_train_steps": 2}, "inside training"),
+        ({"real": "real.safetensors", "refresh_real": True}, "nothing to refresh"),
         ({"every_n_epochs": 0}, "≥ 1"),
         ({"extractor": "inception-v4"}, "inception-v3"),
     ],
