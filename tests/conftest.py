@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-pytest_plugins = ["extractor_table"]
+pytest_plugins = ["extractor_table", "forking"]
 
 settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")

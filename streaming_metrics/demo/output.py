@@ -1,4 +1,4 @@
-"""The demo's table and pictures: curves of the measures, and samples through the epochs beside real images."""
+"""Output of the demo: curves of the measures in a table and pictures, and samples beside real images."""
 
 from __future__ import annotations
 

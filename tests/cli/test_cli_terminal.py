@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from test_cli import HERE, LINE, TINY, done, folder, noises, run, scores_of
-from test_monitor import REAL, monitor, validate
 from test_report import Page
+from trainings import REAL, monitor, validate
 from typer.testing import CliRunner, Result
 
 from streaming_metrics import PRDC, BiasWarning, cli

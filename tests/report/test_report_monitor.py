@@ -12,8 +12,8 @@ import yaml
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from test_image_log import events
-from test_monitor import REAL, Model, Pixels, fit, forks, loader, monitor, trainer, validate
 from test_report import Page, shelf
+from trainings import QUIET, REAL, Model, Pixels, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
@@ -26,14 +26,8 @@ if TYPE_CHECKING:
     from conftest import Ranks
     from torch import Tensor
 
-__all__ = ["forks"]
-
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
+    *QUIET,
     pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled"),
 ]
 
@@ -136,7 +130,7 @@ def test_validating_an_earlier_checkpoint_leaves_the_trainings_story(tmp_path: P
     fitted.fit_loop.max_epochs = 3
     fitted.fit(Model(), loader(), loader())
     fitted.validate(Model(), loader(), ckpt_path=tmp_path / "first.ckpt", verbose=False)
-    assert callback._reporter.story.epochs == [0, 1, 2]
+    assert callback._reporter.training.epochs == [0, 1, 2]
 
 
 def test_a_test_leaves_the_report_of_the_training(tmp_path: Path) -> None:
