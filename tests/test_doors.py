@@ -33,13 +33,14 @@ FLOORS = [
     {"monitor", "cli"},
     {"__init__", "image", "report"},
     {"core"},
+    {"plots"},
     {"measures"},
     {"extractors"},
     {"images"},
     {"files"},
     {"statistics"},
     {"pairwise", "sampling"},
-    {"distributed", "features", "plots", "signature", "startup", "arguments", "precision"},
+    {"distributed", "features", "signature", "startup", "lazy", "arguments", "precision"},
 ]
 """The rooms, from the roof to the ground: each imports from floors below its own."""
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.features import Spec
 from streaming_metrics.measures import IS
-from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streaming_metrics.measures import Measure
+
+OTHERS = {"train": 0, "heldout": 0}
+"""Samples of the roles that the command line has none of."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,12 @@ class Plan:
     @classmethod
     def of(cls, measures: Sequence[Measure], real: int, fake: int) -> Plan:
         """Return the plan for so many samples; a measure's own check decides."""
+        counts = {"real": real, "fake": fake, **OTHERS}
+        sides = Sides({role: Side(role, count, {}) for role, count in counts.items()}, Spec())
         scored, unscored = [], {}
         for measure in measures:
             try:
-                measure.check(Side("real", real, {}), Side("fake", fake, {}))
+                measure.check(sides)
                 scored.append(measure)
             except NotEnoughSamples as error:
                 unscored[measure.describe()] = str(error)

@@ -1,10 +1,10 @@
-"""What the command line does, without the command line: sources in, scores or a reference out."""
+"""Jobs of the command line, without the command line: sources in, scores or a reference out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 import torch
 from torch import nn
@@ -13,19 +13,18 @@ from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
-from streaming_metrics.core.evaluate import statistics_of
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_source, imported
 from streaming_metrics.images.names import told
-from streaming_metrics.measures.base import Roles, Side
+from streaming_metrics.measures.base import Side
 from streaming_metrics.measures.registry import measures_of
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -33,9 +32,22 @@ if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
 
+T = TypeVar("T")
 Source = Union[Images, Reference, None]  # noqa: UP007
 DEFAULT_EXTRACTOR = "inception-v3"
 RESIZABLE = "inception-v3"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pair(Generic[T]):
+    """One thing for the real side, and one for the generated side."""
+
+    real: T
+    fake: T
+
+    def __iter__(self) -> Iterator[T]:
+        return iter((self.real, self.fake))
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ class Job:
             Unreadable: naming all images that do not read.
         """
         with recorded_warnings() as said:
-            sides: Roles[Source] = Roles(self._find(real), self._find(fake))
+            sides: Pair[Source] = Pair(self._find(real), self._find(fake))
             plan = self._plan(sides)
             known = sides.real if isinstance(sides.real, Reference) else None
             network = self.network.load(known)
@@ -149,7 +161,7 @@ class Job:
             metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
-            tallies = self._add(metric.to(network.device), Roles(source, None))
+            tallies = self._add(metric.to(network.device), Pair(source, None))
         origin = _origin(data, source, tallies.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
@@ -163,7 +175,7 @@ class Job:
             self._say([f"{text}: {told(source.left_out)}"])
         return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
 
-    def _plan(self, sides: Roles[Source]) -> Plan:
+    def _plan(self, sides: Pair[Source]) -> Plan:
         measures = measures_of(self.measures)
         if isinstance(sides.fake, Images):
             measures = with_count(measures, len(sides.fake))
@@ -172,7 +184,7 @@ class Job:
         self._say(plan.lines)
         return plan
 
-    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], ReadResult]:
+    def _without_unreadable(self, sides: Pair[Source], plan: Plan) -> tuple[Pair[Source], ReadResult]:
         """Return the sides without generated images that do not read, where it matters how many do, and those."""
         source = sides.fake
         if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
@@ -180,9 +192,9 @@ class Job:
         tally = self._read(None, source, real=False, what="checking")
         skipped = {number for number, _, _ in tally.unreadable}
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
-        return sides._replace(fake=left), tally
+        return replace(sides, fake=left), tally
 
-    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
+    def _add(self, metric: GenerativeMetrics, sides: Pair[Source]) -> Pair[ReadResult | None]:
         """Add the sides to the metric; return what became of their images."""
         if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
             metric.merge_reference(sides.fake)
@@ -195,7 +207,7 @@ class Job:
             tallies.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
             refuse_unreadable([tally for tally in tallies if tally], self.comm)
-        return Roles(*tallies)
+        return Pair(*tallies)
 
     def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
@@ -225,12 +237,12 @@ class Comparison:
     metric: GenerativeMetrics
     values: dict[str, Tensor]
     result: Result
-    sides: Roles[Source]
+    sides: Pair[Source]
 
     @property
-    def images(self) -> Roles[Images | None]:
+    def images(self) -> Pair[Images | None]:
         """The sources that are images; None for a saved reference."""
-        return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
+        return Pair(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
 def _count(source: Source, tally: ReadResult | None = None) -> int:
@@ -250,7 +262,8 @@ def _origin(text: str, source: Source, tally: ReadResult | None, skipped: ReadRe
 
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
-    if not any(isinstance(statistic, Moments) for statistic in statistics_of(metric.measures, metric.spec).real):
+    kept = [s for measure in metric.measures for s in measure.statistics(metric.spec).get("real", ())]
+    if not any(isinstance(statistic, Moments) for statistic in kept):
         raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
     Side("real", num_samples, {}).require(2, "An .npz", "more images")
 

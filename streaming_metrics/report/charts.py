@@ -8,7 +8,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
-from streaming_metrics.plots.result_keys import column, family, find, grouped, leading, number, spread_of
+from streaming_metrics.measures.keys import parse_key
+from streaming_metrics.plots.result_keys import column, find, grouped, leading, number, only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +93,14 @@ def svg_of(ax: Axes, name: str) -> str:
 
 
 def _curves(title: str, keys: Sequence[str], journals: Sequence[History], unit: str) -> Chart:
-    ax, said = plots.new_axes(3.3, 2.3), []
+    ax, said, names = plots.new_axes(3.3, 2.3), [], short_names(keys)
     for style, journal in zip(cycle(STYLES), journals):
         places, rows = _thinned(journal, unit)
-        rows = shortened(rows, keys)
+        rows = only(rows, keys)
         name, marker = _told_apart(journal, journals), "o" if len(rows) <= 40 else ""
         if leading(rows):
-            plots.curves(rows, ax, epochs=places, label=name, linestyle=style, marker=marker)
-            said += [f"{key}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
+            plots.curves(rows, ax, epochs=places, names=names, label=name, linestyle=style, marker=marker)
+            said += [f"{names[key]}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
     ax.xaxis.label.set_text(unit)
     return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.")
 
@@ -121,8 +122,8 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
         >>> short_names(["kd_x", "is_x", "is_y"])
         {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y'}
     """
-    families = [family(key) for key in keys]
-    return {key: elided(name if families.count(name) == 1 else key) for key, name in zip(keys, families)}
+    names = [parse_key(key).name for key in keys]
+    return {key: elided(name if names.count(name) == 1 else key) for key, name in zip(keys, names)}
 
 
 def elided(text: str, most: int = 24) -> str:
@@ -134,18 +135,6 @@ def elided(text: str, most: int = 24) -> str:
     """
     half = (most - 1) // 2
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
-
-
-def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
-    """Return what rows say of ``keys``, under short names.
-
-    Example:
-        >>> shortened([{"kd_std_x": 0.1, "kd_x": 2.0, "is_x": 1.0}], ["kd_x"])
-        [{'kd': 2.0, 'kd_std': 0.1}]
-    """
-    names = short_names(keys)
-    names |= {spread_of(key, rows): f"{name}_std" for key, name in names.items()}
-    return [{name: row[key] for key, name in names.items() if key in row} for row in rows]
 
 
 def _told_apart(journal: History, journals: Sequence[History]) -> str:

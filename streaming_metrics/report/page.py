@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
-from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
+from streaming_metrics.plots.result_keys import arrow, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
 from streaming_metrics.report.history import History
@@ -122,7 +122,7 @@ def scores(journal: History) -> list[Score]:
 
 
 def _score(journal: History, key: str, name: str) -> Score:
-    better = next((panel.better for panel in PANELS if family(key) in panel.families), "")
+    better = arrow(key)
     value, spread = (column(journal.rows, one)[-1] for one in (key, spread_of(key, journal.rows)))
     told = [(v, place) for place, v in enumerate(column(journal.rows, key)) if isfinite(v)]
     best = ""
