@@ -40,7 +40,8 @@ FLOORS = [
     {"files"},
     {"statistics"},
     {"pairwise", "sampling"},
-    {"distributed", "features", "signature", "startup", "lazy", "arguments", "precision"},
+    {"distributed", "features", "signature", "startup", "precision"},
+    {"arguments", "lazy"},
 ]
 """The rooms, from the roof to the ground: each imports from floors below its own."""
 

@@ -129,7 +129,7 @@ def _of_union(value: Any, kinds: tuple[Any, ...]) -> Any:
                 return typed(value, kind)
             except TypeError:
                 continue
-    raise TypeError(f"expected {name_of(Union[kinds])}, got {value!r}")
+    raise TypeError(f"expected {' or '.join(map(name_of, kinds))}, got {value!r}")
 
 
 def _of_tuple(values: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:

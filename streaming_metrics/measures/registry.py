@@ -75,7 +75,8 @@ def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measu
 def as_measures(given: object) -> list[Measure]:
     """Return the measures that ``measures=`` stands for: one or several; each a measure, its class or its name.
 
-    Their parameters are of the types that their annotations say: ``KID(gamma=2)`` is ``KID(gamma=2.0)``. A list of measures that Hydra has made into nodes of OmegaConf is taken for what they were.
+    Their parameters are of the types that their annotations say: ``KID(gamma=2)`` is ``KID(gamma=2.0)``. A list of
+    measures that Hydra has made into nodes of OmegaConf is taken for what they were.
 
     Raises:
         TypeError: where something else is among them; for a set, whose order differs between ranks.
