@@ -72,8 +72,8 @@ def with_count(measures: Sequence[Measure], fake: int) -> list[Measure]:
         ValueError: where IS is told another number.
 
     Example:
-        >>> with_count([IS(splits=5), IS(assignment="interleaved")], 100)  # doctest: +ELLIPSIS
-        [IS(splits=5, assignment=None, num_samples=100, ...), IS(splits=10, assignment='interleaved', ...)]
+        >>> [measure.describe() for measure in with_count([IS(splits=5), IS(assignment="interleaved")], 100)]
+        ['is(splits=5,num_samples=100)', 'is(assignment=interleaved)']
     """
     return [_with_count(measure, fake) if isinstance(measure, IS) else measure for measure in measures]
 

@@ -137,6 +137,7 @@ class Difference:
 
 NOTES = {"version", "fake data"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
+NAMES |= {"train", "heldout", "captions"}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -234,5 +235,6 @@ def _of_signature(line: str) -> dict[str, str]:
     for measure in signature.measures:  # of several, the first has its keys bare: their order matters
         label = measure.partition("(")[0]
         measures[label] = f"{measures[label]}+{measure}" if label in measures else measure
-    names = ("extractor", "resize", "real", "fake", "precision", "version")
-    return measures | {name: str(getattr(signature, name)) for name in names}
+    counted = dict(part.split(":", 1) for part in str(signature).split("|")[2:-2])  # resize, and each role's samples
+    ends = {"precision": signature.precision, "version": signature.version}
+    return measures | {"extractor": signature.extractor} | counted | ends

@@ -82,7 +82,7 @@ class History:
         Returns:
             What is left to do on the rank that shows them.
         """
-        comm, around = metric._comm(), metric.neighbourhood()
+        comm, around = metric.ranks(), metric.neighbourhood()
         kept = thumbnails.common(comm)
         choice = None if around is None else Selection.of(around, among=kept)
         wanted = torch.cat([kept[:SHOWN], choice.fakes(around)]) if around and choice else kept[:SHOWN]

@@ -71,7 +71,7 @@ def write_comparison(
         journal.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
         write_report(path, [journal], "Generated images against real ones")
 
-    metric._comm().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
 
 def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
