@@ -20,7 +20,7 @@ OTHERS = {"train": 0, "heldout": 0}
 
 @dataclass(frozen=True)
 class Plan:
-    """What can be scored, and what cannot.
+    """Plan of a run: what can be scored, and what cannot.
 
     Args:
         scored: measures that have enough samples.

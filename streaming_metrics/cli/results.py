@@ -26,7 +26,7 @@ KIND = "streaming-metrics scores 1"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where one side's samples came from.
+    """Origin of one side's samples.
 
     Args:
         source: as the user named it.
@@ -59,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Result:
-    """Scores of one comparison.
+    """Result of one comparison: its scores, and how they came about.
 
     Args:
         scores: by reported key.
@@ -121,7 +121,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that two scores do not share.
+    """Difference between two scores: one thing that they do not share.
 
     Args:
         what: its name.

@@ -52,7 +52,7 @@ class Pair(Generic[T]):
 
 @dataclass(frozen=True)
 class Network:
-    """Which extractor runs where.
+    """Network of a run: which extractor, and where it runs.
 
     Args:
         extractor: a name, or ``package.module:name`` of an ``nn.Module`` or of a function that makes one; None takes
@@ -98,7 +98,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Job:
-    """One run over all ranks.
+    """Job of the command line: one run over all ranks.
 
     Args:
         network: the extractor.
@@ -136,9 +136,9 @@ class Job:
             if skipped.unreadable:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
-            tallies = self._add(metric.to(network.device), sides)
-            origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (ReadResult(), skipped))]
-            last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, tallies)))
+            outcomes = self._add(metric.to(network.device), sides)
+            origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
+            last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
@@ -161,8 +161,8 @@ class Job:
             metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
-            tallies = self._add(metric.to(network.device), Pair(source, None))
-        origin = _origin(data, source, tallies.real, ReadResult())
+            outcomes = self._add(metric.to(network.device), Pair(source, None))
+        origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
         return origin, said
@@ -189,10 +189,10 @@ class Job:
         source = sides.fake
         if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
             return sides, ReadResult()
-        tally = self._read(None, source, real=False, what="checking")
-        skipped = {number for number, _, _ in tally.unreadable}
+        outcome = self._read(None, source, real=False, what="checking")
+        skipped = {number for number, _, _ in outcome.unreadable}
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
-        return replace(sides, fake=left), tally
+        return replace(sides, fake=left), outcome
 
     def _add(self, metric: GenerativeMetrics, sides: Pair[Source]) -> Pair[ReadResult | None]:
         """Add the sides to the metric; return what became of their images."""
@@ -200,23 +200,23 @@ class Job:
             metric.merge_reference(sides.fake)
             if self.comm.rank:
                 metric.reset()
-        tallies: list[ReadResult | None] = []
+        outcomes: list[ReadResult | None] = []
         for source, real in zip(sides, (True, False)):
-            failed = not self.reading.skip and any(tally and tally.unreadable for tally in tallies)
+            failed = not self.reading.skip and any(outcome and outcome.unreadable for outcome in outcomes)
             scored = None if failed else metric
-            tallies.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
+            outcomes.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
-            refuse_unreadable([tally for tally in tallies if tally], self.comm)
-        return Pair(*tallies)
+            refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
+        return Pair(*outcomes)
 
     def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
-            tally = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+            outcome = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
         if self.reading.skip:
-            self._say(f"left out: {name}: {why}" for _, name, why in tally.unreadable)
-        return tally
+            self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
+        return outcome
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
@@ -225,7 +225,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of :meth:`Job.compare`.
+    """Comparison of two sources, done: what :meth:`Job.compare` returns.
 
     Args:
         metric: holds the samples.
@@ -245,20 +245,20 @@ class Comparison:
         return Pair(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
-def _count(source: Source, tally: ReadResult | None = None) -> int:
+def _count(source: Source, outcome: ReadResult | None = None) -> int:
     """Return how many samples a side has, or had once it was read."""
     if isinstance(source, Reference):
         return source.num_samples
-    return len(source or ()) if tally is None else tally.read
+    return len(source or ()) if outcome is None else outcome.read
 
 
-def _origin(text: str, source: Source, tally: ReadResult | None, skipped: ReadResult) -> Origin:
+def _origin(text: str, source: Source, outcome: ReadResult | None, skipped: ReadResult) -> Origin:
     if isinstance(source, Reference):
         return Origin.of_reference(source, text)
     assert source is not None
-    assert tally is not None
-    unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + tally.unreadable)]
-    return Origin(text, tally.read, unreadable, tally.fingerprint, dict(source.left_out))
+    assert outcome is not None
+    unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + outcome.unreadable)]
+    return Origin(text, outcome.read, unreadable, outcome.fingerprint, dict(source.left_out))
 
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
