@@ -20,7 +20,7 @@ SHOWN = 16
 
 
 class Item(NamedTuple):
-    """Item of a gallery, a picture or a pair: data URIs, what each of them is in words, a few digits below, whether pixels show."""
+    """Item of a gallery, a picture or a pair: data URIs, each in words, digits below, whether pixels show."""
 
     pictures: tuple[str, ...]
     words: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Page of a report: one HTML file with all there is to see of generated images against real ones: no network, nothing beside it."""
+"""Page of a report: one HTML file that needs no network, and nothing beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thumbnails: a bounded number of small copies of a stream of images, the same ones whatever the order, the batches, the ranks."""
+"""Thumbnails: a few small copies of a stream of images, the same whatever the order, the batches, the ranks."""
 
 from __future__ import annotations
 

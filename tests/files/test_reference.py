@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, name_of
-
 from safetensors.torch import save_file
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, Reference, load_reference
