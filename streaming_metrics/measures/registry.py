@@ -31,6 +31,11 @@ MEASURES = {
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
+    "vendi": f"{HOUSE}.vendi:Vendi",
+    "mmd": f"{HOUSE}.mmd:MMD",
+    "authpct": f"{HOUSE}.authenticity:AuthPct",
+    "ndb": f"{HOUSE}.bins:NDB",
+    "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
