@@ -181,6 +181,12 @@ class Measure(ABC):
     def scalars(self) -> tuple[Scalar, ...]:
         """What it yields; the keys never depend on data."""
 
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
+        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
+        return () if needs_arguments else cls().scalars
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of its scalars."""

@@ -86,6 +86,10 @@ class KID(Measure):
             Scalar(f"kid_{spread}", family="Kernel distance", spread_of="kid", elsewhere=f"kd_{spread}"),
         )
 
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return tuple(dict.fromkeys(cls().scalars + cls(subsets=None).scalars))
+
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self.bank(spec),)
         return {"real": bank, "fake": bank}

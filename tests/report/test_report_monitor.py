@@ -12,7 +12,7 @@ import yaml
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from test_image_log import events
-from test_report import Page, shelf
+from test_report import Page, section
 from trainings import QUIET, REAL, Model, Pixels, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
@@ -71,10 +71,10 @@ def test_copies_are_shown_beside_what_they_copy(tmp_path: Path) -> None:
     validate(callback, default_root_dir=tmp_path)
     page = page_of(tmp_path, "report-validate.html")
     for title in ("Fixed samples", "Generated, nearest"):
-        pictures = shelf(page, title)
+        pictures = section(page, title)
         assert len(pictures) == 2 * 16
         assert pictures[::2] == pictures[1::2]
-    assert set(shelf(page, "Fixed samples")) <= {data_uri(image) for image in REAL[:20]}
+    assert set(section(page, "Fixed samples")) <= {data_uri(image) for image in REAL[:20]}
     assert page.said.split().count("0.00") == 3 * 16
     assert "Every real image has a generated sample nearer than its own neighbours." in page.said
 
