@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from ceilings import Ceilings, share
-from common import interleaved
-from inputs import CLASSES, WIDTH, draw_features, draw_images, reference_weights
-from results import Result, Row, finish, parser_of
+from harness.ceilings import Ceilings, share
+from harness.common import interleaved
+from harness.inputs import CLASSES, WIDTH, draw_features, draw_images, reference_weights
+from harness.results import Result, Row, finish, parser_of
 
 from streaming_metrics import FID, IS, Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3

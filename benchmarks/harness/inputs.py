@@ -17,7 +17,7 @@ from streaming_metrics import Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
 from streaming_metrics.pairwise import tiling
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
 from reference_weights import draw_images, write_reference_weights
 
