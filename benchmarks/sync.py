@@ -18,9 +18,9 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from common import MIB, on_ranks, table
-from results import Result, Row, finish, parser_of
-from results import seconds as shown
+from harness.common import MIB, on_ranks, table
+from harness.results import Result, Row, finish, parser_of
+from harness.results import seconds as shown
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

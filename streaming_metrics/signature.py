@@ -1,4 +1,4 @@
-"""What makes a number reproducible and comparable: its key, and one line that says how it came about."""
+"""Signature: one line that says how a score came about, which makes it reproducible and comparable."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from streaming_metrics.arguments import split_outside
+
 COUNT = r"(\d+|npz-[0-9a-f]{8})"
-PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}((?:\|[a-z]+:(?:\d+|npz-[0-9a-f]{{8}}))*)\|([^|]+)\|v([^|]+)"
-RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
-
-
-def key_of(canonical: str, tag: str | None) -> str:
-    """Return the key under which a scalar is reported: bare for the reference Inception (``tag=None``), else tagged.
-
-    Example:
-        >>> key_of("fid", None), key_of("kid_std", "efficientnet_lite0"), key_of("recall", "features")
-        ('fid', 'kd_std_efficientnet_lite0', 'recall_features')
-    """
-    return canonical if tag is None else f"{RENAMED.get(canonical, canonical)}_{tag}"
+OTHER = r"\|[a-z]+:(?:\d+|npz-[0-9a-f]{8})"
+PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}((?:{OTHER})*)\|([^|]+)\|v([^|]+)"
 
 
 def library_version() -> str:
@@ -77,7 +69,7 @@ class Signature:
         measures, extractor, resize, real, fake, others, precision, version = match.groups()
         more = tuple((role, _count(n)) for role, _, n in (part.partition(":") for part in others.split("|")[1:]))
         return cls(
-            tuple(re.split(r"\+(?![^(]*\))", measures)),
+            tuple(split_outside(measures, "+")),
             extractor,
             resize,
             _count(real),

@@ -15,8 +15,18 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, PRDC, Features
-from streaming_metrics.pairwise import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
+from streaming_metrics import FID, IS, KID, PRDC, Features, Vendi
+from streaming_metrics.pairwise import (
+    BallCounts,
+    Balls,
+    Draw,
+    KernelSums,
+    Nearest,
+    PolynomialKernel,
+    Radii,
+    RBFKernel,
+    SubsetSums,
+)
 from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours, SecondMoment
 from streaming_metrics.statistics.hashes import hashes_of
 
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-pytest_plugins = ["extractor_table"]
+pytest_plugins = ["extractor_table", "forking"]
 
 settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
@@ -57,19 +67,31 @@ STATISTICS = [
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
 MANY = Draw(subsets=60, size=12, seed=7)
 """So many pairs that tiles are summed by memberships; those of ``DRAW`` are multiplied out alone."""
+RBF = RBFKernel((0.5, 3.0))
 
 REDUCTIONS = [
     Radii("real", 3),
     Radii("fake", 1),
+    Radii("train", 2),
+    Nearest("fake", "real"),
+    Nearest("real", "fake"),
+    Nearest("fake", "train"),
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("train", 3),
+    BallCounts("train", 3, points="real"),
     KernelSums("real", "real", KERNEL),
     KernelSums("fake", "real", KERNEL),
+    KernelSums("train", "train", RBF),
+    KernelSums("fake", "train", RBF),
     SubsetSums("fake", "fake", KERNEL, DRAW),
     SubsetSums("fake", "real", KERNEL, DRAW),
     SubsetSums("fake", "fake", KERNEL, MANY),
     SubsetSums("fake", "real", KERNEL, MANY),
+    SubsetSums("fake", "fake", RBF, DRAW),
+    SubsetSums("fake", "real", RBF, MANY),
+    SubsetSums("fake", "train", RBF, Draw(subsets=3, size=8, seed=2020, roles=("train", "fake"))),
 ]
 
 MEASURES = [
@@ -83,6 +105,8 @@ MEASURES = [
     PRDC(k=3, f1=True, capacity=16),
     PRDC(variant="improved"),
     PRDC(recall=False),
+    Vendi(),
+    Vendi(q=0.5),
 ]
 
 

@@ -57,7 +57,7 @@ class Pixels(nn.Module):
 
 
 class History(Callback):
-    """Writes down what every epoch logged."""
+    """History of a training: a line for what every epoch logged."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -125,21 +125,21 @@ def run(folder: Path, name: str, victim: int | None = None, resume: Path | None 
     return [process.exitcode or 0 for process in ranks]
 
 
-def diary(folder: Path, name: str) -> dict[int, dict[str, float]]:
+def history_of(folder: Path, name: str) -> dict[int, dict[str, float]]:
     """Return what a run logged by epoch; the last word on an epoch counts."""
     return dict(map(json.loads, (folder / f"{name}.jsonl").read_text().splitlines()))
 
 
 def main(folder: Path) -> None:
     """Run undisturbed; then, for each victim, killed and resumed."""
-    outcome: dict[str, Any] = {"plain": {"codes": run(folder, "plain"), "logged": diary(folder, "plain")}}
+    outcome: dict[str, Any] = {"plain": {"codes": run(folder, "plain"), "logged": history_of(folder, "plain")}}
     for victim in range(2):
         killed, resumed = f"killed{victim}", f"resumed{victim}"
         start = time.monotonic()
         outcome[killed] = {"codes": run(folder, killed, victim), "seconds": time.monotonic() - start}
         outcome[killed]["survivor"] = (folder / f"{killed}-{1 - victim}.log").read_text()
         codes = run(folder, resumed, resume=folder / killed / "last.ckpt")
-        outcome[resumed] = {"codes": codes, "logged": diary(folder, resumed)}
+        outcome[resumed] = {"codes": codes, "logged": history_of(folder, resumed)}
     print(json.dumps(outcome))
 
 

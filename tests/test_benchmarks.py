@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-import ceilings
+import calls
 import epoch
 import fid
 import gpu
@@ -21,12 +23,13 @@ import growth
 import inception
 import kid
 import precision_recall
-import results
 import run_all
 import sync
 import update
-from common import in_steps, interleaved
-from results import Result, Row
+from harness import ceilings, results
+from harness.common import in_steps, interleaved
+from harness.results import Result, Row
+from harness.tracer import calls_of
 
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
@@ -118,6 +121,43 @@ def test_sync(ranks: Ranks) -> None:
     check(sync.bench([2], 1, on_ranks=on(ranks)), questions=1)
 
 
+def test_calls() -> None:
+    now = calls.counts(calls.bench(batches=1))
+    before = json.loads((BENCHMARKS / "calls_before.json").read_text())
+    assert now.keys() == before.keys()
+    assert all(0 < count["files"] <= count["calls"] for count in now.values())
+    assert now["update, features"]["calls"] < now["update, images"]["calls"]
+    assert "calls now / before" in calls.report(now, before)
+    assert "1.50" in calls.report({"q": {"calls": 3, "files": 1}}, {"q": {"calls": 2, "files": 1}})
+
+
+TRACED = """
+def steps():
+    yield from (1, 2)
+
+class Thing:
+    def double(self, x): return (lambda y: 2 * y)(x)
+
+def run():
+    from traced_package.other import twice
+    return sum(steps()) + twice(Thing()) + len([x for x in "ab"]) + len(sorted(x for x in "ab"))
+"""
+
+
+def test_the_tracer_counts_functions_lambdas_and_steps_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "traced_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(TRACED)
+    (package / "other.py").write_text("def twice(thing): return thing.double(1) + thing.double(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    traced = importlib.import_module("traced_package")
+    counted = calls_of(traced.run, traced)
+    start = "__init__.py"
+    inner = {(start, "run"): 1, (start, "steps"): 3, (start, "double"): 2, (start, "<lambda>"): 2}
+    assert counted == inner | {("other.py", "twice"): 1}
+    assert sys.getprofile() is None
+
+
 def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
     result = gpu.bench([network], work=1, images=3, side=8, samples=20, width=6, device="cpu")
     assert len(result.checks) == len(["features", "real moments", "fake moments", "counts"])
@@ -179,5 +219,5 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_script_is_run() -> None:
-    helpers = {"common", "results", "ceilings", "inputs", "chart", "run_all", "gpu", "fuzz", "soak"}
-    assert {file.stem for file in BENCHMARKS.glob("*.py")} - helpers == set(run_all.SCRIPTS)
+    alone = {"run_all", "gpu", "fuzz", "soak", "calls"}
+    assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)

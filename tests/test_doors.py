@@ -33,13 +33,15 @@ FLOORS = [
     {"monitor", "cli"},
     {"__init__", "image", "report"},
     {"core"},
+    {"plots"},
     {"measures"},
     {"extractors"},
     {"images"},
     {"files"},
     {"statistics"},
     {"pairwise", "sampling"},
-    {"distributed", "features", "plots", "signature", "startup", "arguments", "precision"},
+    {"distributed", "features", "signature", "startup", "precision"},
+    {"arguments", "lazy"},
 ]
 """The rooms, from the roof to the ground: each imports from floors below its own."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from streaming_metrics.core.frozen import remembering
 from streaming_metrics.core.layout import MEASURED, Slot
 from streaming_metrics.core.pairs import reduce_pairs
 from streaming_metrics.core.states import Binder, States
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.layout import Layout
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Role
+    from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import State
 
 BIND_LIMIT = 1 << 30
@@ -128,8 +130,9 @@ def side_of(
     of_network = {slot.statistic: state for slot, state in held.items() if slot.network == network}
     side = Side(role, n, of_network, comm, kept=remembered.kept)
 
-    def reduce(bank: Bank, reduction: object) -> Tensor:
-        return reduce_pairs(bank, [reduction], {role: side}, comm, {role: remembered})[reduction]  # pyright: ignore
+    def reduce(bank: Bank, reduction: PairReduction) -> Tensor:
+        with remembering({role: remembered}, network) as cache:
+            return reduce_pairs(bank, [reduction], {role: side}, comm, cache)[reduction]
 
     object.__setattr__(side, "reduce", reduce)
     return side

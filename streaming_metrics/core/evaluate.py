@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from streaming_metrics.core.binding import bank_features
+from streaming_metrics.core.frozen import remembering
 from streaming_metrics.core.layout import MEASURED
 from streaming_metrics.core.pairs import reduce_pairs
 from streaming_metrics.measures.base import Side, Sides
@@ -72,11 +73,12 @@ def _results(
         spec = streams.layout.networks[network].spec
         if (bank := streams.forms[place].bank(spec)) is not None:
             wanted.setdefault((network, bank), []).extend(streams.forms[place].reductions(spec))
-    return {
-        (network, bank): reduce_pairs(bank, reductions, sides[network], comm, remembered)
-        for (network, bank), reductions in wanted.items()
-        if bank is not None
-    }
+    found: dict[tuple[int, Bank | None], Results] = {}
+    for (network, bank), reductions in wanted.items():
+        assert bank is not None
+        with remembering(remembered, network) as cache:
+            found[network, bank] = reduce_pairs(bank, reductions, sides[network], comm, cache)
+    return found
 
 
 def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from streaming_metrics.statistics import Neighbours
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streaming_metrics.core.layout import Slot
     from streaming_metrics.features import Role
 
 FORMER = re.compile(r"fake_neighbours_([0-9a-f]{16})_(\d+)_(open|closed)_counts_([0-9a-f]{8})")
@@ -64,18 +65,23 @@ def names_of(own: States, role: Role) -> set[str]:
 def _fill(own: States, role: Role, given: Mapping[str, Any], tensors: dict[str, Any], device: torch.device) -> None:
     relies = role in own.layout.frozen and bool(tensors[own.layout.frozen[role]][0]) and own.is_frozen(role)
     for slot in own.layout.slots[role]:
-        for key, name in own.layout.names[slot].items():
-            if name in given:
-                if not isinstance(given[name], Tensor):
-                    raise ValueError(
-                        f"State {slot.statistic.name}.{key}: expected a tensor, got {type(given[name]).__name__}."
-                    )
-                tensors[name] = slot.statistic.move({key: given[name]}, device)[key]
-            elif relies and not slot.statistic.is_optional:
-                tensors[name] = own.tensors[name]
-            elif name not in own.layout.optional:
-                raise ValueError(f"State {name}: expected a tensor, got none.")
+        names = own.layout.names[slot]
+        absent = sorted(set(names.values()) - given.keys())
+        if len(absent) == len(names) and relies and not slot.statistic.is_optional:
+            tensors.update({name: own.tensors[name] for name in names.values()})
+        elif absent and not (len(absent) == len(names) and set(absent) <= own.layout.optional):
+            raise ValueError(f"State {absent[0]}: expected a tensor, got none.")
+        elif not absent:
+            tensors.update(_moved(slot, {key: given[name] for key, name in names.items()}, names, device))
     _fill_prepared(own, role, given, tensors, device, relies)
+
+
+def _moved(slot: Slot, state: Mapping[str, Any], names: Mapping[str, str], device: torch.device) -> dict[str, Tensor]:
+    """Return a state's tensors by name, on a device."""
+    for key, tensor in state.items():
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"State {slot.statistic.name}.{key}: expected a tensor, got {type(tensor).__name__}.")
+    return {names[key]: tensor for key, tensor in slot.statistic.move(dict(state), device).items()}
 
 
 def _fill_prepared(

@@ -1,25 +1,25 @@
-"""Who is nearest to whom across the two sides: what galleries of generated and real images are chosen by."""
+"""Nearest samples of each other across the two sides: what galleries of generated and real images are chosen by."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.core.frozen import Remembered
-from streaming_metrics.core.pairs import reduce_pairs
+from streaming_metrics.core.pairs import PairCache, reduce_pairs
 from streaming_metrics.pairwise import BallCounts, Nearest, Radii
+from streaming_metrics.statistics import Bank
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
+    from streaming_metrics.core.layout import Streams
     from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Spec
+    from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure, Side
-    from streaming_metrics.statistics import Bank
 
 DEFAULT_K = 5
 
@@ -76,19 +76,22 @@ class NearestSamples:
         return places[score[places].argsort(descending=True, stable=True)][:n]
 
 
-def bank_of(streams: Any) -> tuple[int, Bank, int] | None:
-    """Return a bank that measures keep, and the k of their real balls; those with balls come first."""
-    layout = streams.layout
-    kept = [
-        (place, bank, _k_of(measure, layout.networks[place].spec))
-        for measure, place in zip(streams.forms, layout.places)
-        if (bank := measure.bank(layout.networks[place].spec)) is not None
-    ]
+def bank_of(streams: Streams) -> tuple[int, Bank, int] | None:
+    """Return the network and the bank that a measure keeps of both sides, and the k of its real balls; measures with
+    balls come first.
+    """
+    layout, kept = streams.layout, []
+    for form, network in zip(streams.forms, layout.places):
+        spec = layout.networks[network].spec
+        banks = [{s for s in form.statistics(spec).get(role, ()) if isinstance(s, Bank)} for role in ("real", "fake")]
+        kept += [(network, bank, _k_of(form, spec)) for bank in sorted(set.intersection(*banks), key=lambda b: b.name)]
     kept.sort(key=lambda found: found[2] is None)
     return (*kept[0][:2], kept[0][2] or DEFAULT_K) if kept else None
 
 
-def nearest_samples(bank: Bank, k: int, sides: Any, comm: Comm, remembered: Any) -> NearestSamples | None:
+def nearest_samples(
+    bank: Bank, k: int, sides: Mapping[Role, Side], comm: Comm, cache: PairCache
+) -> NearestSamples | None:
     """Return who is nearest to whom, the same on every rank; None with fewer than 3 real samples or no generated one.
 
     Collective: the shards go around as they do for measures, and what is gathered is a few numbers a sample.
@@ -97,9 +100,8 @@ def nearest_samples(bank: Bank, k: int, sides: Any, comm: Comm, remembered: Any)
     k = min(k, len(real_ids) - 2)
     if k < 1 or not len(fake_ids):
         return None
-    balls, of_fake, of_real = Radii("real", k), Nearest("fake"), Nearest("real")
-    scratch = {role: Remembered(reduced=dict(memory.reduced)) for role, memory in remembered.items()}
-    found = reduce_pairs(bank, (balls, of_fake, of_real), sides, comm, scratch)
+    balls, of_fake, of_real = Radii("real", k), Nearest("fake", "real"), Nearest("real", "fake")
+    found = reduce_pairs(bank, (balls, of_fake, of_real), sides, comm, cache.copy())
     radius = found[balls].cpu().sqrt()
     spacing = float(radius.median()) or 1.0
     (fake_squared, to_real), (real_squared, to_fake) = (found[reduction].cpu() for reduction in (of_fake, of_real))

@@ -1,78 +1,105 @@
-"""Runs the reductions that measures ask for: one sweep a pair of sides, over banks that stay sharded."""
+"""Pair results: the reductions that measures ask for, one sweep a pair of sides, over banks that stay sharded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
-from streaming_metrics.pairwise import PairReduction, Role, Setting, Shard
-from streaming_metrics.pairwise.base import column_sums
+from streaming_metrics.pairwise import PairContext, PairReduction, Shard, Tiling
+from streaming_metrics.pairwise.chunks import column_sums
 from streaming_metrics.pairwise.sweep import sweep
 from streaming_metrics.statistics.index import is_anonymous
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor
 
     from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.measures.base import Measure, Side
+    from streaming_metrics.features import Role
+    from streaming_metrics.measures.base import Side
     from streaming_metrics.statistics import Bank, State
+
+Key: TypeAlias = "tuple[Bank, PairReduction, tuple[int, ...]]"
 
 
 @dataclass
-class RealCache:
-    """What depends on a real side alone, kept while that does not change.
+class PairCache:
+    """Results over single frozen sides, kept while these stay frozen.
 
     Args:
-        prepared: what :meth:`Measure.prepare` returned.
-        reduced: results of the last sweep over the real side, by bank, reduction and, where they matter, the sizes.
+        frozen: roles whose sides do not change while this is kept.
+        results: by bank, reduction and the sizes that it depends on.
     """
 
-    prepared: dict[Measure, Any] = field(default_factory=dict)
-    reduced: dict[Any, Tensor] = field(default_factory=dict)
+    frozen: frozenset[Role] = frozenset()
+    results: dict[Key, Tensor] = field(default_factory=dict)
 
-    def reduced_on(self, device: torch.device) -> RealCache:
-        """Return the reductions' results on a device; what was prepared is prepared there again."""
-        return RealCache(reduced={key: result.to(device) for key, result in self.reduced.items()})
+    def copy(self) -> PairCache:
+        """Return a cache that knows the same, and into which others may be put."""
+        return PairCache(self.frozen, dict(self.results))
+
+    def to(self, device: torch.device) -> PairCache:
+        """Return the cache with its results on a device."""
+        return PairCache(self.frozen, {key: result.to(device) for key, result in self.results.items()})
+
+    def known_to_all(self, keys: Iterable[Key], comm: Comm) -> list[Key]:
+        """Return the keys that every rank knows: where one has forgotten, all sweep again, together; collective."""
+        keys = list(keys)
+        known = comm.min(torch.tensor([int(key in self.results) for key in keys], dtype=torch.int64, device="cpu"))
+        return [key for key, is_known in zip(keys, known.tolist()) if is_known]
+
+    def keep(self, bank: Bank, results: Mapping[Key, Tensor]) -> None:
+        """Keep these results of a bank in place of all others of it: of a subset average that is drawn anew each time,
+        the last alone.
+        """
+        self.results = {key: result for key, result in self.results.items() if key[0] != bank} | dict(results)
 
 
 def reduce_pairs(
-    bank: Bank, reductions: Iterable[PairReduction], sides: Any, comm: Comm, remembered: Any
+    bank: Bank,
+    reductions: Iterable[PairReduction],
+    sides: Mapping[Role, Side],
+    comm: Comm,
+    cache: PairCache,
+    tiling: Tiling | None = None,
 ) -> dict[PairReduction, Tensor]:
-    """Return the reductions' results over all pairs of the two banks; collective.
+    """Return the reductions' results, and those of what they require, over all pairs of the bank's rows; collective.
 
     Args:
         bank: whose rows are compared.
         reductions: what to read off them.
-        real, fake: sides that hold the bank's state, this rank's shard of it.
+        sides: at least those that the reductions name, each with the bank's state, this rank's shard of it.
         comm: over which the shards go around.
-        memo: results over the real side alone are taken from here, and left here for the next time.
+        cache: results over one frozen side are taken from here, and left here for the next time; give a copy to keep
+            what it knows of others.
+        tiling: the tiles' sizes.
+
+    Raises:
+        ValueError: where a side holds a sample twice.
     """
-    memo = remembered.get("real", RealCache())
-    wanted = _with_needs(reductions)
-    banks = {side.role: _Sharded(side.role, side[bank], comm) for side in sides.values() if bank in side.states}
-    sizes = tuple(banks[r].size if r in banks else 0 for r in ("real", "fake"))
+    wanted = _with_required(reductions)
+    roles = sorted({role for reduction in wanted for role in (*reduction.sides, *reduction.sized_by)})
+    banks = {role: _ShardedBank(role, sides[role][bank], comm) for role in roles}
+    sizes = {role: banks[role].size for role in roles}
     keys = {
-        reduction: (bank, reduction, sizes if reduction.spans_both else None)
+        reduction: (bank, reduction, tuple(sizes[role] for role in reduction.sized_by))
         for reduction in wanted
-        if reduction.sides == ("real", "real")
+        if len({*reduction.sides}) == 1 and reduction.sides[0] in cache.frozen
     }
-    results: dict[PairReduction, Tensor] = _recall(memo.reduced, keys, comm)
-    for pair in (("real", "real"), ("fake", "fake"), ("fake", "real"), ("real", "fake")):
-        missing = [reduction for reduction in wanted if reduction.sides == pair and reduction not in results]
-        if missing:
-            rows, columns = (banks[cast("Role", role)] for role in pair)
-            setting = Setting(sizes[0], sizes[1], rows.seen_from(columns.centre), results)
-            results |= sweep(missing, setting, columns.visitors(comm), comm)
-    others = {key: result for key, result in memo.reduced.items() if key[0] != bank}
-    memo.reduced = others | {key: results[reduction] for reduction, key in keys.items()}
+    known = cache.known_to_all(keys.values(), comm)
+    results = {reduction: cache.results[key] for reduction, key in keys.items() if key in known}
+    for rows, columns in _pairs_of_sides(reduction for reduction in wanted if reduction not in results):
+        missing = [r for r in wanted if r.sides == (rows, columns) and r not in results]
+        local, tiled = banks[rows].seen_from(banks[columns].centre), tiling or Tiling()
+        results |= sweep(missing, PairContext(sizes, local, results, tiled), banks[columns].shards(comm), comm)
+    cache.keep(bank, {key: results[reduction] for reduction, key in keys.items()})
     return results
 
 
-class _Sharded:
+class _ShardedBank:
     """One side's bank: this rank's shard, and the others' as they come around.
 
     A side with itself is seen from its own mean: from afar, a collapsed generator's rows would all round alike.
@@ -94,22 +121,23 @@ class _Sharded:
         """Return this rank's shard as another side's centre shows it."""
         return self.shard if centre is self.centre else Shard(self.shard.rows, self.shard.position, centre)
 
-    def visitors(self, comm: Comm) -> Iterator[Shard]:
+    def shards(self, comm: Comm) -> Iterator[Shard]:
+        """Yield every rank's shard, this one's first."""
         for rank, rows in comm.ring(self.shard.rows, self.counts):
             yield self.shard if rank == comm.rank else Shard(rows, self.places[rank], self.centre)
 
 
-def _with_needs(reductions: Iterable[PairReduction]) -> list[PairReduction]:
+def _with_required(reductions: Iterable[PairReduction]) -> list[PairReduction]:
     wanted: dict[PairReduction, None] = {}
     for reduction in reductions:
-        wanted.update(dict.fromkeys((*reduction.needs, reduction)))
+        wanted.update(dict.fromkeys((*reduction.requires, reduction)))
     return list(wanted)
 
 
-def _recall(reduced: dict[Any, Tensor], keys: dict[PairReduction, Any], comm: Comm) -> dict[PairReduction, Tensor]:
-    """Return what every rank remembers: one that has forgotten makes all sweep again, together."""
-    remembered = comm.min(torch.tensor([int(key in reduced) for key in keys.values()], dtype=torch.int64, device="cpu"))
-    return {reduction: reduced[key] for (reduction, key), known in zip(keys.items(), remembered.tolist()) if known}
+def _pairs_of_sides(reductions: Iterable[PairReduction]) -> list[tuple[Role, Role]]:
+    """Return the pairs of sides to sweep, each once: single sides first, whose results others require."""
+    pairs = dict.fromkeys(reduction.sides for reduction in reductions)
+    return sorted(pairs, key=lambda pair: pair[0] != pair[1])
 
 
 def _check_unique(index: Tensor, role: Role) -> None:

@@ -15,12 +15,12 @@ from streaming_metrics.core.states import States
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.files.reference import Reference, ReferenceOptions, radii_of_banks
 from streaming_metrics.pairwise import Radii
+from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role
-    from streaming_metrics.measures.base import Measure
     from streaming_metrics.statistics import State
 
 OneReference: TypeAlias = "str | Path | Reference"
@@ -35,12 +35,12 @@ class SavedSide:
     Args:
         held: its states.
         prepared: what measures had prepared of it, by name.
-        reduced: results of reductions over it.
+        reduced: results of reductions over it, by network.
     """
 
     held: dict[Slot, State]
     prepared: dict[str, Tensor] = field(default_factory=dict)
-    reduced: dict[Any, Tensor] = field(default_factory=dict)
+    reduced: dict[int, dict[Any, Tensor]] = field(default_factory=dict)
 
 
 def by_role(given: References | None) -> dict[Role, list[Reference]]:
@@ -75,7 +75,7 @@ def saved_side(layout: Layout, role: Role, references: list[Reference]) -> Saved
     if len(sizes) > 1:
         raise ValueError(f"reference: expected files of the same samples, got {sorted(sizes)} samples.")
     prepared = {name: tensor for reference in matched.values() for name, tensor in reference.prepared.items()}
-    return SavedSide(held, prepared, dict(_radii(layout, role, matched)))
+    return SavedSide(held, prepared, {place: dict(_radii(layout, role, place, one)) for place, one in matched.items()})
 
 
 def saved_as_generated(states: States, references: list[Reference], held: int) -> dict[Slot, State]:
@@ -127,13 +127,13 @@ def match(layout: Layout, references: list[Reference]) -> dict[int, Reference]:
     return matched
 
 
-def neighbours_of(measures: Iterable[Measure], layout: Layout, role: Role) -> list[int]:
+def neighbours_of(layout: Layout, role: Role) -> list[int]:
     """Return the k of every radius that measures need around a role's samples."""
     needed = [
         need
         for measure, place in zip(layout.measures, layout.places)
         for reduction in measure.reductions(layout.networks[place].spec)
-        for need in (*reduction.needs, reduction)
+        for need in (*reduction.requires, reduction)
     ]
     return sorted({need.k for need in needed if isinstance(need, Radii) and need.role == role})
 
@@ -159,7 +159,7 @@ def reference_of(
     role = next(iter(whole)).role
     mine = [(slot.statistic, state) for slot, state in whole.items() if slot.network == network or slot.statistic in (COUNT, DISTINCT)]
     kept = [pair for statistic, state in mine if (pair := options(statistic, state))]
-    radii = radii_of_banks(kept, neighbours_of(layout.measures, layout, role))
+    radii = radii_of_banks(kept, neighbours_of(layout, role))
     names = {n for place, p in zip(layout.places, layout.prepared) if place == network for n in p.values()}
     is_as_it_was = options.bank and options.capacity is None and not options.half
     saved = {name: tensor for name, tensor in prepared.items() if name in names} if is_as_it_was else {}
@@ -167,14 +167,12 @@ def reference_of(
     return Reference(layout.networks[network].fingerprint, states, radii, dict(about), saved)
 
 
-def _radii(layout: Layout, role: Role, matched: Mapping[int, Reference]) -> Iterable[tuple[Any, Tensor]]:
-    for measure, place in zip(layout.measures, layout.places):
-        bank = measure.bank(layout.networks[place].spec)
-        if bank is None or place not in matched or Slot(role, place, bank) not in layout.slots[role]:
-            continue
-        for k in neighbours_of([measure], layout, role):
-            if (squared := matched[place].radii_of(bank, k)) is not None:
-                yield (bank, Radii(role, k), None), squared
+def _radii(layout: Layout, role: Role, network: int, reference: Reference) -> Iterable[tuple[Any, Tensor]]:
+    for slot in layout.slots[role]:
+        if slot.network == network and isinstance(slot.statistic, Bank) and slot.statistic.name in reference.states:
+            for k in neighbours_of(layout, role):
+                if (squared := reference.radii_of(slot.statistic, k)) is not None:
+                    yield (slot.statistic, Radii(role, k), ()), squared
 
 
 def _any_of(prints: list[str], reference: Reference) -> str:

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
 from streaming_metrics.core.evaluate import evaluate
-from streaming_metrics.core.frozen import Remembered
+from streaming_metrics.core.frozen import Remembered, remembering
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.layout import ALWAYS, COUNT, DISTINCT, MEASURED, Layout, Slot, Streams
@@ -335,7 +335,8 @@ class GenerativeMetrics(Metric):
             return None
         network, bank, k = kept
         sides = self._sides(comm)[network]
-        return nearest_samples(bank, k, sides, comm, self._remembered)
+        with remembering({role: self._memory(role) for role in self.roles}, network) as cache:
+            return nearest_samples(bank, k, sides, comm, cache)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.
@@ -501,7 +502,7 @@ class GenerativeMetrics(Metric):
         """Return what is remembered of a frozen side; of one that is not, or is synced, nothing is."""
         states = self._states
         if self._is_synced or not states.is_frozen(role):
-            return Remembered()
+            return Remembered(lasts=False)
         tensors = tuple(tensor for state in states.of(role).values() for tensor in state.values())
         if role not in self._remembered or not self._remembered[role].is_of(tensors):
             self._remembered[role] = Remembered(tensors)

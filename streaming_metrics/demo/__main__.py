@@ -1,4 +1,4 @@
-"""Run the demo: ``python -m streaming_metrics.demo``."""
+"""Entry point of the demo: ``python -m streaming_metrics.demo``."""
 
 from streaming_metrics.demo.run import main
 

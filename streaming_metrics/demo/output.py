@@ -1,4 +1,4 @@
-"""The demo's table and pictures: curves of the measures, and samples through the epochs beside real images."""
+"""Output of the demo: curves of the measures in a table and pictures, and samples beside real images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from streaming_metrics.monitor.image_log import image_grid
 from streaming_metrics.plots import COLOURS, GREY, INK, curves, new_figure
-from streaming_metrics.plots.result_keys import PANELS, family, grouped, leading, number
+from streaming_metrics.plots.result_keys import arrow, grouped, leading, number, only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +36,12 @@ def show(rows: Sequence[Row], out: Path, seconds: float) -> None:
     from rich.table import Table
 
     keys = leading(rows)
-    better = {name: panel.better for panel in PANELS for name in panel.families}
-    best = {key: (min if better.get(family(key)) == "↓" else max)(row[key] for row in rows) for key in keys}
+    best = {key: (min if arrow(key) == "↓" else max)(row[key] for row in rows) for key in keys if arrow(key)}
     table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
-    for heading in ("epoch", *(f"{key} {better.get(family(key), '')}" for key in keys)):
+    for heading in ("epoch", *(f"{key} {arrow(key)}".strip() for key in keys)):
         table.add_column(heading, justify="right")
     for epoch, row in enumerate(rows, 1):
-        cells = (f"[bold green]{number(row[k])}[/]" if row[k] == best[k] else number(row[k]) for k in keys)
+        cells = (f"[bold green]{number(row[k])}[/]" if row[k] == best.get(k) else number(row[k]) for k in keys)
         table.add_row(str(epoch), *cells)
     console = Console()
     console.print(table)
@@ -65,7 +64,7 @@ def overview(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -
     figure = new_figure(11, 6.2)
     axes = figure.subplots(2, 3).flatten()
     for ax, (panel, keys) in zip(axes, groups):
-        curves([{k: v for k, v in row.items() if family(k) in map(family, keys)} for row in rows], ax)
+        curves(only(rows, keys), ax)
         ax.set_title(panel.heading, loc="left", color=INK, fontweight="bold")
     for spare in axes[len(groups) : -1]:
         spare.set_visible(False)

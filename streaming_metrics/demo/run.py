@@ -1,4 +1,4 @@
-"""Watch a small generator learn to draw digits: python -m streaming_metrics.demo, or make demo.
+"""Demo of a small generator that learns to draw digits: python -m streaming_metrics.demo, or make demo.
 
 Trains a flow on scikit-learn's 1,797 real 8x8 digits with Lightning, measures as many generated ones every epoch, and
 writes a table, curves, sample grids, a report and the best checkpoint. To use the library on a model of your own, see
@@ -80,7 +80,7 @@ class DigitFlow(LightningModule):
 
 
 class Denoiser(nn.Module):
-    """From points ``(N, 1, 8, 8)`` at times ``(N, 1, 1, 1)`` in [0, 1] to the digits that they head for."""
+    """Network from points ``(N, 1, 8, 8)`` at times ``(N, 1, 1, 1)`` in [0, 1] to the digits that they head for."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Denoiser(nn.Module):
 
 
 class History(Callback):
-    """Keeps each epoch's values and first samples, and prints a line as they come.
+    """History of a training: keeps each epoch's values and first samples, and prints a line as they come.
 
     Attributes:
         rows: each epoch's values, by key without prefix and tag.
@@ -137,14 +137,14 @@ def load_digits() -> Tensor:
 def train(options: argparse.Namespace, monitor: GenerationMonitor, digits: Tensor) -> tuple[History, bool]:
     """Train under the monitor, write to ``options.out``; return what was noted, and whether this is the first rank."""
     dataset = TensorDataset(digits)
-    diary = History(monitor)
+    history = History(monitor)
     best = ModelCheckpoint(options.out, "best", monitor=monitor.keys[0], enable_version_counter=False)
     trainer = Trainer(
         accelerator="cpu",
         devices=options.devices,
         strategy="ddp" if options.devices > 1 else "auto",
         max_epochs=options.epochs,
-        callbacks=[monitor, diary, best],
+        callbacks=[monitor, history, best],
         logger=[TensorBoardLogger(options.out, "", ""), CSVLogger(options.out, "", "")],
         log_every_n_steps=1,
         enable_model_summary=False,
@@ -152,7 +152,7 @@ def train(options: argparse.Namespace, monitor: GenerationMonitor, digits: Tenso
     )
     batches = DataLoader(ConcatDataset([dataset] * PASSES), batch_size=256 // options.devices, shuffle=True)
     trainer.fit(DigitFlow(), batches, DataLoader(dataset, batch_size=256))
-    return diary, trainer.is_global_zero
+    return history, trainer.is_global_zero
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -166,12 +166,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.devices == 1:
         forget_curves(options.out)
     monitor = watch(options.extractor, options.side, options.samples, options.out / "report.html")
-    diary, is_first_rank = train(options, monitor, digits)
+    history, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
         (options.out / "signature.txt").write_text(monitor.metric.signature() + "\n")
-        output.overview(diary.rows, diary.frames[-1], monitor.metric.signature(), options.out / "curves.png")
-        output.strips(diary.frames, diary.rows, digits, options.out / "samples.png")
-        output.show(diary.rows, options.out, time.perf_counter() - started)
+        output.overview(history.rows, history.frames[-1], monitor.metric.signature(), options.out / "curves.png")
+        output.strips(history.frames, history.rows, digits, options.out / "samples.png")
+        output.show(history.rows, options.out, time.perf_counter() - started)
 
 
 def forget_curves(folder: Path) -> None:

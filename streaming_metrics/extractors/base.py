@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cudnn
 
-from streaming_metrics.extractors.names import lookup
+from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.images.conversion import check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
@@ -66,8 +66,7 @@ class Extractor(nn.Module, ABC):
     @property
     def label(self) -> str:
         """Name and weights, as a signature gives them; the layer too where it is not the usual one."""
-        usual = str(self.layer) in ("pool", "2048")
-        return f"{self.name}-{self.weights_id}" + ("" if usual else f"-{self.layer}")
+        return network_label(self.name, self.weights_id, str(self.layer))
 
     @property
     def device(self) -> torch.device:

@@ -11,12 +11,14 @@ import zipfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from streaming_metrics.files.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNKNOWN = (1 << 40) + 1
 """Stands for a number of samples that a file does not say: above what ids can count, and one more than a power of two,
@@ -58,13 +60,34 @@ class GaussianFit:
             FileNotFoundError: where there is no such file.
             ValueError: where it does not read, or holds no mean and covariance.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"Expected an .npz file with mu and sigma, found none at {path}.")
-        try:
-            return _checked(read_arrays(path, ("mu", "sigma", "n", "fingerprint")))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        import torch
+
+        fit = read_fit(path)
+        return cls(torch.from_numpy(fit.mu), torch.from_numpy(fit.sigma), fit.n, fit.fingerprint)
+
+
+class Fit(NamedTuple):
+    """What such a file holds, as arrays; see :class:`GaussianFit`."""
+
+    mu: np.ndarray
+    sigma: np.ndarray
+    n: int
+    fingerprint: str | None
+
+
+def read_fit(path: str | Path) -> Fit:
+    """Return what such a file holds, checked, without importing PyTorch.
+
+    Raises:
+        FileNotFoundError, ValueError: as :meth:`GaussianFit.load`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected an .npz file with mu and sigma, found none at {path}.")
+    try:
+        return _checked(read_arrays(path, ("mu", "sigma", "n", "fingerprint")))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -97,7 +120,7 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> None:
         raise ValueError(f"{name} says that it holds {shape} {dtype}, and does not")
 
 
-def _checked(arrays: dict[str, np.ndarray]) -> GaussianFit:
+def _checked(arrays: dict[str, np.ndarray]) -> Fit:
     mu, sigma = (np.asarray(arrays.get(name)) for name in ("mu", "sigma"))
     if mu.ndim != 1 or not len(mu) or sigma.shape != (len(mu), len(mu)) or {mu.dtype.kind, sigma.dtype.kind} != {"f"}:
         raise ValueError(
@@ -105,12 +128,12 @@ def _checked(arrays: dict[str, np.ndarray]) -> GaussianFit:
             + (", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()) or "neither")
             + ". Remedy: give a file of pytorch-fid, clean-fid or EDM, or one that save_npz() wrote."
         )
-    mu, sigma = (torch.from_numpy(array.astype(np.float64)) for array in (mu, sigma))
-    if not (mu.isfinite().all() and sigma.isfinite().all()) or (sigma.diagonal() < 0).any():
+    mu, sigma = mu.astype(np.float64), sigma.astype(np.float64)
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()) or (sigma.diagonal() < 0).any():
         raise ValueError("expected a finite mean and covariance, got NaN, infinity or a negative variance.")
-    if (sigma - sigma.T).abs().max() > ASYMMETRY * sigma.abs().max():
+    if np.abs(sigma - sigma.T).max() > ASYMMETRY * np.abs(sigma).max():
         raise ValueError("expected a symmetric covariance. Remedy: write the file again.")
-    return GaussianFit(mu, (sigma + sigma.T) / 2, _count(arrays), _text(arrays))
+    return Fit(mu, (sigma + sigma.T) / 2, _count(arrays), _text(arrays))
 
 
 def _count(arrays: dict[str, np.ndarray]) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.signature import library_version
@@ -18,8 +17,10 @@ from streaming_metrics.signature import library_version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from torch import Tensor
 
+REFERENCE_KIND, STATE_KIND = "streaming-metrics reference 1", "streaming-metrics state 1"
 KEY = "streaming_metrics"
 
 
@@ -36,6 +37,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], kind: str, fi
     Raises:
         OSError: where it cannot be written; it names the path.
     """
+    from safetensors.torch import save_file  # imports PyTorch, which a reader of headers can do without
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = {"kind": kind, "fingerprint": fingerprint, "version": library_version(), **more}
     about["sha256"] = digest_of(about, tensors)
@@ -53,11 +56,20 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         FileNotFoundError: where there is no such file.
         ValueError: where it is another kind of file, or damaged.
     """
+    return _read(path, kind, "pt")
+
+
+def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return what :func:`read_tensors` does, as arrays, and without importing PyTorch."""
+    return _read(path, kind, "numpy")
+
+
+def _read(path: str | Path, kind: str, framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a {kind} file, found none at {path}.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             about = _about(file)
             found = about.get("kind") or "a file of another program"
             tensors = {name: file.get_tensor(name) for name in file.keys()} if found == kind else {}  # noqa: SIM118
@@ -76,7 +88,7 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
 def about_of(path: str | Path) -> dict[str, Any] | None:
     """Return what :func:`write_tensors` said of a file, without reading its tensors; None for any other file."""
     try:
-        with safe_open(Path(path), framework="pt") as file:
+        with safe_open(Path(path), framework="numpy") as file:
             return _about(file) or None
     except Exception:
         return None
@@ -105,10 +117,22 @@ def _os_error(error: SafetensorError) -> Exception:
     return OSError(int(code[1]), os.strerror(int(code[1]))) if code else error
 
 
-def digest_of(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 over what is said of CPU tensors, and their names, dtypes, shapes and bytes."""
+def digest_of(about: Mapping[str, Any], tensors: Mapping[str, Tensor | np.ndarray]) -> str:
+    """Return the sha256 over what is said of CPU tensors, or arrays, and their names, dtypes, shapes and bytes."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).contiguous().numpy().data)
+        digest.update(f"{name} {form_of(tensor)}".encode())
+        flat: Any = tensor.reshape(-1)
+        digest.update(flat.data if type(flat).__module__ == "numpy" else flat.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def form_of(tensor: Tensor | np.ndarray) -> str:
+    """Return dtype and shape of a tensor, or of an array as if it were one.
+
+    Example:
+        >>> import numpy as np
+        >>> form_of(np.zeros((2, 3)))
+        'torch.float64 (2, 3)'
+    """
+    return f"torch.{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -1,8 +1,9 @@
-"""Where the images are: in a dataloader's batch, in the outputs of a step, in what a sampler returns."""
+"""Images in batches: found in what a dataloader, a step or a sampler gives, and made uint8."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -12,6 +13,8 @@ from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.images.forms import as_tensor, candidates, describe, fields_of, is_images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streaming_metrics.images.ranges import Reach
 
 Key: TypeAlias = "str | int | Callable[[Any], Tensor]"
@@ -78,28 +81,45 @@ def is_dropped(batch: Any) -> bool:
 def as_uint8(
     images: Any, value_range: tuple[float, float], source: str, n: int | None = None, reach: Reach | None = None
 ) -> Tensor:
+    """Return images of any form that :func:`~streaming_metrics.images.forms.as_tensor` takes as :func:`pixels_of` does.
+
+    Raises:
+        TypeError, ValueError: where form, number, shape, dtype or range is not as expected.
+    """
+    with _naming(source):
+        plain = as_tensor(images)
+        if plain is None:
+            raise _unexpected(TypeError, images, n)
+    return pixels_of(plain, value_range, source, n, reach, given=images)
+
+
+def pixels_of(
+    images: Tensor,
+    value_range: tuple[float, float],
+    source: str,
+    n: int | None = None,
+    reach: Reach | None = None,
+    given: Any = None,
+) -> Tensor:
     """Return images as ``(N, 3, H, W)`` uint8, grey ones with their channel repeated; never an inference tensor.
 
     Args:
-        images: ``(N, 3 or 1, H, W)``, uint8 or any float dtype in ``value_range``; or any other form that
-            :func:`~streaming_metrics.images.forms.as_tensor` takes.
+        images: ``(N, 3 or 1, H, W)``, uint8 or any float dtype in ``value_range``, as :func:`find_images` finds them.
         value_range: what floats stand for black and white.
         source: names the giver in errors, e.g. ``"sample"``.
         n: how many are expected; None takes any number.
         reach: takes note of how dark and bright they are.
+        given: what they were made of, for errors; None for themselves.
 
     Raises:
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
-    try:
-        plain = as_tensor(images)
-        if plain is None or plain.ndim != 4 or (n is not None and len(plain) != n):
-            raise _unexpected(images, plain, n)
-        plain = plain.clone() if plain.is_inference() else plain
+    with _naming(source):
+        if images.ndim != 4 or (n is not None and len(images) != n):
+            raise _unexpected(ValueError, images if given is None else given, n)
+        plain = images.clone() if images.is_inference() else images
         spread = plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain
         pixels = to_uint8(spread, value_range) if len(plain) else spread.to(torch.uint8)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{source}: {error}") from error
     if reach is not None:
         reach.see(pixels, is_float=plain.is_floating_point())
     return pixels
@@ -115,10 +135,19 @@ def name_of(key: Key) -> str:
     return getattr(key, "__qualname__", repr(key))
 
 
-def _unexpected(images: Any, plain: Tensor | None, n: int | None) -> Exception:
-    wrong, count = (TypeError if plain is None else ValueError), "N" if n is None else n
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Let errors begin with the giver of the images."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{source}: {error}") from error
+
+
+def _unexpected(wrong: type[Exception], given: Any, n: int | None) -> Exception:
+    count = "N" if n is None else n
     return wrong(
-        f"Expected {count} images, a tensor ({count}, 3, H, W), got {describe(images)}. "
+        f"Expected {count} images, a tensor ({count}, 3, H, W), got {describe(given)}. "
         "Remedy: one image for each that is asked for, channels first, in one tensor; or PIL images, or arrays with "
         "channels last."
     )

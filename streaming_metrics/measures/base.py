@@ -166,7 +166,7 @@ class Measure(ABC):
         column: which of the network's columns it reads.
     """
 
-    on: str | None = field(default=None, kw_only=True)
+    on: str | None = field(default=None, kw_only=True, repr=False)
 
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
@@ -180,6 +180,12 @@ class Measure(ABC):
     @abstractmethod
     def scalars(self) -> tuple[Scalar, ...]:
         """What it yields; the keys never depend on data."""
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
+        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
+        return () if needs_arguments else cls().scalars
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -238,7 +244,7 @@ class Measure(ABC):
         changed = [
             f"{f.name}={value if not isinstance(value, bytes) else digest_of(value)}"
             for f in fields(self)
-            if f.repr and f.name != "on" and (value := getattr(self, f.name)) != _default_of(f)
+            if f.repr and (value := getattr(self, f.name)) != _default_of(f)
         ]
         return self.label + (f"({','.join(changed)})" if changed else "")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.pairwise import Draw, KernelSums, PolynomialKernel, SubsetSums
+from streaming_metrics.pairwise.draws import check_seed
 from streaming_metrics.pairwise.kernels import check_kernel
-from streaming_metrics.pairwise.subset_sums import check_seed
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class KID(Measure):
             Scalar("kid", "Kernel distance", "lower", elsewhere="kd"),
             Scalar(f"kid_{spread}", family="Kernel distance", spread_of="kid", elsewhere=f"kd_{spread}"),
         )
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return tuple(dict.fromkeys(cls().scalars + cls(subsets=None).scalars))
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self.bank(spec),)

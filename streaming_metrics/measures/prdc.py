@@ -103,6 +103,10 @@ class PRDC(Measure):
         left_out = {name for name in ("recall", "f1") if not getattr(self, name)}
         return tuple(scalar for scalar in SCALARS if scalar.key not in left_out)
 
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(f1=True).scalars
+
     @property
     def fixed(self) -> Role | None:
         return None if self.recall or self.capacity is not None else "real"

@@ -1,56 +1,87 @@
-"""Measures by the names that signatures give them: ``kid(subset_size=500)`` and back."""
+"""Registry of measures: where each is, by label; and measures made of text, ``kid(subset_size=500)``.
+
+It imports no measure, and no PyTorch, before one is asked for.
+"""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import fields
-from typing import Any, TypeAlias
+from dataclasses import fields, replace
+from importlib import import_module
+from inspect import isabstract
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from streaming_metrics.arguments import split_outside
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.measures.base import Measure, digest_of
+from streaming_metrics.measures.options import name_of, options_of, parsed, unified
+from streaming_metrics.measures.reported import reported_keys as reported_keys
 
-OneGiven: TypeAlias = Measure | type[Measure] | str
-MeasuresGiven: TypeAlias = OneGiven | Iterable[OneGiven]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming_metrics.measures.base import Measure
+
+OneGiven: TypeAlias = "Measure | type[Measure] | str"
+MeasuresGiven: TypeAlias = "OneGiven | Iterable[OneGiven]"
 """What users may give as ``measures=``."""
-ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\(([^()]*)\))?\s*(?:,|$)")
+HOUSE = "streaming_metrics.measures"
+MEASURES = {
+    "fid": f"{HOUSE}.frechet:FID",
+    "kid": f"{HOUSE}.kernel:KID",
+    "is": f"{HOUSE}.inception_score:IS",
+    "prdc": f"{HOUSE}.prdc:PRDC",
+    "vendi": f"{HOUSE}.vendi:Vendi",
+    "mmd": f"{HOUSE}.mmd:MMD",
+    "authpct": f"{HOUSE}.authenticity:AuthPct",
+    "ndb": f"{HOUSE}.bins:NDB",
+    "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
+}
+"""Module and class of each measure of this library, by label, in the order in which reports show them."""
+ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+def homes() -> dict[str, str]:
+    """Return the module of each class in :data:`MEASURES`, by the name of the class."""
+    return {name: module for module, _, name in (where.partition(":") for where in MEASURES.values())}
 
 
 def known_measures() -> dict[str, type[Measure]]:
-    """Return the measures there are, by label; a subclass of one's own is one once it is imported."""
-    return {cls.label: cls for cls in Measure.__subclasses__() if hasattr(cls, "label")}
+    """Return the measures there are, by label; a class of one's own is one once it is imported."""
+    return {label: _class_of(label) for label in MEASURES} | _of_users()
 
 
 def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
     """Return the measures that a comma-separated list names, each with the parameters that are not its defaults.
+
+    A parameter is read as its annotation says: ``gamma=2`` is 2.0, ``sizes=(1,2)`` a tuple, ``capacity=None`` None.
 
     Args:
         text: the list.
         parts: what digests in it stand for, see :func:`bytes_in`.
 
     Raises:
+        TypeError: where a parameter is of another type.
         ValueError: where a name or a parameter is not known, or the text is no such list.
 
     Example:
-        >>> from streaming_metrics.measures import FID
-        >>> [measure.describe() for measure in measures_of("fid, kid(subset_size=50,subsets=None),prdc(k=3)")]
-        ['fid', 'kid(subsets=None,subset_size=50)', 'prdc(k=3)']
+        >>> [measure.describe() for measure in measures_of("fid, kid(subset_size=50,subsets=None,gamma=2),prdc(k=3)")]
+        ['fid', 'kid(subsets=None,subset_size=50,gamma=2.0)', 'prdc(k=3)']
     """
-    found, position = [], 0
-    while position < len(text):
-        match = ONE.match(text, position)
-        if match is None:
-            raise ValueError(f"measures: expected a list like 'fid,kid(subset_size=500),prdc(k=3)', got {text!r}.")
-        found.append(_measure(match[1].lower(), match[2] or "", parts or {}))
-        position = match.end()
-    return found
+    listed = split_outside(text, ",")
+    if not listed[-1]:
+        listed.pop()
+    matches = [ONE.fullmatch(one) for one in listed]
+    if None in matches:
+        raise ValueError(f"measures: expected a list like 'fid,kid(subset_size=500),prdc(k=3)', got {text!r}.")
+    return [_measure(match[1].lower(), match[2] or "", parts or {}) for match in matches if match]
 
 
 def as_measures(given: object) -> list[Measure]:
     """Return the measures that ``measures=`` stands for: one or several; each a measure, its class or its name.
 
-    A list of measures that Hydra has made into nodes of OmegaConf is taken for what they were.
+    Their parameters are of the types that their annotations say: ``KID(gamma=2)`` is ``KID(gamma=2.0)``. A list of
+    measures that Hydra has made into nodes of OmegaConf is taken for what they were.
 
     Raises:
         TypeError: where something else is among them; for a set, whose order differs between ranks.
@@ -85,20 +116,24 @@ def reported_keys(measures: Any, tags: Any) -> tuple[dict[str, str], ...]:
 
 
 def parameters_of(cls: type[Measure]) -> list[str]:
-    """Return the names of a measure's parameters."""
-    return [f.name for f in fields(cls) if f.repr]  # pyright: ignore[reportArgumentType]
+    """Return the names of a measure's parameters, without which network it reads."""
+    return [f.name for f in fields(cls) if f.repr and f.name != "on"]
 
 
 def bytes_in(measures: Iterable[Measure]) -> dict[str, str]:
     """Return the parameters of bytes, in hex, by the digests that :meth:`Measure.describe` gives instead of them."""
+    from streaming_metrics.measures.base import digest_of
+
     values = [getattr(measure, name) for measure in measures for name in parameters_of(type(measure))]
     return {digest_of(value): value.hex() for value in values if isinstance(value, bytes)}
 
 
 def _measures(one: object) -> list[Measure]:
+    from streaming_metrics.measures.base import Measure
+
     one = _without_omegaconf(one)
     if isinstance(one, Measure):
-        return [one]
+        return [replace(one, **changed) if (changed := unified(one)) else one]
     if isinstance(one, str):
         return measures_of(one)
     if isinstance(one, type) and issubclass(one, Measure):
@@ -118,21 +153,39 @@ def _without_omegaconf(given: object) -> object:
     return OmegaConf.to_object(given)
 
 
-def _measure(name: str, arguments: str, parts: Mapping[str, str]) -> Measure:
-    cls = lookup(known_measures(), name, "measure")
-    given = dict(_argument(part, name, parts) for part in arguments.split(",") if part.strip())
-    for key in given:
-        lookup(dict.fromkeys(parameters_of(cls)), key, f"parameter of {name}")
-    return cls(**given)
+def _of_users() -> dict[str, type[Measure]]:
+    """Return the classes, however far below a measure, that have a label of their own and are none of this library."""
+    from streaming_metrics.measures.base import Measure
+
+    labelled = (cls for cls in _below(Measure) if "label" in vars(cls) and not isabstract(cls))
+    return {cls.label: cls for cls in labelled if cls.label not in MEASURES}
 
 
-def _argument(part: str, name: str, parts: Mapping[str, str]) -> tuple[str, Any]:
-    key, equals, value = (piece.strip() for piece in part.partition("="))
+def _below(cls: type[Measure]) -> Iterator[type[Measure]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def _class_of(label: str) -> type[Measure]:
+    module, _, name = MEASURES[label].partition(":")
+    return getattr(import_module(module), name)
+
+
+def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
+    cls = _class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
+    given = [part for part in split_outside(arguments, ",") if part.strip()]
+    return cls(**dict(_option(cls, label, part, parts) for part in given))
+
+
+def _option(cls: type[Measure], label: str, text: str, parts: Mapping[str, str]) -> tuple[str, Any]:
+    name, equals, value = (piece.strip() for piece in text.partition("="))
     if not equals:
-        raise ValueError(f"measures: expected {name}(parameter=value), got {name}({part}).")
+        raise ValueError(f"measures: expected {label}(parameter=value), got {label}({text}).")
+    kind = lookup(options_of(cls), name, f"parameter of {label}")
     if value in parts:
-        return key, bytes.fromhex(parts[value])
+        return name, bytes.fromhex(parts[value])
     try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return key, value
+        return name, parsed(value, kind)
+    except TypeError as error:
+        raise TypeError(f"measures: {label}({name}=…): {error}. Remedy: {name}=<{name_of(kind)}>.") from error

@@ -1,4 +1,4 @@
-"""Averages of weights that have averaged nothing yet: their score is that of the weights a training began with."""
+"""Averages of weights that have not begun: their score is that of the weights a training began with."""
 
 from __future__ import annotations
 

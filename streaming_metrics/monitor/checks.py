@@ -1,4 +1,4 @@
-"""What can be seen to go wrong before it does: nothing measured, logged twice, sharded weights."""
+"""Checks of what can be seen to go wrong before it does: nothing measured, logged twice, sharded weights."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MOST_MOMENTS, MOST_BATCHES = 20_000, 500
 
 
 class At(Enum):
-    """What may happen at a batch, in the order in which it does."""
+    """Events at a batch, in the order in which they happen."""
 
     BATCH = "the end of a training batch"
     VALIDATION = "the end of a validation"
@@ -27,7 +27,7 @@ class At(Enum):
 
 
 class Moment(NamedTuple):
-    """One point of a training.
+    """Point of a training at which something happens.
 
     Args:
         at: what happens.
@@ -48,7 +48,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Clock:
-    """Says when a monitor measures: one of three clocks rules a training.
+    """Clock of a monitor: says when it measures; one of three rules a training.
 
     Every n training steps if those are given; else every n epochs, at their validations, or where there are none at the
     end of the training epoch.
@@ -89,7 +89,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a training does, batch by batch, as Lightning's loops do it.
+    """Timeline of a training: what it does, batch by batch, as Lightning's loops do it.
 
     Args:
         batches: of an epoch.

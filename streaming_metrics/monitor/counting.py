@@ -1,4 +1,4 @@
-"""Count of a dataloader's images: which count, and under which ids; an item of a dataset is not always one image.
+"""Count of a dataloader's images: their ids, and which are padding; an item of a dataset is not always one image.
 
 A sampler deals positions; a position is an item; an item may be an image, a clip of many, a ready batch, or be dropped.
 """
@@ -22,7 +22,7 @@ MOST = 1 << 16
 
 @dataclass(frozen=True)
 class Dealing:
-    """What a dataloader says of its batches on one rank.
+    """Dealing of positions to ranks: what a dataloader says of its batches on one of them.
 
     Args:
         rank: this process.
@@ -74,7 +74,7 @@ class Dealing:
 
 
 class Count:
-    """Counts one rank's images of an epoch.
+    """Counter of one rank's images in an epoch.
 
     Args:
         dealing: what the dataloader says of its batches.

@@ -1,4 +1,4 @@
-"""One rank's images of one epoch on their way into a metric: each with its global number, padding dropped."""
+"""Epoch collector: one rank's images of one epoch go into a metric, each with its global number, padding dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from streaming_metrics.images.batches import as_uint8, find_images
+from streaming_metrics.images.batches import find_images, pixels_of
 from streaming_metrics.images.ranges import Reach, Span, range_warning
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
@@ -26,16 +26,15 @@ if TYPE_CHECKING:
 
 
 class EpochCollector:
-    """Feeds a metric, and keeps the first generated images of an epoch to look at.
+    """Collector that feeds a metric, and keeps the first generated images of an epoch to look at.
 
     Args:
         metric: what is fed.
         rank: this process.
         world_size: number of processes.
-        value_range: what floats stand for black and white.
+        ranges: what floats stand for black and white in real and in generated images.
         num_shown: generated images to keep.
         thumbnails: small copies of generated images, for a report.
-        sample_range: what floats stand for in generated images; None takes ``value_range``.
         reach: where who converts generated images notes how dark and bright they are.
 
     Attributes:
@@ -48,15 +47,14 @@ class EpochCollector:
         metric: GenerativeMetrics,
         rank: int,
         world_size: int,
-        value_range: tuple[float, float],
+        ranges: tuple[tuple[float, float], tuple[float, float]],
         num_shown: int,
         thumbnails: Thumbnails | None = None,
-        sample_range: tuple[float, float] | None = None,
         reach: Reach | None = None,
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
-        self.value_range, self.num_shown, self.thumbnails = value_range, num_shown, thumbnails
-        self.sample_range, self.reach, self._real_reach = sample_range or value_range, reach or Reach(), Reach()
+        self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
+        self.reach, self._real_reach = reach or Reach(), Reach()
         self.in_place = True
         self.start()
 
@@ -82,9 +80,9 @@ class EpochCollector:
         assert self._count
         return self._count.turn < num_samples
 
-    def real(self, images: Any, index: Tensor, keep: Tensor) -> None:
+    def real(self, images: Tensor, index: Tensor, keep: Tensor) -> None:
         """Add the real images of the batch that was placed last."""
-        pixels = as_uint8(images, self.value_range, "real images", reach=self._real_reach)
+        pixels = pixels_of(images, self.ranges[0], "real images", reach=self._real_reach)
         self._add(pixels[keep], index[keep], real=True)
         self.in_place &= self._count is not None and self._count.in_place
 
@@ -136,7 +134,7 @@ class EpochCollector:
         self.in_place = not moved
         if relies and most > fewest:
             raise ValueError(_DISAGREE.format(fewest, most))
-        return range_warning(Span(*told[4:7]), Span(*told[7:]), self.value_range, self.sample_range)
+        return range_warning(Span(*told[4:7]), Span(*told[7:]), *self.ranges)
 
     def _add(self, images: Tensor, index: Tensor, real: bool) -> None:
         if len(images):

@@ -1,4 +1,4 @@
-"""An image grid, and a line of text, to whichever loggers take them: TensorBoard, Weights & Biases, MLflow.
+"""Image log: sends a grid of images, and a line of text, to loggers that take them: TensorBoard, W&B, MLflow.
 
 A logger is known by the name of its class (or of a base class), so that none of their packages is imported here.
 """

@@ -1,4 +1,4 @@
-"""How a model is asked for images: by a method or a callable, under a seed, and what it returns is checked."""
+"""Image sampler: asks a model for images by a method or a callable, under a seed, and checks what it returns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.images.batches import as_uint8, name_of
+from streaming_metrics.images.batches import as_uint8, name_of, pixels_of
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageSampler:
-    """Draws images from a model.
+    """Sampler that draws images from a model.
 
     Args:
         sample: a method's name, ``method(n)``, or a callable ``(model, n)``; either may have a parameter ``batch``.
@@ -55,6 +55,10 @@ class ImageSampler:
     def is_conditional(self, model: Any) -> bool:
         """Return whether images are drawn for a batch, rather than from nothing."""
         return "batch" in signature(self.bind(model)).parameters
+
+    def taken(self, images: Tensor, n: int) -> Tensor:
+        """Return n images that a validation step made itself, uint8 ``(n, 3, H, W)``; raises as :meth:`draw` does."""
+        return pixels_of(images, self.value_range, "fake_key", n, self.reach)
 
     def draw(self, model: Any, n: int, seed: int, batch: Any = None) -> Tensor:
         """Return n images, uint8 ``(n, 3, H, W)``.

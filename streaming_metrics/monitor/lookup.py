@@ -1,10 +1,10 @@
-"""Real images again, by their numbers: none is stored, they are read from the dataset that they came from."""
+"""Look-up of real images by their numbers: none is stored, they are read again from the dataset they came from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.images.batches import Key, as_uint8, find_images
+from streaming_metrics.images.batches import Key, find_images, pixels_of
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.report.pictures import shrunk
 
@@ -29,5 +29,5 @@ def look_up(
     with untouched(loader):
         for number in ids:
             image = find_images(collate([loader.dataset[number]]), image_key)
-            found[number] = shrunk(as_uint8(image, value_range, "real images"), side)[0].cpu()
+            found[number] = shrunk(pixels_of(image, value_range, "real images"), side)[0].cpu()
     return found

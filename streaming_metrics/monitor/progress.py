@@ -1,4 +1,4 @@
-"""A bar while images are sampled: one more line of the trainer's own progress bar, where there is one."""
+"""Progress bar of sampling: one more line of the trainer's own progress bar, where there is one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reader:
-    """Something that acts on a logged value.
+    """Reader of a logged value: a callback or scheduler that acts on it.
 
     Args:
         name: what it is, for errors.

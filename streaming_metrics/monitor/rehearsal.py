@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Rehearsal:
-    """Keeps what went wrong while a few images ran through all that a measurement does, until every rank can tell.
+    """Rehearsal: keeps what went wrong with a few images until every rank can tell.
 
     Attributes:
         is_done: whether there was an attempt.

@@ -1,4 +1,4 @@
-"""From measurements to a report, on any number of ranks: what a monitor hands its images and values to."""
+"""Reporter: keeps what a monitor measures for a report, on any number of ranks, and has it written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.monitor.counting import stands_in_order
 from streaming_metrics.monitor.lookup import IN_A_FILE, NO_WAY_BACK, look_up
+from streaming_metrics.monitor.untouched import isolated
 from streaming_metrics.plots import new_figure
 from streaming_metrics.report.history import History
 from streaming_metrics.report.page import write_report
@@ -20,21 +21,22 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.core.shell import GenerativeMetrics
     from streaming_metrics.images.batches import Key
+    from streaming_metrics.monitor.measurement import Measurement
+    from streaming_metrics.monitor.trainer import Run
     from streaming_metrics.report.history import Finder
 
 
 class Reporter:
-    """Keeps a few small copies of generated images, and notes measurements.
+    """Keeper of measurements, and of a few small copies of generated images, for a report.
 
     Args:
         target: path of the report; True for ``report.html`` in the folder that :meth:`path` is given.
-        name: of the journal.
+        name: of the history.
 
     Attributes:
-        story: the journal of the training, kept from one fit to the next.
-        journal: what measurements are noted in: the story, or a journal of a validation or test by itself.
+        training: the history of the training, kept from one fit to the next.
+        history: where measurements are noted: that of the training, or one of a validation or test by itself.
 
     Raises:
         ModuleNotFoundError: without matplotlib: now, rather than after an epoch.
@@ -43,11 +45,11 @@ class Reporter:
     def __init__(self, target: bool | str | Path, name: str) -> None:
         new_figure(1, 1)
         self.target, self.thumbnails = target, Thumbnails()
-        self.story = self.journal = History(name)
+        self.training = self.history = History(name)
 
     def begin(self, stage: str, name: str) -> None:
-        """Note what follows in the story, or in a new journal where this is no training."""
-        self.journal = self.story if stage == "fit" else History(name)
+        """Note what follows in the training's history, or in a new one where this is no training."""
+        self.history = self.training if stage == "fit" else History(name)
 
     def path(self, folder: str | Path, stage: str) -> Path:
         """Return where the report goes; what a fit wrote is not replaced by a test.
@@ -61,36 +63,45 @@ class Reporter:
 
     def note(
         self,
-        epoch: int,
-        step: int,
+        run: Run,
         values: Mapping[str, Tensor],
-        metric: GenerativeMetrics,
-        find: Finder | str,
-        is_writer: bool,
+        step: int,
+        measurement: Measurement,
+        warned: Sequence[str],
     ) -> None:
         """Note a measurement; collective.
 
         Args:
-            epoch, step: when it was made, as loggers have it.
-            values: of ``metric``.
-            metric: after ``compute``.
-            find: from ids to real images, or why there is no way back to them.
-            is_writer: whether this rank writes.
+            run: in which it was made.
+            values: what came of it.
+            step: when it was made, as loggers have it.
+            measurement: what made it.
+            warned: what was warned of meanwhile.
         """
-        self.journal.note(epoch, values, metric, step)
-        show = self.journal.look(metric, self.thumbnails, find)
-        if is_writer:
-            _warn_of_errors(show, "The report shows no new images")
+        date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
+        self.history.about = [*(("warning", warning) for warning in warned), ("date", date)]
+        with isolated():
+            self.history.note(run.epoch, values, metric, step)
+            show = self.history.look(metric, self.thumbnails, self._finder(run, measurement))
+            if run.is_writer:
+                _warn_of_errors(show, "The report shows no new images")
 
-    def say(self, warned: Sequence[str]) -> None:
-        """Say in the report what was warned of while the latest values were made, and when that was."""
-        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.journal.about = [*(("warning", warning) for warning in warned), ("date", date)]
+    def write(self, run: Run, reporters: Sequence[Reporter]) -> None:
+        """Write the report of all that share this one, on the rank that writes.
 
-    def write(self, path: Path, sharing: Sequence[Reporter], title: str) -> None:
-        """Write the report of all that share one; a page is no reason to end a training: an error is a warning."""
-        journals = [reporter.journal for reporter in sharing]
-        _warn_of_errors(partial(write_report, path, journals, title), f"{path} is not written this time")
+        A page is no reason to end a training: an error is a warning.
+        """
+        path, title = self.path(run.folder, run.stage), f"What {type(run.module).__name__} generates"
+        shared = [one.history for one in reporters if one.path(run.folder, run.stage) == path]
+        if run.is_writer:
+            with isolated():
+                _warn_of_errors(partial(write_report, path, shared, title), f"{path} is not written this time")
+
+    def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
+        settings, side = measurement.settings, self.thumbnails.side
+        source = run.loader if settings.real_is_validation else settings.real
+        in_place = measurement.collector.in_place
+        return finder(source, settings.image_key, settings.value_range, side, in_place=in_place)
 
 
 def finder(

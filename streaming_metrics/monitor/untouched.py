@@ -1,4 +1,4 @@
-"""Restoring of a training: modes, buffers, gradients and generators, which drawing and reading images may change."""
+"""Isolation of a training: modes, buffers, gradients and generators, which drawing and reading images may change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from streaming_metrics.sampling import isolated_rng
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -18,6 +20,25 @@ LARGE = 64 * 2**20
 """Bytes of a buffer from which on its copy waits in the host's memory."""
 MANY = 64
 """Longer lists are data: no generators are looked for in them."""
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Leave no trace: no randomness used up, no gradients, no inference tensors, which training could not use."""
+    with isolated_rng(), torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Be in evaluation mode inside, and afterwards in whatever mode each part was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 @contextmanager
@@ -90,7 +111,7 @@ class _Kept:
 
 
 class _Handle(NamedTuple):
-    """How a generator's state is read, written, and made of a seed."""
+    """Access to a generator: reads and writes its state, and seeds it."""
 
     get: Callable[[], Any]
     set: Callable[[Any], Any]

@@ -1,4 +1,4 @@
-"""Balls around fixed samples, each reaching to its k-th nearest other one; points are counted as they come."""
+"""Balls: those around fixed samples, which count points as they come."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise.base import Setting, Shard, column_sums
-from streaming_metrics.pairwise.neighbours import Radii, inside_balls
-from streaming_metrics.pairwise.sweep import rough_pays, sweep, tiles
+from streaming_metrics.pairwise.ball_counts import inside_balls
+from streaming_metrics.pairwise.base import PairContext
+from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.radii import Radii
+from streaming_metrics.pairwise.shards import Shard
+from streaming_metrics.pairwise.sweep import sweep
+from streaming_metrics.pairwise.tiling import DEFAULT_TILING, Tiling, tiles
 from streaming_metrics.precision import full_precision
 
 
 @dataclass(frozen=True, eq=False)
 class Balls:
-    """Balls around the rows of a fixed side.
+    """Balls around the rows of a fixed side, each reaching to its k-th nearest other row.
 
     Args:
         strict: whether a point at exactly the radius is outside.
@@ -43,24 +47,25 @@ class Balls:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def count(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def count(self, points: Tensor, tiling: Tiling = DEFAULT_TILING) -> tuple[Tensor, Tensor]:
         """Return how many balls each of ``points (N, D)`` lies in, and how many points each ball holds, int64."""
         balls, squared = _on(self, points.device)
-        own = Shard(points.float(), torch.arange(len(points), device=points.device), balls.centre)
-        held = torch.zeros(len(own), dtype=torch.int64, device=points.device)
+        local = Shard(points.float(), torch.arange(len(points), device=points.device), balls.centre)
+        held = torch.zeros(len(local), dtype=torch.int64, device=points.device)
         holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
         with full_precision(points.device):
-            for tile in tiles(own, balls, rough_pays(points)):
+            for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
                 inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
                 held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
                 holds[tile.columns.which] += inside.sum(0, dtype=torch.int32)
         return held, holds
 
 
-def squared_radii(rows: Tensor, k: int) -> Tensor:
+def squared_radii(rows: Tensor, k: int, tiling: Tiling = DEFAULT_TILING) -> Tensor:
     """Return the squared distance of each of ``rows (n, D)`` to its k-th nearest other one, float64 ``(n,)``."""
     shard, reduction = _shard(rows), Radii("real", k)
-    return sweep([reduction], Setting(len(rows), 0, shard, {}), [shard], Comm.single())[reduction]
+    context = PairContext({reduction.role: len(rows)}, shard, {}, tiling)
+    return sweep([reduction], context, [shard], Comm.single())[reduction]
 
 
 def _shard(rows: Tensor) -> Shard:

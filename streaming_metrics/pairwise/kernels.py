@@ -1,20 +1,42 @@
-"""A polynomial kernel over tiles, and its sum over all pairs of every row."""
+"""Kernels: similarities of pairs of rows, split into what varies within a tile and what sums of powers hold."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb, log10
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer, check_real
-from streaming_metrics.pairwise.base import Block, PairReduction, Role, Setting, Shard, Sight, Tile
+from streaming_metrics.pairwise.shards import Block, Shard
 
 if TYPE_CHECKING:
-    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.pairwise.base import Needs
+    from streaming_metrics.pairwise.tiles import Tile
+
+
+class Kernel(ABC):
+    """Kernel of pairs of rows, ``k(x, y) = rest(x, y) + Σ_t p_t(x)·q_t(y)``; subclasses are frozen dataclasses.
+
+    Attributes:
+        needs: what :meth:`rest` looks at in a tile: ``"products"``, or ``"distances"``.
+    """
+
+    needs: ClassVar[Needs]
+
+    @abstractmethod
+    def rest(self, tile: Tile) -> Tensor:
+        """Return the part that each pair has to itself, float32 or float64, shaped as the tile; 0 where pairs do not
+        count.
+        """
+
+    def powers(self, rows: Shard, columns: Shard) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
+        """Return the pairs ``(p_t, q_t)``, float64 ``(n,)`` and ``(m,)``, whose products make up the other part."""
+        return []
 
 
 DECADES = 30
@@ -30,7 +52,7 @@ def check_kernel(owner: str, degree: int, gamma: float | None, coef: float) -> N
 
 
 @dataclass(frozen=True)
-class PolynomialKernel:
+class PolynomialKernel(Kernel):
     """``k(x, y) = (gamma·xᵀy + coef)^degree``, with ``gamma = 1/D`` where None.
 
     With ``x = μ + x̃`` and ``y = μ + ỹ`` it is ``(c + u)^degree``, where ``c = a(x) + b(y)`` holds what the mean
@@ -38,6 +60,8 @@ class PolynomialKernel:
     holds ``(c + u)^degree − c^degree`` alone, so that the constant part, by far the largest, rounds nothing away; where
     float32 cannot hold that, float64 does.
     """
+
+    needs: ClassVar[Needs] = "products"
 
     degree: int = 3
     gamma: float | None = None
@@ -85,45 +109,34 @@ class PolynomialKernel:
 
 
 @dataclass(frozen=True)
-class KernelSums(PairReduction):
-    """``Σ_y k(x, y)`` of every row, then, between two sides, ``Σ_x k(x, y)`` of every column: float64.
+class RBFKernel(Kernel):
+    """``k(x, y) = mean over w in widths of exp(−‖x − y‖² / (2w²))``, in (0, 1], and 1 where x = y.
 
-    ``(N,)`` over one side, pairs of a row with itself left out; ``(rows + columns,)`` between two.
+    Distances are within 2⁻³⁰ of themselves, so that a value is within 4e-10, wherever the rows lie.
+
+    Args:
+        widths: at least one, each greater than 0, in the units of the features.
+
+    Example:
+        >>> RBFKernel(widths=(1, 2.0))
+        RBFKernel(widths=(1.0, 2.0))
     """
 
-    rows: Role
-    columns: Role
-    kernel: PolynomialKernel
+    needs: ClassVar[Needs] = "distances"
 
-    @property
-    def sides(self) -> tuple[Role, Role]:
-        return self.rows, self.columns
+    widths: tuple[float, ...]
 
-    def reads(self, setting: Setting) -> Sight:  # noqa: ARG002
-        return "products"
+    def __post_init__(self) -> None:
+        if not self.widths:
+            raise ValueError("RBFKernel widths: expected at least one, got none. Remedy: the median distance, say.")
+        for width in self.widths:
+            check_real("RBFKernel widths", width, above=0)
+        object.__setattr__(self, "widths", tuple(float(width) for width in self.widths))
 
-    def start(self, setting: Setting) -> tuple[Tensor, Tensor]:
-        between = self.rows != self.columns
-        sizes = setting.size(self.rows), setting.size(self.columns) if between else 0
-        rows, columns = (setting.own.norms.new_zeros(size) for size in sizes)
-        return rows, columns
-
-    def tile(self, accumulator: tuple[Tensor, Tensor], tile: Tile) -> None:
-        rest = self.kernel.rest(tile)
-        rows, columns = accumulator
-        rows[tile.rows.position] += rest.sum(1, dtype=torch.float64)
-        if len(columns) or tile.mirrored:
-            there = columns if len(columns) else rows
-            there[tile.columns.position] += rest.sum(0, dtype=torch.float64)
-
-    def leave(self, accumulator: tuple[Tensor, Tensor], own: Shard, visitor: Shard) -> None:
-        rows, columns = accumulator
-        for x, y in self.kernel.powers(own, visitor):
-            rows[own.position] += x * y.sum()
-            if len(columns):
-                columns[visitor.position] += y * x.sum()
-            elif own is visitor:
-                rows[own.position] -= x * y
-
-    def finish(self, accumulator: tuple[Tensor, Tensor], comm: Comm) -> Tensor:
-        return comm.sum(torch.cat(accumulator))
+    def rest(self, tile: Tile) -> Tensor:
+        """Return the whole kernel, float64: there is no other part."""
+        values = torch.zeros_like(tile.squared)
+        for width in self.widths:
+            values += (tile.squared / (2 * width)).div_(-width).exp_()  # width² alone may be beyond float64
+        values /= len(self.widths)
+        return values.fill_diagonal_(0) if tile.diagonal else values

@@ -1,4 +1,4 @@
-"""Who of the other side is nearest to each sample."""
+"""Nearest: the sample of another side that is nearest to each one of a side, exact."""
 
 from __future__ import annotations
 
@@ -8,42 +8,55 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.pairwise.base import PairReduction, Role, Setting, Sight, Tile, pair_distances
+from streaming_metrics.pairwise.base import Needs, PairContext, PairReduction, check_distinct
+from streaming_metrics.pairwise.distances import pair_distances
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.features import Role
+    from streaming_metrics.pairwise.tiles import Tile
 
 
 @dataclass(frozen=True)
 class Nearest(PairReduction):
-    """Squared distance of every sample of ``role`` to the nearest of the other side, and that one's place: float64
-    ``(2, N)``.
+    """Squared distance of every sample of one side to the nearest of another, and that one's place: float64 ``(2, N)``.
 
     Pairs that can be nearer than what was found before are measured exactly; of others that are equally near, the one
-    whose place comes first is named.
+    whose place comes first is named. Where the other side is empty, both are inf.
+
+    Args:
+        rows: the side whose samples look for the nearest.
+        columns: the side among which they look.
+
+    Raises:
+        ValueError: where both are one side.
     """
 
-    role: Role
+    rows: Role
+    columns: Role
+
+    def __post_init__(self) -> None:
+        check_distinct("Nearest", self.rows, self.columns)
 
     @property
     def sides(self) -> tuple[Role, Role]:
-        return self.role, "real" if self.role == "fake" else "fake"
+        return self.rows, self.columns
 
-    def start(self, setting: Setting) -> _Closest:
-        n, total = len(setting.own), setting.size(self.role)
-        squared = torch.full((n,), torch.inf, dtype=torch.float64, device=setting.own.rows.device)
-        return _Closest(squared, torch.full_like(squared, torch.inf), setting.own.position, total)
+    def start(self, context: PairContext) -> _Closest:
+        n, total = len(context.local), context.sizes[self.rows]
+        squared = torch.full((n,), torch.inf, dtype=torch.float64, device=context.local.rows.device)
+        return _Closest(squared, torch.full_like(squared, torch.inf), context.local.position, total)
 
-    def reads(self, setting: Setting) -> Sight:  # noqa: ARG002
-        return "products"
+    def needs(self, context: PairContext) -> Needs:  # noqa: ARG002
+        return "products"  # what bounds leave open is measured: of clusters far apart, in bfloat16 every pair
 
     def tile(self, accumulator: _Closest, tile: Tile) -> None:
         before = accumulator.squared[tile.rows.which]
         reach = torch.minimum(before, tile.high.amin(1).double())
         rows, columns = (tile.low <= reach.unsqueeze(1)).nonzero(as_tuple=True)
-        own, others = tile.rows.places(rows), tile.columns.places(columns)
-        squared = pair_distances(tile.rows.shard, tile.columns.shard, own, others)
-        accumulator.offer(own, squared, tile.columns.position[columns])
+        local, others = tile.rows.places(rows), tile.columns.places(columns)
+        squared = pair_distances(tile.rows.shard, tile.columns.shard, local, others)
+        accumulator.offer(local, squared, tile.columns.position[columns])
 
     def finish(self, accumulator: _Closest, comm: Comm) -> Tensor:
         whole = torch.zeros(2, accumulator.total, dtype=torch.float64, device=accumulator.squared.device)
@@ -53,6 +66,8 @@ class Nearest(PairReduction):
 
 @dataclass
 class _Closest:
+    """The smallest squared distance of each local row so far, and the place of the sample that it leads to."""
+
     squared: Tensor
     place: Tensor
     position: Tensor

@@ -1,4 +1,4 @@
-"""What one monitor has measured, step by step: its values, a grid of the same samples, the latest gallery."""
+"""History of one monitor's measurements: values, a grid of the same samples at each, the latest gallery."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Grid(NamedTuple):
 
 
 class History:
-    """Notes measurements, by step: an epoch may have several.
+    """History of measurements, by step: an epoch may have several.
 
     Args:
         name: tells it from others in one report, e.g. ``"val"``.
@@ -82,19 +82,19 @@ class History:
         Returns:
             What is left to do on the rank that shows them.
         """
-        comm, around = metric._comm(), metric.neighbourhood()
+        comm, around = metric.ranks(), metric.neighbourhood()
         kept = thumbnails.common(comm)
-        choice = None if around is None else Selection.of(around, among=kept)
-        wanted = torch.cat([kept[:SHOWN], choice.fakes(around)]) if around and choice else kept[:SHOWN]
+        selection = None if around is None else Selection.of(around, among=kept)
+        wanted = torch.cat([kept[:SHOWN], selection.fakes(around)]) if around and selection else kept[:SHOWN]
         pictures = thumbnails.gather(wanted, comm)
 
         def show() -> None:
             self._add_grid(pictures[:SHOWN])
             self.gallery = Gallery(NO_FEATURES)
-            if around and choice:
+            if around and selection:
                 fakes = dict(zip(wanted.tolist(), pictures))
-                reals, missing = (None, find) if isinstance(find, str) else (find(choice.reals(around).tolist()), "")
-                self.gallery = Gallery.of(around, choice, fakes, reals, len(kept), missing)
+                reals, missing = (None, find) if isinstance(find, str) else (find(selection.reals(around).tolist()), "")
+                self.gallery = Gallery.of(around, selection, fakes, reals, len(kept), missing)
 
         return show
 

@@ -1,4 +1,4 @@
-"""Warnings that travel with a number: what was warned of while it was made is kept beside it."""
+"""Recorded warnings: what was warned of while a number was made is kept beside it."""
 
 from __future__ import annotations
 

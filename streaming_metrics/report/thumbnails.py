@@ -1,4 +1,4 @@
-"""A bounded number of small copies of a stream of images: the same ones whatever the order, the batches, the ranks."""
+"""Thumbnails: a few small copies of a stream of images, the same whatever the order, the batches, the ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Thumbnails:
-    """Keeps the images with the smallest hashed ids, shrunk, on the CPU.
+    """Thumbnails of the images with the smallest hashed ids, on the CPU.
 
     Args:
         capacity: the most to keep on a rank.

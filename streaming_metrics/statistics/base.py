@@ -46,18 +46,13 @@ class Statistic(ABC):
     writes_in_place: ClassVar[bool] = True
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of :class:`Features` that it reads, the index and hashes aside."""
-        return () if self.column is None else (self.column,)
-
-    @property
     @abstractmethod
     def name(self) -> str:
         """An identifier that carries every parameter: equal names mean equal statistics."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that features must have; ``index`` and ``hashes``, which they have anyway, are not named."""
+        """The columns of :class:`Features` that it reads, index and hashes aside."""
         return (self.column,) if self.column else ()
 
     def rows_of(self, features: Features) -> Tensor:

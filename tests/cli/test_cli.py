@@ -481,7 +481,7 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "out").write_text("as it was")
     assert run("reference", "test_cli:INTERRUPTING", "-o", tmp_path / "out", *TINY).exit_code == 130
     real = folder(tmp_path / "real", noises(4, 0))
-    monkeypatch.setattr("streaming_metrics.files.tensors.save_file", interrupted)
+    monkeypatch.setattr("safetensors.torch.save_file", interrupted)
     assert run("reference", real, "-o", tmp_path / "out", *TINY, "--measures", "fid").exit_code == 130
     assert (tmp_path / "out").read_text() == "as it was"
     assert {path.name for path in tmp_path.iterdir()} == {"out", "real"}

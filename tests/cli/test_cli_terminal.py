@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from test_cli import HERE, LINE, TINY, done, folder, noises, run, scores_of
-from test_monitor import REAL, monitor, validate
 from test_report import Page
+from trainings import REAL, monitor, validate
 from typer.testing import CliRunner, Result
 
 from streaming_metrics import PRDC, BiasWarning, cli
@@ -122,7 +122,7 @@ def test_an_interrupt_while_it_starts_leaves_no_traceback(tmp_path: Path) -> Non
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(SLOW)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE.parent)])}
-    command = [sys.executable, "-m", "streaming_metrics", "--help"]
+    command = [sys.executable, "-m", "streaming_metrics", "compare", "real", "fake"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"starting\n"

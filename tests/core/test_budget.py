@@ -9,10 +9,12 @@ import pytest
 import torch
 from live_bytes import LiveBytes
 
-from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics
-from streaming_metrics.core.evaluate import reduce_side
+from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
+from streaming_metrics.core.pairs import PairCache, reduce_pairs
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise import sweep
+from streaming_metrics.features import Spec
+from streaming_metrics.measures.base import Side
+from streaming_metrics.pairwise import Tiling
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -48,11 +50,11 @@ def reduced_moments(group: Any) -> dict[str, int]:
         metric.update(torch.randn(4, 2048, generator=generator), real=role)
     comm = Comm(group)
     with Payload() as payload, LiveBytes() as live:
-        sides = [reduce_side(role, metric._states(role), comm) for role in ("real", "fake")]
+        sides = metric._sides(comm)[0].values()
     assert [side.num_samples for side in sides] == [4 * comm.world_size] * 2
     metric.freeze_real()
     with Payload() as frozen:
-        metric._side("real", comm)
+        metric._held("real", comm)
     return {"payload": payload.total, "largest": payload.largest, "peak": live.peak, "frozen": frozen.total}
 
 
@@ -69,22 +71,21 @@ ROWS, WIDTH = 4000, 512
 
 
 def swept(group: Any) -> dict[str, int]:
-    measures = [KID(subsets=None), PRDC()]
-    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH, process_group=group)
-    comm = Comm(group)
-    generator = torch.Generator().manual_seed(comm.rank)
-    mine = ROWS // comm.world_size
-    for role in (True, False):
-        index = torch.arange(mine) + comm.rank * mine
-        metric.update(Features(torch.randn(mine, WIDTH, generator=generator), index=index), real=role)
-    with mock.patch.object(sweep, "TILE", 128), LiveBytes() as live:
-        metric.compute()
-    (bank,) = [state for s, state in metric._states("real").items() if isinstance(s, Bank)]
-    return {"peak": live.peak, "shard": bank["rows"].nbytes, "held": len(bank["rows"])}
+    comm, bank = Comm(group), Bank(WIDTH)
+    generator, mine = torch.Generator().manual_seed(comm.rank), ROWS // comm.world_size
+    index = torch.arange(mine) + comm.rank * mine
+    states = {
+        role: {"rows": torch.randn(mine, WIDTH, generator=generator), "index": index} for role in ("real", "fake")
+    }
+    sides = {role: Side(role, ROWS, {bank: state}, comm) for role, state in states.items()}
+    spec = Spec(WIDTH)
+    wanted = [reduction for measure in (KID(subsets=None), PRDC()) for reduction in measure.reductions(spec)]
+    with LiveBytes() as live:
+        reduce_pairs(bank, wanted, sides, comm, PairCache(), Tiling(128))
+    return {"peak": live.peak, "shard": states["real"]["rows"].nbytes}
 
 
 def test_banks_stay_sharded(ranks: Ranks) -> None:
     tiles = 12 * MIB
     for spent in ranks.run(4, swept):
-        assert spent["held"] == ROWS // 4
         assert spent["peak"] <= 2 * spent["shard"] + tiles

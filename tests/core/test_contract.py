@@ -79,7 +79,7 @@ def test_a_measure_alone_is_the_measure_in_company(measure: Measure) -> None:
 
 def test_equal_statistics_share_one_state() -> None:
     metric = build(KID(subsets=5, subset_size=8), PRDC(k=3), FID())
-    banks = [statistic for statistic in metric._states("real") if isinstance(statistic, Bank)]
+    banks = [statistic for statistic in metric._states.local("real", 0).states if isinstance(statistic, Bank)]
     assert banks == [Bank(WIDTH)]
 
 
@@ -156,7 +156,7 @@ def test_copies_compute_the_same_and_go_on(copied: Callable[[GenerativeMetrics],
     expected = metric.compute()
     twin = copied(metric)
     check_equal(twin.compute(), expected)
-    more = dataclasses.replace(draw_features(3), index=torch.arange(40, 80))
+    more = draw_features(3).having(index=torch.arange(40, 80))
     whole = filled()
     for grown in (twin, whole):
         grown.update(more, real=False)
@@ -168,10 +168,10 @@ def test_a_copy_shares_no_memory_with_its_original() -> None:
         metric = filled()
         expected = metric.compute()
         twin = copied(metric)
-        twin.update(dataclasses.replace(draw_features(3), index=torch.arange(40, 80)), real=False)
-        metric.update(dataclasses.replace(draw_features(4), index=torch.arange(40, 80)), real=True)
+        twin.update(draw_features(3).having(index=torch.arange(40, 80)), real=False)
+        metric.update(draw_features(4).having(index=torch.arange(40, 80)), real=True)
         again = filled()
-        again.update(dataclasses.replace(draw_features(4), index=torch.arange(40, 80)), real=True)
+        again.update(draw_features(4).having(index=torch.arange(40, 80)), real=True)
         check_equal(metric.compute(), again.compute())
         assert expected["fd_features"] != metric.compute()["fd_features"]
 
@@ -398,7 +398,7 @@ def test_states_made_in_inference_mode_are_normal() -> None:
         metric.load_state_dict(metric.state_dict())
         metric.freeze_real()
     assert not any(state.is_inference() for state in metric.metric_state.values())
-    metric.update(dataclasses.replace(draw_features(3), index=torch.arange(40, 80)), real=False)
+    metric.update(draw_features(3).having(index=torch.arange(40, 80)), real=False)
 
 
 def test_forward_in_a_collection_counts_once() -> None:
@@ -411,6 +411,6 @@ def test_forward_in_a_collection_counts_once() -> None:
 
 def test_one_part_of_a_frozen_side_is_not_taken_for_the_whole() -> None:
     metric = filled(PRDC(k=3))
-    metric._freeze(metric._states("real"), rank=1, world_size=2)
+    vars(metric)[metric._layout.frozen["real"]] = torch.tensor([1, 1, 2])
     with pytest.raises(RuntimeError, match="saved as 2 parts"):
         metric.compute()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -124,7 +123,7 @@ HARD = {
 @pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
 @pytest.mark.parametrize("case", HARD)
 def test_neighbour_counts_are_exact_on_hard_features(ranks: Ranks, case: str) -> None:
-    real, fake = (replace(side, index=torch.arange(40)) for side in HARD[case])
+    real, fake = (side.having(index=torch.arange(40)) for side in HARD[case])
     alone = computed(None, PRDC(k=3), False, (real, fake))[0]
     for edges in ([0, 19, 40], [0, 1, 30, 40]):
         each = list(zip(parts_of(real, edges), parts_of(fake, edges)))
@@ -174,7 +173,7 @@ def test_compute_on_some_ranks_names_the_missing_ones_on_each_and_does_not_hang(
 def synced(group: Any, part: Features) -> tuple[float, float, int, int]:
     metric = build(PRDC(k=3), process_group=group)
     for role in (True, False):
-        metric.update(part if role else replace(part, pool=part.pool + 0.2), real=role)
+        metric.update(part if role else part.having(pool=part.pool + 0.2), real=role)
     metric.sync(distributed_available=lambda: True)
     during, held = metric.compute()["density_features"].item(), metric.num_samples("real")
     metric.unsync()
@@ -205,7 +204,7 @@ def different_metrics(group: Any) -> str:
     metric = build(PRDC(k=3) if Comm(group).rank else FID(), process_group=group)
     metric.update(draw_features(0), real=True)
     if Comm(group).rank:
-        metric._freeze(metric._states("real"), 0, 1)
+        vars(metric)[metric._layout.frozen["real"]] = torch.tensor([1, 0, 1])
     with pytest.raises(RuntimeError, match="do not compute the same metric") as caught:
         metric.compute()
     return str(caught.value)
@@ -217,8 +216,8 @@ def test_ranks_at_different_metrics_are_told_so(ranks: Ranks) -> None:
 
 def index_sets(group: Any) -> list[int]:
     metric = build(PRDC(k=3), process_group=group)
-    metric.update(replace(draw_features(Comm(group).rank), index=None), real=True)
-    (bank,) = [state for statistic, state in metric._states("real").items() if statistic.is_sharded]
+    metric.update(draw_features(Comm(group).rank).having(index=None), real=True)
+    (bank,) = [state for statistic, state in metric._states.local("real", 0).states.items() if statistic.is_sharded]
     return bank["index"].tolist()
 
 

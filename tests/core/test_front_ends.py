@@ -1,4 +1,4 @@
-"""Whoever starts the ranks, the number is the same: torchrun, Fabric, accelerate; Lightning is in test_monitor.py."""
+"""Whoever starts the ranks, the number is the same: torchrun, Fabric, accelerate; Lightning is in tests/monitor."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import os
 import pickle
 import sys
 import time
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,9 +45,9 @@ def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
 
 def fill(metric: Any, seed: int = 0) -> Any:
     """Give a metric features that depend on the rank and on ``seed``."""
-    rank = max(metric._comm().rank, 0)
+    rank = max(metric.ranks().rank, 0)
     for real in (True, False):
-        features = replace(draw_features(10 * seed + 2 * rank + real), index=torch.arange(40) + 40 * rank)
+        features = draw_features(10 * seed + 2 * rank + real).having(index=torch.arange(40) + 40 * rank)
         metric.update(features, real=real)
     return metric
 
@@ -209,7 +208,7 @@ def frozen_here_and_loaded_there(group: Any) -> list[tuple[float, str]]:
         metric.freeze_real()
         if Comm(group).rank == 0:
             metric.load_state_dict(metric.state_dict())
-        told.append((value(metric), metric._real_in_words()))
+        told.append((value(metric), metric._frozen_in_words()))
     return told
 
 

@@ -1,4 +1,4 @@
-"""Who is nearest to whom, against brute force: over any sharding, on any ranks, with copies and collapsed sides."""
+"""Nearest samples against brute force: on any ranks, with copies and collapsed sides."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from brute_force import WIDTH, distances
 from scores import normal
-from test_pairwise import KINDS, SEEDS, WIDTH, M, N, dealt, distances, rows_of, swept
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
-from streaming_metrics.pairwise import Nearest
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
@@ -40,31 +37,6 @@ def around(real: Tensor = REAL, fake: Tensor = FAKE, measures: Any = BALLS) -> t
     found = metric.neighbourhood()
     assert found is not None
     return found, metric.compute()
-
-
-@given(SEEDS, KINDS, st.integers(1, 3))
-def test_the_nearest_is_as_near_as_brute_force_finds_over_any_sharding(seed: int, kind: str, world_size: int) -> None:
-    real, fake = rows_of(kind, seed, N), rows_of(kind, seed + 1, M)
-    centre, owners = real.mean(0), torch.Generator().manual_seed(seed)
-    sides = [
-        dealt(rows, torch.randint(world_size, (len(rows),), generator=owners), world_size, centre)
-        for rows in (real, fake)
-    ]
-    for role, own, other in (("real", real, fake), ("fake", fake, real)):
-        squared, place = swept(Nearest(role), *sides)
-        dense = distances(own, other)
-        assert torch.allclose(squared, dense.min(1).values, rtol=1e-12, atol=0)
-        assert torch.allclose(dense.gather(1, place.long()[:, None])[:, 0], squared, rtol=1e-12, atol=0)
-
-
-def test_among_many_that_rounding_cannot_tell_apart_the_nearest_is_found() -> None:
-    centres = 1e3 * normal(0, 6, 64)
-    real, fake = (centres.repeat(40, 1) + 0.1 * normal(seed, 240, 64) for seed in (1, 2))
-    sides = [dealt(rows, torch.zeros(240), 1, torch.zeros(64)) for rows in (real, fake)]
-    squared, place = swept(Nearest("real"), *sides)
-    dense = distances(real, fake)
-    assert torch.allclose(squared, dense.min(1).values, rtol=1e-12, atol=0)
-    assert torch.equal(place.long(), dense.argmin(1))
 
 
 def test_ids_and_distances_are_those_of_brute_force() -> None:
@@ -139,9 +111,9 @@ def test_it_leaves_the_metric_and_what_it_remembers() -> None:
     metric.update(REAL, real=True)
     metric.freeze_real()
     metric.update(FAKE, real=False)
-    before, memo = metric.compute(), dict(metric._memo.reduced)
+    before, memo = metric.compute(), dict(metric._memory("real").reduced)
     metric.neighbourhood()
-    assert metric._memo.reduced.keys() == memo.keys()
+    assert metric._memory("real").reduced.keys() == memo.keys()
     assert metric.compute() == before
 
 

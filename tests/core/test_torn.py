@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics
 from streaming_metrics.core.saved_states import merge_states
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.image import FrechetInceptionDistance
-from streaming_metrics.measures.base import Inputs, Measure, Roles
+from streaming_metrics.measures.base import Measure, Scalar
 from streaming_metrics.statistics import Bank, Moments, Statistic, bank
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def filled(*measures: Measure, **options: Any) -> GenerativeMetrics:
 
 
 def batch(n: int = SAMPLES) -> Features:
-    return replace(draw_features(3, n=n), index=torch.arange(SAMPLES, SAMPLES + n))
+    return draw_features(3, n=n).having(index=torch.arange(SAMPLES, SAMPLES + n))
 
 
 def scores(metric: GenerativeMetrics) -> dict[str, float]:
@@ -142,7 +142,7 @@ ACTS: dict[str, Callable[[GenerativeMetrics], Any]] = {
     "load": lambda metric: metric.load_state_dict(saved()),
     "reset": lambda metric: metric.reset(),
 }
-WRITING = {"_add", "_set_states", "_tear", "_set_frozen", "update", "staged", "write", "_write", "append", "_exchange"}
+WRITING = {"add", "replace", "thaw", "writing", "_put", "update", "staged", "write", "_write", "append", "_exchange"}
 WRITING |= {"_reduce_states", "reset", "_load_from_state_dict"}
 
 
@@ -203,19 +203,19 @@ class Counts(Measure):
     label = "counts"
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("counts",)
+    def scalars(self) -> tuple[Scalar, ...]:
+        return (Scalar("counts"),)
 
-    def statistics(self, spec: Any) -> Roles[tuple[Statistic, ...]]:
+    def statistics(self, spec: Any) -> dict[str, tuple[Statistic, ...]]:
         own = [Failing(label, at == self.position, self.writes) for at, label in enumerate("abc")]
         kept = (own[0], Moments(spec.num_features), own[1], Bank(spec.num_features, 16), own[2])
-        return Roles(kept, kept)
+        return {"real": kept, "fake": kept}
 
-    def check(self, real: Any, fake: Any) -> None:
+    def check(self, sides: Any) -> None:
         pass
 
-    def compute(self, evidence: Inputs) -> dict[str, torch.Tensor]:
-        states = [state for side in (evidence.real, evidence.fake) for state in side.states.values()]
+    def compute(self, sides: Any, prepared: Any, results: Any) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        states = [state for side in sides for state in side.states.values()]
         return {"counts": sum(tensor.double().sum() for state in states for tensor in state.values())}  # pyright: ignore
 
 
@@ -393,14 +393,14 @@ def test_a_drop_in_is_torn_too_and_mended_although_its_real_side_outlives_a_rese
 def torn_on_one(group: Any, victim: int) -> str:
     metric = build(FID(), process_group=group, timeout=30.0)
     for real in (True, False):
-        metric.update(replace(draw_features(int(real)), index=None), real=real)
+        metric.update(draw_features(int(real)).having(index=None), real=real)
     if Comm(group).rank == victim:
         torn(metric)
     with pytest.raises(RuntimeError, match=f"got a torn fake side on rank {victim}: .*Remedy: ") as caught:
         metric.compute()
     metric.reset()
     for real in (True, False):
-        metric.update(replace(draw_features(int(real)), index=None), real=real)
+        metric.update(draw_features(int(real)).having(index=None), real=real)
     metric.compute()
     return str(caught.value)
 

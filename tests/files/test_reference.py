@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, name_of
+from safetensors.torch import save_file
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, Reference, load_reference
 from streaming_metrics.files import tensors
@@ -85,7 +86,7 @@ def test_a_save_that_fails_leaves_the_file_that_was_there(saved: Path, monkeypat
         Path(path).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(tensors, "save_file", full_disk)
+    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         with_real().save_reference(saved)
     assert values(build(reference=saved)) == values(with_real())
@@ -140,7 +141,7 @@ def test_other_files_and_other_versions_are_named(tmp_path: Path) -> None:
     tensors.write_tensors(tmp_path / "next", {}, "streaming-metrics reference 2", FINGERPRINT)
     with pytest.raises(ValueError, match="reference 1 file, got streaming-metrics reference 2"):
         build(reference=tmp_path / "next")
-    tensors.save_file({"moments_6/moments": torch.zeros(7, 7)}, tmp_path / "foreign")
+    save_file({"moments_6/moments": torch.zeros(7, 7)}, tmp_path / "foreign")
     with pytest.raises(ValueError, match="got a file of another program"):
         build(reference=tmp_path / "foreign")
 

@@ -17,7 +17,7 @@ from scores import normal, score
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from streaming_metrics import PRDC, BiasWarning, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.pairwise import neighbours, sweep
+from streaming_metrics.pairwise import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +61,8 @@ def counts(values: dict[str, float], real: Tensor, fake: Tensor, k: int) -> dict
 def check(measure: PRDC, real: Tensor, fake: Tensor, expected: dict[str, float] | None = None) -> None:
     k, strict = measure.neighbours, measure.variant == "prdc"
     expected = brute_force(real, fake, k, strict) if expected is None else expected
-    for rough in (False, True):
-        with mock.patch.object(sweep, "rough_pays", lambda _, rough=rough: rough):
+    for bf16 in (False, True):
+        with mock.patch.object(tiling, "bf16_pays", lambda _, bf16=bf16: bf16):
             assert counts(score(measure, real, fake), real, fake, k) == counts(expected, real, fake, k)
 
 
@@ -163,66 +163,11 @@ def test_far_from_the_origin_and_at_any_scale(mean: float, scale: float, seed: i
     check(PRDC(k=3), real, fake)
 
 
-def test_rough_products_leave_few_pairs_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured: list[int] = []
-    measure = neighbours.pair_distances
-    monkeypatch.setattr(neighbours, "pair_distances", lambda *pairs: measured.append(len(pairs[2])) or measure(*pairs))
-    monkeypatch.setattr(sweep, "rough_pays", lambda _: True)
-    real, fake = normal(0, 900, 512), normal(1, 700, 512, 0.02, 1.02)
-    rough = score(PRDC(), real, fake)
-    assert sum(measured) < 0.02 * (900 + 700) ** 2 / 2
-    monkeypatch.setattr(sweep, "rough_pays", lambda _: False)
-    assert score(PRDC(), real, fake) == rough
-
-
-def test_where_rounding_leaves_too_much_open_products_are_refined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "UNDECIDED", 0.0)
-    check(PRDC(), normal(0, 60, 64), normal(1, 50, 64))
-
-
 @pytest.mark.parametrize("mean", [0.0, 1e3])
 @pytest.mark.parametrize("measure", VARIANTS, ids=repr)
 def test_a_cluster_far_from_the_rest_keeps_its_own_neighbours(measure: PRDC, mean: float) -> None:
     near, far = normal(0, 40, 8, mean, 1e-3), normal(1, 20, 8, mean + 1e4)
     check(measure, torch.cat([near[:25], far[:12]]), torch.cat([near[25:], far[12:]]))
-
-
-# --- tiles and the second look ----------------------------------------------------------------------------------------
-
-
-def plain(seed: int, n: int, width: int, mean: float) -> Tensor:
-    return normal(seed, n, width, mean)
-
-
-@empty_balls
-@pytest.mark.parametrize("tile", [2, 7, 16])
-@pytest.mark.parametrize(("draw", "width", "option"), [(plain, 5, 0), (plain, 5, 1e3), (grid, 2, 6), (one_hot, 40, 1)])
-def test_tiles_change_no_count(
-    draw: Callable[..., Tensor], width: int, option: Any, tile: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, fake = draw(0, 30, width, option), draw(1, 20, width, option)
-    whole = score(PRDC(k=4), real, fake)
-    for module in (neighbours, sweep):
-        monkeypatch.setattr(module, "TILE", tile)
-    assert score(PRDC(k=4), real, fake) == whole
-    check(PRDC(k=4), real, fake)
-
-
-@pytest.mark.parametrize("tile", [16, 1024])
-@pytest.mark.parametrize(
-    ("rows", "looks"), [(one_hot(0, 120, 100, 1), True), (grid(0, 120, 5, 2), True), (normal(0, 120, 8), False)]
-)
-@empty_balls
-def test_ties_that_crowd_out_candidates_are_looked_at_again(
-    rows: Tensor, looks: bool, tile: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(neighbours, "SPARE", 8)
-    searched, search = [], neighbours._search
-    monkeypatch.setattr(neighbours, "_search", lambda *args: searched.append(args) or search(*args))
-    for module in (neighbours, sweep):
-        monkeypatch.setattr(module, "TILE", tile)
-    check(PRDC(k=2), rows[:80], rows[80:])
-    assert bool(searched) == looks
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------

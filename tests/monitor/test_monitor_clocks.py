@@ -12,26 +12,21 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
-from test_monitor import REAL, Model, Pixels, Stream, expected, fit, forks, gan_steps, loader, monitor, trainer
 from test_report_monitor import frames, listed, page_of
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from trainings import QUIET, REAL, TINY, Model, Pixels, Stream, expected, fit, gan_steps, loader, monitor, trainer
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["forks"]
-
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # so few, so small images
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+    *QUIET,
+    TINY,
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:You passed in a `val_dataloader` but have no `validation_step`"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
 ]
 
 KEY = "val/fd_pixels"

@@ -11,8 +11,6 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import LightningDataModule, LightningModule, seed_everything
 from lightning.pytorch.utilities import CombinedLoader
-from test_monitor import REAL as TENSOR
-from test_monitor import Counts, Model, forks, monitor, trainer, validate
 from test_report_monitor import page_of
 from torch import Tensor
 from torch.utils.data import (
@@ -24,6 +22,8 @@ from torch.utils.data import (
     SequentialSampler,
     TensorDataset,
 )
+from trainings import QUIET, TINY, Counts, Model, monitor, trainer, validate
+from trainings import REAL as TENSOR
 
 from streaming_metrics import FID, KID, PRDC
 from streaming_metrics.monitor.counting import Count, Dealing
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["forks"]
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
-    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # some samplers here draw images twice
-]
+pytestmark = [*QUIET, TINY]
 
 REAL: Any = TENSOR
 CLIPS: Any = torch.randint(0, 256, (10, 4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_monitor import REAL, Model, expected, forks, loader, monitor, trainer, validate
 from torch import Tensor
 from torch.utils.data import DataLoader
+from trainings import QUIET, REAL, TINY, Model, expected, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.images.batches import as_uint8, find_images
@@ -24,15 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["forks"]
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # so few, so small images
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
-]
+pytestmark = [*QUIET, TINY]
 
 UNIT, SIGNED = REAL / 255, REAL / 127.5 - 1
 DRAWN = torch.cat([REAL[: chunk.size] for chunk in chunks(20, 8)])

@@ -20,9 +20,9 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from test_monitor import Pixels
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
+from trainings import QUIET, TINY, Pixels
 
 from streaming_metrics.measures.base import Inputs, Measure, Roles
 from streaming_metrics.monitor import GenerationMonitor
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # images are all alike here
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
+    *QUIET,
+    TINY,
     pytest.mark.filterwarnings("ignore:.*could not find the monitored key"),
     pytest.mark.filterwarnings("ignore:.*which is not available but strict"),
     pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
 ]
 
 KEY = "val/now_pixels"
@@ -299,7 +297,7 @@ def test_what_acts_on_another_steps_value_is_refused_and_nothing_else(
     verdict, make, model, watched, options = case
     with pytest.raises(ValueError, match=r"old value.*Remedy: ") if verdict == "old" else nullcontext():
         run(make, model(), watched, options, tmp_path / "checked")
-    monkeypatch.setattr("streaming_metrics.monitor.callback.refuse_old_values", lambda *told: None)
+    monkeypatch.setattr("streaming_metrics.monitor.schedule.refuse_old_values", lambda *told: None)
     assert acts_on_old(model(), make, watched, options, tmp_path / "unchecked") == (verdict != "fresh")
 
 

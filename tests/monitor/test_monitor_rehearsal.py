@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, seed_everything
-from test_monitor import REAL, Counts, Model, Pixels, fit, forks, loader, monitor, trainer, validate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from trainings import QUIET, REAL, Counts, Model, Pixels, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.monitor.rehearsal import Rehearsal
@@ -21,15 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["forks"]
-
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+    *QUIET,
     pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
 ]
 
 FLOATS = REAL.float() / 255

@@ -13,10 +13,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from test_monitor import REAL, Model, fit, forks, loader, monitor, trainer, validate
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
+from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, KID
 from streaming_metrics.monitor.image_sampler import ImageSampler
@@ -27,16 +27,10 @@ if TYPE_CHECKING:
 
     from lightning.pytorch import LightningModule
 
-__all__ = ["forks"]
-
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning"),  # so few, so small images
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+    *QUIET,
+    TINY,
     pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
 ]
 
 

@@ -13,7 +13,7 @@ from test_image import Colours, feed
 
 from streaming_metrics import GenerativeMetrics, image, plots
 from streaming_metrics.plots.end_labels import LABEL_GAP, pushed_apart
-from streaming_metrics.plots.result_keys import leading
+from streaming_metrics.plots.result_keys import grouped, leading, spread_of
 
 ROWS = [
     {"fid": torch.tensor(9.0), "kid": 0.30, "kid_std": 0.10, "precision": 0.5, "recall": 0.1, "coverage": 0.2},
@@ -155,3 +155,39 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_no_result_is_refused() -> None:
     with pytest.raises(ValueError, match="a dict that compute"):
         plots.curves([1.0, 2.0])  # pyright: ignore[reportArgumentType]
+
+
+def test_names_stand_for_keys_and_bands_stay_with_their_curves() -> None:
+    rows = [{"kd_x": 2.0, "kd_std_x": 0.5, "kd_degree2_x": 1.0, "kd_std_degree2_x": 0.1}]
+    ax = plots.curves(rows * 2, names={"kd_x": "cubic", "kd_degree2_x": "square"})
+    assert lines(ax) == {"cubic": [2.0, 2.0], "square": [1.0, 1.0]}
+    heights = [band.get_paths()[0].get_extents().height for band in ax.collections]
+    assert heights == pytest.approx([1.0, 0.2])
+
+
+def test_two_of_one_measure_share_a_scale() -> None:
+    panels = grouped(["precision", "density", "precision_k3", "loss", "recall_k3_x"])
+    assert [(panel.heading, keys) for panel, keys in panels] == [
+        ("Precision and recall ↑", ["precision", "precision_k3", "recall_k3_x"]),
+        ("Density and coverage ↑", ["density"]),
+        ("loss", ["loss"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "spread", "is_band"),
+    [
+        ("kid", "kid_std", True),
+        ("val/kd_x", "val/kd_se_x", True),
+        ("is_gamma2_x", "is_std_gamma2_x", True),
+        ("kd_x", "kd_std_y", False),
+        ("val/kid", "test/kid_std", False),
+        ("kid", "kid_std_gamma2", False),
+        ("fid", "fid_std", False),
+        ("loss", "loss_std", False),
+    ],
+)
+def test_a_spread_belongs_to_its_scalar_of_the_same_measure_and_network(key: str, spread: str, is_band: bool) -> None:
+    rows = [{key: 1.0, spread: 0.1}]
+    assert spread_of(key, rows) == (spread if is_band else "")
+    assert leading(rows) == ([key] if is_band else [key, spread])

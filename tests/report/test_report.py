@@ -96,8 +96,8 @@ def compared(path: Path, measures: Any = (BALLS,), **datasets: Any) -> Page:
     return Page(path.read_text())
 
 
-def journal(epochs: int = 3, name: str = "val", side: int = 8) -> History:
-    """Return a journal with falling distances and noisy grids."""
+def history(epochs: int = 3, name: str = "val", side: int = 8) -> History:
+    """Return a history with falling distances and noisy grids."""
     noted, generator = History(name), torch.Generator().manual_seed(0)
     metric = measured()
     for epoch in range(epochs):
@@ -108,7 +108,7 @@ def journal(epochs: int = 3, name: str = "val", side: int = 8) -> History:
     return noted
 
 
-def shelf(page: Page, title: str) -> list[str]:
+def section(page: Page, title: str) -> list[str]:
     """Return the addresses of the images under a heading."""
     part = page.html[page.html.index(f"<h3>{title}") :]
     return re.findall(r'src="(data:[^"]*)"', part[: part.index("</ul>")])
@@ -122,15 +122,15 @@ def test_galleries_show_what_brute_force_finds(tmp_path: Path) -> None:
     dense = torch.cdist(FAKE.double(), REAL.double(), compute_mode="donot_use_mm_for_euclid_dist")
     order = dense.min(1).values.argsort()
     pairs = [n for i in order[:16].tolist() for n in (100 + i, int(dense[i].argmin()))]
-    assert [colour_of(uri) for uri in shelf(page, "Generated, nearest")] == pairs
+    assert [colour_of(uri) for uri in section(page, "Generated, nearest")] == pairs
     assert pairs[:2] == [107, 11]
-    assert [colour_of(uri) for uri in shelf(page, "Generated, farthest")] == (100 + order.flip(0)[:16]).tolist()
-    fixed = [colour_of(uri) for uri in shelf(page, "Fixed samples")]
+    assert [colour_of(uri) for uri in section(page, "Generated, farthest")] == (100 + order.flip(0)[:16]).tolist()
+    fixed = [colour_of(uri) for uri in section(page, "Fixed samples")]
     assert len(set(fixed[::2])) == 16
     assert fixed[1::2] == [int(dense[i - 100].argmin()) for i in fixed[::2]]
     own = torch.cdist(REAL.double(), REAL.double()).kthvalue(4, 1).values
     lonely = {i for i in range(60) if dense[:, i].min() >= own[i]}
-    assert {colour_of(uri) for uri in shelf(page, "Real images not covered")} <= lonely
+    assert {colour_of(uri) for uri in section(page, "Real images not covered")} <= lonely
     assert f"{len(lonely) / 60:.1%} of 60 real images" in page.said
 
 
@@ -187,7 +187,7 @@ def test_two_ranks_write_the_page_of_one(ranks: Ranks, tmp_path: Path) -> None:
 
 
 def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:
-    page = Page(rendered([journal()], "A run"))
+    page = Page(rendered([history()], "A run"))
     assert "Fréchet distance ↓, epoch by epoch: fid from 9.00 to 7.00." in [
         v for _, name, v in page.attributes if name == "aria-label"
     ]
@@ -203,7 +203,7 @@ def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:
 
 
 def test_raw_weights_and_their_average_share_the_axes() -> None:
-    raw, average = journal(name="raw"), journal(name="ema")
+    raw, average = history(name="raw"), history(name="ema")
     page = Page(rendered([raw, average], "Both"))
     assert page.tags.count("svg") == 4
     labels = [value for _, name, value in page.attributes if name == "aria-label"]
@@ -213,7 +213,7 @@ def test_raw_weights_and_their_average_share_the_axes() -> None:
 
 
 def test_nothing_is_loaded_and_every_image_has_words() -> None:
-    page = Page(rendered([journal()], "A run"))
+    page = Page(rendered([history()], "A run"))
     assert not re.search(r"https?:|@import|url\((?!#)|<link|<iframe|srcset", page.html)
     assert all(value.startswith("data:image/webp;base64,") for _, name, value in page.attributes if name == "src")
     assert all(value.startswith("#") for _, name, value in page.attributes if name.endswith("href"))
@@ -223,18 +223,18 @@ def test_nothing_is_loaded_and_every_image_has_words() -> None:
 
 def test_hostile_names_are_text() -> None:
     evil = "<script>alert(1)</script>\"'$x_$ {{7*7}}"
-    noted = journal(name=evil)
+    noted = history(name=evil)
     noted.rows = [{**row, f"vendi{evil}": 1.0} for row in noted.rows]
     noted.signature = evil
     noted.gallery = Gallery(evil)
-    page = Page(rendered([noted, journal()], evil))
+    page = Page(rendered([noted, history()], evil))
     assert page.tags.count("script") == 1
     assert "alert(1)" in page.said
     assert "{{7*7}}" in page.said
 
 
 def test_colours_and_type_are_the_pages_own() -> None:
-    html = rendered([journal()], "A run")
+    html = rendered([history()], "A run")
     drawings = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
     assert not re.findall(r"#[0-9a-f]{6}\b", re.sub(r'"#[^"]*"|url\(#[^)]*\)', "", drawings))
     assert "DejaVu" not in drawings
@@ -246,7 +246,7 @@ def test_colours_and_type_are_the_pages_own() -> None:
 
 
 def test_a_long_run_of_noise_stays_below_five_megabytes() -> None:
-    noted = journal(epochs=MOST_GRIDS + 3, side=64)
+    noted = history(epochs=MOST_GRIDS + 3, side=64)
     noted.epochs += list(range(100, 1000))
     noted.steps += [None] * 900
     noted.rows += [dict(noted.rows[-1]) for _ in range(900)]
@@ -254,7 +254,7 @@ def test_a_long_run_of_noise_stays_below_five_megabytes() -> None:
 
 
 def test_grids_are_spread_over_the_epochs() -> None:
-    noted = journal(epochs=150)
+    noted = history(epochs=150)
     epochs = [grid.epoch for grid in noted.grids]
     assert len(epochs) == MOST_GRIDS
     assert (epochs[0], epochs[-1]) == (0, 149)
@@ -262,7 +262,7 @@ def test_grids_are_spread_over_the_epochs() -> None:
 
 
 def test_an_epoch_that_comes_again_replaces_what_followed() -> None:
-    noted = journal(epochs=5)
+    noted = history(epochs=5)
     noted.note(2, {"fid": torch.tensor(1.0)}, measured())
     assert noted.epochs == [0, 1, 2]
     assert noted.rows[-1] == {"fid": 1.0}
@@ -270,7 +270,7 @@ def test_an_epoch_that_comes_again_replaces_what_followed() -> None:
 
 
 def test_a_value_that_is_missing_or_not_finite_is_a_dash() -> None:
-    noted = journal(epochs=2)
+    noted = history(epochs=2)
     noted.rows[-1] |= {"fid": float("nan")}
     del noted.rows[0]["kid"]
     page = Page(rendered([noted], "Gaps"))
@@ -279,10 +279,10 @@ def test_a_value_that_is_missing_or_not_finite_is_a_dash() -> None:
 
 def test_an_error_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "report.html"
-    write_report(path, [journal()], "Old")
-    monkeypatch.setattr("streaming_metrics.report.charts.over_epochs", lambda journals: 1 / len([]))  # noqa: ARG005
+    write_report(path, [history()], "Old")
+    monkeypatch.setattr("streaming_metrics.report.charts.over_epochs", lambda histories: 1 / len([]))  # noqa: ARG005
     with pytest.raises(ZeroDivisionError):
-        write_report(path, [journal()], "New")
+        write_report(path, [history()], "New")
     assert "<h1>Old</h1>" in path.read_text()
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
@@ -314,7 +314,7 @@ def test_shrinking_keeps_proportions_and_small_images() -> None:
 
 
 def test_a_grid_says_whether_its_pixels_show() -> None:
-    assert [journal(1, side=side).grids[0].is_small for side in (8, 32, 33)] == [True, True, False]
+    assert [history(1, side=side).grids[0].is_small for side in (8, 32, 33)] == [True, True, False]
     assert Grid._fields == ("epoch", "picture", "is_small", "step")
 
 
@@ -333,10 +333,10 @@ body.dataset.fits = document.documentElement.scrollWidth <= innerWidth;
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_slides_through_the_epochs_and_nothing_sticks_out(tmp_path: Path, width: int) -> None:
-    noted = journal(name="a-long-name-of-a-monitor")
+    noted = history(name="a-long-name-of-a-monitor")
     noted.rows = [row | {"vendi_of_an_extractor_with_a_long_name": 0.5} for row in noted.rows]
     path = tmp_path / "report.html"
-    path.write_text(rendered([noted, journal()], "Generated-against-real " * 3).replace("</body>", PROBE))
+    path.write_text(rendered([noted, history()], "Generated-against-real " * 3).replace("</body>", PROBE))
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
     told = [f"--window-size={width},844", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()]
     done = subprocess.run([str(BROWSER), *options, *told], capture_output=True, text=True, timeout=120, check=True)

@@ -12,8 +12,8 @@ import yaml
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from test_image_log import events
-from test_monitor import REAL, Model, Pixels, fit, forks, loader, monitor, trainer, validate
-from test_report import Page, shelf
+from test_report import Page, section
+from trainings import QUIET, REAL, Model, Pixels, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
@@ -26,14 +26,8 @@ if TYPE_CHECKING:
     from conftest import Ranks
     from torch import Tensor
 
-__all__ = ["forks"]
-
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
-    pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders"),
-    pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
+    *QUIET,
     pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled"),
 ]
 
@@ -77,10 +71,10 @@ def test_copies_are_shown_beside_what_they_copy(tmp_path: Path) -> None:
     validate(callback, default_root_dir=tmp_path)
     page = page_of(tmp_path, "report-validate.html")
     for title in ("Fixed samples", "Generated, nearest"):
-        pictures = shelf(page, title)
+        pictures = section(page, title)
         assert len(pictures) == 2 * 16
         assert pictures[::2] == pictures[1::2]
-    assert set(shelf(page, "Fixed samples")) <= {data_uri(image) for image in REAL[:20]}
+    assert set(section(page, "Fixed samples")) <= {data_uri(image) for image in REAL[:20]}
     assert page.said.split().count("0.00") == 3 * 16
     assert "Every real image has a generated sample nearer than its own neighbours." in page.said
 
@@ -136,7 +130,7 @@ def test_validating_an_earlier_checkpoint_leaves_the_trainings_story(tmp_path: P
     fitted.fit_loop.max_epochs = 3
     fitted.fit(Model(), loader(), loader())
     fitted.validate(Model(), loader(), ckpt_path=tmp_path / "first.ckpt", verbose=False)
-    assert callback._reporter.story.epochs == [0, 1, 2]
+    assert callback._reporter.training.epochs == [0, 1, 2]
 
 
 def test_a_test_leaves_the_report_of_the_training(tmp_path: Path) -> None:

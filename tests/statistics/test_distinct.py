@@ -377,7 +377,7 @@ def test_a_few_that_came_very_often_are_told_though_the_sketch_missed_them() -> 
     rows = torch.randn(28_000, 2, generator=torch.Generator().manual_seed(0))
     metric.update(Features(rows, hashes=torch.cat([ids, often])), real=False)
     metric.update(rows[:50], real=True)
-    assert statistic.read(metric._states("fake")[statistic]).most == 1
+    assert statistic.read(metric._states.local("fake", 0).states[statistic]).most == 1
     (said,) = said_by(metric.compute)
     assert re.match(r"28000 generated samples, about \d+ \(± 1\.6%\) of them distinct; a few came very often\.", said)
 
@@ -605,7 +605,7 @@ def test_old_files_know_nothing_of_repeats_and_count_as_before(make: Callable[[]
 
 def test_a_pickle_of_an_earlier_version_is_refused_with_the_remedy() -> None:
     earlier = four_wide().__getstate__()
-    del earlier["_identity"]
+    del earlier["_layout"]
     with pytest.raises(ValueError, match=r"earlier version\. Remedy: state_dict\(\)"):
         GenerativeMetrics.__new__(GenerativeMetrics).__setstate__(earlier)
 
@@ -629,7 +629,7 @@ def test_equal_frozen_sides_merge_though_one_is_of_an_old_file() -> None:
     old, new = four_wide(reference=OLD / "before_hashes_reference.safetensors"), four_wide()
     new.load_state_dict(old.state_dict())
     for name in new.metric_state:
-        if "real_distinct" in name and name.endswith(old._digest) and "total" in name:
+        if "real_distinct" in name and name.endswith(old._layout.digest) and "total" in name:
             getattr(new, name).add_(12)
     new.merge_state(old)
     old.merge_state(new)

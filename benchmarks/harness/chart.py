@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from results import Row
+    from harness.results import Row
 
 REACHED, SHORT = "#2a7f62", "#c8553d"
 

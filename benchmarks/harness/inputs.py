@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from streaming_metrics import Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
-from streaming_metrics.pairwise import sweep
+from streaming_metrics.pairwise import tiling
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
 from reference_weights import draw_images, write_reference_weights
 
@@ -88,8 +88,8 @@ def reference_weights(given: Path | None) -> Iterator[Path]:
 
 # SEAMS: the two places where these scripts name what belongs to the library's insides, and do without where it is not.
 
-PRE_PASS = "rough_pays"
-"""The function of ``reductions.sweep`` that says whether rows are first compared in low precision."""
+PRE_PASS = "bf16_pays"
+"""The function of ``pairwise.tiling`` that says whether rows are first compared in low precision."""
 
 
 def our_precisions() -> list[dict[str, str]]:
@@ -99,14 +99,14 @@ def our_precisions() -> list[dict[str, str]]:
 
 def has_pre_pass(rows: Tensor) -> bool:
     """Return whether such rows are first compared in low precision."""
-    return getattr(sweep, PRE_PASS, lambda _: False)(rows)
+    return getattr(tiling, PRE_PASS, lambda _: False)(rows)
 
 
 def exactly(compute: Callable[[], Any]) -> Callable[[], Any]:
     """Return ``compute`` with all inner products in float32, without the low-precision pre-pass."""
 
     def exact() -> Any:
-        with mock.patch.object(sweep, PRE_PASS, return_value=False) if hasattr(sweep, PRE_PASS) else nullcontext():
+        with mock.patch.object(tiling, PRE_PASS, return_value=False) if hasattr(tiling, PRE_PASS) else nullcontext():
             return compute()
 
     return exact

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from common import machine, table
+
+from harness.common import machine, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

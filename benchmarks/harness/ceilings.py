@@ -9,8 +9,9 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from common import Timing
     from torch import Tensor
+
+    from harness.common import Timing
 
 DTYPES = {"sgemm": torch.float32, "dgemm": torch.float64, "bf16 GEMM": torch.bfloat16}
 COPY = "copy"
@@ -18,7 +19,7 @@ GIGA = 1e9
 
 
 class Ceilings:
-    """Candidates for :func:`common.interleaved`, and what their timings mean.
+    """Candidates for :func:`harness.common.interleaved`, and what their timings mean.
 
     Args:
         names: of :data:`DTYPES`, or ``"copy"``; all where none is given.

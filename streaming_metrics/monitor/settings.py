@@ -1,0 +1,98 @@
+"""Settings of a monitor: its arguments, checked against each other."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+from streaming_metrics.core.inputs import check_value_range
+from streaming_metrics.monitor.checks import refuse, refuse_train_steps, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from streaming_metrics import Reference
+    from streaming_metrics.images.batches import Key
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings, the arguments of a :class:`~streaming_metrics.monitor.GenerationMonitor`, which says what each is.
+
+    Raises:
+        ValueError: from :meth:`checked`, where they contradict each other or cannot be meant.
+
+    Example:
+        >>> settings = Settings.checked(num_samples=1e4, prefix="val/")
+        >>> settings.num_samples, settings.prefix_in("test"), settings.sample_range
+        (10000, 'test/', (0.0, 1.0))
+    """
+
+    fake_key: Key | None = None
+    real: str | Path | Reference | DataLoader[Any] = "val"
+    image_key: Key = "auto"
+    num_samples: int = 10_000
+    batch_size: int = 64
+    seed: int = 0
+    value_range: tuple[float, float] = (0, 1)
+    sample_range: tuple[float, float] = (0, 1)
+    every_n_epochs: int = 1
+    every_n_train_steps: int | None = None
+    prefix: str = "val/"
+    log_images: int = 16
+    weights_context: Callable[[Any], AbstractContextManager[Any]] = nullcontext
+    refresh_real: bool = False
+
+    @classmethod
+    def checked(cls, **given: Any) -> Settings:
+        """Return settings of arguments as users and configurations give them."""
+        settings = cls(**{**given, **_whole_numbers(given), **_ranges(given)})
+        smallest = min(settings.num_samples, settings.batch_size, settings.every_n_epochs)
+        refuse(settings.refresh_real and settings.reference is not None, _FIXED)
+        refuse(smallest < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
+        takes_batches = settings.real_is_validation or settings.fake_key is not None
+        refuse_train_steps(settings.every_n_train_steps, settings.every_n_epochs, takes_batches)
+        return settings
+
+    @property
+    def real_is_validation(self) -> bool:
+        """Whether the real images are the validation images."""
+        return self.real == "val"
+
+    @property
+    def loader(self) -> DataLoader[Any] | None:
+        """The dataloader of real images, if they have one of their own."""
+        return self.real if isinstance(self.real, DataLoader) else None
+
+    @property
+    def reference(self) -> str | Path | Reference | None:
+        """The file of the real side, if it is one."""
+        return None if self.real_is_validation or isinstance(self.real, DataLoader) else self.real
+
+    def prefix_in(self, stage: str) -> str:
+        """Return the prefix of logged keys; that of tests is another."""
+        if stage != "test":
+            return self.prefix
+        return "test" + self.prefix.removeprefix("val") if self.prefix.startswith("val") else f"test/{self.prefix}"
+
+
+def _whole_numbers(given: dict[str, Any]) -> dict[str, int]:
+    numbers = {name: given[name] for name in _WHOLE if name in given}
+    if numbers.get("every_n_train_steps") is None:
+        numbers.pop("every_n_train_steps", None)
+    return dict(zip(numbers, whole(**numbers)))
+
+
+def _ranges(given: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    value_range = given.get("value_range", Settings.value_range)
+    real = check_value_range(value_range) or value_range
+    return {"value_range": real, "sample_range": check_value_range(given.get("sample_range")) or real}
+
+
+_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "every_n_train_steps")
+_FIXED = "refresh_real=True: a reference file has nothing to refresh."
