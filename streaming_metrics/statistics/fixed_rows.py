@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise import Nearest, Setting, Shard
-from streaming_metrics.pairwise.base import column_sums
+from streaming_metrics.pairwise import Nearest, PairContext, Shard
+from streaming_metrics.pairwise.chunks import column_sums
 from streaming_metrics.pairwise.sweep import sweep
 
 
@@ -38,9 +38,10 @@ class FixedRows:
         """
         fixed = _on(self, points.device)
         local = Shard(points.float(), torch.arange(len(points), device=points.device), fixed.centre)
-        reduction = Nearest("fake")
-        found = sweep([reduction], Setting(len(self), len(points), local, {}), [fixed], Comm.single())[reduction]
-        return found[0], found[1].long()
+        reduction = Nearest("points", "fixed")
+        context = PairContext({"points": len(points), "fixed": len(self)}, local, {})
+        squared, place = sweep([reduction], context, [fixed], Comm.single())[reduction]
+        return squared, place.long()
 
 
 @lru_cache(maxsize=4)
