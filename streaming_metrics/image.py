@@ -35,8 +35,8 @@ from torchmetrics.wrappers.feature_share import NetworkCache
 
 from streaming_metrics.core.drop_in_network import DropInPipeline, Network, Scores, UserNetwork, dtype_of
 from streaming_metrics.core.layout import ALWAYS, Slot, Streams
-from streaming_metrics.core.states import Binder
 from streaming_metrics.core.shell import GenerativeMetrics
+from streaming_metrics.core.states import Binder
 from streaming_metrics.extractors.inception import InceptionV3
 from streaming_metrics.measures import FID, IS, KID, NotEnoughSamples
 from streaming_metrics.pairwise import Draw
@@ -106,7 +106,9 @@ class _DropIn(GenerativeMetrics):
         column, self._dtype_reported, pixels = "pool", torch.float32, normalize
         if isinstance(feature, nn.Module):
             network: Extractor = UserNetwork(feature, image_size, normalize)
-            pixels = True if normalize and measure.column == "logits" else None  # torchmetrics has IS alone scale them here
+            pixels = (
+                True if normalize and measure.column == "logits" else None
+            )  # torchmetrics has IS alone scale them here
             self._dtype_reported = torch.promote_types(dtype_of(feature), torch.float32)
         elif isinstance(feature, tuple({type(layer) for layer in layers})):
             if feature not in layers:
@@ -180,7 +182,10 @@ class _DropIn(GenerativeMetrics):
             else:
                 (network,) = self._given.networks
                 networks = (replace(network, extractor=shared),)  # one copy in memory
-                self._inputs, self._layout = replace(self._given, networks=networks), replace(self._layout, networks=networks)
+                self._inputs, self._layout = (
+                    replace(self._given, networks=networks),
+                    replace(self._layout, networks=networks),
+                )
                 self._binder = Binder(self._layout)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:

@@ -123,9 +123,7 @@ def _prepared(
         yield from ((name, comm.broadcast(made[key].clone())) for key, name in names.items())
 
 
-def side_of(
-    role: Role, n: int, network: int, held: Mapping[Slot, State], comm: Comm, remembered: Remembered
-) -> Side:
+def side_of(role: Role, n: int, network: int, held: Mapping[Slot, State], comm: Comm, remembered: Remembered) -> Side:
     """Return what measures see of one role and network."""
     of_network = {slot.statistic: state for slot, state in held.items() if slot.network == network}
     side = Side(role, n, of_network, comm, kept=remembered.kept)

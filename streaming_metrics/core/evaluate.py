@@ -51,7 +51,10 @@ def evaluate(
     results = _results(places, streams, sides, comm, remembered)
     values = []
     for place in places:
-        form, found = streams.forms[place], results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {})
+        form, found = (
+            streams.forms[place],
+            results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {}),
+        )
         if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(seen[place].spec):
             values.append(_bound_for_once(form, layout.bank_to_replay(place), seen[place], comm))
         else:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-
 from streaming_metrics.core.states import Binder, States
 from streaming_metrics.statistics import Neighbours
 
@@ -100,7 +99,9 @@ def _fill_prepared(
             or tensor.shape[1:] != model.shape[1:]
             or not tensor.isfinite().all()
         ):
-            raise ValueError(f"State {name}: expected finite {model.dtype} (N, {list(model.shape[1:])}), got {tensor!r}.")
+            raise ValueError(
+                f"State {name}: expected finite {model.dtype} (N, {list(model.shape[1:])}), got {tensor!r}."
+            )
         tensors[name] = tensor.to(device)
 
 
@@ -145,5 +146,3 @@ def _present_name(own: States, rows: str, k: str, kind: str, digest: str) -> str
 
 def _digest(rows: Tensor) -> str:
     return hashlib.sha256(rows.cpu().contiguous().numpy().data).hexdigest()[:16]
-
-

@@ -66,7 +66,9 @@ class InputPipeline:
                     checked[place, column] = _checked(rows, column, network.spec.width(column), where)
             if len({len(rows) for rows in features.columns().values()}) > 1:
                 raise ValueError(f"{where}: {', '.join(features.columns())} must have one row a sample.")
-        _check_values(checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where)
+        _check_values(
+            checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where
+        )
         return found
 
     def _features(self, given: Given) -> list[Features]:
@@ -121,17 +123,13 @@ def _of_the_same_samples(found: list[Features], where: str) -> list[Features]:
         if rows is not None:
             shared["hashes"] = hashes_of(rows)
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
-        raise TypeError(
-            f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made."
-        )
+        raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return [features.having(**shared) for features in found]
 
 
 def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
     if rows is None:
-        raise ValueError(
-            f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …))."
-        )
+        raise ValueError(f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …)).")
     if not isinstance(rows, Tensor) or not rows.is_floating_point():
         raise TypeError(
             f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."

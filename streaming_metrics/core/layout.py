@@ -32,6 +32,7 @@ ALWAYS = ("real", "fake")
 MEASURED = "fake"
 """The role that is measured against the others, and never frozen."""
 
+
 class Slot(NamedTuple):
     """Where a state is: of a role, of a network by its place, of a statistic."""
 

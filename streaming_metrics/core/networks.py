@@ -130,9 +130,7 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
     return names.index(measure.on)
 
 
-def _network(
-    name: str, extractor: Any, num_features: Any, num_classes: Any, options: Mapping[str, Any]
-) -> Network:
+def _network(name: str, extractor: Any, num_features: Any, num_classes: Any, options: Mapping[str, Any]) -> Network:
     if extractor is None:
         return Network(name, None, Spec(num_features, num_classes))
     made: Extractor | nn.Module = resolve(extractor, num_features=num_features, **options)
@@ -141,9 +139,7 @@ def _network(
 
 def _given(num_features: Any, num_classes: Any) -> tuple[Network, ...]:
     names = dict.fromkeys([*num_features, *num_classes])
-    return tuple(
-        Network(_checked(name), None, Spec(num_features.get(name), num_classes.get(name))) for name in names
-    )
+    return tuple(Network(_checked(name), None, Spec(num_features.get(name), num_classes.get(name))) for name in names)
 
 
 def _checked(name: Any) -> str:
@@ -162,4 +158,3 @@ def _check_distinct(networks: tuple[Network, ...]) -> tuple[Network, ...]:
             )
         seen[network.fingerprint] = network.name
     return networks
-

@@ -157,7 +157,11 @@ def reference_of(
         about: what else the file says.
     """
     role = next(iter(whole)).role
-    mine = [(slot.statistic, state) for slot, state in whole.items() if slot.network == network or slot.statistic in (COUNT, DISTINCT)]
+    mine = [
+        (slot.statistic, state)
+        for slot, state in whole.items()
+        if slot.network == network or slot.statistic in (COUNT, DISTINCT)
+    ]
     kept = [pair for statistic, state in mine if (pair := options(statistic, state))]
     radii = radii_of_banks(kept, neighbours_of(layout, role))
     names = {n for place, p in zip(layout.places, layout.prepared) if place == network for n in p.values()}

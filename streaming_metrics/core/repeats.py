@@ -9,8 +9,8 @@ from streaming_metrics.core.layout import DISTINCT
 from streaming_metrics.statistics.distinct import CERTAIN
 
 if TYPE_CHECKING:
-    from streaming_metrics.measures.base import Side
     from streaming_metrics.features import Role
+    from streaming_metrics.measures.base import Side
     from streaming_metrics.statistics import DistinctCount
 
 HARMLESS = 0.01

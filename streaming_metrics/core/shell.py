@@ -22,7 +22,7 @@ from streaming_metrics.core.evaluate import evaluate
 from streaming_metrics.core.frozen import Remembered, remembering
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
-from streaming_metrics.core.layout import ALWAYS, COUNT, DISTINCT, MEASURED, Layout, Slot, Streams
+from streaming_metrics.core.layout import ALWAYS, COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
 from streaming_metrics.core.networks import networks_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
@@ -34,7 +34,8 @@ from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
-from streaming_metrics.measures.registry import MeasuresGiven, as_measures, bytes_in, reported_keys
+from streaming_metrics.measures.registry import MeasuresGiven, as_measures, bytes_in
+from streaming_metrics.measures.reported import reported_keys
 from streaming_metrics.plots import plot_values
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics import state_device
@@ -47,10 +48,9 @@ if TYPE_CHECKING:
 
     from streaming_metrics.core.inputs import Given
     from streaming_metrics.core.nearest_samples import NearestSamples
+    from streaming_metrics.core.references import References, SavedSide
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Features, Role, Spec
-    from streaming_metrics.core.references import References, SavedSide
-    from streaming_metrics.measures.base import Measure
     from streaming_metrics.statistics import DistinctCount, State
 
 STATE_KIND = "streaming-metrics state 1"
@@ -324,6 +324,18 @@ class GenerativeMetrics(Metric):
         self._bind(comm)
         return self._report(self._evaluate(comm))
 
+    @_without_gradients
+    def compute_possible(self) -> tuple[dict[str, Tensor], list[str]]:
+        """Return the scalars of those measures that have enough samples, and why the others have not; collective."""
+        comm, values, reasons = self._gather_ranks(), {}, []
+        sides = self._sides(comm)
+        for place in self._places():
+            try:
+                values |= self._report(self._values([place], sides, comm))
+            except NotEnoughSamples as error:
+                reasons.append(str(error))
+        return values, reasons
+
     def neighbourhood(self) -> NearestSamples | None:
         """Return who is nearest to whom across the two sides, the same on every rank; collective.
 
@@ -443,12 +455,14 @@ class GenerativeMetrics(Metric):
 
     def _role(self, real: bool | None, role: Role | None) -> Role:
         if (real is None) == (role is None):
-            raise TypeError(f"update(): expected real= or role=, got real={real!r}, role={role!r}. Remedy: one of them.")
+            raise TypeError(
+                f"update(): expected real= or role=, got real={real!r}, role={role!r}. Remedy: one of them."
+            )
         if role is None:
             return "real" if real else MEASURED
         if role not in self._layout.roles:
             raise ValueError(
-                f"update(): expected a role among {self._layout.roles}, got {role!r}. Remedy: a measure that asks for it."
+                f"update(): expected a role among {self.roles}, got {role!r}. Remedy: a measure that asks for it."
             )
         return role
 
@@ -464,7 +478,11 @@ class GenerativeMetrics(Metric):
         where = f"{role} batch (update {self._update_count})"
         needs = states.streams[role].needs
         found = self._inputs(given, needs, where, {k: v for k, v in beside.items() if v is not None})
-        given_index, n, device = index if index is not None else found[0].index, len(found[0]), state_device(self.device)
+        given_index, n, device = (
+            index if index is not None else found[0].index,
+            len(found[0]),
+            state_device(self.device),
+        )
         if given_index is None:
             given_index = anonymous_index(states.count(role), n, self.ranks().rank)
         else:
@@ -474,13 +492,17 @@ class GenerativeMetrics(Metric):
     def _gather_ranks(
         self, call: str = "compute()", roles: Sequence[Role] | None = None, comm: Comm | None = None
     ) -> Comm:
-        """Return the ranks once all are here, about the same metric, with the same frozen sides, and ``roles`` whole."""
+        """Return the ranks once all are here, about the same metric, the same frozen sides, and ``roles`` whole."""
         comm, states = comm or self.ranks(), self._states
         parts = [states.part(role) for role in self._layout.frozen if states.parts(role) > 1 and not self._is_synced]
         misplaced = next((count for part, count in parts if (part, count) != (comm.rank, comm.world_size)), 0)
         said = [{"misplaced": misplaced, "torn": states.torn(roles or self.roles)}]
         if comm.world_size != 1:
-            same = {"measures": self._configuration, "extractor": self.fingerprint, "real side": self._frozen_in_words()}
+            same = {
+                "measures": self._configuration,
+                "extractor": self.fingerprint,
+                "real side": self._frozen_in_words(),
+            }
             said = meet(comm, call, same | said[0], self._identity)
         if any(one["misplaced"] for one in said):
             raise RuntimeError(_MISPLACED.format(max(one["misplaced"] for one in said)))
@@ -494,7 +516,11 @@ class GenerativeMetrics(Metric):
             memory = self._memory(role)
             if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
                 memory.digest = states.digest(role)
-            told = f"frozen {memory.digest or f'in {states.parts(role)} parts'}" if states.is_frozen(role) else "not frozen"
+            told = (
+                f"frozen {memory.digest or f'in {states.parts(role)} parts'}"
+                if states.is_frozen(role)
+                else "not frozen"
+            )
             words.append(told if role == "real" else f"{role} {told}")
         return ", ".join(words)
 
@@ -566,12 +592,12 @@ class GenerativeMetrics(Metric):
         self._found = {role: distinct_of(side) for role, side in sides[0].items()}
         for role, found in self._found.items():
             warn_of_repeats(found, role, "images" if self.extractor else "samples")
-        return self._values(sides, comm, streams)
+        return self._values(self._places(), sides, comm, streams)
 
     def _values(
-        self, sides: Sequence[Mapping[Role, Side]], comm: Comm, streams: Streams | None = None
+        self, places: list[int], sides: Sequence[Mapping[Role, Side]], comm: Comm, streams: Streams | None = None
     ) -> list[tuple[int, dict[str, Tensor]]]:
-        places, states = self._places(), self._states
+        states = self._states
         prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
         memories = {role: self._memory(role) for role in self.roles}
         return list(zip(places, evaluate(places, streams or states.streams, sides, prepared, comm, memories)))
@@ -581,7 +607,7 @@ class GenerativeMetrics(Metric):
         if any(states.parts(frozen) > 1 for frozen in self._layout.frozen):
             return None
         try:
-            return self._report(self._values(self._sides(single, {role: batch}), single))
+            return self._report(self._values(self._places(), self._sides(single, {role: batch}), single))
         except NotEnoughSamples:
             return None
 
@@ -686,7 +712,9 @@ class GenerativeMetrics(Metric):
         is_frozen = states.is_frozen(role)
         is_whole = is_frozen and states.parts(role) == 1
         return {
-            slot: state if is_whole or (is_frozen and not slot.statistic.is_sharded) else slot.statistic.replicate(state, comm)
+            slot: state
+            if is_whole or (is_frozen and not slot.statistic.is_sharded)
+            else slot.statistic.replicate(state, comm)
             for slot, state in states.of(role).items()
         }
 
@@ -698,16 +726,14 @@ class GenerativeMetrics(Metric):
         self._check_whole("merge_state()")
         states, theirs = self._states, self._checked_incoming(incoming_state)
         merged = {
-            role: {
-                slot: slot.statistic.merge([state, theirs.read(slot)]) for slot, state in states.of(role).items()
-            }
+            role: {slot: slot.statistic.merge([state, theirs.read(slot)]) for slot, state in states.of(role).items()}
             for role in self.roles
             if not states.is_frozen(role)
         }
         states.replace(merged)
 
     def _checked_incoming(self, given: Mapping[str, Any]) -> States:
-        """Return another metric's states, as this one streams, or raise ValueError where they do not belong together."""
+        """Return another metric's states as this one streams; raise ValueError where they do not belong together."""
         own = self._states
         absent = sorted(set(self._defaults) - set(incoming.present_names(own, given)) - self._layout.optional)
         relies = any(own.is_frozen(role) for role in self._layout.frozen)

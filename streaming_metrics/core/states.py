@@ -111,7 +111,9 @@ class States:
 
     def local(self, role: Role, network: int) -> Side:
         """Return a role of one network as it is here."""
-        return Side(role, self.count(role), {s.statistic: state for s, state in self.of(role).items() if s.network == network})
+        return Side(
+            role, self.count(role), {s.statistic: state for s, state in self.of(role).items() if s.network == network}
+        )
 
     def empty(self, role: Role, device: torch.device) -> dict[Slot, State]:
         """Return the states of no samples, of all forms of the measures."""

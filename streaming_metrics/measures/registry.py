@@ -102,19 +102,6 @@ def as_measures(given: object) -> list[Measure]:
     return found
 
 
-def reported_keys(measures: Any, tags: Any) -> tuple[dict[str, str], ...]:
-    taken: set[str] = set()
-    found = []
-    for measure, tag in zip(measures, tags):
-        keys = {scalar.key: scalar.reported(tag) for scalar in measure.scalars}
-        twice = sorted(taken & set(keys.values()))
-        if twice:
-            raise ValueError(f"Two measures report {twice[0]!r}. Remedy: one metric for each, in a MetricCollection with prefixes.")
-        taken |= set(keys.values())
-        found.append(keys)
-    return tuple(found)
-
-
 def parameters_of(cls: type[Measure]) -> list[str]:
     """Return the names of a measure's parameters, without which network it reads."""
     return [f.name for f in fields(cls) if f.repr and f.name != "on"]

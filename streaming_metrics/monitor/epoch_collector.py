@@ -126,7 +126,7 @@ class EpochCollector:
         Raises:
             ValueError: on every rank, where ranks disagree on how many images an item holds.
         """
-        comm, count = self.metric._comm(), self._count
+        comm, count = self.metric.ranks(), self._count
         each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
         own = torch.tensor([not self.in_place, relies, each, each and MOST - each])
         told = comm.max(torch.cat([own, self._real_reach.extremes(), self.reach.extremes()])).tolist()

@@ -7,9 +7,10 @@ from inspect import signature
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.features import Spec
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.images.batches import name_of
-from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.base import Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,11 +100,11 @@ def refuse_too_few(measures: Sequence[Measure], num_real: int | None, num_fake: 
         Traceback (most recent call last):
         streaming_metrics.measures.base.NotEnoughSamples: KID needs at least 1000 real samples, got 40. Remedy: ...
     """
-    real = Side("real", UNKNOWN if num_real is None else num_real, {})
-    fake = Side("fake", UNKNOWN if num_fake is None else num_fake, {})
+    counts = {"real": num_real, "fake": num_fake, "train": None, "heldout": None}
+    sides = Sides({role: Side(role, UNKNOWN if n is None else n, {}) for role, n in counts.items()}, Spec())
     for measure in measures:
         with suppress(KeyError):  # a measure that must look at states can tell only once it has some
-            measure.check(real, fake)
+            measure.check(sides)
 
 
 def possible_values(metric: GenerativeMetrics, say: Callable[[str], Any]) -> dict[str, Tensor]:
@@ -113,12 +114,9 @@ def possible_values(metric: GenerativeMetrics, say: Callable[[str], Any]) -> dic
         metric: with some samples.
         say: takes a line for each measure that is left out.
     """
-    values, comm = {}, metric._gather_ranks()
-    for measure in metric.measures:
-        try:
-            values |= metric._report(metric._evaluate([measure], comm))
-        except NotEnoughSamples as error:
-            say(f"fast_dev_run: {error} It is not logged.")
+    values, reasons = metric.compute_possible()
+    for reason in reasons:
+        say(f"fast_dev_run: {reason} It is not logged.")
     return values
 
 

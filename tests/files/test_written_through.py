@@ -173,7 +173,7 @@ def test_a_link_to_a_pipe_is_the_pipe() -> None:
 
 def test_standard_output_is_written_to_wherever_it_leads(tmp_path: Path) -> None:
     script = (
-        f"import runpy; atomic_write = runpy.run_path({atomic.__file__!r})['atomic_write']\n"  # without a wait for torch
+        f"import runpy; atomic_write = runpy.run_path({atomic.__file__!r})['atomic_write']\n"
         "print('before', flush=True)\n"
         "with atomic_write('/dev/stdout') as partial:\n"
         "    partial.write_text('sent\\n')\n"

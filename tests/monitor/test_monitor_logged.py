@@ -27,7 +27,7 @@ from trainings import (
 )
 
 from streaming_metrics import FID
-from streaming_metrics.measures.base import Inputs, Measure, Roles
+from streaming_metrics.measures.base import Measure, Scalar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,15 +140,15 @@ class Broken(Measure):
     label = "broken"
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("broken",)
+    def scalars(self) -> tuple[Scalar, ...]:
+        return (Scalar("broken"),)
 
     def statistics(self, spec: Any) -> Any:
-        return Roles((), ())
+        return {}
 
-    def check(self, real: Any, fake: Any) -> None: ...
+    def check(self, sides: Any) -> None: ...
 
-    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
+    def compute(self, sides: Any, prepared: Any, results: Any) -> dict[str, Tensor]:
         return {"broken": torch.tensor(torch.nan, dtype=torch.float64)}
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from trainings import QUIET, TINY, Pixels
 
-from streaming_metrics.measures.base import Inputs, Measure, Roles
+from streaming_metrics.measures.base import Measure, Scalar
 from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.monitor.clock import At, Clock, Timeline
 from streaming_metrics.monitor.readers import Reader, first_old_value
@@ -52,15 +52,15 @@ class Now(Measure):
     label = "now"
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("now",)
+    def scalars(self) -> tuple[Scalar, ...]:
+        return (Scalar("now"),)
 
     def statistics(self, spec: Any) -> Any:
-        return Roles((), ())
+        return {}
 
-    def check(self, real: Any, fake: Any) -> None: ...
+    def check(self, sides: Any) -> None: ...
 
-    def compute(self, evidence: Inputs) -> dict[str, Tensor]:
+    def compute(self, sides: Any, prepared: Any, results: Any) -> dict[str, Tensor]:
         return {"now": torch.tensor(float(STEPS[-1]), dtype=torch.float64)}
 
 
