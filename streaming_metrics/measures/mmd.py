@@ -18,6 +18,10 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.pairwise import RBFKernel, Shard
+from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.shards import Block
+from streaming_metrics.pairwise.tiles import Tile
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -144,32 +148,23 @@ class MMD(Measure):
         return tuple(factor * median for factor in FACTORS)
 
 
-def squared_distances(rows: Tensor) -> Tensor:
-    """Return ``‖x_i − x_j‖²`` of all pairs of ``rows (n, D)``: float64 ``(n, n)``, symmetric, 0 on the diagonal.
-
-    Products of centred rows in float64: within 1e-14 of the largest squared distance from the mean.
-    """
-    centred = rows.double() - rows.double().mean(0)
-    products = centred @ centred.T
-    norms = products.diagonal()
-    squared = (norms.unsqueeze(0) + norms.unsqueeze(1) - (products + products.T)).clamp_(min=0)
-    return squared.fill_diagonal_(0)
-
-
 def median_distance(rows: Tensor) -> float:
     """Return the median of ``‖x_i − x_j‖`` over the pairs i < j of ``rows (n, D)``, n ≥ 2; the lower of two."""
     n = len(rows)
     i, j = torch.triu_indices(n, n, offset=1, device=rows.device)
-    return float(squared_distances(rows)[i, j].median().sqrt())
+    return float(_pairs(rows).squared[i, j].median().sqrt())
 
 
 def rbf_gram(rows: Tensor, widths: tuple[float, ...]) -> Tensor:
-    """Return ``mean_σ exp(−‖x_i − x_j‖² / 2σ²)`` of all pairs of ``rows (n, D)``: float64 ``(n, n)``."""
-    squared = squared_distances(rows)
-    gram = torch.zeros_like(squared)
-    for sigma in widths:
-        gram += (squared / (-2 * sigma**2)).exp_()
-    return gram / len(widths)
+    """Return the kernel of all pairs of ``rows (n, D)``, float64 ``(n, n)``."""
+    return RBFKernel(widths).rest(_pairs(rows))
+
+
+def _pairs(rows: Tensor) -> Tile:
+    """Return all pairs of some rows as one tile, a row with itself among them."""
+    centre = (column_sums(rows) / len(rows)).float()
+    block = Block(Shard(rows, torch.arange(len(rows), device=rows.device), centre), slice(0, len(rows)))
+    return Tile(block, block)
 
 
 class _Permutations:

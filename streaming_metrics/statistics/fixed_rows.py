@@ -12,7 +12,6 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise import Nearest, PairContext, Shard
 from streaming_metrics.pairwise.chunks import column_sums
 from streaming_metrics.pairwise.sweep import sweep
-from streaming_metrics.pairwise.tiling import DEFAULT_TILING
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +39,9 @@ class FixedRows:
         fixed = _on(self, points.device)
         local = Shard(points.float(), torch.arange(len(points), device=points.device), fixed.centre)
         reduction = Nearest("points", "fixed")
-        context = PairContext({"points": len(points), "fixed": len(self)}, local, {}, DEFAULT_TILING)
-        found = sweep([reduction], context, [fixed], Comm.single())[reduction]
-        return found[0], found[1].long()
+        context = PairContext({"points": len(points), "fixed": len(self)}, local, {})
+        squared, place = sweep([reduction], context, [fixed], Comm.single())[reduction]
+        return squared, place.long()
 
 
 @lru_cache(maxsize=4)

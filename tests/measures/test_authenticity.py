@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from by_hand import compute, compute_unbound
+from by_hand import compute, compute_unbound, lives
 from hypothesis import given
 from hypothesis import strategies as st
 from scores import normal
@@ -127,6 +127,13 @@ def test_ranks_and_orders_do_not_matter(ranks: Ranks, world_size: int, rows: Any
     ]
     expected = ours(train.pool, fake.pool)  # pyright: ignore[reportArgumentType]
     assert ranks.run(world_size, on_a_rank, each=shares) == [(expected, expected)] * world_size
+
+
+def test_a_frozen_training_side_leaves_counts_alone_of_generated_samples() -> None:
+    measure, samples = AuthPct(), {"train": indexed(normal(0, 90, 3)), "fake": indexed(normal(1, 70, 3))}
+    found = lives(measure, samples, "train")
+    assert {how: lived.values for how, lived in found.items()} == dict.fromkeys(found, compute(measure, samples))
+    assert {how: lived.rows_kept for how, lived in found.items()} == dict.fromkeys(found, 0) | {"nothing frozen": 70}
 
 
 def test_a_bound_form_is_declared_before_there_are_data() -> None:

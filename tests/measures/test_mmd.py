@@ -187,6 +187,12 @@ def test_a_shift_is_found(block: int) -> None:
     assert (p_values(0.0, shift=0.5, draws=60, block=block) <= 0.05).mean() > 0.9
 
 
+@pytest.mark.parametrize("permutations", [1, 99, 999])
+def test_the_least_p_value_counts_the_sides_as_they_are(permutations: int) -> None:
+    values = ours(MMD(permutations=permutations, block=2), normal(0, 60, 3), normal(1, 60, 3, 5.0))
+    assert values["mmd_p"] == 1 / (1 + permutations)
+
+
 def test_the_seed_decides_the_permutations() -> None:
     real, fake = normal(0, 60, 3), normal(1, 60, 3, 0.1)
     first, again, other = (ours(MMD(block=5, seed=seed), real, fake) for seed in (0, 0, 1))
