@@ -34,7 +34,8 @@ class Recorded(Extractor):
         super().__init__()
         try:
             texts = {name: str(record[name]) for name in RECORDED}
-            self.spec = Spec(*(None if (n := record[key]) is None else int(n) for key in ("features", "classes")))
+            features, classes = (None if (n := record[key]) is None else int(n) for key in ("features", "classes"))
+            self.spec = Spec(features, classes)
             self.published = frozenset(map(str, record["published"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected a record of an extractor, got {record!r}.") from error
