@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from importlib import import_module
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -124,7 +124,7 @@ def _measures(one: object) -> list[Measure]:
     if isinstance(one, str):
         return measures_of(one)
     if isinstance(one, type) and issubclass(one, Measure):
-        return [one()]
+        return [_made(one, {})]
     raise TypeError(
         f"measures: expected measures, e.g. [FID(), PRDC(k=3)] or 'fid,prdc(k=3)', got {one!r} among them. "
         "Remedy: a list of them; in a configuration, _target_: streaming_metrics.FID, or its name."
@@ -162,7 +162,15 @@ def _class_of(label: str) -> type[Measure]:
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
     cls = _class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
     given = [part for part in split_outside(arguments, ",") if part.strip()]
-    return cls(**dict(_option(cls, label, part, parts) for part in given))
+    return _made(cls, dict(_option(cls, label, part, parts) for part in given))
+
+
+def _made(cls: type[Measure], options: dict[str, Any]) -> Measure:
+    needed = [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
+    if missing := [name for name in needed if name not in options]:
+        given = ", ".join(f"{name}=…" for name in missing)
+        raise TypeError(f"measures: expected {cls.label}({given}), got {cls.label} without. Remedy: give {given}.")
+    return cls(**options)
 
 
 def _option(cls: type[Measure], label: str, text: str, parts: Mapping[str, str]) -> tuple[str, Any]:

@@ -49,6 +49,15 @@ class Deeper(Scaled):
 
 
 @dataclass(frozen=True)
+class Needing(FID):
+    """A measure of one's own that has an option without a default."""
+
+    classes: int
+
+    label: ClassVar[str] = "needing"
+
+
+@dataclass(frozen=True)
 class Unlabelled(FID):
     """A measure that has no name of its own."""
 
@@ -155,6 +164,13 @@ def test_equal_options_have_one_signature(given: Any, text: str) -> None:
 def test_what_a_measure_took_is_left_as_it_is() -> None:
     measure = Scaled(scale="fast")  # pyright: ignore[reportArgumentType]
     assert as_measures(measure)[0] is measure
+
+
+@pytest.mark.parametrize("given", ["needing", "needing(on=dino)", Needing, [FID, Needing]])
+def test_an_option_without_a_default_is_asked_for(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected needing\(classes=…\), got needing without. Remedy: give classes=…"):
+        as_measures(given)
+    assert measures_of("needing(classes=3)") == [Needing(classes=3)]
 
 
 def test_own_measures_are_those_with_a_label_of_their_own() -> None:
