@@ -304,7 +304,7 @@ class GenerativeMetrics(Metric):
         comm = self._gather_ranks(call, (role,))
         if self._states.is_frozen(role):
             return
-        held, n = self._held(role, comm)
+        held, n = self._held(self._states, role, comm)
         Side(role, n, {}).require(1, call)
         self._fix(role, held, comm)
 
@@ -347,7 +347,7 @@ class GenerativeMetrics(Metric):
             return None
         network, bank, k = kept
         sides = self._sides(comm)[network]
-        with remembering({role: self._memory(role) for role in self.roles}, network) as cache:
+        with remembering(self._memories(self._states), network) as cache:
             return nearest_samples(bank, k, sides, comm, cache)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -389,7 +389,7 @@ class GenerativeMetrics(Metric):
         """
         network = self._network(on)
         comm = self._gather_ranks("save_reference()", ("real",))
-        held, n = self._held("real", comm)
+        held, n = self._held(self._states, "real", comm)
         Side("real", n, {}).require(1, "save_reference()")
         whole = {
             slot: slot.statistic.replicate(state, comm) if slot.statistic.is_sharded else state
@@ -513,7 +513,7 @@ class GenerativeMetrics(Metric):
         """Return what a meeting says of frozen sides; of one that was loaded as parts, no rank knows the whole."""
         states, words = self._states, []
         for role in self._layout.frozen:
-            memory = self._memory(role)
+            memory = self._memory(states, role)
             if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
                 memory.digest = states.digest(role)
             told = (
@@ -524,9 +524,8 @@ class GenerativeMetrics(Metric):
             words.append(told if role == "real" else f"{role} {told}")
         return ", ".join(words)
 
-    def _memory(self, role: Role) -> Remembered:
+    def _memory(self, states: States, role: Role) -> Remembered:
         """Return what is remembered of a frozen side; of one that is not, or is synced, nothing is."""
-        states = self._states
         if self._is_synced or not states.is_frozen(role):
             return Remembered(lasts=False)
         tensors = tuple(tensor for state in states.of(role).values() for tensor in state.values())
@@ -534,9 +533,11 @@ class GenerativeMetrics(Metric):
             self._remembered[role] = Remembered(tensors)
         return self._remembered[role]
 
-    def _held(self, role: Role, comm: Comm) -> tuple[dict[Slot, State], int]:
+    def _memories(self, states: States) -> dict[Role, Remembered]:
+        return {role: self._memory(states, role) for role in self.roles}
+
+    def _held(self, states: States, role: Role, comm: Comm) -> tuple[dict[Slot, State], int]:
         """Return a role's states over all ranks, banks sharded, and its number of samples; collective unless frozen."""
-        states = self._states
         held = states.of(role)
         if not states.is_frozen(role):
             held = {slot: slot.statistic.all_reduce(state, comm) for slot, state in held.items()}
@@ -546,19 +547,19 @@ class GenerativeMetrics(Metric):
 
     def _fix(self, role: Role, held: Mapping[Slot, State], comm: Comm, saved: SavedSide | None = None) -> None:
         """Freeze a role, or bind to one that is; collective."""
-        seeds, prepared = (saved.reduced, saved.prepared) if saved else (dict(self._memory(role).reduced), {})
+        seeds, prepared = (saved.reduced, saved.prepared) if saved else (dict(self._memory(self._states, role).reduced), {})
         memory = Remembered(reduced=dict(seeds))
         fix(self._states, role, held, comm, memory, limit=self._bind_limit, known=prepared)
         self._remembered.pop(role, None)
-        self._memory(role).reduced.update(memory.reduced)
         states = self._states
+        self._memory(states, role).reduced.update(memory.reduced)
         kept = {n for slot in self._layout.slots[role] for n in self._layout.names[slot].values()}
         kept |= {*states.prepared_names(role), self._layout.frozen[role], self._layout.torn[role]}
         self._persistent.update(dict.fromkeys(kept, True))
         if comm.world_size > 1:
             digest = torch.tensor(int(states.digest(role), 16), device="cpu")
             whole = comm.broadcast(digest) if states.parts(role) == 1 else comm.sum(digest)
-            self._memory(role).digest = f"{whole.item():012x}"
+            self._memory(states, role).digest = f"{whole.item():012x}"
 
     @_without_gradients
     def _bind(self, comm: Comm) -> None:
@@ -569,20 +570,22 @@ class GenerativeMetrics(Metric):
             states = self._states
             if self._is_synced or not states.is_frozen(role):
                 continue
-            held, n = self._held(role, comm)
+            held, n = self._held(states, role, comm)
             if any(not states.streams.is_bound(place) for place in to_bind(self._layout, role, n, self._bind_limit)):
                 self._fix(role, held, comm)
 
     def _sides(self, comm: Comm, batch: Mapping[Role, Mapping[Slot, State]] | None = None) -> list[dict[Role, Side]]:
         """Return what measures see, of each network by role; ``batch`` stands for a role's own samples."""
         sides: list[dict[Role, Side]] = [{} for _ in self._inputs.networks]
+        states = self._states
         for role in self.roles:
-            held, n = self._held(role, comm)
+            held, n = self._held(states, role, comm)
             if batch and role in batch:
                 held = {slot: slot.statistic.all_reduce(state, comm) for slot, state in batch[role].items()}
                 n = int(held[Slot(role, 0, COUNT)]["n"])
+            memory = self._memory(states, role)
             for network, seen in enumerate(sides):
-                seen[role] = side_of(role, n, network, held, comm, self._memory(role))
+                seen[role] = side_of(role, n, network, held, comm, memory)
         return sides
 
     def _evaluate(self, comm: Comm, streams: Streams | None = None) -> list[tuple[int, dict[str, Tensor]]]:
@@ -599,8 +602,8 @@ class GenerativeMetrics(Metric):
     ) -> list[tuple[int, dict[str, Tensor]]]:
         states = self._states
         prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
-        memories = {role: self._memory(role) for role in self.roles}
-        return list(zip(places, evaluate(places, streams or states.streams, sides, prepared, comm, memories)))
+        found = evaluate(places, streams or states.streams, sides, prepared, comm, self._memories(states))
+        return list(zip(places, found))
 
     def _value_of(self, role: Role, batch: Mapping[Slot, State]) -> Any:
         states, single = self._states, Comm.single()
@@ -686,7 +689,7 @@ class GenerativeMetrics(Metric):
     @_without_gradients
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> GenerativeMetrics:  # noqa: ARG002
         """Follow ``fn`` to another device; float64 sums stay float64 whatever it casts to."""
-        before = {role: self._memory(role) for role in self._layout.frozen if self._states.is_frozen(role)}
+        before = self._memories(self._states)
         self._device = device_after(fn, self.device)
         device, tensors = state_device(self._device), vars(self)
         for slot, names in self._layout.names.items():
@@ -695,7 +698,8 @@ class GenerativeMetrics(Metric):
         for role in self._layout.frozen:
             tensors.update({name: tensors[name].to(device) for name in self._states.prepared_names(role)})
         for role, memory in before.items():
-            self._remembered[role] = memory.moved(self._memory(role).tensors, device)
+            if memory.lasts:
+                self._remembered[role] = memory.moved(self._memory(self._states, role).tensors, device)
         for network in self._inputs.networks:
             if network.extractor is not None:
                 network.extractor.to(self.device)

@@ -19,7 +19,7 @@ from streaming_metrics.measures.base import Side
 from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from streaming_metrics.core.layout import Layout
     from streaming_metrics.features import Features, Role
@@ -120,17 +120,17 @@ class States:
         streaming = {slot: slot for slot in self.streaming(role)}
         return {slot: streaming.get(slot, slot).statistic.empty(device) for slot in self.layout.slots[role]}
 
-    def staged(self, role: Role, batch: Sequence[Features]) -> Callable[[], dict[Slot, State]]:
-        """Return what is left of adding a batch once all that may fail is done: the writing."""
-        writes = {slot: slot.statistic.staged(self.read(slot), batch[slot.network]) for slot in self.streaming(role)}
-        return lambda: {slot: write() for slot, write in writes.items()}
-
     def add(self, role: Role, batch: Sequence[Features]) -> None:
-        """Add a batch to a role, all or none."""
-        write = self.staged(role, batch)
+        """Add a batch to a role, all or none: what can fail comes before the writing."""
+        writes = []
+        for slot in self.streams[role].slots:
+            names = self.layout.names[slot]
+            state = {key: self.tensors[name] for key, name in names.items()}
+            writes.append((names, slot.statistic.staged(state, batch[slot.network])))
         with self.writing(role):
-            for slot, state in write().items():
-                self._put(slot, state)
+            for names, write in writes:
+                state = write()
+                self.tensors.update({name: state[key] for key, name in names.items()})
 
     def replace(self, sides: Mapping[Role, Mapping[Slot, State]], torn: Sequence[Role] = ()) -> None:
         """Write several roles' states, all or none; ``torn`` roles stay so."""

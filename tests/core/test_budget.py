@@ -54,7 +54,7 @@ def reduced_moments(group: Any) -> dict[str, int]:
     assert [side.num_samples for side in sides] == [4 * comm.world_size] * 2
     metric.freeze_real()
     with Payload() as frozen:
-        metric._held("real", comm)
+        metric._held(metric._states, "real", comm)
     return {"payload": payload.total, "largest": payload.largest, "peak": live.peak, "frozen": frozen.total}
 
 

@@ -111,9 +111,9 @@ def test_it_leaves_the_metric_and_what_it_remembers() -> None:
     metric.update(REAL, real=True)
     metric.freeze_real()
     metric.update(FAKE, real=False)
-    before, memo = metric.compute(), dict(metric._memory("real").reduced)
+    before, memo = metric.compute(), dict(metric._memory(metric._states, "real").reduced)
     metric.neighbourhood()
-    assert metric._memory("real").reduced.keys() == memo.keys()
+    assert metric._memory(metric._states, "real").reduced.keys() == memo.keys()
     assert metric.compute() == before
 
 
