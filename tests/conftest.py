@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, PRDC, Features, Vendi
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, Features, IntraFID, Vendi
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -26,8 +26,20 @@ from streaming_metrics.pairwise import (
     Radii,
     RBFKernel,
     SubsetSums,
+    squared_radii,
 )
-from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours, SecondMoment
+from streaming_metrics.statistics import (
+    Authentic,
+    Bank,
+    BinCounts,
+    Count,
+    Distinct,
+    FixedRows,
+    Marginals,
+    Moments,
+    Neighbours,
+    SecondMoment,
+)
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
@@ -42,6 +54,8 @@ settings.load_profile("house")
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
 TEXT, LABELS = 3, 4
 WORLD = 4
+
+FIXED = FixedRows(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)))
 
 STATISTICS = [
     Count(),
@@ -61,7 +75,9 @@ STATISTICS = [
     Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
-    Neighbours(WIDTH, k=3, balls=Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
+    Neighbours(WIDTH, k=3, balls=Balls.around(FIXED.rows, k=3)),
+    Authentic(WIDTH, FIXED, squared_radii(FIXED.rows, 1)),
+    BinCounts(WIDTH, bins=30, centres=FIXED),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -107,6 +123,10 @@ MEASURES = [
     PRDC(recall=False),
     Vendi(),
     Vendi(q=0.5),
+    MMD(block=5, permutations=99),
+    MMD(most=16, widths=(1.0, 2.0), biased=True, permutations=0),
+    NDB(bins=5),
+    IntraFID(LABELS, per_class=True),
 ]
 
 
