@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import torch
 from torch import nn
@@ -18,13 +18,13 @@ from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_source, imported
 from streaming_metrics.images.names import told
-from streaming_metrics.measures.base import Side
+from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import Tensor
@@ -32,22 +32,9 @@ if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
 
-T = TypeVar("T")
 Source = Union[Images, Reference, None]  # noqa: UP007
 DEFAULT_EXTRACTOR = "inception-v3"
 RESIZABLE = "inception-v3"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Pair(Generic[T]):
-    """One thing for the real side, and one for the generated side."""
-
-    real: T
-    fake: T
-
-    def __iter__(self) -> Iterator[T]:
-        return iter((self.real, self.fake))
 
 
 @dataclass(frozen=True)
@@ -128,7 +115,7 @@ class Job:
             Unreadable: naming all images that do not read.
         """
         with recorded_warnings() as said:
-            sides: Pair[Source] = Pair(self._find(real), self._find(fake))
+            sides: Roles[Source] = Roles(self._find(real), self._find(fake))
             plan = self._plan(sides)
             known = sides.real if isinstance(sides.real, Reference) else None
             network = self.network.load(known)
@@ -161,7 +148,7 @@ class Job:
             metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
-            outcomes = self._add(metric.to(network.device), Pair(source, None))
+            outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
@@ -175,7 +162,7 @@ class Job:
             self._say([f"{text}: {told(source.left_out)}"])
         return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
 
-    def _plan(self, sides: Pair[Source]) -> Plan:
+    def _plan(self, sides: Roles[Source]) -> Plan:
         measures = measures_of(self.measures)
         if isinstance(sides.fake, Images):
             measures = with_count(measures, len(sides.fake))
@@ -184,7 +171,7 @@ class Job:
         self._say(plan.lines)
         return plan
 
-    def _without_unreadable(self, sides: Pair[Source], plan: Plan) -> tuple[Pair[Source], ReadResult]:
+    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], ReadResult]:
         """Return the sides without generated images that do not read, where it matters how many do, and those."""
         source = sides.fake
         if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
@@ -194,7 +181,7 @@ class Job:
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
         return replace(sides, fake=left), outcome
 
-    def _add(self, metric: GenerativeMetrics, sides: Pair[Source]) -> Pair[ReadResult | None]:
+    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
         """Add the sides to the metric; return what became of their images."""
         if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
             metric.merge_reference(sides.fake)
@@ -207,7 +194,7 @@ class Job:
             outcomes.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
             refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
-        return Pair(*outcomes)
+        return Roles(*outcomes)
 
     def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
@@ -237,12 +224,12 @@ class Comparison:
     metric: GenerativeMetrics
     values: dict[str, Tensor]
     result: Result
-    sides: Pair[Source]
+    sides: Roles[Source]
 
     @property
-    def images(self) -> Pair[Images | None]:
+    def images(self) -> Roles[Images | None]:
         """The sources that are images; None for a saved reference."""
-        return Pair(*(side if isinstance(side, Images) else None for side in self.sides))
+        return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
 def _count(source: Source, outcome: ReadResult | None = None) -> int:

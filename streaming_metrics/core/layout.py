@@ -114,8 +114,8 @@ class Layout:
     @cached_property
     def slots(self) -> Mapping[Role, tuple[Slot, ...]]:
         """All states of each role, whichever forms the measures have."""
-        bound = [form or measure for form, measure in zip(self.bound, self.measures)]
-        return {role: self.of_role(role, [*self.slots_of(self.measures), *self.slots_of(bound)]) for role in self.roles}
+        of_all = [*self.slots_of(self.measures), *self.slots_of(self._bound_where_possible)]
+        return {role: self.of_role(role, of_all) for role in self.roles}
 
     @cached_property
     def names(self) -> Mapping[Slot, Mapping[str, str]]:
@@ -147,8 +147,8 @@ class Layout:
     @cached_property
     def optional(self) -> frozenset[str]:
         """Names that what was saved may lack: then they are taken as empty."""
-        bound_only = {slot for slots in self.slots.values() for slot in slots} - set(self._always)
-        slots = {slot for slot in self.names if slot.statistic.is_optional} | bound_only
+        in_one_form = {*self.slots_of(self.measures)} ^ {*self.slots_of(self._bound_where_possible)}
+        slots = {slot for slot in self.names if slot.statistic.is_optional} | in_one_form
         names = {name for slot in slots for name in self.names[slot].values()}
         later = {name for role, name in self.frozen.items() if role not in ALWAYS}
         return frozenset({*names, *later, *self.torn.values(), *(n for p in self.prepared for n in p.values())})
@@ -178,8 +178,8 @@ class Layout:
         return next((statistic for statistic in kept if isinstance(statistic, Bank)), None)
 
     @cached_property
-    def _always(self) -> tuple[Slot, ...]:
-        return tuple(s for role in self.roles for s in self.of_role(role, self.slots_of(self.measures)))
+    def _bound_where_possible(self) -> tuple[Measure, ...]:
+        return tuple(form or measure for form, measure in zip(self.bound, self.measures))
 
     def _bound(self, measure: Measure, place: int) -> Measure | None:
         spec = self.networks[place].spec

@@ -547,7 +547,9 @@ class GenerativeMetrics(Metric):
 
     def _fix(self, role: Role, held: Mapping[Slot, State], comm: Comm, saved: SavedSide | None = None) -> None:
         """Freeze a role, or bind to one that is; collective."""
-        seeds, prepared = (saved.reduced, saved.prepared) if saved else (dict(self._memory(self._states, role).reduced), {})
+        seeds, prepared = (
+            (saved.reduced, saved.prepared) if saved else (dict(self._memory(self._states, role).reduced), {})
+        )
         memory = Remembered(reduced=dict(seeds))
         fix(self._states, role, held, comm, memory, limit=self._bind_limit, known=prepared)
         self._remembered.pop(role, None)

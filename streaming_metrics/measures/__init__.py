@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
     from streaming_metrics.measures.base import NotEnoughSamples as NotEnoughSamples
+    from streaming_metrics.measures.base import Roles as Roles
     from streaming_metrics.measures.base import Scalar as Scalar
     from streaming_metrics.measures.base import Side as Side
     from streaming_metrics.measures.base import Sides as Sides
@@ -22,5 +23,5 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.prdc import PRDC as PRDC
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
-BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Scalar", "Side", "Sides")
+BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")
 __getattr__, __dir__ = lazy_names(__name__, homes() | dict.fromkeys(BASE, f"{__name__}.base"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from streaming_metrics.distributed.comm import Comm
 
@@ -22,6 +22,17 @@ T = TypeVar("T")
 Prepared: TypeAlias = "Mapping[str, Tensor]"
 """What depends on a frozen side alone, by name: whole on every rank, saved with the side."""
 Results: TypeAlias = "Mapping[PairReduction, Tensor]"
+
+
+@dataclass(frozen=True)
+class Roles(Generic[T]):
+    """One thing for the real side and one for the generated side."""
+
+    real: T
+    fake: T
+
+    def __iter__(self) -> Iterator[T]:
+        return iter((self.real, self.fake))
 
 
 class NotEnoughSamples(RuntimeError, ValueError):

@@ -92,6 +92,10 @@ class IntraFID(Measure):
         )
         return (mean, *each) if self.per_class else (mean,)
 
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(classes=1).scalars
+
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self._bank(spec),)
         return {"real": bank, "fake": bank}

@@ -187,7 +187,8 @@ def test_a_drop_in_from_hydra() -> None:
 def test_without_lightning_the_monitor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "lightning"]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, f"{HOUSE}monitor")
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{HOUSE}monitor.")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"pip install lightning, and import lightning\.pytorch in place of"):
         importlib.import_module(f"{HOUSE}monitor")
 
