@@ -757,10 +757,8 @@ class GenerativeMetrics(Metric):
                 "Remedy: build both with the same reference=, or freeze after merging."
             )
         if own.streaming(MEASURED) != theirs.streaming(MEASURED):
-            held = {MEASURED: theirs.empty(MEASURED, state_device(self.device))} if is_empty else None
             ahead = States(self._layout, theirs.tensors, own.streams)
-            found = held or {MEASURED: replayed(theirs, ahead)}
-            ahead.replace(found)
+            ahead.replace({MEASURED: replayed(theirs, ahead)})
             return ahead
         return theirs
 

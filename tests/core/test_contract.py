@@ -87,9 +87,12 @@ def test_a_number_that_is_not_fid_is_never_called_fid() -> None:
     assert build().keys[:3] == ("fd_features", "kd_features", "kd_std_features")
 
 
-def test_two_measures_with_one_key_are_refused() -> None:
-    with pytest.raises(ValueError, match="Two measures report 'kid'"):
-        build(KID(), KID(subsets=None))
+def test_two_equal_measures_are_refused_and_others_told_apart() -> None:
+    with pytest.raises(ValueError, match="Two measures report 'kd_features'"):
+        build(KID(), KID())
+    keys = build(PRDC(), PRDC(k=3, recall=False)).keys
+    assert keys[0] == "precision_features"
+    assert keys[-3:] == tuple(f"{key}_k3_recallFalse_features" for key in ("precision", "density", "coverage"))
 
 
 def test_a_measure_without_its_features_is_refused() -> None:
