@@ -22,22 +22,22 @@ from streaming_metrics.core.evaluate import evaluate
 from streaming_metrics.core.frozen import Remembered, remembering
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
-from streaming_metrics.core.layout import ALWAYS, COUNT, MEASURED, Layout, Slot, Streams
+from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
 from streaming_metrics.core.networks import networks_of
+from streaming_metrics.core.record import about as about_metric
+from streaming_metrics.core.record import described, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
-from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
-from streaming_metrics.measures.registry import MeasuresGiven, as_measures, bytes_in
+from streaming_metrics.measures.registry import MeasuresGiven, as_measures
 from streaming_metrics.measures.reported import reported_keys
 from streaming_metrics.plots import plot_values
-from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics import state_device
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
@@ -148,7 +148,7 @@ class GenerativeMetrics(Metric):
         self._remembered: dict[Role, Remembered] = {}
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
-        self._configuration = configuration_of(type(self).__name__, [measure.describe() for measure in measures])
+        self._configuration = configuration_of(type(self).__name__, self._described())
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{self._configuration} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
@@ -395,7 +395,13 @@ class GenerativeMetrics(Metric):
             slot: slot.statistic.replicate(state, comm) if slot.statistic.is_sharded else state
             for slot, state in held.items()
         }
-        said = {**(about or {}), **self._about(network), "num_samples": num_samples_of(n), "data": data, "half": half}
+        said = {
+            **(about or {}),
+            **about_metric(self.measures, self._inputs.networks, network),
+            "num_samples": num_samples_of(n),
+            "data": data,
+            "half": half,
+        }
         options = ReferenceOptions(bank and Path(path).suffix != ".npz", capacity, half)
         prepared = {name: vars(self)[name] for name in self._states.prepared_names("real") if len(vars(self)[name])}
 
@@ -431,7 +437,8 @@ class GenerativeMetrics(Metric):
         tensors = {name: vars(self)[name] for name in self._defaults if name not in marks}
         held = {role: self.num_samples(role) for role in self.roles}
         print_of_first = self._inputs.networks[0].fingerprint
-        write_tensors(path, tensors, STATE_KIND, print_of_first, **self._about(), signature=self._signed(held))
+        said = about_metric(self.measures, self._inputs.networks)
+        write_tensors(path, tensors, STATE_KIND, print_of_first, **said, signature=self._signed(held))
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
@@ -478,16 +485,12 @@ class GenerativeMetrics(Metric):
         where = f"{role} batch (update {self._update_count})"
         needs = states.streams[role].needs
         found = self._inputs(given, needs, where, {k: v for k, v in beside.items() if v is not None})
-        given_index, n, device = (
-            index if index is not None else found[0].index,
-            len(found[0]),
-            state_device(self.device),
-        )
-        if given_index is None:
-            given_index = anonymous_index(states.count(role), n, self.ranks().rank)
+        ids, n, device = found[0].index if index is None else index, len(found[0]), state_device(self.device)
+        if ids is None:
+            ids = anonymous_index(states.count(role), n, self.ranks().rank)
         else:
-            check_index(given_index, n)
-        return [features.having(index=given_index).to(device) for features in found]
+            check_index(ids, n)
+        return [features.having(index=ids).to(device) for features in found]
 
     def _gather_ranks(
         self, call: str = "compute()", roles: Sequence[Role] | None = None, comm: Comm | None = None
@@ -516,11 +519,8 @@ class GenerativeMetrics(Metric):
             memory = self._memory(states, role)
             if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
                 memory.digest = states.digest(role)
-            told = (
-                f"frozen {memory.digest or f'in {states.parts(role)} parts'}"
-                if states.is_frozen(role)
-                else "not frozen"
-            )
+            frozen = f"frozen {memory.digest or f'in {states.parts(role)} parts'}"
+            told = frozen if states.is_frozen(role) else "not frozen"
             words.append(told if role == "real" else f"{role} {told}")
         return ", ".join(words)
 
@@ -547,11 +547,9 @@ class GenerativeMetrics(Metric):
 
     def _fix(self, role: Role, held: Mapping[Slot, State], comm: Comm, saved: SavedSide | None = None) -> None:
         """Freeze a role, or bind to one that is; collective."""
-        seeds, prepared = (
-            (saved.reduced, saved.prepared) if saved else (dict(self._memory(self._states, role).reduced), {})
-        )
-        memory = Remembered(reduced=dict(seeds))
-        fix(self._states, role, held, comm, memory, limit=self._bind_limit, known=prepared)
+        memory = Remembered(reduced=dict(saved.reduced if saved else self._memory(self._states, role).reduced))
+        known = saved.prepared if saved else {}
+        fix(self._states, role, held, comm, memory, limit=self._bind_limit, known=known)
         self._remembered.pop(role, None)
         states = self._states
         self._memory(states, role).reduced.update(memory.reduced)
@@ -628,38 +626,12 @@ class GenerativeMetrics(Metric):
         """Return what ``compute`` returned, or a list of that, as scalars by key."""
         return values
 
+    def _described(self) -> list[str]:
+        places = [self._layout.places[place] for place in self._places()]
+        return described(self.measures, places, self._inputs.networks)
+
     def _signed(self, totals: Mapping[Role, int]) -> str:
-        networks = self._inputs.networks
-        measures = [
-            measure.describe() + (f"@{networks[n].label}" if n else "")
-            for measure, n in zip(self.measures, (self._layout.places[place] for place in self._places()))
-        ]
-        label, resize, precision = (
-            "+".join(dict.fromkeys(getattr(network, name) for network in networks))
-            for name in ("label", "resize", "precision")
-        )
-        counts = {role: self._count_of(role, n) for role, n in totals.items()}
-        others = tuple((role, count) for role, count in counts.items() if role not in ALWAYS)
-        return str(
-            Signature(
-                tuple(measures), label, resize, counts["real"], counts["fake"], precision, library_version(), others
-            )
-        )
-
-    def _count_of(self, role: Role, n: int) -> int | str:
-        """Return a number of samples as a signature gives it."""
-        if n < UNKNOWN:
-            return n
-        kept = [state for slot, state in self._states.of(role).items() if not slot.statistic.is_optional]
-        return digest_of_moments(max((tensor for state in kept for tensor in state.values()), key=Tensor.numel))
-
-    def _about(self, network: int = 0) -> dict[str, Any]:
-        """Return what a file says of this metric beside the fingerprint."""
-        networks = self._inputs.networks
-        about = {"extractor": networks[network].record, "measures": [measure.describe() for measure in self.measures]}
-        several = {"networks": {n.name: n.record for n in networks}, "on": [m.on for m in self.measures]}
-        parts = bytes_in(self.measures)
-        return about | (several if len(networks) > 1 else {}) | ({"parts": parts} if parts else {})
+        return str(signature_of(self._described(), self._inputs.networks, self._states, totals))
 
     def _network(self, on: str | None) -> int:
         names = [network.name for network in self._inputs.networks]
