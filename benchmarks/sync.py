@@ -84,8 +84,8 @@ def ours(rank: int, **options: Any) -> Callable[[], Any]:
     )
 
     def sync() -> list[Tensor]:
-        sides = [metric._side(role, metric._gather_ranks()) for role in SIDES]
-        return [moments.mean(side[moments]) for side in sides]
+        sides = metric._sides(metric._gather_ranks())[0]
+        return [moments.mean(sides[role][moments]) for role in SIDES]
 
     return sync
 

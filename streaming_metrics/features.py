@@ -111,4 +111,5 @@ class Features:
         return Features(**{name: column[rows] for name, column in vars(self).items()})
 
     def __repr__(self) -> str:
-        return f"Features({', '.join(f'{name}={tuple(column.shape)}' for name, column in vars(self).items())})"
+        shapes = {name: tuple(getattr(column, "shape", ())) for name, column in vars(self).items()}
+        return f"Features({', '.join(f'{name}={shape}' for name, shape in shapes.items())})"

@@ -55,15 +55,17 @@ class InputPipeline:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
         found = [features.having(**(beside or {})) if beside else features for features in self._features(given)]
-        found = _of_the_same_samples(found, where)
         checked: dict[tuple[int, str], Tensor] = {}
         for place, (network, features, columns) in enumerate(zip(self.networks, found, needs)):
             for column in columns:
-                rows = features.column(column)
-                if column in SAMPLE_COLUMNS:
-                    _check_sample_column(rows, column, where)
-                else:
-                    checked[place, column] = _checked(rows, column, network.spec.width(column), where)
+                if column not in SAMPLE_COLUMNS:
+                    width = network.spec.width(column)
+                    checked[place, column] = _checked(features.column(column), column, width, where)
+        found = _of_the_same_samples(found, where)
+        for features, columns in zip(found, needs):
+            for column in SAMPLE_COLUMNS:
+                if column in columns:
+                    _check_sample_column(features.column(column), column, where)
             if len({len(rows) for rows in features.columns().values()}) > 1:
                 raise ValueError(f"{where}: {', '.join(features.columns())} must have one row a sample.")
         _check_values(

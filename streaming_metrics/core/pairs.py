@@ -81,9 +81,9 @@ def reduce_pairs(
         ValueError: where a side holds a sample twice.
     """
     wanted = _with_required(reductions)
-    roles = sorted({role for reduction in wanted for role in (*reduction.sides, *reduction.sized_by)})
-    banks = {role: _ShardedBank(role, sides[role][bank], comm) for role in roles}
-    sizes = {role: banks[role].size for role in roles}
+    named = {role for reduction in wanted for role in (*reduction.sides, *reduction.sized_by)}
+    banks = {role: _ShardedBank(role, side[bank], comm) for role, side in sides.items() if role in named}
+    sizes = {role: sharded.size for role, sharded in banks.items()}
     keys = {
         reduction: (bank, reduction, tuple(sizes[role] for role in reduction.sized_by))
         for reduction in wanted

@@ -25,7 +25,7 @@ def options_of(cls: type) -> dict[str, Any]:
         >>> options_of(PRDC)["capacity"]
         int | None
     """
-    return {f.name: _annotation(cls, f.name) for f in fields(cls) if f.repr}
+    return {f.name: _annotation(cls, f.name) for f in fields(cls) if f.repr or f.name == "on"}
 
 
 def typed(value: Any, kind: Any) -> Any:

@@ -104,7 +104,7 @@ def as_measures(given: object) -> list[Measure]:
 
 def parameters_of(cls: type[Measure]) -> list[str]:
     """Return the names of a measure's parameters, without which network it reads."""
-    return [f.name for f in fields(cls) if f.repr and f.name != "on"]
+    return [f.name for f in fields(cls) if f.repr]
 
 
 def bytes_in(measures: Iterable[Measure]) -> dict[str, str]:

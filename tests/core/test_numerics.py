@@ -11,7 +11,7 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
@@ -230,6 +230,9 @@ NO_NUMBERS = ["1", True, 1j, [1.0]]
 INTEGERS = {
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000},
     PRDC: {"k": 1, "capacity": 7},
+    MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
+    NDB: {"bins": 2, "most": 100, "seed": 0},
+    IntraFID: {"classes": 1},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -247,7 +250,15 @@ NEEDED = {
     Bank: {"num_features": 3},
     Marginals: {"num_classes": 3},
 }
-OTHERS = {PRDC: {"variant", "balls"}, IS: {"assignment"}, KID: {"gamma", "coef"}}
+OTHERS = {
+    MMD: {"widths", "biased"},
+    NDB: {"alpha"},
+    IntraFID: {"per_class", "shrinkage"},
+    PRDC: {"variant"},
+    Vendi: {"q"},
+    IS: {"assignment"},
+    KID: {"gamma", "coef"},
+}
 
 
 def made(cls: Any, **options: Any) -> Any:

@@ -16,6 +16,7 @@ from conftest import CLASSES, STATISTICS, WIDTH, draw_features, name_of
 from test_cli import run
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, merge_states
+from streaming_metrics.core.record import about
 from streaming_metrics.core.saved_states import merged
 from streaming_metrics.files.tensors import KEY, write_tensors
 from streaming_metrics.statistics import Moments
@@ -34,6 +35,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 ALL = [FID(), KID(subsets=5, subset_size=8), IS(splits=3), PRDC(k=3)]
 STATE, REFERENCE = "streaming-metrics state 1", "streaming-metrics reference 1"
 FINGERPRINT = f"features-{WIDTH}-{CLASSES}"
+
+
+def about_of(metric: GenerativeMetrics) -> dict[str, Any]:
+    """Return what a state file says of a metric."""
+    return about(metric.measures, metric._inputs.networks)
 
 
 def build(measures: list[Any] = ALL, **options: Any) -> GenerativeMetrics:
@@ -92,7 +98,7 @@ CHANGES: dict[str, tuple[str, Callable[[Tensor], Tensor], str]] = {
     "negative variance": (f"moments_{WIDTH}_moments", put((2, 2), -1.0), "variances that are not negative"),
     "negative eigenvalue": (f"moments_{WIDTH}_moments", indefinite, "a matrix with a negative eigenvalue"),
     "not finite": (f"moments_{WIDTH}_moments", put((2, 2), float("inf")), "expected finite values"),
-    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "rows and index of one length"),
+    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "index and rows of one length"),
     "negative id": (f"bank_{WIDTH}_index", put(0, -1), "ids that are not negative"),
     "features that overflow": (f"bank_{WIDTH}_rows", put((0, 0), 3e38), r"features below 1e\+15"),
     "probabilities of fewer": ("marginals_5_3_interleaved_sums", put((0, 0), 13.0), "sums of probabilities"),
@@ -122,7 +128,7 @@ def roles_of(change: str) -> tuple[str, ...]:
 def test_states_that_disagree_are_refused_by_every_door(change: str, role: str, tmp_path: Path) -> None:
     if role in roles_of(change):
         told, bad, path = CHANGES[change][2], changed(states_of(filled(seed=5)), change, role), tmp_path / "bad"
-        write_tensors(path, bad, STATE, FINGERPRINT, **build()._about())
+        write_tensors(path, bad, STATE, FINGERPRINT, **about_of(build()))
         refuses(lambda metric: metric.merge_state(bad), told)
         refuses(lambda metric: metric.load_state_dict(bad), told, RuntimeError)
         refuses(lambda metric: merge_states(metric, [path]), told)
@@ -168,7 +174,7 @@ def test_what_a_statistic_makes_passes_its_own_check(statistic: Statistic, scale
     whole = draw_features(1)
     assert whole.pool is not None
     assert whole.logits is not None
-    features = Features(scale * whole.pool + 0.1, scale * whole.logits, whole.index)
+    features = whole.having(pool=scale * whole.pool + 0.1, logits=scale * whole.logits, hashes=None)
     parts = [of(features[part]) for part in (slice(0, 0), slice(0, 1), slice(1, 20), slice(20, 40))]
     for n, state in ((0, statistic.empty()), (1, parts[1]), (40, statistic.merge(parts)), (40, of(features))):
         check_states({statistic: state}, n)
@@ -277,7 +283,7 @@ def test_a_seed_of_bytes_survives_its_state_file(tmp_path: Path) -> None:
 def test_a_file_from_before_that_names_a_digest_alone_says_so(tmp_path: Path) -> None:
     measure = KID(subsets=5, subset_size=8, seed=torch.Generator().manual_seed(1).get_state().numpy().tobytes())
     metric = filled([measure])
-    about = {key: value for key, value in metric._about().items() if key != "parts"}
+    about = {key: value for key, value in about_of(metric).items() if key != "parts"}
     write_tensors(tmp_path / "old", states_of(metric), STATE, FINGERPRINT, **about)
     with pytest.raises(ValueError, match="Remedy: build the metric in Python, and merge_states"):
         merged([tmp_path / "old"])
@@ -379,7 +385,7 @@ SAID: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("about", SAID.values(), ids=SAID)
 def test_what_a_file_says_of_its_metric_is_checked(about: dict[str, Any], tmp_path: Path) -> None:
-    write_tensors(tmp_path / "said", states_of(filled()), STATE, FINGERPRINT, **build()._about() | about)
+    write_tensors(tmp_path / "said", states_of(filled()), STATE, FINGERPRINT, **about_of(build()) | about)
     with pytest.raises(ValueError, match=r"said|measure"):
         merged([tmp_path / "said"])
     assert run("merge", tmp_path / "said", "-o", tmp_path / "sum").exit_code == 3
@@ -388,7 +394,7 @@ def test_what_a_file_says_of_its_metric_is_checked(about: dict[str, Any], tmp_pa
 @pytest.mark.parametrize("fingerprint", [None, 3, ["features"]])
 @pytest.mark.parametrize("kind", [STATE, REFERENCE])
 def test_a_fingerprint_is_a_text(kind: str, fingerprint: Any, tmp_path: Path) -> None:
-    write_tensors(tmp_path / "said", states_of(filled()), kind, fingerprint, **build()._about())
+    write_tensors(tmp_path / "said", states_of(filled()), kind, fingerprint, **about_of(build()))
     read = merge_states if kind == STATE else GenerativeMetrics.merge_reference
     given: Any = [tmp_path / "said"] if kind == STATE else tmp_path / "said"
     refuses(lambda metric: read(metric, given), "said: expected the fingerprint of its features")
