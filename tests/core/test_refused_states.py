@@ -98,7 +98,7 @@ CHANGES: dict[str, tuple[str, Callable[[Tensor], Tensor], str]] = {
     "negative variance": (f"moments_{WIDTH}_moments", put((2, 2), -1.0), "variances that are not negative"),
     "negative eigenvalue": (f"moments_{WIDTH}_moments", indefinite, "a matrix with a negative eigenvalue"),
     "not finite": (f"moments_{WIDTH}_moments", put((2, 2), float("inf")), "expected finite values"),
-    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "index and rows of one length"),
+    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "of one length within the capacity"),
     "negative id": (f"bank_{WIDTH}_index", put(0, -1), "ids that are not negative"),
     "features that overflow": (f"bank_{WIDTH}_rows", put((0, 0), 3e38), r"features below 1e\+15"),
     "probabilities of fewer": ("marginals_5_3_interleaved_sums", put((0, 0), 13.0), "sums of probabilities"),
