@@ -20,9 +20,8 @@ from torch import Tensor
 from streaming_metrics import Features, GenerativeMetrics, Measure, Scalar, Spec
 from streaming_metrics.measures import Sides
 from streaming_metrics.measures.base import Prepared, Results, width
-from streaming_metrics.statistics import Statistic
-from streaming_metrics.statistics.base import State
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics import State, Statistic, Sums
+from streaming_metrics.statistics.sums import Shapes
 
 
 @dataclass(frozen=True)

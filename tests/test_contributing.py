@@ -98,3 +98,11 @@ def test_links_and_files_are_there() -> None:
     to_be_written = [path for path in named if "mean_distance" in path]
     assert [path for path in [*linked, *named] if not (HOME / path).exists()] == to_be_written
     assert len(to_be_written) == 2
+
+
+def test_long_files_are_named_with_their_reason() -> None:
+    page = (HOME / "docs" / "design.md").read_text()
+    named = set(re.findall(r"^\| `([\w/]+\.py)` \|", page, re.MULTILINE))
+    house = HOME / "streaming_metrics"
+    files = {str(file.relative_to(house)): len(file.read_text().splitlines()) for file in house.rglob("*.py")}
+    assert {file for file, lines in files.items() if lines > 250} <= named <= files.keys()
