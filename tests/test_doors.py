@@ -21,7 +21,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
-    "torchmetrics": {"core/metric.py", "image.py"},
+    "torchmetrics": {"core/shell.py", "image.py"},
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
