@@ -16,7 +16,6 @@ Role: TypeAlias = str
 
 SAMPLE_COLUMNS = ("index", "hashes", "labels", "captions")
 """Columns that belong to a sample, int64 ``(N,)``, and not to a network."""
-KNOWN = ("pool", "logits", *SAMPLE_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,12 @@ class Features:
         (4, tensor([0, 1, 2]), None)
     """
 
-    if TYPE_CHECKING:
-        pool: Tensor | None
-        logits: Tensor | None
-        index: Tensor | None
-        hashes: Tensor | None
-        labels: Tensor | None
-        captions: Tensor | None
+    pool: Tensor | None = None
+    logits: Tensor | None = None
+    index: Tensor | None = None
+    hashes: Tensor | None = None
+    labels: Tensor | None = None
+    captions: Tensor | None = None
 
     def __init__(
         self,
@@ -80,36 +78,37 @@ class Features:
         **columns: Tensor | None,
     ) -> None:
         given = {"pool": pool, "logits": logits, "index": index, "hashes": hashes, **columns}
-        self._columns = {name: column for name, column in given.items() if column is not None}
+        vars(self).update({name: column for name, column in given.items() if column is not None})
 
-    def __getattr__(self, name: str) -> Any:
-        columns = self.__dict__.get("_columns", {})
-        if name in columns or name in KNOWN:
-            return columns.get(name)
-        raise AttributeError(f"Features: expected one of the columns {sorted(columns)}, got {name!r}.")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Features are not changed. Remedy: features.having({name}=…).")
 
     def columns(self) -> dict[str, Tensor]:
         """Return the tensors that are present, by name."""
-        return dict(self._columns)
+        return dict(vars(self))
 
     def column(self, name: str) -> Tensor | None:
         """Return a column by name; None where it is absent."""
-        return self._columns.get(name)
+        return vars(self).get(name)
 
     def having(self, **columns: Tensor | None) -> Features:
         """Return these features with some columns replaced, added or, where None, left out."""
-        return Features(**{**self._columns, **columns})
+        return Features(**{**vars(self), **columns})
 
     def to(self, device: torch.device) -> Features:
         """Return these features on ``device``."""
         wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
-        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in self._columns.items()})
+        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in vars(self).items()})
 
     def __len__(self) -> int:
-        return next((len(column) for column in self._columns.values()), 0)
+        return next((len(column) for column in vars(self).values()), 0)
 
     def __getitem__(self, rows: slice | Tensor) -> Features:
-        return Features(**{name: column[rows] for name, column in self._columns.items()})
+        return Features(**{name: column[rows] for name, column in vars(self).items()})
 
     def __repr__(self) -> str:
-        return f"Features({', '.join(f'{name}={tuple(column.shape)}' for name, column in self._columns.items())})"
+        return f"Features({', '.join(f'{name}={tuple(column.shape)}' for name, column in vars(self).items())})"
