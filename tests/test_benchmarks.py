@@ -21,6 +21,7 @@ import fid
 import gpu
 import growth
 import inception
+import kept
 import kid
 import precision_recall
 import run_all
@@ -100,6 +101,15 @@ def test_frechet_distance() -> None:
 
 def test_kernel_distance() -> None:
     check(kid.bench(samples=60, width=8, subsets=5, subset_size=20, k=3, repeats=1), questions=3)
+
+
+def test_kept() -> None:
+    lines = kept.lines_of(kept.MEASURES, samples=(500, 600), width=8, classes=4)
+    grows = {measure: (float(before) > 0, float(after) > 0) for measure, _, _, before, _, after in lines}
+    for measure in ("prdc(recall=False)", "ndb", "authpct"):
+        assert grows.pop(measure) == (True, False)
+    kept_whole = {measure for measure, (before, after) in grows.items() if before or after}
+    assert kept_whole == {"kid", "prdc", "intra_fid(classes=10)", "kid(capacity=1000)", "mmd"}
 
 
 def test_neighbours() -> None:
@@ -219,5 +229,5 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_script_is_run() -> None:
-    alone = {"run_all", "gpu", "fuzz", "soak", "calls"}
+    alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CLASSES, MEASURES, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, WIDTH, draw_sides, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,10 +78,12 @@ def test_a_measure_tells_what_is_not_default(measure: Measure, label: str) -> No
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_a_metrics_signature_reads_back(measure: Measure) -> None:
     metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES)
-    metric.update(draw_features(0), real=True)
-    metric.update(draw_features(1)[:30], real=False)
+    for role, side in draw_sides(metric).items():
+        metric.update(side[:30] if role == "fake" else side, role=role)
     signature = Signature.parse(metric.signature())
-    assert signature == Signature((measure.describe(),), "features-6", "none", 40, 30, "fp32", library_version())
+    others = tuple((role, 40) for role in metric.roles if role not in ("real", "fake"))
+    expected = Signature((measure.describe(),), "features-6", "none", 40, 30, "fp32", library_version(), others)
+    assert signature == expected
 
 
 @pytest.mark.parametrize(

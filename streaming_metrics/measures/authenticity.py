@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import Tensor
 
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.pairwise import Radii
@@ -19,8 +20,6 @@ from streaming_metrics.statistics import Authentic, Bank, FixedRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides

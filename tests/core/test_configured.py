@@ -142,7 +142,7 @@ def test_a_range_is_two_numbers_whatever_holds_them(given: Any) -> None:
 
 
 def test_hydra_gives_a_range() -> None:
-    assert from_hydra(MONITOR, measures="fid", value_range=[-1, 1]).value_range == (-1, 1)
+    assert from_hydra(MONITOR, measures="fid", value_range=[-1, 1]).settings.value_range == (-1, 1)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_another_range_is_told(given: Any) -> None:
 
 
 def test_counts_of_a_configuration() -> None:
-    monitor = from_hydra(MONITOR, measures="fid", num_samples=1e4, batch_size="64")
-    assert (monitor.num_samples, monitor.batch_size) == (10_000, 64)
-    assert isinstance(monitor.num_samples, int)
+    settings = from_hydra(MONITOR, measures="fid", num_samples=1e4, batch_size="64").settings
+    assert (settings.num_samples, settings.batch_size) == (10_000, 64)
+    assert isinstance(settings.num_samples, int)
     for name in ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed"):
         with pytest.raises(ValueError, match=rf"{name}: expected an integer, got 2\.5\. Remedy"):
             GenerationMonitor("fid", torch.nn.Flatten(), tag="pixels", num_features=12, **{name: 2.5})

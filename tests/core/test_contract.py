@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, REDUCTIONS, STATISTICS, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, REDUCTIONS, STATISTICS, WIDTH, draw_features, draw_sides, fill, freeze, name_of
 from torch import nn
 from torchmetrics import Metric, MetricCollection
 
@@ -35,10 +35,7 @@ def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
 
 
 def filled(*measures: Measure, **options: Any) -> GenerativeMetrics:
-    metric = build(*measures, **options)
-    metric.update(draw_features(1), real=True)
-    metric.update(draw_features(2, shift=0.3), real=False)
-    return metric
+    return fill(build(*measures, **options))
 
 
 def check_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -87,12 +84,11 @@ def test_a_number_that_is_not_fid_is_never_called_fid() -> None:
     assert build().keys[:3] == ("fd_features", "kd_features", "kd_std_features")
 
 
-def test_two_equal_measures_are_refused_and_others_told_apart() -> None:
+def test_a_later_measure_with_a_key_that_is_taken_gets_its_parameters() -> None:
+    bare, told = ("kd_features", "kd_std_features"), ("kd_subsetsNone_features", "kd_se_subsetsNone_features")
+    assert build(KID(), KID(subsets=None)).keys == (*bare, *told)
     with pytest.raises(ValueError, match="Two measures report 'kd_features'"):
-        build(KID(), KID())
-    keys = build(PRDC(), PRDC(k=3, recall=False)).keys
-    assert keys[0] == "precision_features"
-    assert keys[-3:] == tuple(f"{key}_k3_recallFalse_features" for key in ("precision", "density", "coverage"))
+        build(KID(), KID(subset_size=1000))
 
 
 def test_a_measure_without_its_features_is_refused() -> None:
@@ -102,11 +98,63 @@ def test_a_measure_without_its_features_is_refused() -> None:
 
 @every_measure
 def test_signatures_tell_parameters(measure: Measure) -> None:
-    assert (
-        filled(measure)
-        .signature()
-        .startswith(measure.describe() + "|ext:features-6|resize:none|real:40|fake:40|fp32|v")
-    )
+    metric = filled(measure)
+    counts = "".join(f"|{role}:40" for role in metric.roles)
+    assert metric.signature().startswith(f"{measure.describe()}|ext:features-6|resize:none{counts}|fp32|v")
+
+
+# --- the laws, on one rank --------------------------------------------------------------------------------------------
+
+
+def check_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], measure: Measure) -> None:
+    found, expected = ({key: value.item() for key, value in values.items()} for values in (one, other))
+    assert found == pytest.approx(expected, **MEASURES[measure])
+
+
+def shuffled(features: Features, seed: int) -> list[Features]:
+    """Return features in three batches, one of them small, in another order."""
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    return [features[rows] for rows in order.tensor_split([1, 23])]
+
+
+@every_measure
+def test_batches_and_their_order_do_not_matter(measure: Measure) -> None:
+    metric = build(measure)
+    batches = [(role, batch) for role, side in draw_sides(metric).items() for batch in shuffled(side, seed=5)]
+    for role, batch in reversed(batches):
+        metric.update(batch, role=role)
+    check_close(metric.compute(), filled(measure).compute(), measure)
+
+
+@every_measure
+def test_a_merge_of_parts_is_the_whole(measure: Measure) -> None:
+    parts = [build(measure) for _ in range(3)]
+    for role, side in draw_sides(parts[0]).items():
+        for part, batch in zip(parts, shuffled(side, seed=6)):
+            part.update(batch, role=role)
+    whole = parts.pop()
+    for part in parts:
+        whole.merge_state(part)
+    check_close(whole.compute(), filled(measure).compute(), measure)
+
+
+@every_measure
+def test_a_frozen_side_gives_the_same_number(measure: Measure) -> None:
+    expected = filled(measure).compute()
+    late, early = filled(measure), build(measure)
+    sides = draw_sides(early)
+    for role, side in sides.items():
+        if role != "fake":
+            early.update(side, role=role)
+    for metric in (late, early):
+        freeze(metric)
+    for batch in shuffled(sides["fake"], seed=7):
+        early.update(batch, real=False)
+    for metric in (late, early, pickled(early), saved_and_loaded(early), copy.deepcopy(late)):
+        check_close(metric.compute(), expected, measure)
+    early.reset()
+    early.update(sides["fake"], real=False)
+    check_close(early.compute(), expected, measure)
 
 
 # --- the life of a metric ---------------------------------------------------------------------------------------------
@@ -189,7 +237,7 @@ def test_compute_changes_nothing() -> None:
 def test_reset_forgets() -> None:
     metric = filled()
     expected = metric.compute()
-    metric.update(draw_features(9), real=True) if False else metric.reset()
+    metric.reset()
     assert metric.num_samples("real") == metric.num_samples("fake") == 0
     with pytest.raises(NotEnoughSamples):
         metric.compute()

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, draw_side, freeze, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_laws import check_same
 
-from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics import FID, PRDC, Features, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.distributed.comm import Comm, MissingRanks
 
 if TYPE_CHECKING:
     from conftest import Ranks
 
     from streaming_metrics import Measure
+    from streaming_metrics.features import Role
     from streaming_metrics.statistics import State, Statistic
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
@@ -65,15 +66,15 @@ def build(measure: Measure, **options: Any) -> GenerativeMetrics:
     return GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES, **options)
 
 
-def computed(group: Any, measure: Measure, frozen: bool, parts: tuple[Features, Features]) -> list[dict[str, float]]:
+def computed(group: Any, measure: Measure, frozen: bool, parts: dict[Role, Features]) -> list[dict[str, float]]:
     metric = build(measure, process_group=group)
     values = []
-    for role, part in zip((True, False), parts):
+    for role, part in parts.items():
         for batch in parts_of(part, [0, len(part) // 2, len(part)]):
-            metric.update(batch, real=role)
+            metric.update(batch, role=role)
     for _ in range(2):
         if frozen:
-            metric.freeze_real()
+            freeze(metric)
         values.append({key: value.item() for key, value in metric.compute().items()})
     return values
 
@@ -82,35 +83,39 @@ def computed(group: Any, measure: Measure, frozen: bool, parts: tuple[Features, 
 @pytest.mark.parametrize("frozen", [False, True], ids=["", "frozen"])
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: bool, edges: list[int]) -> None:
-    real, fake = draw_features(5), draw_features(6, shift=0.3)
-    alone = computed(None, measure, False, (real, fake))[0]
-    fake_edges = [40 - edge for edge in reversed(edges)]
-    each = list(zip(parts_of(real, edges), parts_of(fake, fake_edges)))
-    answers = ranks.run(len(edges) - 1, computed, measure, frozen, each=each)
+    sides = {role: draw_side(role, seed=2) for role in build(measure).roles}
+    alone = computed(None, measure, False, sides)[0]
+    reversed_edges = [40 - edge for edge in reversed(edges)]
+    cuts = {role: reversed_edges if role == "fake" else edges for role in sides}
+    answers = ranks.run(len(edges) - 1, computed, measure, frozen, each=dealt(sides, cuts))
     assert all(values == answers[0][0] for rank in answers for values in rank), "not the same bits"
-    assert answers[0][0] == pytest.approx(alone, **PRECISION.get(type(measure), {"rel": 1e-9, "abs": 1e-12}))
+    assert answers[0][0] == pytest.approx(alone, **MEASURES[measure])
 
 
-# A kernel of size 10 is a cube of a float32 product; counts are equal, and a mean of them is the same bits.
-PRECISION: dict[type, dict[str, float]] = {KID: {"rel": 1e-6, "abs": 1e-6}, PRDC: {"rel": 0, "abs": 0}}
+def dealt(sides: dict[Role, Features], cuts: dict[Role, list[int]]) -> list[dict[Role, Features]]:
+    """Return what each rank gets of each side."""
+    parts = zip(*(parts_of(side, cuts[role]) for role, side in sides.items()))
+    return [dict(zip(sides, each)) for each in parts]
 
 
 @given(
-    measure=st.sampled_from(MEASURES),
+    measure=st.sampled_from(list(MEASURES)),
     seed=st.integers(0, 2**31 - 1),
-    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 2),
+    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 3),
 )
-@settings(max_examples=25)
+@settings(max_examples=40)
 def test_any_partition_of_any_order_gives_the_number(
-    ranks: Ranks, measure: Measure, seed: int, cuts: tuple[list[int], list[int]]
+    ranks: Ranks, measure: Measure, seed: int, cuts: tuple[list[int], ...]
 ) -> None:
-    world_size = 1 + min(map(len, cuts))
+    roles = build(measure).roles
+    world_size = 1 + min(map(len, cuts[: len(roles)]))
     order = torch.randperm(40, generator=torch.Generator().manual_seed(seed))
-    sides = draw_features(seed), draw_features(seed + 1, shift=0.3)
-    parts = [parts_of(side[order], [0, *cut[: world_size - 1], 40]) for side, cut in zip(sides, cuts)]
+    sides = {role: draw_side(role, seed) for role in roles}
+    edges = {role: [0, *cut[: world_size - 1], 40] for role, cut in zip(roles, cuts)}
+    each = dealt({role: side[order] for role, side in sides.items()}, edges)
     alone = computed(None, measure, False, sides)[0]
-    for values in ranks.run(world_size, computed, measure, False, each=list(zip(*parts))):
-        assert values[0] == pytest.approx(alone, **PRECISION.get(type(measure), {"rel": 1e-9, "abs": 1e-12}))
+    for values in ranks.run(world_size, computed, measure, False, each=each):
+        assert values[0] == pytest.approx(alone, **MEASURES[measure])
 
 
 HARD = {
@@ -124,9 +129,10 @@ HARD = {
 @pytest.mark.parametrize("case", HARD)
 def test_neighbour_counts_are_exact_on_hard_features(ranks: Ranks, case: str) -> None:
     real, fake = (side.having(index=torch.arange(40)) for side in HARD[case])
-    alone = computed(None, PRDC(k=3), False, (real, fake))[0]
+    sides = {"real": real, "fake": fake}
+    alone = computed(None, PRDC(k=3), False, sides)[0]
     for edges in ([0, 19, 40], [0, 1, 30, 40]):
-        each = list(zip(parts_of(real, edges), parts_of(fake, edges)))
+        each = dealt(sides, dict.fromkeys(sides, edges))
         for answer in ranks.run(len(edges) - 1, computed, PRDC(k=3), False, each=each):
             assert answer[0] == alone
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, draw_features, draw_side, fill, name_of
 from torch import nn
 from torchmetrics import MetricCollection
 
@@ -44,10 +44,7 @@ def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
 
 
 def filled(*measures: Measure, **options: Any) -> GenerativeMetrics:
-    metric = build(*measures, **options)
-    for real in (True, False):
-        metric.update(draw_features(1 + real, shift=0.3 * real), real=real)
-    return metric
+    return fill(build(*measures, **options))
 
 
 def batch(n: int = SAMPLES) -> Features:
@@ -230,8 +227,7 @@ def test_a_statistic_that_fails_in_any_place_leaves_all_or_a_torn_role(position:
         assert scores(metric) == before
     assert is_torn(metric) or not writes
     metric.reset()
-    for real in (True, False):
-        metric.update(draw_features(1 + real, shift=0.3 * real), real=real)
+    fill(metric)
     assert scores(metric) == before
 
 
@@ -302,7 +298,7 @@ def test_a_reference_of_a_whole_real_side_is_written_beside_a_torn_fake_side(tmp
     with pytest.raises(RuntimeError, match=f"got a torn fake {TORN}"):
         metric.compute()
     metric.reset()
-    metric.update(draw_features(1), real=False)
+    metric.update(draw_side("fake"), real=False)
     frozen = filled(*ALL)
     frozen.freeze_real()
     assert scores(metric) == scores(frozen)
@@ -317,9 +313,7 @@ def test_reset_and_loading_mend(real: bool) -> None:
     assert scores(loaded) == scores(whole)
     reset = torn(filled(*ALL), real)
     reset.reset()
-    for role in (True, False):
-        reset.update(draw_features(1 + role, shift=0.3 * role), real=role)
-    assert scores(reset) == scores(whole)
+    assert scores(fill(reset)) == scores(whole)
 
 
 def test_the_mark_is_in_a_state_dict_and_survives_a_move() -> None:

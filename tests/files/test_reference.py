@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, draw_sides, name_of
 from safetensors.torch import save_file
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, Reference, load_reference
@@ -31,7 +31,10 @@ def with_real(*measures: Any) -> GenerativeMetrics:
 
 
 def values(metric: GenerativeMetrics) -> dict[str, float]:
-    metric.update(draw_features(2, shift=0.3), real=False)
+    """Return the values once samples of all other roles are in."""
+    for role, features in draw_sides(metric).items():
+        if role != "real":
+            metric.update(features, role=role)
     return {key: value.item() for key, value in metric.compute().items()}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MEASURES, draw_features
+from conftest import MEASURES, fill
 from test_image import Colours, feed
 
 from streaming_metrics import GenerativeMetrics, image, plots
@@ -106,9 +106,7 @@ def test_a_grid_wants_as_many_of_both() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES, ids=repr)
 def test_every_measure_plots_what_it_computes(measure: Any) -> None:
-    metric = GenerativeMetrics([measure], None, num_features=6, num_classes=5)
-    metric.update(draw_features(0), real=True)
-    metric.update(draw_features(1, shift=0.5), real=False)
+    metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5))
     value = metric.compute()
     figure, axes = metric.plot()
     drawn = {key: ys for ax in np.atleast_1d(axes) for key, ys in lines(ax).items()}
@@ -117,7 +115,7 @@ def test_every_measure_plots_what_it_computes(measure: Any) -> None:
 
 
 def test_measures_of_several_scales_get_axes_of_their_own() -> None:
-    metric = GenerativeMetrics(MEASURES[:1], None, num_features=6)
+    metric = GenerativeMetrics("fid", None, num_features=6)
     _, axes = metric.plot(ROWS)
     assert [list(lines(ax)) for ax in axes] == [["fid"], ["kid"], ["precision", "recall"], ["coverage"]]
     assert axes[0].get_title("left") == "Fréchet distance ↓"
