@@ -82,6 +82,8 @@ def to_bind(layout: Layout, role: Role, n: int, limit: int) -> list[int]:
     able = [place for place in able if _is_defined(layout, place, role, n)]
     banks = [slot.statistic for slot in layout.slots[role] if isinstance(slot.statistic, Bank)]
     size = sum(min(n, bank.capacity or n) * _bytes_a_row(bank) for bank in banks)
+    if able and not limit:
+        return []
     if able and size > limit:
         names = ", ".join(layout.measures[place].describe() for place in able)
         warnings.warn(
