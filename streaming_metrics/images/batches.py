@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -13,8 +12,6 @@ from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.images.forms import as_tensor, candidates, describe, fields_of, is_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from streaming_metrics.images.ranges import Reach
 
 Key: TypeAlias = "str | int | Callable[[Any], Tensor]"
@@ -38,7 +35,7 @@ def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
     """
     if is_dropped(batch):
         return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
-    found = _only_images(batch) if image_key == "auto" else _pick(batch, image_key)
+    found = _only_images(batch) if image_key == "auto" else pick(batch, image_key)
     if isinstance(found, Sequence) and not len(found):
         return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
     images = as_tensor(found)
@@ -56,7 +53,7 @@ def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
     Raises:
         ValueError: where there is none, naming the keys that exist.
     """
-    images = as_tensor(_pick(outputs, fake_key))
+    images = as_tensor(pick(outputs, fake_key))
     if images is None:
         raise ValueError(
             f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
@@ -86,10 +83,12 @@ def as_uint8(
     Raises:
         TypeError, ValueError: where form, number, shape, dtype or range is not as expected.
     """
-    with _naming(source):
+    try:
         plain = as_tensor(images)
         if plain is None:
             raise _unexpected(TypeError, images, n)
+    except (TypeError, ValueError) as error:
+        raise _named(error, source) from error
     return pixels_of(plain, value_range, source, n, reach, given=images)
 
 
@@ -114,12 +113,14 @@ def pixels_of(
     Raises:
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
-    with _naming(source):
+    try:
         if images.ndim != 4 or (n is not None and len(images) != n):
             raise _unexpected(ValueError, images if given is None else given, n)
         plain = images.clone() if images.is_inference() else images
         spread = plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain
         pixels = to_uint8(spread, value_range) if len(plain) else spread.to(torch.uint8)
+    except (TypeError, ValueError) as error:
+        raise _named(error, source) from error
     if reach is not None:
         reach.see(pixels, is_float=plain.is_floating_point())
     return pixels
@@ -135,13 +136,9 @@ def name_of(key: Key) -> str:
     return getattr(key, "__qualname__", repr(key))
 
 
-@contextmanager
-def _naming(source: str) -> Iterator[None]:
-    """Let errors begin with the giver of the images."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{source}: {error}") from error
+def _named(error: Exception, source: str) -> Exception:
+    """Return an error that begins with the giver of the images."""
+    return type(error)(f"{source}: {error}")
 
 
 def _unexpected(wrong: type[Exception], given: Any, n: int | None) -> Exception:
@@ -170,7 +167,8 @@ def _only_images(batch: Any) -> Any:
     return next(iter(found.values()), next((part for part in parts.values() if isinstance(part, Tensor)), None))
 
 
-def _pick(container: Any, key: Key) -> Any:
+def pick(container: Any, key: Key) -> Any:
+    """Return a part of a batch by key, position or callable; None where there is none."""
     if callable(key):
         return key(container)
     if isinstance(key, int) and isinstance(container, Sequence):
