@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -47,20 +47,36 @@ def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
     return images
 
 
-def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
-    """Return the generated images in what ``validation_step`` returned, by key, position or callable.
+def find_fakes(outputs: Any, fake_key: Key) -> tuple[Tensor, Mapping[str, Any]]:
+    """Return the generated images in what ``validation_step`` returned, and the columns beside them: see :func:`apart`.
+
+    Args:
+        outputs: of the step.
+        fake_key: where they are: a key, a position, or a callable from the outputs.
 
     Raises:
         ValueError: where there is none, naming the keys that exist.
     """
-    images = as_tensor(pick(outputs, fake_key))
+    found, columns = apart(pick(outputs, fake_key))
+    images = as_tensor(found)
     if images is None:
         raise ValueError(
             f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
             f"{describe(outputs)}. Remedy: return {{'fake': images, …}} from validation_step and test_step, and give "
             "fake_key= that key."
         )
-    return images
+    return images, columns
+
+
+def apart(returned: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return images, and the columns beside them where a pair ``(images, {"labels": …})`` was returned.
+
+    Example:
+        >>> apart(("images", {"labels": [3, 1]})), apart("images")
+        (('images', {'labels': [3, 1]}), ('images', {}))
+    """
+    is_pair = isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Mapping)
+    return returned if is_pair else (returned, {})
 
 
 def is_dropped(batch: Any) -> bool:

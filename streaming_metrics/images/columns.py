@@ -1,8 +1,7 @@
-"""Columns beside images: labels found in batches, and what samplers return with their images."""
+"""Columns beside images: labels found in batches, and what comes with generated images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from streaming_metrics.images.batches import is_dropped, name_of, pick
 from streaming_metrics.images.forms import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from streaming_metrics.images.batches import Key
 
@@ -46,40 +45,36 @@ def find_labels(batch: Any, label_key: Key, n: int) -> Tensor:
     return as_column(found, n, f"{source}: Expected labels")
 
 
-def split_columns(returned: Any, n: int | None, source: str) -> tuple[Any, dict[str, Tensor]]:
-    """Return images, and the columns beside them where a pair ``(images, {"labels": …})`` was returned.
+def checked_columns(given: Mapping[str, Any], n: int, source: str) -> dict[str, Tensor]:
+    """Return the columns that came beside n images, int64 ``(n,)`` each.
 
     Args:
-        returned: by a sampler or a validation step.
-        n: images that are expected; None takes any number.
+        given: by name.
+        n: images.
         source: names the giver in errors.
 
     Raises:
         TypeError, ValueError: for a column of another name, or one that is not one integer an image.
 
     Example:
-        >>> split_columns((torch.zeros(2, 3, 8, 8), {"labels": torch.tensor([3, 1])}), 2, "sample")[1]
+        >>> checked_columns({"labels": [3, 1]}, 2, "sample")
         {'labels': tensor([3, 1])}
     """
-    is_pair = isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Mapping)
-    if not is_pair or hasattr(returned, "_asdict"):
-        return returned, {}
-    images, columns = returned
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in given if name not in COLUMNS]
     if unknown:
         raise ValueError(
             f"{source}: Expected columns among {list(COLUMNS)} beside the images, got {unknown[0]!r}. Remedy: return "
             '(images, {"labels": labels}), or the images alone.'
         )
-    return images, {name: as_column(one, n, f"{source}: Expected {name}") for name, one in columns.items()}
+    return {name: as_column(column, n, f"{source}: Expected {name}") for name, column in given.items()}
 
 
-def as_column(given: Any, n: int | None, expected: str) -> Tensor:
+def as_column(given: Any, n: int, expected: str) -> Tensor:
     """Return one integer an image as int64 ``(n,)``: of a tensor, an array or a list of integers.
 
     Args:
         given: the integers.
-        n: how many; None takes any number.
+        n: how many.
         expected: the beginning of errors.
 
     Raises:
@@ -90,19 +85,18 @@ def as_column(given: Any, n: int | None, expected: str) -> Tensor:
         >>> as_column(torch.tensor([3, 1], dtype=torch.int32), 2, "Expected labels")
         tensor([3, 1])
     """
-    count = "N" if n is None else n
     try:
         column = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError):
         column = None
     if column is None or column.dtype == torch.bool or column.is_floating_point() or column.is_complex():
         raise TypeError(
-            f"{expected}, integers ({count},), got {describe(given)}. Remedy: the numbers of their classes, e.g. "
+            f"{expected}, integers ({n},), got {describe(given)}. Remedy: the numbers of their classes, e.g. "
             "labels.argmax(1) of one-hot rows, or labels.long()."
         )
-    if column.ndim != 1 or (n is not None and len(column) != n):
+    if column.shape != (n,):
         raise ValueError(
-            f"{expected}, integers ({count},), one an image, got {describe(column)}. Remedy: labels.flatten() of a "
+            f"{expected}, integers ({n},), one an image, got {describe(column)}. Remedy: labels.flatten() of a "
             "column; labels.repeat_interleave(images an item) where an item is several images."
         )
     return column.to(torch.int64, copy=True)
