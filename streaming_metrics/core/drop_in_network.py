@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from streaming_metrics.core.inputs import InputPipeline
+from streaming_metrics.core.inputs import Columns, InputPipeline
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.module import PROBE_SIDES, ModuleExtractor
 from streaming_metrics.features import Features, Spec
@@ -26,9 +26,9 @@ class DropInPipeline(InputPipeline):
     network: Network = None  # pyright: ignore[reportAssignmentType]
     kept: str = "pool"
 
-    def _extracted(self, given: Tensor) -> list[Features]:
-        features = self.network.shared(given)
-        return [Features(**{self.kept: features.column(self.network.column)}, hashes=features.hashes)]
+    def _extracted(self, given: Tensor) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        columns = self.network.shared(given).columns()
+        return [{self.kept: columns[self.network.column], "hashes": columns["hashes"]}]
 
 
 class Network(nn.Module):

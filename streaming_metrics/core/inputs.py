@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.features import SAMPLE_COLUMNS, Features
-from streaming_metrics.images.conversion import checked_range, to_uint8
+from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
 from streaming_metrics.statistics.hashes import hashes_of
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 LOST = 2.0**-6
 """Share of their spread by which rounding may move samples against each other."""
 
-Given: TypeAlias = "Tensor | Features | Mapping[str, Tensor | Features]"
+Given: TypeAlias = "Tensor | CheckedImages | Features | Mapping[str, Tensor | Features]"
 """What users may give to ``update``: images, features, or features of several networks by name."""
+Columns: TypeAlias = dict[str, Tensor]
 Needs: TypeAlias = Mapping[str, bool]
 """Columns that are needed of a network, and whether they will be rounded to float32."""
 
@@ -41,7 +42,7 @@ class InputPipeline:
     value_range: tuple[float, float] | None = None
 
     def __call__(
-        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor | None] | None = None
+        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor] | None = None
     ) -> list[Features]:
         """Return the features of each network, of the same samples.
 
@@ -54,46 +55,47 @@ class InputPipeline:
         Raises:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
-        found = [features.having(**(beside or {})) if beside else features for features in self._features(given)]
+        given_columns = [{**columns, **(beside or {})} for columns in self._columns(given)]
         checked: dict[tuple[int, str], Tensor] = {}
-        for place, (network, features, columns) in enumerate(zip(self.networks, found, needs)):
-            for column in columns:
+        for place, (network, columns, needed) in enumerate(zip(self.networks, given_columns, needs)):
+            for column in needed:
                 if column not in SAMPLE_COLUMNS:
-                    width = network.spec.width(column)
-                    checked[place, column] = _checked(features.column(column), column, width, where)
-        found = _of_the_same_samples(found, where)
-        for features, columns in zip(found, needs):
+                    checked[place, column] = _checked(columns.get(column), column, network.spec.width(column), where)
+        found = _of_the_same_samples(given_columns, where)
+        for columns, needed in zip(found, needs):
             for column in SAMPLE_COLUMNS:
-                if column in columns:
-                    _check_sample_column(features.column(column), column, where)
-            if len({len(rows) for rows in features.columns().values()}) > 1:
-                raise ValueError(f"{where}: {', '.join(features.columns())} must have one row a sample.")
+                if column in needed:
+                    _check_sample_column(columns.get(column), column, where)
+            if len({len(rows) for rows in columns.values()}) > 1:
+                raise ValueError(f"{where}: {', '.join(columns)} must have one row a sample.")
         _check_values(
             checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where
         )
-        return found
+        return [Features(**columns) for columns in found]
 
-    def _features(self, given: Given) -> list[Features]:
+    def _columns(self, given: Given) -> list[Columns]:
+        """Return the columns of each network, of images or as they were given."""
         if isinstance(given, Mapping):
-            return self._by_name(given)
-        if isinstance(given, Features):
-            if len(self.networks) > 1:
-                raise self._unnamed("Features")
-            return [given]
-        return self._extracted(given)
+            return [features.columns() for features in self._by_name(given)]
+        if not isinstance(given, Features):
+            return self._extracted(given)
+        if len(self.networks) > 1:
+            raise self._unnamed("Features")
+        return [given.columns()]
 
-    def _extracted(self, given: Tensor) -> list[Features]:
+    def _extracted(self, given: Tensor | CheckedImages) -> list[Columns]:
         first = self.networks[0]
         if first.extractor is not None:
             device = first.extractor.device
-            images = to_uint8(given, self.value_range).to(device, non_blocking=device.type == "cuda")
-            hashes = hashes_of(images)
-            return [n.extractor(images).having(hashes=hashes) for n in self.networks if n.extractor is not None]
+            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, self.value_range))
+            images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
+            beside = {**checked.columns, "hashes": hashes_of(images.pixels)}
+            return [{**n.extractor(images).columns(), **beside} for n in self.networks if n.extractor is not None]
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         if len(self.networks) > 1:
             raise self._unnamed("a tensor")
-        return [Features(pool=given) if first.spec.num_features is not None else Features(logits=given)]
+        return [{"pool" if first.spec.num_features is not None else "logits": given}]
 
     def _by_name(self, given: Mapping[str, Any]) -> list[Features]:
         names = [network.name for network in self.networks]
@@ -114,19 +116,19 @@ class InputPipeline:
         return TypeError(f"Expected features of each network, {{{names}}}, got {what}.")
 
 
-def _of_the_same_samples(found: list[Features], where: str) -> list[Features]:
-    """Return the networks' features, each with the columns of the samples: hashes are made where none came."""
-    shared: dict[str, Tensor] = {}
-    for features in found:
-        shared = {name: rows for name in SAMPLE_COLUMNS if (rows := features.column(name)) is not None} | shared
+def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
+    """Return the networks' columns, each with those of the samples: hashes are made where none came."""
+    shared: Columns = {}
+    for columns in found:
+        shared = {name: columns[name] for name in SAMPLE_COLUMNS if name in columns} | shared
     hashes = shared.get("hashes")
     if hashes is None:
-        rows = next((rows for f in found for rows in (f.pool, f.logits) if rows is not None), None)
+        rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
         if rows is not None:
             shared["hashes"] = hashes_of(rows)
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
         raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
-    return [features.having(**shared) for features in found]
+    return [{**columns, **shared} for columns in found]
 
 
 def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:

@@ -158,6 +158,15 @@ class Layout:
         """That of the first network."""
         return self.networks[0].digest
 
+    def readers(self, role: Role, column: str | None = None) -> tuple[Measure, ...]:
+        """Return the measures that read samples of a role, or a column of them."""
+        return tuple(
+            measure
+            for measure, place in zip(self.measures, self.places)
+            for statistics in [measure.statistics(self.networks[place].spec).get(role, ())]
+            if any(column is None or column in statistic.columns for statistic in statistics)
+        )
+
     def empty(self, device: torch.device) -> Iterator[tuple[str, Tensor]]:
         """Yield every state's name and the tensor of no samples."""
         for slot, names in self.names.items():

@@ -58,7 +58,10 @@ def saved_side(layout: Layout, role: Role, references: list[Reference]) -> Saved
         ValueError: where a reference is of none of the networks, or does not hold what the measures need.
     """
     if role not in layout.frozen:
-        raise ValueError(f"reference: expected roles among {sorted(layout.frozen)}, got {role!r}.")
+        raise ValueError(
+            f"reference: expected roles among {sorted(layout.frozen)}, got {role!r}, which no "
+            "measure here reads. Remedy: leave it out, or a measure that asks for it."
+        )
     matched = match(layout, references)
     first = next(iter(matched.values()))
     slots = layout.of_role(role, layout.slots_of(layout.measures))

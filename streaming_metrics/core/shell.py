@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.references import References, SavedSide
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Features, Role, Spec
+    from streaming_metrics.measures.base import Measure
     from streaming_metrics.statistics import DistinctCount, State
 
 STATE_KIND = "streaming-metrics state 1"
@@ -179,6 +180,10 @@ class GenerativeMetrics(Metric):
     def roles(self) -> tuple[Role, ...]:
         """Whose samples it takes."""
         return self._layout.roles
+
+    def readers(self, role: Role, column: str | None = None) -> tuple[Measure, ...]:
+        """Return the measures that read samples of a role, or a column of them, e.g. ``"labels"``."""
+        return self._layout.readers(role, column)
 
     @property
     def is_frozen(self) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -13,8 +12,6 @@ from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.images.forms import as_tensor, candidates, describe, fields_of, is_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from streaming_metrics.images.ranges import Reach
 
 Key: TypeAlias = "str | int | Callable[[Any], Tensor]"
@@ -38,7 +35,7 @@ def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
     """
     if is_dropped(batch):
         return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
-    found = _only_images(batch) if image_key == "auto" else _pick(batch, image_key)
+    found = _only_images(batch) if image_key == "auto" else pick(batch, image_key)
     if isinstance(found, Sequence) and not len(found):
         return torch.empty(0, 3, 1, 1, dtype=torch.uint8)
     images = as_tensor(found)
@@ -50,20 +47,36 @@ def find_images(batch: Any, image_key: Key = "auto") -> Tensor:
     return images
 
 
-def find_fakes(outputs: Any, fake_key: Key) -> Tensor:
-    """Return the generated images in what ``validation_step`` returned, by key, position or callable.
+def find_fakes(outputs: Any, fake_key: Key) -> tuple[Tensor, Mapping[str, Any]]:
+    """Return the generated images in what ``validation_step`` returned, and the columns beside them: see :func:`apart`.
+
+    Args:
+        outputs: of the step.
+        fake_key: where they are: a key, a position, or a callable from the outputs.
 
     Raises:
         ValueError: where there is none, naming the keys that exist.
     """
-    images = as_tensor(_pick(outputs, fake_key))
+    found, columns = apart(pick(outputs, fake_key))
+    images = as_tensor(found)
     if images is None:
         raise ValueError(
             f"fake_key={name_of(fake_key)}: Expected a tensor of images in what the step returned, got "
             f"{describe(outputs)}. Remedy: return {{'fake': images, …}} from validation_step and test_step, and give "
             "fake_key= that key."
         )
-    return images
+    return images, columns
+
+
+def apart(returned: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return images, and the columns beside them where a pair ``(images, {"labels": …})`` was returned.
+
+    Example:
+        >>> apart(("images", {"labels": [3, 1]})), apart("images")
+        (('images', {'labels': [3, 1]}), ('images', {}))
+    """
+    is_pair = isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Mapping)
+    return returned if is_pair else (returned, {})
 
 
 def is_dropped(batch: Any) -> bool:
@@ -86,10 +99,12 @@ def as_uint8(
     Raises:
         TypeError, ValueError: where form, number, shape, dtype or range is not as expected.
     """
-    with _naming(source):
+    try:
         plain = as_tensor(images)
         if plain is None:
             raise _unexpected(TypeError, images, n)
+    except (TypeError, ValueError) as error:
+        raise _named(error, source) from error
     return pixels_of(plain, value_range, source, n, reach, given=images)
 
 
@@ -114,12 +129,14 @@ def pixels_of(
     Raises:
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
-    with _naming(source):
+    try:
         if images.ndim != 4 or (n is not None and len(images) != n):
             raise _unexpected(ValueError, images if given is None else given, n)
         plain = images.clone() if images.is_inference() else images
         spread = plain.expand(-1, 3, -1, -1) if plain.shape[1] == 1 else plain
         pixels = to_uint8(spread, value_range) if len(plain) else spread.to(torch.uint8)
+    except (TypeError, ValueError) as error:
+        raise _named(error, source) from error
     if reach is not None:
         reach.see(pixels, is_float=plain.is_floating_point())
     return pixels
@@ -135,13 +152,9 @@ def name_of(key: Key) -> str:
     return getattr(key, "__qualname__", repr(key))
 
 
-@contextmanager
-def _naming(source: str) -> Iterator[None]:
-    """Let errors begin with the giver of the images."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{source}: {error}") from error
+def _named(error: Exception, source: str) -> Exception:
+    """Return an error that begins with the giver of the images."""
+    return type(error)(f"{source}: {error}")
 
 
 def _unexpected(wrong: type[Exception], given: Any, n: int | None) -> Exception:
@@ -170,7 +183,8 @@ def _only_images(batch: Any) -> Any:
     return next(iter(found.values()), next((part for part in parts.values() if isinstance(part, Tensor)), None))
 
 
-def _pick(container: Any, key: Key) -> Any:
+def pick(container: Any, key: Key) -> Any:
+    """Return a part of a batch by key, position or callable; None where there is none."""
     if callable(key):
         return key(container)
     if isinstance(key, int) and isinstance(container, Sequence):

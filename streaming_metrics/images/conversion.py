@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """Images that were checked where they came in, and that nobody checks or converts again.
+
+    Args:
+        pixels: uint8 ``(N, 3, H, W)``, as :func:`to_uint8` returns them, or rows of those.
+        columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
+
+    Example:
+        >>> two = CheckedImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), {"labels": torch.tensor([3, 1])})
+        >>> two[torch.tensor([False, True])].columns
+        {'labels': tensor([1])}
+    """
+
+    pixels: Tensor
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: Tensor) -> CheckedImages:
+        return CheckedImages(self.pixels[rows], {name: column[rows] for name, column in self.columns.items()})
 
 
 def check_images(images: Tensor) -> None:

@@ -74,7 +74,11 @@ class Span:
 
 
 def range_warning(
-    real: Span, fake: Span, value_range: tuple[float, float], sample_range: tuple[float, float]
+    real: Span,
+    fake: Span,
+    value_range: tuple[float, float],
+    sample_range: tuple[float, float],
+    whose: str = "real",
 ) -> str | None:
     """Return what to say where one side's floats stay in half of their range, while the other side leaves its half.
 
@@ -82,6 +86,7 @@ def range_warning(
         real: what the real images reach; nothing where they are a reference file's, which is taken to leave its half.
         fake: what the generated images reach.
         value_range, sample_range: what is declared of them.
+        whose: what the images that are not generated are called.
 
     Example:
         >>> dark, full = Span(inverse_darkest=255, brightest=120, is_float=1), Span(255, 255, 1)
@@ -90,12 +95,12 @@ def range_warning(
         >>> range_warning(dark, dark, (0, 1), (0, 1)) is None
         True
     """
-    sides = ((fake, real, "generated", "sample_range", sample_range), (real, fake, "real", "value_range", value_range))
-    for side, other, whose, argument, declared in sides:
+    sides = ((fake, real, "generated", "sample_range", sample_range), (real, fake, whose, "value_range", value_range))
+    for side, other, name, argument, declared in sides:
         is_other_wide = other.leaves_half or (other is real and other.darkest > other.brightest)
         if side.is_float and side.stays_in_half and is_other_wide:
             half = "lower" if side.brightest <= MIDDLE[1] else "upper"
-            return _HALF.format(whose, half, argument, *declared)
+            return _HALF.format(name, half, argument, *declared)
     return None
 
 

@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 
 from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
+from streaming_metrics.images.columns import COLUMNS
 from streaming_metrics.images.ranges import Reach
 from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
 from streaming_metrics.monitor.clock import At
@@ -32,19 +33,20 @@ from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
 from streaming_metrics.monitor.schedule import Schedule
 from streaming_metrics.monitor.settings import Settings
+from streaming_metrics.monitor.sides import refuse_sides
 from streaming_metrics.monitor.trainer import Run
 from streaming_metrics.monitor.value_log import ValueLog
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from streaming_metrics import Reference
+    from streaming_metrics.core.references import References
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.registry import MeasuresGiven
 
@@ -69,17 +71,25 @@ class GenerationMonitor(Callback):
 
     Args:
         measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
-        extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``.
+        extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``. Several networks
+            by name, ``{"inception": "inception-v3", "dino": …}``, look at the same images, generated once: a measure
+            reads the first unless it says ``on="dino"``.
         sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``, PIL images,
-            arrays with channels last, or a pipeline's output; ``"sample"`` by default. If it has a parameter ``batch``,
-            it is called at every validation batch instead, with that batch and its number of images, until there are
-            ``num_samples``: conditions come from the batch, and the images depend on how many ranks there are.
+            arrays with channels last, or a pipeline's output; ``"sample"`` by default. It may return a pair, ``(images,
+            {"labels": labels})``. If it has a parameter ``batch``, it is called at every validation batch instead, with
+            that batch and its number of images, until there are ``num_samples``: conditions come from the batch, so
+            do labels by default, and the images depend on how many ranks there are.
         fake_key: instead of ``sample``, where the generated images are in the outputs of ``validation_step``: a key, a
-            position, or a callable from the outputs. For reconstructions, image to image, and sharded models.
-        real: ``"val"``, the validation images (of the first dataloader); a reference file; or a ``DataLoader`` that is
-            the same on every rank.
+            position, or a callable from the outputs, to images or such a pair; labels are the batch's by default. For
+            reconstructions, image to image, and sharded models.
+        real: ``"val"``, the validation images (of the first dataloader); a reference file, or a list with one of each
+            network; or a ``DataLoader`` that is the same on every rank.
+        train: training images, for measures that ask for them (:class:`~streaming_metrics.AuthPct`): a reference, or a
+            ``DataLoader``, as for ``real``; read before the first measurement, and kept.
         image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
             looks like images.
+        label_key: where their labels are, one integer an image, for measures that read them
+            (:class:`~streaming_metrics.IntraFID`): a key, a position or a callable.
         num_samples: generated per epoch, over all ranks; a warning says so where validation batches give fewer.
         batch_size: generated per call.
         seed: of all generation.
@@ -95,8 +105,9 @@ class GenerationMonitor(Callback):
         refresh_real: measure the real images every time, rather than once (augmented or growing validation data).
         report: write ``report.html`` into the trainer's ``log_dir``, or a file of that path, after every measurement:
             curves, the same samples through the epochs and, where features are kept (PRDC, KID), samples beside their
-            neighbours. Of the generated images 256 small copies a rank are kept; real ones are read again. Monitors
-            with one path share a report: raw weights beside their average, say. Needs matplotlib.
+            neighbours; measures that bind (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256
+            small copies a rank are kept; real ones are read again. Monitors with one path share a report: raw weights
+            beside their average, say. Needs matplotlib.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
@@ -119,12 +130,14 @@ class GenerationMonitor(Callback):
     def __init__(
         self,
         measures: MeasuresGiven,
-        extractor: str | Extractor | nn.Module = "inception-v3",
-        sample: str | Callable[..., Tensor] | None = None,
+        extractor: str | Extractor | nn.Module | Mapping[str, Any] = "inception-v3",
+        sample: str | Callable[..., Any] | None = None,
         *,
         fake_key: Key | None = None,
-        real: str | Path | Reference | DataLoader[Any] = "val",
+        real: References | DataLoader[Any] = "val",
+        train: References | DataLoader[Any] | None = None,
         image_key: Key = "auto",
+        label_key: Key | None = None,
         num_samples: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
@@ -145,7 +158,9 @@ class GenerationMonitor(Callback):
         self.settings = Settings.checked(
             fake_key=fake_key,
             real=real,
+            train=train,
             image_key=image_key,
+            label_key=label_key,
             num_samples=num_samples,
             batch_size=batch_size,
             seed=seed,
@@ -159,17 +174,21 @@ class GenerationMonitor(Callback):
             refresh_real=refresh_real,
         )
         self.prog_bar = prog_bar
-        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach())
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
+        kept = {"bind_limit": 0} if report else {}  # its gallery looks at features, which measures that bind let go
         with isolated_rng():
             self._blank = GenerativeMetrics(
                 measures,
                 extractor,
                 value_range=self.settings.value_range,
-                reference=self.settings.reference,
-                **{"name": prefix, **metric_options},
+                reference=self.settings.references,
+                **{"name": prefix, **kept, **metric_options},
             )
+        refuse_sides(self._blank, self.settings)
+        needed = tuple(column for column in COLUMNS if self._blank.readers("fake", column))
+        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed)
         self._begin(self._blank)
+        self._state_key = self._generate_state_key(keys=self.keys)
 
     @property
     def metric(self) -> GenerativeMetrics:
@@ -188,8 +207,8 @@ class GenerationMonitor(Callback):
 
     @property
     def state_key(self) -> str:
-        """The name that tells the monitors of one trainer apart."""
-        return self._generate_state_key(keys=self.keys)
+        """The name that tells the monitors of one trainer apart; Lightning reads it at every hook."""
+        return self._state_key
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Keep the values of a report's epochs, so that a run that is resumed goes on with them."""

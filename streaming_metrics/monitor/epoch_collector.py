@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from streaming_metrics.images.batches import find_images, pixels_of
+from streaming_metrics.images.batches import pixels_of
+from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.images.batches import Key
+    from streaming_metrics.features import Role
     from streaming_metrics.report.thumbnails import Thumbnails
 
 
@@ -32,13 +33,14 @@ class EpochCollector:
         metric: what is fed.
         rank: this process.
         world_size: number of processes.
-        ranges: what floats stand for black and white in real and in generated images.
+        ranges: what floats stand for black and white in real (and training) and in generated images.
         num_shown: generated images to keep.
         thumbnails: small copies of generated images, for a report.
         reach: where who converts generated images notes how dark and bright they are.
 
     Attributes:
         in_place: whether every real image's id is the position of an item that holds this image alone.
+        has_train: whether the training images are read, and a frozen side.
         shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
     """
 
@@ -54,20 +56,22 @@ class EpochCollector:
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
         self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
-        self.reach, self._real_reach = reach or Reach(), Reach()
-        self.in_place = True
+        self.reach, self._reaches = reach or Reach(), {"real": Reach(), "train": Reach()}
+        self.in_place, self.has_train = True, False
         self.start()
 
     def start(self) -> None:
-        """Begin an epoch: forget all images but a frozen real side."""
+        """Begin an epoch: forget all images but those of frozen sides."""
         self.metric.reset()
         if self.thumbnails is not None:
             self.thumbnails.clear()
         self.shown, self._count = torch.empty(0, 3, 1, 1, dtype=torch.uint8), None
         self.reach.clear()
         if not self.metric.is_frozen:
-            self._real_reach.clear()
+            self._reaches["real"].clear()
             self.in_place = True
+        if not self.has_train:
+            self._reaches["train"].clear()
 
     def place(self, loader: Any, n: int) -> tuple[Tensor, Tensor]:
         """Return ids ``(n,)`` of the images of a loader's next batch, and which of them are not padding."""
@@ -80,45 +84,63 @@ class EpochCollector:
         assert self._count
         return self._count.turn < num_samples
 
-    def real(self, images: Tensor, index: Tensor, keep: Tensor) -> None:
-        """Add the real images of the batch that was placed last."""
-        pixels = pixels_of(images, self.ranges[0], "real images", reach=self._real_reach)
-        self._add(pixels[keep], index[keep], real=True)
-        self.in_place &= self._count is not None and self._count.in_place
+    def real(
+        self, images: Tensor, columns: Mapping[str, Tensor], index: Tensor, keep: Tensor, role: Role = "real"
+    ) -> None:
+        """Add the real images of the batch that was placed last, or images of another role that are not generated."""
+        pixels = pixels_of(images, self.ranges[0], f"{role} images", reach=self._reaches[role])
+        self._add(CheckedImages(pixels, columns)[keep], index[keep], role)
+        if role == "real":
+            self.in_place &= self._count is not None and self._count.in_place
 
-    def fake(self, images: Tensor, index: Tensor) -> None:
-        """Add generated images, uint8 ``(n, 3, H, W)``."""
-        self._add(images, index, real=False)
+    def fake(self, images: CheckedImages, index: Tensor) -> None:
+        """Add generated images."""
+        self._add(images, index, "fake")
+        pixels = images.pixels
         if self.thumbnails is not None:
-            self.thumbnails.update(images, index)
-        shown = images[: self.num_shown - len(self.shown)].cpu()
+            self.thumbnails.update(pixels, index)
+        shown = pixels[: self.num_shown - len(self.shown)].cpu()
         if not len(self.shown) or shown.shape[1:] == self.shown.shape[1:]:
             self.shown = torch.cat([self.shown.reshape(-1, *shown.shape[1:]), shown])
 
     def read(
         self,
         loader: DataLoader[Any],
-        image_key: Key,
+        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Tensor]]],
         seed: int,
         advance: Callable[[int], Any],
         most: int | None = None,
+        role: Role = "real",
     ) -> None:
-        """Add a loader's images as real ones, its batches, or the first ``most`` of them, dealt to the ranks in turn.
+        """Add a loader's images, its batches, or the first ``most`` of them, dealt to the ranks in turn.
 
         The seed makes a loader that shuffles do so alike on every rank, by its own generator too, which is put back. A
         loader that deals to ranks itself is read whole on each.
+
+        Args:
+            loader: of images.
+            find: from a batch and the role to its images and the columns beside them.
+            seed: of its shuffling.
+            advance: takes the number of batches that are done.
+            most: batches to read; None reads all.
+            role: whose images they are.
         """
         deals_itself = is_distributed(sampler_of(loader))
         source = _with_workers_of_its_own(loader)
         self._count = Count(Dealing.of(loader, *((self.rank, self.world_size) if deals_itself else ())))
         with isolated_rng(seed), untouched(source, seed=seed):
             for number, batch in enumerate(islice(source, most)):
-                images = find_images(batch, image_key)
+                images, columns = find(batch, role)
                 index, keep = self._count.place(len(images))
                 if deals_itself or number % self.world_size == self.rank:
-                    self.real(images, index, keep)
+                    self.real(images, columns, index, keep, role)
                 advance(1)
         self._count = None
+
+    def keep_train(self) -> None:
+        """Keep the training images that were read, as a frozen side; collective."""
+        self.metric.freeze("train")
+        self.has_train = True
 
     def warning(self) -> str | None:
         """Return what an epoch's images leave to be said, after ``metric.compute()``; collective.
@@ -129,16 +151,21 @@ class EpochCollector:
         comm, count = self.metric.ranks(), self._count
         each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
         own = torch.tensor([not self.in_place, relies, each, each and MOST - each])
-        told = comm.max(torch.cat([own, self._real_reach.extremes(), self.reach.extremes()])).tolist()
+        reaches = self._reaches["real"], self.reach, self._reaches["train"]
+        told = comm.max(torch.cat([own, *(reach.extremes() for reach in reaches)])).tolist()
         moved, relies, most, fewest = told[0], told[1], told[2], MOST - told[3]
         self.in_place = not moved
         if relies and most > fewest:
             raise ValueError(_DISAGREE.format(fewest, most))
-        return range_warning(Span(*told[4:7]), Span(*told[7:]), *self.ranges)
+        real, fake, train = (Span(*told[start : start + 3]) for start in (4, 7, 10))
+        said = range_warning(real, fake, *self.ranges)
+        if said is None and train.brightest >= train.darkest:
+            said = range_warning(train, fake, *self.ranges, whose="training")
+        return said
 
-    def _add(self, images: Tensor, index: Tensor, real: bool) -> None:
-        if len(images):
-            self.metric.update(images, real=real, index=index)
+    def _add(self, images: CheckedImages, index: Tensor, role: Role) -> None:
+        if len(images.pixels):
+            self.metric.update(images, role=role, index=index)
 
 
 def _with_workers_of_its_own(loader: Any) -> Any:

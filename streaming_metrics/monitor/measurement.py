@@ -11,6 +11,7 @@ import torch
 
 from streaming_metrics import Signature
 from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
+from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.epoch_collector import EpochCollector
@@ -19,9 +20,13 @@ from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor, nn
 
     from streaming_metrics import GenerativeMetrics
+    from streaming_metrics.features import Role
+    from streaming_metrics.images.conversion import CheckedImages
     from streaming_metrics.monitor.image_sampler import ImageSampler
     from streaming_metrics.monitor.settings import Settings
     from streaming_metrics.monitor.trainer import Run
@@ -59,7 +64,8 @@ class Measurement:
             metric, rank, world_size, ranges, settings.log_images, thumbnails, sampler.reach
         )
         self.rehearsal, self._must_generate = Rehearsal(), False
-        self._num_in_reference = metric.num_samples("real") if metric.is_frozen else None
+        self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
+        self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
 
     def is_paired(self, module: nn.Module) -> bool:
         """Return whether generated images come batch by batch, with the real ones that they belong to."""
@@ -72,15 +78,18 @@ class Measurement:
             self.generate(run)
 
     def start(self, run: Run) -> None:
-        """Forget the last epoch's images; read the real ones if a dataloader has them."""
+        """Forget the last epoch's images; read the real ones if a dataloader has them, and training images once.
+
+        Collective where there are training images.
+        """
         self._must_generate = not self.is_paired(run.module)
         with isolated():
             self.collector.start()
-            loader = self.settings.loader
-            if loader is not None and not self.metric.is_frozen:
-                most = run.dev_batches or None
-                with run.bar(most or length_hint(loader), "Real images") as advance:
-                    self.collector.read(loader, self.settings.image_key, self.settings.seed, advance, most)
+            if not self.metric.is_frozen:
+                self._read(run, "real")
+            if "train" in self.settings.loaders and not self.collector.has_train:
+                self._read(run, "train")
+                self.collector.keep_train()
 
     def generate_at(self, run: Run, batch: Any) -> None:
         """Generate at the first validation batch, if that holds what it should."""
@@ -124,11 +133,13 @@ class Measurement:
 
         With the generated images that belong to it, if such are measured.
         """
-        loader, settings = self.settings.loader, self.settings
         with self.rehearsal.attempt(), isolated(), evaluating(run.module):
-            if loader is not None:
-                self.collector.read(loader, settings.image_key, settings.seed, lambda n: None, most=1)  # noqa: ARG005
-                self.refuse_too_few(run, known_number(loader, self.metric.num_samples("real")))
+            known: dict[Role, int | None] = {}
+            for role, loader in self.settings.loaders.items():
+                seed = self.settings.seed
+                self.collector.read(loader, self._found, seed, lambda n: None, most=1, role=role)  # noqa: ARG005
+                known[role] = known_number(loader, self.metric.num_samples(role))
+            self.refuse_too_few(run, known.get("real"), known.get("train"))
             if batch is not None:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
@@ -155,14 +166,14 @@ class Measurement:
         self.rehearse_generation(run)
         self.rehearsal.conclude(run.agree)
 
-    def refuse_too_few(self, run: Run, num_real: int | None = None) -> None:
-        """Raise NotEnoughSamples where the measures need more; the real images' number may not be known yet."""
+    def refuse_too_few(self, run: Run, num_real: int | None = None, num_train: int | None = None) -> None:
+        """Raise NotEnoughSamples where the measures need more; real and training images' numbers may not be known."""
         num_fake = None if self.settings.fake_key is not None else self._num_samples(run)
         if num_real is not None and self.is_paired(run.module):
             num_fake = min(num_real, num_fake or num_real)
         if not run.dev_batches:
-            known = num_real if self._num_in_reference is None else self._num_in_reference
-            refuse_too_few(self.metric.measures, known, num_fake)
+            known = {"real": num_real, "train": num_train} | self._in_references
+            refuse_too_few(self.metric.measures, known["real"], num_fake, known["train"])
 
     @property
     def _takes_real(self) -> bool:
@@ -175,34 +186,58 @@ class Measurement:
     def _preview(self, run: Run, batch: Any) -> None:
         """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
         if self._takes_real:
-            images = find_images(batch, self.settings.image_key)
+            images, _ = self._found(batch, "real")
             pixels_of(images, self.settings.value_range, "real images")
             self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
 
-    def _draw(self, run: Run, n: int, seed: int, batch: Any = None) -> Tensor:
+    def _read(self, run: Run, role: Role) -> None:
+        """Read the images of a role, if a dataloader has them."""
+        loader, most = self.settings.loaders.get(role), run.dev_batches or None
+        if loader is not None:
+            named = "Training images" if role == "train" else "Real images"
+            with run.bar(most or length_hint(loader), named) as advance:
+                self.collector.read(loader, self._found, self.settings.seed, advance, most, role)
+
+    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a batch's images, and the columns beside them that measures read of that role."""
+        images = find_images(batch, self.settings.image_key)
+        return images, self._beside(batch, len(images), role)
+
+    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
+        key = self.settings.label_key
+        if key is None or role not in self._labelled or "labels" in own:
+            return {}
+        return {"labels": find_labels(batch, key, n)}
+
+    def _draw(
+        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None
+    ) -> CheckedImages:
         with run.precision():
-            return self.sampler.draw(run.module, n, seed, batch)
+            return self.sampler.draw(run.module, n, seed, batch, beside)
 
     def _take(self, run: Run, outputs: Any, batch: Any) -> None:
         takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
         if not (takes_real or is_paired):
             return
-        fakes = None if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
+        fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
         images = find_images(batch, self.settings.image_key) if takes_real or fakes is None else fakes
-        index, keep = self.collector.place(run.source, len(images))
+        n = len(images)
+        real_beside = self._beside(batch, n, "real") if takes_real else {}
+        fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}
+        index, keep = self.collector.place(run.source, n)
         if not keep.any():
             return
         if takes_real:
-            self.collector.real(images, index, keep)
+            self.collector.real(images, real_beside, index, keep)
         if fakes is not None:
-            self.collector.fake(self.sampler.taken(fakes, len(images))[keep], index[keep])
+            self.collector.fake(self.sampler.taken(fakes, own, n, fake_beside)[keep], index[keep])
         elif is_paired:
-            self._generate_for(run, batch, index, keep & self.collector.first(self._num_samples(run)))
+            self._generate_for(run, batch, fake_beside, index, keep & self.collector.first(self._num_samples(run)))
 
-    def _generate_for(self, run: Run, batch: Any, index: Tensor, keep: Tensor) -> None:
+    def _generate_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor, keep: Tensor) -> None:
         if keep.any():
             with self.settings.weights_context(run.module):
-                images = self._draw(run, len(keep), seed_of(self.settings.seed, int(index[0])), batch)
+                images = self._draw(run, len(keep), seed_of(self.settings.seed, int(index[0])), batch, beside)
             self.collector.fake(images[keep], index[keep])
 
     def _review(self, run: Run) -> None:

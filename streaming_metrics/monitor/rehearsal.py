@@ -87,12 +87,14 @@ def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional:
         ) from None
 
 
-def refuse_too_few(measures: Sequence[Measure], num_real: int | None, num_fake: int | None) -> None:
+def refuse_too_few(
+    measures: Sequence[Measure], num_real: int | None, num_fake: int | None, num_train: int | None = None
+) -> None:
     """Raise NotEnoughSamples where a measure is not defined on so many images.
 
     Args:
         measures: what is to be computed.
-        num_real, num_fake: numbers of images; None for unknown.
+        num_real, num_fake, num_train: numbers of images; None for unknown.
 
     Example:
         >>> from streaming_metrics import KID
@@ -100,7 +102,7 @@ def refuse_too_few(measures: Sequence[Measure], num_real: int | None, num_fake: 
         Traceback (most recent call last):
         streaming_metrics.measures.base.NotEnoughSamples: KID needs at least 1000 real samples, got 40. Remedy: ...
     """
-    counts = {"real": num_real, "fake": num_fake, "train": None, "heldout": None}
+    counts = {"real": num_real, "fake": num_fake, "train": num_train, "heldout": None}
     sides = Sides({role: Side(role, UNKNOWN if n is None else n, {}) for role, n in counts.items()}, Spec())
     for measure in measures:
         with suppress(KeyError):  # a measure that must look at states can tell only once it has some

@@ -14,9 +14,9 @@ from streaming_metrics.monitor.checks import refuse, refuse_train_steps, whole
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from streaming_metrics import Reference
+    from streaming_metrics.core.references import References
+    from streaming_metrics.features import Role
     from streaming_metrics.images.batches import Key
 
 
@@ -34,8 +34,10 @@ class Settings:
     """
 
     fake_key: Key | None = None
-    real: str | Path | Reference | DataLoader[Any] = "val"
+    real: References | DataLoader[Any] = "val"
+    train: References | DataLoader[Any] | None = None
     image_key: Key = "auto"
+    label_key: Key | None = None
     num_samples: int = 10_000
     batch_size: int = 64
     seed: int = 0
@@ -53,7 +55,7 @@ class Settings:
         """Return settings of arguments as users and configurations give them."""
         settings = cls(**{**given, **_whole_numbers(given), **_ranges(given)})
         smallest = min(settings.num_samples, settings.batch_size, settings.every_n_epochs)
-        refuse(settings.refresh_real and settings.reference is not None, _FIXED)
+        refuse(settings.refresh_real and "real" in settings.references, _FIXED)
         refuse(smallest < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
         takes_batches = settings.real_is_validation or settings.fake_key is not None
         refuse_train_steps(settings.every_n_train_steps, settings.every_n_epochs, takes_batches)
@@ -62,17 +64,22 @@ class Settings:
     @property
     def real_is_validation(self) -> bool:
         """Whether the real images are the validation images."""
-        return self.real == "val"
+        return isinstance(self.real, str) and self.real == "val"
 
     @property
-    def loader(self) -> DataLoader[Any] | None:
-        """The dataloader of real images, if they have one of their own."""
-        return self.real if isinstance(self.real, DataLoader) else None
+    def loaders(self) -> dict[Role, DataLoader[Any]]:
+        """The dataloaders of images that have one of their own."""
+        return {role: one for role, one in self._given.items() if isinstance(one, DataLoader)}
 
     @property
-    def reference(self) -> str | Path | Reference | None:
-        """The file of the real side, if it is one."""
-        return None if self.real_is_validation or isinstance(self.real, DataLoader) else self.real
+    def references(self) -> dict[Role, Any]:
+        """The files of sides that are files."""
+        return {role: one for role, one in self._given.items() if not isinstance(one, DataLoader)}
+
+    @property
+    def _given(self) -> dict[Role, Any]:
+        sides = {"real": None if self.real_is_validation else self.real, "train": self.train}
+        return {role: one for role, one in sides.items() if one is not None}
 
     def prefix_in(self, stage: str) -> str:
         """Return the prefix of logged keys; that of tests is another."""

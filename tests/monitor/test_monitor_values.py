@@ -44,7 +44,7 @@ def test_it_is_the_metric_of_the_real_and_the_sampled_images() -> None:
     got = validate(watching)
     seed_everything(0, verbose=False)
     model = Model().eval()
-    drawn = [watching.sampler.draw(model, chunk.size, chunk.seed) for chunk in chunks(20, 8, seed=0)]
+    drawn = [watching.sampler.draw(model, chunk.size, chunk.seed).pixels for chunk in chunks(20, 8, seed=0)]
     assert got == pytest.approx(expected(torch.cat(drawn)), rel=1e-5)
     assert torch.equal(watching.samples, torch.cat(drawn)[:16])
 

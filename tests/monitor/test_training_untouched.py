@@ -122,9 +122,9 @@ def test_sampling_for_a_condition_neither() -> None:
 def test_a_chunk_does_not_depend_on_the_chunks_before_it() -> None:
     model = Stateful(lambda model: model.train())
     sampler = ImageSampler("sample", (0, 1))
-    first = sampler.draw(model.eval(), 8, seed=5)
+    first = sampler.draw(model.eval(), 8, seed=5).pixels
     sampler.draw(model, 8, seed=6)
-    assert torch.equal(sampler.draw(model, 8, seed=5), first)
+    assert torch.equal(sampler.draw(model, 8, seed=5).pixels, first)
     assert not model.training
 
 
@@ -152,7 +152,7 @@ def test_a_cache_that_grew_stays_and_a_canvas_is_copied() -> None:
             return self.canvas.copy_(REAL[:n])
 
     painter = Painter()
-    assert torch.equal(ImageSampler("sample", (0, 1)).draw(painter, 4, seed=0), REAL[:4])
+    assert torch.equal(ImageSampler("sample", (0, 1)).draw(painter, 4, seed=0).pixels, REAL[:4])
     assert painter.cache.shape == (4,)
     assert not painter.canvas.any()
 
