@@ -92,7 +92,7 @@ CHANGES: dict[str, tuple[str, Callable[[Tensor], Tensor], str]] = {
     "negative variance": (f"moments_{WIDTH}_moments", put((2, 2), -1.0), "variances that are not negative"),
     "negative eigenvalue": (f"moments_{WIDTH}_moments", indefinite, "a matrix with a negative eigenvalue"),
     "not finite": (f"moments_{WIDTH}_moments", put((2, 2), float("inf")), "expected finite values"),
-    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "rows and index of one length"),
+    "bank of fewer rows": (f"bank_{WIDTH}_index", lambda ids: ids[:-1], "of one length within the capacity"),
     "negative id": (f"bank_{WIDTH}_index", put(0, -1), "ids that are not negative"),
     "features that overflow": (f"bank_{WIDTH}_rows", put((0, 0), 3e38), r"features below 1e\+15"),
     "probabilities of fewer": ("marginals_5_3_interleaved_sums", put((0, 0), 13.0), "sums of probabilities"),
@@ -168,7 +168,10 @@ def test_what_a_statistic_makes_passes_its_own_check(statistic: Statistic, scale
     whole = draw_features(1)
     assert whole.pool is not None
     assert whole.logits is not None
-    features = Features(scale * whole.pool + 0.1, scale * whole.logits, whole.index)
+    assert whole.text is not None
+    features = whole.having(
+        pool=scale * whole.pool + 0.1, logits=scale * whole.logits, text=scale * whole.text + 0.1, hashes=None
+    )
     parts = [of(features[part]) for part in (slice(0, 0), slice(0, 1), slice(1, 20), slice(20, 40))]
     for n, state in ((0, statistic.empty()), (1, parts[1]), (40, statistic.merge(parts)), (40, of(features))):
         check_states({statistic: state}, n)
