@@ -26,8 +26,20 @@ from streaming_metrics.pairwise import (
     Radii,
     RBFKernel,
     SubsetSums,
+    squared_radii,
 )
-from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours, SecondMoment
+from streaming_metrics.statistics import (
+    Authentic,
+    Bank,
+    BinCounts,
+    Count,
+    Distinct,
+    FixedRows,
+    Marginals,
+    Moments,
+    Neighbours,
+    SecondMoment,
+)
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
@@ -45,6 +57,9 @@ settings.load_profile("house")
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
 TEXT, LABELS = 3, 4
 WORLD = 4
+
+FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
+"""Rows of a side that statistics count against."""
 
 STATISTICS = [
     Count(),
@@ -64,7 +79,9 @@ STATISTICS = [
     Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
-    Neighbours(WIDTH, k=3, balls=Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
+    Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
+    BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
+    Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)

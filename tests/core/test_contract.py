@@ -139,6 +139,22 @@ def test_a_merge_of_parts_is_the_whole(measure: Measure) -> None:
 
 
 @every_measure
+def test_a_merge_of_parts_counted_against_one_frozen_side_is_the_whole(measure: Measure) -> None:
+    parts = [build(measure) for _ in range(3)]
+    sides = draw_sides(parts[0])
+    for part, batch in zip(parts, shuffled(sides["fake"], seed=8)):
+        for role, side in sides.items():
+            if role != "fake":
+                part.update(side, role=role)
+        freeze(part)
+        part.update(batch, real=False)
+    whole = parts.pop()
+    for part in parts:
+        whole.merge_state(part)
+    check_close(whole.compute(), filled(measure).compute(), measure)
+
+
+@every_measure
 def test_a_frozen_side_gives_the_same_number(measure: Measure) -> None:
     expected = filled(measure).compute()
     late, early = filled(measure), build(measure)

@@ -174,7 +174,10 @@ def test_what_a_statistic_makes_passes_its_own_check(statistic: Statistic, scale
     whole = draw_features(1)
     assert whole.pool is not None
     assert whole.logits is not None
-    features = whole.having(pool=scale * whole.pool + 0.1, logits=scale * whole.logits, hashes=None)
+    assert whole.text is not None
+    features = whole.having(
+        pool=scale * whole.pool + 0.1, logits=scale * whole.logits, text=scale * whole.text + 0.1, hashes=None
+    )
     parts = [of(features[part]) for part in (slice(0, 0), slice(0, 1), slice(1, 20), slice(20, 40))]
     for n, state in ((0, statistic.empty()), (1, parts[1]), (40, statistic.merge(parts)), (40, of(features))):
         check_states({statistic: state}, n)
