@@ -194,9 +194,10 @@ def radii_of_banks(kept: Iterable[tuple[Statistic, State]], neighbours: Iterable
 def _ordered(state: State) -> State:
     """Return rows in the order of their ids; where ids came twice, numbered anew: radii must know whose they are."""
     order = state["index"].argsort(stable=True)
-    rows, index = state["rows"][order], state["index"][order]
+    ordered = {key: column[order] for key, column in state.items()}
+    index = ordered["index"]
     unique = bool((index[1:] > index[:-1]).all())
-    return {"rows": rows, "index": index if unique else torch.arange(len(index), device=index.device)}
+    return ordered if unique else ordered | {"index": torch.arange(len(index), device=index.device)}
 
 
 def _of_moments(fit: GaussianFit) -> Reference:
