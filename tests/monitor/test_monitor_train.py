@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
-from trainings import QUIET, REAL, TINY, Model, Pixels, fit, loader, monitor, trainer, validate
+from trainings import QUIET, REAL, TINY, Model, Pixels, fit, kept_features, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, AuthPct, GenerativeMetrics, NotEnoughSamples, Reference
 
@@ -146,14 +146,9 @@ def test_measures_bind_before_anything_is_generated_and_keep_no_features() -> No
     held = []
 
     def sample(model: Any, n: int) -> Tensor:
-        held.append(kept_of(callback.metric))
+        held.append(kept_features(callback.metric))
         return draw(model, n)
 
     callback = watching(measures=[AuthPct()], sample=sample)
     validate(callback)
-    assert [*held, kept_of(callback.metric)] == [0, 0]
-
-
-def kept_of(metric: GenerativeMetrics) -> int:
-    """Return the rows of generated features that a metric keeps."""
-    return sum(len(rows) for name, rows in vars(metric).items() if name.startswith("fake_bank") and "_rows_" in name)
+    assert [*held, kept_features(callback.metric)] == [0, 0]
