@@ -127,6 +127,11 @@ def expected(fake: Tensor, real: Tensor = REAL, measures: Any = MEASURES, prefix
     return {prefix + key: value.item() for key, value in metric.compute().items()}
 
 
+def kept_features(metric: GenerativeMetrics) -> int:
+    """Return the rows of generated features that a metric keeps."""
+    return sum(len(rows) for name, rows in vars(metric).items() if name.startswith("fake_bank") and "_rows_" in name)
+
+
 class Counts(Callback):
     """Logs how many samples the monitor before it has counted."""
 

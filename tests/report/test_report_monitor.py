@@ -13,9 +13,9 @@ from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from test_image_log import events
 from test_report import Page, section
-from trainings import QUIET, REAL, Model, Pixels, fit, loader, monitor, trainer, validate
+from trainings import QUIET, REAL, Model, Pixels, fit, kept_features, loader, monitor, trainer, validate
 
-from streaming_metrics import FID, PRDC, GenerativeMetrics
+from streaming_metrics import FID, NDB, PRDC, GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.report.pictures import data_uri
 from streaming_metrics.report.thumbnails import Thumbnails
@@ -248,3 +248,29 @@ def test_ranks_agree_on_thumbnails_one_without_any(ranks: Ranks) -> None:
     assert alone[0] == alone[1]
     index = torch.arange(40)
     assert ranks.run(3, gathered, each=[index[:7], index[:0], index[7:]]) == [alone] * 3
+
+
+def other_each_epoch(model: LightningModule, n: int) -> Tensor:
+    return REAL[:n] // (1 + model.current_epoch)
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
+@pytest.mark.parametrize("measures", [[PRDC(k=2, recall=False)], [NDB(bins=3)]], ids=str)
+def test_measures_that_bind_keep_features_for_the_gallery_and_their_values(measures: list[Any], tmp_path: Path) -> None:
+    options = {"measures": measures, "sample": other_each_epoch, "batch_size": 20}
+    kept, bound = watching(**options), watching(**options, report=False)
+    folders = tmp_path / "kept", tmp_path / "bound"
+    values = [
+        fit(one, max_epochs=2, default_root_dir=folder).callback_metrics for one, folder in zip((kept, bound), folders)
+    ]
+    assert values[0] == values[1]
+    assert (kept_features(kept.metric), kept_features(bound.metric)) == (20, 0)
+    page = page_of(folders[0])
+    assert len(section(page, "Fixed samples")) == len(section(page, "Generated, nearest")) == 2 * 16
+
+
+def test_a_limit_of_the_users_stands_beside_a_report(tmp_path: Path) -> None:
+    callback = watching(measures=[PRDC(k=2, recall=False)], bind_limit=1 << 20)
+    fit(callback, max_epochs=2, logger=CSVLogger(tmp_path, "", ""))
+    assert kept_features(callback.metric) == 0
+    assert "No measure here keeps features of both sides" in page_of(tmp_path).said
