@@ -116,7 +116,9 @@ def _of_the_same_samples(found: list[Features], where: str) -> list[Features]:
     """Return the networks' features, each with the columns of the samples: hashes are made where none came."""
     shared: dict[str, Tensor] = {}
     for features in found:
-        shared = {name: rows for name in SAMPLE_COLUMNS if (rows := features.column(name)) is not None} | shared
+        named = {name: rows for name in SAMPLE_COLUMNS if (rows := features.column(name)) is not None}
+        _check_agree(shared, named, where)
+        shared = named | shared
     hashes = shared.get("hashes")
     if hashes is None:
         rows = next((rows for f in found for rows in (f.pool, f.logits) if rows is not None), None)
@@ -125,6 +127,17 @@ def _of_the_same_samples(found: list[Features], where: str) -> list[Features]:
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
         raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return [features.having(**shared) for features in found]
+
+
+def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError where two networks' features say different things of the samples; hashes may differ."""
+    for name in first.keys() & second.keys() - {"hashes"}:
+        one, other = first[name], second[name]
+        if one is not other and not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.equal(other)):
+            raise ValueError(
+                f"{where}: expected features of the same samples, got networks with different {name}; nothing was "
+                f"added. Remedy: the same samples in the same order, and {name}= once."
+            )
 
 
 def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
