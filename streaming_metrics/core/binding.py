@@ -16,7 +16,8 @@ import torch
 from streaming_metrics.core.frozen import remembering
 from streaming_metrics.core.layout import MEASURED, Slot
 from streaming_metrics.core.pairs import reduce_pairs
-from streaming_metrics.core.states import Binder, States
+from streaming_metrics.core.prepared import check_prepared
+from streaming_metrics.core.states import Binder, States, in_order
 from streaming_metrics.features import Features
 from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
 from streaming_metrics.statistics import Bank
@@ -116,7 +117,8 @@ def _prepared(
 ) -> Iterator[tuple[str, Tensor]]:
     for place in binding:
         names = layout.prepared[place]
-        if known.keys() >= set(names.values()):
+        if known.keys() >= set(names.values()) and any(len(known[name]) for name in names.values()):
+            check_prepared(layout, place, known, n)
             yield from ((name, known[name]) for name in names.values())
             continue
         network = layout.places[place]
@@ -151,17 +153,17 @@ def replayed(before: States, after: States) -> dict[Slot, State]:
         ValueError: where samples were counted by a form that is given up: their features were not kept.
     """
     layout, streaming, old = after.layout, after.streaming(MEASURED), before.of(MEASURED)
-    if set(streaming) == set(old):
+    stale = {slot for place in _bound_anew(before, after) for slot in _slots_of_fakes(after, place)}
+    if set(streaming) == set(old) and not stale & old.keys():
         return {}
-    found = {slot: old[slot] for slot in streaming if slot in old}
-    for place, form in enumerate(after.streams.forms):
-        if after.streams.is_bound(place):
-            network, bank = layout.places[place], layout.bank_to_replay(place)
-            assert bank is not None
-            for statistic in form.statistics(layout.networks[network].spec)[MEASURED]:
-                slot = Slot(MEASURED, network, statistic)
-                if slot not in found:
-                    found[slot] = _streamed(slot, bank, before.read(Slot(MEASURED, network, bank)))
+    found = {slot: old[slot] for slot in streaming if slot in old and slot not in stale}
+    for place in _bound_anew(before, after):
+        bank = layout.bank_to_replay(place)
+        assert bank is not None
+        source = Slot(MEASURED, layout.places[place], bank)
+        for slot in _slots_of_fakes(after, place):
+            if slot not in found and source in old:
+                found[slot] = _streamed(slot, bank, old[source])
     if before.count(MEASURED) and not found.keys() >= set(streaming):
         raise ValueError(
             "Generated samples were counted against a frozen side, and their features were not kept: they cannot be "
@@ -171,6 +173,27 @@ def replayed(before: States, after: States) -> dict[Slot, State]:
     device = old[streaming[1]]["total"].device
     left = {s: live.get(s, s).statistic.empty(device) for s in layout.slots[MEASURED] if s not in found}
     return found | left
+
+
+def _bound_anew(before: States, after: States) -> list[int]:
+    """Return the measures, by their places, that are bound, and were not, or to a side of other samples."""
+    bound = [place for place in range(len(after.streams.forms)) if after.streams.is_bound(place)]
+    return [place for place in bound if not (before.streams.is_bound(place) and _is_one_side(before, after, place))]
+
+
+def _is_one_side(before: States, after: States, place: int) -> bool:
+    role = after.layout.measures[place].fixed or ""
+    names = [name for slot in after.streaming(role) for name in after.layout.names[slot].values()]
+    names += after.layout.prepared[place].values()
+    is_as_it_was = all(before.tensors[name] is after.tensors[name] for name in names)
+    return is_as_it_was or before.digest(role) == after.digest(role)
+
+
+def _slots_of_fakes(states: States, place: int) -> list[Slot]:
+    """Return what a form of a measure keeps of the measured side."""
+    network = states.layout.places[place]
+    kept = states.streams.forms[place].statistics(states.layout.networks[network].spec)
+    return [Slot(MEASURED, network, statistic) for statistic in kept[MEASURED]]
 
 
 def _streamed(slot: Slot, bank: Bank, source: State) -> State:
@@ -184,9 +207,7 @@ def _whole(slot: Slot, state: State, comm: Comm) -> State:
     """Return a state whole, a bank's rows in the order of ids."""
     if not slot.statistic.is_sharded:
         return state
-    state = slot.statistic.replicate(state, comm)
-    order = state["index"].argsort(stable=True)
-    return {key: column[order] for key, column in state.items()}
+    return in_order(slot, slot.statistic.replicate(state, comm))
 
 
 def _is_defined(layout: Layout, place: int, role: Role, n: int) -> bool:

@@ -214,5 +214,6 @@ REMEDIES = {
     "call": f"{_ORDER}.",
     "measures": f"build the metric of equal measures on every rank; {_ORDER}.",
     "extractor": f"build the metric of one extractor and the same weights on every rank; {_ORDER}.",
+    "bind_limit": "give one bind_limit= on every rank.",
     "real side": "freeze_real() on every rank, or reference= of one file; copies of a file that differ are two.",
 }

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from streaming_metrics.core.layout import COUNT, MEASURED, Slot
+from streaming_metrics.core.prepared import check_prepared
 from streaming_metrics.core.states import Binder, States
 from streaming_metrics.statistics import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streaming_metrics.core.layout import Slot
+    from streaming_metrics.core.layout import Layout
     from streaming_metrics.features import Role
 
 FORMER = re.compile(r"fake_neighbours_([0-9a-f]{16})_(\d+)_(open|closed)_counts_([0-9a-f]{8})")
@@ -40,7 +42,7 @@ def read(own: States, given: Mapping[str, Any], device: torch.device) -> tuple[S
             tensors[name] = given[name]
     _check_marks(own, tensors)
     roles = [role for role in layout.roles if any(n in given for n in names_of(own, role))]
-    for role in roles:
+    for role in sorted(roles, key=lambda role: role == MEASURED):  # what it streams is decided by the others
         _fill(own, role, given, tensors, device)
     states = States(layout, tensors, Binder(layout)(tensors))
     for role in roles:
@@ -49,10 +51,12 @@ def read(own: States, given: Mapping[str, Any], device: torch.device) -> tuple[S
 
 
 def same_side(own: States, other: States, role: Role, given: Mapping[str, Any]) -> bool:
-    """Return whether a role is frozen in both, with the same tensors as far as the file holds them, or in neither."""
+    """Return whether a role is frozen in both, with the same samples as far as the file holds them, or in neither."""
     if own.is_frozen(role) != other.is_frozen(role):
         return False
-    return not own.is_frozen(role) or own.digest(role, given) == other.digest(role, given)
+    of_one = {n for n in own.prepared_names(role) if not (len(own.tensors[n]) and len(other.tensors[n]))}
+    held = given.keys() - of_one  # what one has not prepared follows from the samples
+    return not own.is_frozen(role) or own.digest(role, held) == other.digest(role, held)
 
 
 def names_of(own: States, role: Role) -> set[str]:
@@ -62,16 +66,20 @@ def names_of(own: States, role: Role) -> set[str]:
 
 
 def _fill(own: States, role: Role, given: Mapping[str, Any], tensors: dict[str, Any], device: torch.device) -> None:
-    relies = role in own.layout.frozen and bool(tensors[own.layout.frozen[role]][0]) and own.is_frozen(role)
-    for slot in own.layout.slots[role]:
-        names = own.layout.names[slot]
+    layout = own.layout
+    relies = role in layout.frozen and bool(tensors[layout.frozen[role]][0]) and own.is_frozen(role)
+    streaming = {slot: slot for slot in Binder(layout)(tensors)[role].slots}
+    for slot in layout.slots[role]:
+        names = layout.names[slot]
         absent = sorted(set(names.values()) - given.keys())
-        if len(absent) == len(names) and relies and not slot.statistic.is_optional:
-            tensors.update({name: own.tensors[name] for name in names.values()})
-        elif absent and not (len(absent) == len(names) and set(absent) <= own.layout.optional):
-            raise ValueError(f"State {absent[0]}: expected a tensor, got none.")
-        elif not absent:
+        if not absent:
             tensors.update(_moved(slot, {key: given[name] for key, name in names.items()}, names, device))
+        elif len(absent) < len(names) or not (relies or slot not in streaming or set(absent) <= layout.optional):
+            raise ValueError(f"State {absent[0]}: expected a tensor, got none.")
+        elif relies and not slot.statistic.is_optional:
+            tensors.update({name: own.tensors[name] for name in names.values()})
+        elif slot in streaming:
+            tensors.update({names[key]: tensor for key, tensor in streaming[slot].statistic.empty(device).items()})
     _fill_prepared(own, role, given, tensors, device, relies)
 
 
@@ -86,23 +94,28 @@ def _moved(slot: Slot, state: Mapping[str, Any], names: Mapping[str, str], devic
 def _fill_prepared(
     own: States, role: Role, given: Mapping[str, Any], tensors: dict[str, Any], device: torch.device, relies: bool
 ) -> None:
-    models = dict(own.layout.empty(torch.device("meta")))
-    for name in own.prepared_names(role):
-        if name not in given:
-            if relies and not any(other in given for other in own.prepared_names(role)):
-                tensors[name] = own.tensors[name]
+    names = own.prepared_names(role)
+    if relies and not any(name in given for name in names):
+        tensors.update({name: own.tensors[name] for name in names})
+    tensors.update({name: given[name] for name in names if name in given})
+    _check_prepared(own.layout, role, tensors)
+    tensors.update({name: tensors[name].to(device) for name in names})
+
+
+def _check_prepared(layout: Layout, role: Role, tensors: Mapping[str, Any]) -> None:
+    count = {key: tensors[name] for key, name in layout.names[Slot(role, 0, COUNT)].items()}
+    COUNT.check(count)
+    for place, measure in enumerate(layout.measures):
+        names = layout.prepared[place].values()
+        if measure.fixed != role or not names:
             continue
-        tensor, model = given[name], models[name]
-        if (
-            not isinstance(tensor, Tensor)
-            or tensor.dtype != model.dtype
-            or tensor.shape[1:] != model.shape[1:]
-            or not tensor.isfinite().all()
-        ):
+        check_prepared(layout, place, tensors, int(count["n"]))
+        frozen, _, parts = tensors[layout.frozen[role]].tolist()
+        if any(len(tensors[name]) for name in names) and not (frozen and parts == 1):
             raise ValueError(
-                f"State {name}: expected finite {model.dtype} (N, {list(model.shape[1:])}), got {tensor!r}."
+                f"State {role}_prepared of {measure.describe()}: expected none, or a whole frozen {role} side, got "
+                "some of a side that is not. Remedy: write it again, by freeze() and save_state()."
             )
-        tensors[name] = tensor.to(device)
 
 
 def _check_marks(own: States, tensors: Mapping[str, Any]) -> None:

@@ -120,7 +120,9 @@ def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
     """Return the networks' columns, each with those of the samples: hashes are made where none came."""
     shared: Columns = {}
     for columns in found:
-        shared = {name: columns[name] for name in SAMPLE_COLUMNS if name in columns} | shared
+        named = {name: columns[name] for name in SAMPLE_COLUMNS if name in columns}
+        _check_agree(shared, named, where)
+        shared = named | shared
     hashes = shared.get("hashes")
     if hashes is None:
         rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
@@ -129,6 +131,17 @@ def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
         raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return [{**columns, **shared} for columns in found]
+
+
+def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError where two networks' features say different things of the samples; hashes may differ."""
+    for name in first.keys() & second.keys() - {"hashes"}:
+        one, other = first[name], second[name]
+        if one is not other and not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.equal(other)):
+            raise ValueError(
+                f"{where}: expected features of the same samples, got networks with different {name}; nothing was "
+                f"added. Remedy: the same samples in the same order, and {name}= once."
+            )
 
 
 def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:

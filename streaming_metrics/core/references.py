@@ -62,6 +62,8 @@ def saved_side(layout: Layout, role: Role, references: list[Reference]) -> Saved
             f"reference: expected roles among {sorted(layout.frozen)}, got {role!r}, which no "
             "measure here reads. Remedy: leave it out, or a measure that asks for it."
         )
+    if not references:
+        raise ValueError(f"reference: expected a file of the {role} side, or one of each network, got none.")
     matched = match(layout, references)
     first = next(iter(matched.values()))
     slots = layout.of_role(role, layout.slots_of(layout.measures))
@@ -123,9 +125,9 @@ def match(layout: Layout, references: list[Reference]) -> dict[int, Reference]:
     matched: dict[int, Reference] = {}
     for reference in references:
         place = prints.index(reference.fingerprint) if reference.fingerprint in prints else 0
+        reference.check_fingerprint(prints[place] if reference.fingerprint in prints else " or ".join(prints))
         if place in matched:
-            raise ValueError("reference: expected one file of each network, got two of one.")
-        reference.check_fingerprint(prints[place] if len(prints) == 1 or place else _any_of(prints, reference))
+            raise ValueError(f"reference: expected one file of each network, got two of {prints[place]!r}.")
         matched[place] = reference
     return matched
 
@@ -180,10 +182,6 @@ def _radii(layout: Layout, role: Role, network: int, reference: Reference) -> It
             for k in neighbours_of(layout, role):
                 if (squared := reference.radii_of(slot.statistic, k)) is not None:
                     yield (slot.statistic, Radii(role, k), ()), squared
-
-
-def _any_of(prints: list[str], reference: Reference) -> str:
-    return prints[0] if reference.fingerprint is None or reference.fingerprint == prints[0] else " or ".join(prints)
 
 
 def _several(files: Any) -> list[Any]:

@@ -47,11 +47,11 @@ def message_of(found: DistinctCount, role: Role, what: str) -> str:
         >>> message_of(DistinctCount(12, 11, True, 0.0, 1, 2), "fake", "samples").partition(" The")[0]
         '12 generated samples, 11 of them distinct; some came twice.'
     """
-    side = "real" if role == "real" else "generated"
+    side = "generated" if role == "fake" else role
     about = "" if found.is_exact else "about "
     error = f" (± {found.error:.1%})" if found.error else ""
     first = f"{found.num_samples} {side} {what}, {about}{found.distinct}{error} of them distinct"
-    return f"{first}; {_how_often(found)}. {REMEDIES[role]}"
+    return f"{first}; {_how_often(found)}. {REMEDIES['fake' if role == 'fake' else 'real']}"
 
 
 def _how_often(found: DistinctCount) -> str:

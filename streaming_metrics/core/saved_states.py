@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.core.references import by_role
 from streaming_metrics.core.shell import STATE_KIND, GenerativeMetrics
 from streaming_metrics.extractors.recorded import Recorded
-from streaming_metrics.files.reference import Reference
 from streaming_metrics.files.tensors import about_of, read_tensors, tensors_like
 from streaming_metrics.measures.registry import measures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from streaming_metrics.core.references import References
 
 
 def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None:
@@ -45,8 +48,8 @@ def merge_states(metric: GenerativeMetrics, paths: Sequence[str | Path]) -> None
         metric.merge_state(tensors)
 
 
-def merged(paths: Sequence[str | Path], reference: str | Path | None = None) -> GenerativeMetrics:
-    """Return a metric, without a network, that holds the samples of all state files.
+def merged(paths: Sequence[str | Path], reference: References | None = None) -> GenerativeMetrics:
+    """Return a metric, without its networks, that holds the samples of all state files.
 
     Args:
         paths: files that :meth:`GenerativeMetrics.save_state` wrote, of equal measures and extractors.
@@ -60,22 +63,26 @@ def merged(paths: Sequence[str | Path], reference: str | Path | None = None) -> 
         raise ValueError("merged(): expected at least one state file, got none.")
     tensors, about = read_tensors(paths[0], STATE_KIND)
     metric = _metric_of(about, paths[0], reference)
-    if any(name.startswith("real_frozen_") and bool(tensor[0]) for name, tensor in tensors.items()):
-        metric.load_state_dict({name: tensor for name, tensor in tensors.items() if name.startswith("real_")})
+    frozen = [role for role, name in metric._layout.frozen.items() if name in tensors and bool(tensors[name][0])]
+    for role in frozen:
+        metric.load_state_dict({name: tensor for name, tensor in tensors.items() if name.startswith(f"{role}_")})
     merge_states(metric, paths)
     return metric
 
 
-def _metric_of(about: dict[str, Any], path: str | Path, reference: str | Path | None) -> GenerativeMetrics:
+def _metric_of(about: dict[str, Any], path: str | Path, reference: References | None) -> GenerativeMetrics:
     record, measures = about.get("extractor"), about.get("measures")
     if not isinstance(record, dict) or not isinstance(measures, list):
         raise ValueError(
             f"{path}: written by version {about.get('version')}, it does not say which measures it holds. Remedy: "
             "build the metric in Python, and merge_states(metric, paths)."
         )
-    known = None if reference is None else Reference.load(reference)
+    known = by_role(reference)
     try:
         found = measures_of(",".join(measures), about.get("parts"))
+        if "networks" in about:
+            reads = [replace(measure, on=on) for measure, on in zip(found, about["on"], strict=True)]
+            return GenerativeMetrics(reads, **_of_several(about["networks"]), reference=known)
         if "name" in record:
             return GenerativeMetrics(found, Recorded(record), reference=known)
         widths = {"num_features": record["features"], "num_classes": record["classes"]}
@@ -85,6 +92,16 @@ def _metric_of(about: dict[str, Any], path: str | Path, reference: str | Path | 
             f"{path}: expected the measures and widths of a metric, got {measures} of {record}: {error}. Remedy: build "
             "the metric in Python, and merge_states(metric, paths)."
         ) from error
+
+
+def _of_several(records: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a metric of several networks, by what a file says of each."""
+    if all("name" in record for record in records.values()):
+        return {"extractor": {name: Recorded(record) for name, record in records.items()}}
+    widths = {
+        f"num_{what}": {name: record[what] for name, record in records.items()} for what in ("features", "classes")
+    }
+    return {"extractor": None, **widths}
 
 
 def _check_distinct(paths: Sequence[str | Path]) -> None:
@@ -103,10 +120,8 @@ def _check_distinct(paths: Sequence[str | Path]) -> None:
 
 
 def _adds_samples(path: str | Path) -> bool:
-    """Return False for a file of no samples, or of a frozen real side alone: ranks without any write equal ones."""
-    tensors = tensors_like(path, r"(real_count_n|fake_count_n|real_frozen)_[0-9a-f]+")
-    real, fake, is_frozen = (
-        any(bool(tensor.flatten()[:1].any()) for name, tensor in tensors.items() if name.startswith(start))
-        for start in ("real_count", "fake_count", "real_frozen")
-    )
-    return fake or (real and not is_frozen)
+    """Return False for a file of no samples, or of frozen sides alone: ranks without any write equal ones."""
+    tensors = tensors_like(path, r"[a-z]+_(count_n|frozen)_[0-9a-f]+")
+    said = {name.rpartition("_")[0] for name, tensor in tensors.items() if bool(tensor.flatten()[:1].any())}
+    counted = {name.removesuffix("_count_n") for name in said if name.endswith("_count_n")}
+    return any(f"{role}_frozen" not in said for role in counted)

@@ -196,7 +196,9 @@ class GenerativeMetrics(Metric):
         return any(self.num_samples(role) for role in self.roles)
 
     def num_samples(self, role: Role) -> int:
-        """Return how many samples of ``role`` this rank holds."""
+        """Return how many samples of ``role`` this rank holds; raise ValueError for one that there is not."""
+        if role not in self.roles:
+            raise ValueError(f"num_samples(): expected one of {self.roles}, got {role!r}.")
         return int(vars(self)[self._layout.names[Slot(role, 0, COUNT)]["n"]])
 
     def signature(self) -> str:
@@ -333,6 +335,7 @@ class GenerativeMetrics(Metric):
     def compute_possible(self) -> tuple[dict[str, Tensor], list[str]]:
         """Return the scalars of those measures that have enough samples, and why the others have not; collective."""
         comm, values, reasons = self._gather_ranks(), {}, []
+        self._bind(comm)
         sides = self._sides(comm)
         for place in self._places():
             try:
@@ -441,9 +444,8 @@ class GenerativeMetrics(Metric):
         marks = set(self._layout.torn.values())
         tensors = {name: vars(self)[name] for name in self._defaults if name not in marks}
         held = {role: self.num_samples(role) for role in self.roles}
-        print_of_first = self._inputs.networks[0].fingerprint
         said = about_metric(self.measures, self._inputs.networks)
-        write_tensors(path, tensors, STATE_KIND, print_of_first, **said, signature=self._signed(held))
+        write_tensors(path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held))
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
@@ -466,6 +468,8 @@ class GenerativeMetrics(Metric):
         return States(self._layout, tensors, self._binder(tensors))
 
     def _role(self, real: bool | None, role: Role | None) -> Role:
+        if isinstance(real, str):
+            raise TypeError(f"update(): expected real=True or real=False, got {real!r}. Remedy: role={real!r}.")
         if (real is None) == (role is None):
             raise TypeError(
                 f"update(): expected real= or role=, got real={real!r}, role={role!r}. Remedy: one of them."
@@ -510,6 +514,7 @@ class GenerativeMetrics(Metric):
                 "measures": self._configuration,
                 "extractor": self.fingerprint,
                 "real side": self._frozen_in_words(),
+                "bind_limit": self._bind_limit,
             }
             said = meet(comm, call, same | said[0], self._identity)
         if any(one["misplaced"] for one in said):
@@ -540,6 +545,13 @@ class GenerativeMetrics(Metric):
 
     def _memories(self, states: States) -> dict[Role, Remembered]:
         return {role: self._memory(states, role) for role in self.roles}
+
+    def _keep(self, memories: Mapping[Role, Remembered]) -> None:
+        """Keep what is remembered of frozen sides whose tensors have become others of the same values."""
+        device = state_device(self.device)
+        for role, memory in memories.items():
+            if memory.lasts:
+                self._remembered[role] = memory.moved(self._memory(self._states, role).tensors, device)
 
     def _held(self, states: States, role: Role, comm: Comm) -> tuple[dict[Slot, State], int]:
         """Return a role's states over all ranks, banks sharded, and its number of samples; collective unless frozen."""
@@ -676,9 +688,7 @@ class GenerativeMetrics(Metric):
             tensors.update({names[key]: tensor for key, tensor in moved.items()})
         for role in self._layout.frozen:
             tensors.update({name: tensors[name].to(device) for name in self._states.prepared_names(role)})
-        for role, memory in before.items():
-            if memory.lasts:
-                self._remembered[role] = memory.moved(self._memory(self._states, role).tensors, device)
+        self._keep(before)
         for network in self._inputs.networks:
             if network.extractor is not None:
                 network.extractor.to(self.device)
@@ -728,12 +738,15 @@ class GenerativeMetrics(Metric):
         theirs, _ = incoming.read(own, given, state_device(self.device))
         _refuse_torn("merge_state()", [theirs.torn(self.roles)])
         is_empty = not any(theirs.is_frozen(role) or theirs.count(role) for role in self.roles)
-        if not is_empty and not all(incoming.same_side(own, theirs, role, given) for role in self._layout.frozen):
+        other = next((role for role in self._layout.frozen if not incoming.same_side(own, theirs, role, given)), None)
+        if not is_empty and other:
             raise ValueError(
-                "merge_state: expected both metrics to have the same frozen real side, or neither to be frozen. "
+                f"merge_state: expected both metrics to have the same frozen {other} side, or neither to be frozen. "
                 "Remedy: build both with the same reference=, or freeze after merging."
             )
         if own.streaming(MEASURED) != theirs.streaming(MEASURED):
+            if theirs.count(MEASURED) and any(map(theirs.streams.is_bound, range(len(self._layout.measures)))):
+                raise ValueError(_COUNTED)
             ahead = States(self._layout, theirs.tensors, own.streams)
             ahead.replace({MEASURED: replayed(theirs, ahead)})
             return ahead
@@ -749,16 +762,18 @@ class GenerativeMetrics(Metric):
         try:
             theirs, roles = incoming.read(states, own, state_device(self.device))
             changes = {name: _own(theirs.tensors[name]) for role in roles for name in incoming.names_of(states, role)}
-            marks = [*self._layout.frozen.values()]
+            marks = [self._layout.frozen[role] for role in roles if role in self._layout.frozen]
             changes |= {name: theirs.tensors[name].clone() for name in marks if name in own}
-            others = {} if MEASURED in roles else replayed(states, ahead_of(states, changes))
+            others = replayed(theirs if MEASURED in roles else states, ahead_of(states, changes))
         except ValueError as error:
             error_msgs.append(f"While loading {type(self).__name__}: {error}")
             return
-        with states.writing(*roles, torn=theirs.torn(roles)):
+        names = self._layout.names
+        changes |= {names[slot][key]: tensor for slot, state in others.items() for key, tensor in state.items()}
+        written = {*roles, *([MEASURED] if others else [])}
+        torn = (theirs if MEASURED in roles else states).torn([MEASURED]) if others else []
+        with states.writing(*written, torn=[*theirs.torn(roles), *torn]):
             vars(self).update(changes)
-        if others:
-            self._states.replace({MEASURED: others})
         for role in roles:
             self._remembered.pop(role, None)
 
@@ -769,9 +784,12 @@ class GenerativeMetrics(Metric):
         return [name for own, name in given.items() if own in known or incoming.FORMER.fullmatch(own)]
 
     def __getstate__(self) -> dict[str, Any]:
+        before = self._memories(self._states)
         for name in self._defaults:  # without the spare room; kept, since a process that is spawned reads it later
             vars(self)[name] = _own(vars(self)[name])
-        return super().__getstate__() | {"_remembered": {}}
+        self._keep(before)
+        digests = {role: memory.digest for role, memory in before.items() if memory.lasts}
+        return super().__getstate__() | {"_remembered": {}, "_digests": digests}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_layout" not in state:
@@ -779,7 +797,10 @@ class GenerativeMetrics(Metric):
                 "Expected a metric pickled by this version, got one of an earlier version. Remedy: state_dict(), "
                 "save_state() and save_reference() there, which every later version reads."
             )
+        digests = state.pop("_digests", {})
         super().__setstate__(state)
+        for role, digest in digests.items():  # of a side that is spread over ranks, no rank could make it alone
+            self._memory(self._states, role).digest = digest
 
 
 def _check_options(kwargs: dict[str, Any], sync_on_compute: bool) -> None:
@@ -819,6 +840,10 @@ def _refuse_torn(call: str, torn: Sequence[Sequence[Role]]) -> None:
 _FROZEN = (
     "The {0} side is a frozen reference: it takes no more samples. Remedy: give {1}, or build "
     "a new metric without reference= and without freeze_real()."
+)
+_COUNTED = (
+    "merge_state: expected features of generated samples, got what was counted of them against the frozen side, to "
+    "which this metric is not bound. Remedy: compute() first, which binds it, and bind_limit= of as many bytes."
 )
 _MISPLACED = (
     "The frozen real side was saved as {} parts, one a rank, and this is not the rank that it "

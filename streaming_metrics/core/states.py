@@ -19,7 +19,7 @@ from streaming_metrics.measures.base import Side
 from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from streaming_metrics.core.layout import Layout
     from streaming_metrics.features import Features, Role
@@ -177,16 +177,17 @@ class States:
         for role in roles:
             self.tensors[self.layout.torn[role]] = torch.tensor(int(role in torn), device="cpu")
 
-    def digest(self, role: Role, besides: Mapping[str, Any] | None = None) -> str:
-        """Return 48 bits of a digest of a role's tensors, and of what is prepared of it.
+    def digest(self, role: Role, held: Collection[str] | None = None) -> str:
+        """Return 48 bits of a digest of a role's samples, in whatever order they are, and of what is prepared of it.
 
         Args:
             role: which.
-            besides: leave out what these saved states lack.
+            held: names of the tensors to look at; by default all.
         """
-        kept = [n for slot in self.streaming(role) if not slot.statistic.is_optional for n in self._names(slot)]
-        names = [n for n in (*kept, *self.prepared_names(role)) if besides is None or n in besides]
-        return digest_of({}, {name: self.tensors[name].cpu() for name in names})[:12]
+        slots = [slot for slot in self.streaming(role) if not slot.statistic.is_optional]
+        kept = {self.layout.names[s][key]: t for s in slots for key, t in in_order(s, self.read(s)).items()}
+        kept |= {name: self.tensors[name] for name in self.prepared_names(role)}
+        return digest_of({}, {name: t.cpu() for name, t in kept.items() if held is None or name in held})[:12]
 
     def check(self, role: Role) -> None:
         """Raise ValueError unless a role's states could have come from the samples that it counts."""
@@ -204,9 +205,14 @@ class States:
         COUNT.check(self.read(Slot(role, 0, COUNT)))
         return self.count(role)
 
-    def _names(self, slot: Slot) -> Iterable[str]:
-        return self.layout.names[slot].values()
-
     def _put(self, slot: Slot, state: State) -> None:
         for key, name in self.layout.names[slot].items():
             self.tensors[name] = state[key]
+
+
+def in_order(slot: Slot, state: State) -> State:
+    """Return a state, a bank's rows in the order of ids."""
+    if not slot.statistic.is_sharded or bool((state["index"].diff() >= 0).all()):
+        return state
+    order = state["index"].argsort(stable=True)
+    return {key: column[order] for key, column in state.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.base import Measure, Scalar, check_squared_radii, width
 from streaming_metrics.pairwise import Radii
 from streaming_metrics.statistics import Authentic, Bank, FixedRows
 
@@ -78,6 +78,9 @@ class AuthPct(Measure):
 
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         return {"squared": side.reduce(self._bank(spec), Radii("train", 1))}
+
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:
+        check_squared_radii(prepared["squared"], num_samples)
 
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> AuthPct:
         if side is None:

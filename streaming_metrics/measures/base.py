@@ -229,6 +229,11 @@ class Measure(ABC):
         """Return what depends on the :attr:`fixed` side alone, each of length 1 or more; collective."""
         return {}
 
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:  # noqa: B027
+        """Raise ValueError unless saved tensors, of the dtypes and widths of :meth:`prepares`, finite and not empty,
+        could be what :meth:`prepare` returned of so many samples; by default none is refused.
+        """
+
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> Measure:  # noqa: ARG002
         """Return the measure as it streams once the :attr:`fixed` side is frozen; local.
 
@@ -267,6 +272,16 @@ def _default_of(parameter: Any) -> Any:
 def digest_of(value: bytes) -> str:
     """Return the 8 hex digits by which :meth:`Measure.describe` gives a parameter of bytes."""
     return hashlib.sha256(value).hexdigest()[:8]
+
+
+def check_squared_radii(squared: Tensor, num_samples: int) -> None:
+    """Raise ValueError unless ``squared`` could be radii ``(N,)``, one of each sample."""
+    if len(squared) != num_samples or not (squared >= 0).all():
+        raise ValueError(f"expected {num_samples} squared radii, none negative, got {_range_of(squared)}.")
+
+
+def _range_of(values: Tensor) -> str:
+    return f"{len(values)} from {values.min():g} to {values.max():g}"
 
 
 def width(spec: Spec, measure: str, column: str = "pool") -> int:

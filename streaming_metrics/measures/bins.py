@@ -121,6 +121,15 @@ class NDB(Measure):
         place = FixedRows(centres).nearest(side[bank]["rows"])[1]
         return {"centres": centres, "counts": side.comm.sum(torch.bincount(place, minlength=self.bins))}
 
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:
+        counts = prepared["counts"]
+        lengths = {len(tensor) for tensor in prepared.values()}
+        if lengths != {self.bins} or (counts < 0).any() or counts.sum() != num_samples:
+            raise ValueError(
+                f"expected centres of {self.bins} bins and counts of {num_samples} samples in them, got "
+                f"{sorted(lengths)} bins with {counts.tolist()}."
+            )
+
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> NDB:  # noqa: ARG002
         if side is None:
             return replace(self, _is_bound=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from streaming_metrics.arguments import check_flag, check_integer
-from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, check_squared_radii, width
 from streaming_metrics.pairwise import BallCounts, Balls, Radii
 from streaming_metrics.statistics import Bank, Neighbours
 
@@ -128,6 +128,9 @@ class PRDC(Measure):
 
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         return {"radii": side.reduce(self._bank(spec), Radii("real", self.neighbours))}
+
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:
+        check_squared_radii(prepared["radii"], num_samples)
 
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> PRDC:
         if side is None:
