@@ -190,6 +190,13 @@ class GenerationMonitor(Callback):
         self._begin(self._blank)
         self._state_key = self._generate_state_key(keys=self.keys)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting: arguments are attributes too."""
+        settings = vars(self).get("settings")
+        if settings is None or name not in vars(settings):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(settings, name)
+
     @property
     def metric(self) -> GenerativeMetrics:
         """The metric of this run."""
