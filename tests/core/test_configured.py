@@ -142,7 +142,7 @@ def test_a_range_is_two_numbers_whatever_holds_them(given: Any) -> None:
 
 
 def test_hydra_gives_a_range() -> None:
-    assert from_hydra(MONITOR, measures="fid", value_range=[-1, 1]).settings.value_range == (-1, 1)
+    assert from_hydra(MONITOR, measures="fid", value_range=[-1, 1]).value_range == (-1, 1)
 
 
 @pytest.mark.parametrize(
