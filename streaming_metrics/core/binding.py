@@ -129,7 +129,7 @@ def _prepared(
 def side_of(role: Role, n: int, network: int, held: Mapping[Slot, State], comm: Comm, remembered: Remembered) -> Side:
     """Return what measures see of one role and network."""
     of_network = {slot.statistic: state for slot, state in held.items() if slot.network == network}
-    side = Side(role, n, of_network, comm, kept=remembered.kept)
+    side = Side(role, n, of_network, comm, kept=remembered.kept.setdefault(network, {}))
 
     def reduce(bank: Bank, reduction: PairReduction) -> Tensor:
         with remembering({role: remembered}, network) as cache:

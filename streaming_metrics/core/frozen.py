@@ -24,14 +24,14 @@ class Remembered:
     Args:
         tensors: of the side; others mean another side.
         reduced: results of reductions over it, by network.
-        kept: what measures made of it, see :meth:`~streaming_metrics.measures.base.Side.once`.
+        kept: what measures made of it, by network, see :meth:`~streaming_metrics.measures.base.Side.once`.
         digest: of the side over all ranks; empty where it has not been made.
         lasts: whether the side is frozen: of one that is not, nothing is remembered.
     """
 
     tensors: tuple[Tensor, ...] = ()
     reduced: dict[int, dict[Any, Tensor]] = field(default_factory=dict)
-    kept: dict[Hashable, Any] = field(default_factory=dict)
+    kept: dict[int, dict[Hashable, Any]] = field(default_factory=dict)
     digest: str = ""
     lasts: bool = True
 

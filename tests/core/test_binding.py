@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchmetrics import Metric, MetricCollection, MetricTracker
 
-from streaming_metrics import PRDC, NotEnoughSamples, merge_states
+from streaming_metrics import PRDC, GenerativeMetrics, NotEnoughSamples, merge_states
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.statistics import Bank
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streaming_metrics import GenerativeMetrics, Measure
+    from streaming_metrics import Measure
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning"),
@@ -127,6 +127,7 @@ def test_in_a_collection_the_leader_alone_is_updated(measures: list[Measure]) ->
     collection.update(batch("fake", 0), real=False)
     assert [len(group) for group in collection.compute_groups.values()] == [2]
     for metric in collection.values():
+        assert isinstance(metric, GenerativeMetrics)
         freeze(metric, "real", "train")
     for number in (1, 2):
         collection.update(batch("fake", number), real=False)
