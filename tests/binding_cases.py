@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 
 from streaming_metrics import PRDC, Features, GenerativeMetrics
@@ -92,6 +93,11 @@ def expected(measures: Sequence[Measure], fakes: Sequence[int] = (0, 1, 2)) -> d
         add(metric, role, 0, 1, 2)
     add(metric, "fake", *fakes)
     return floats(metric.compute())
+
+
+def close(values: dict[str, float]) -> Any:
+    """Return values up to the rounding of another order."""
+    return pytest.approx(values, rel=1e-9, abs=1e-12)
 
 
 def is_bound(metric: GenerativeMetrics) -> list[bool]:

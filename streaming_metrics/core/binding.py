@@ -117,8 +117,9 @@ def _prepared(
 ) -> Iterator[tuple[str, Tensor]]:
     for place in binding:
         names = layout.prepared[place]
-        if known.keys() >= set(names.values()) and any(len(known[name]) for name in names.values()):
+        if known.keys() >= set(names.values()):
             check_prepared(layout, place, known, n)
+        if all(len(known.get(name, ())) for name in names.values()):
             yield from ((name, known[name]) for name in names.values())
             continue
         network = layout.places[place]

@@ -14,6 +14,7 @@ from binding_cases import (
     batch,
     build,
     can_bind,
+    close,
     expected,
     floats,
     freeze,
@@ -39,7 +40,6 @@ pytestmark = [
 
 every = pytest.mark.parametrize("measures", MEASURES, ids=named)
 binding = pytest.mark.parametrize("measures", BINDING, ids=named)
-CLOSE = {"rel": 1e-9, "abs": 1e-12}
 
 SHARES = {
     1: [["r0 r1 r2 t0 t1 t2 f0", "f1 f2"]],
@@ -80,7 +80,7 @@ def test_any_ranks_give_one_value(
 ) -> None:
     answers = ranks.run(world_size, frozen_in_between, measures, roles, 1 << 30, each=SHARES[world_size])
     for values, are_bound, kept in answers:
-        assert values == pytest.approx(expected(measures), **CLOSE)
+        assert values == close(expected(measures))
         assert are_bound == (can_bind(measures) if roles else [False] * len(measures))
         assert kept == 0 or not roles or not all(can_bind(measures))
     assert len({str(values) for values, _, _ in answers}) == 1
@@ -91,7 +91,7 @@ def test_any_ranks_give_one_value(
 def test_beyond_the_limit_sides_stay_sharded(ranks: Ranks, measures: list[Measure], world_size: int) -> None:
     roles = "real", "train"
     for values, are_bound, _ in ranks.run(world_size, frozen_in_between, measures, roles, 0, each=SHARES[world_size]):
-        assert values == pytest.approx(expected(measures), **CLOSE)
+        assert values == close(expected(measures))
         assert not any(are_bound)
 
 
@@ -126,7 +126,7 @@ def test_what_two_ranks_saved_any_others_load(
 ) -> None:
     ranks.run(2, saved, measures, tmp_path, each=SHARES[2])
     for values, are_bound, kept in ranks.run(world_size, loaded, measures, tmp_path):
-        assert values == pytest.approx(expected(measures), **CLOSE)
+        assert values == close(expected(measures))
         assert (are_bound, kept) == (can_bind(measures), 0)
 
 
@@ -147,7 +147,7 @@ def bound_anew(group: Any, measures: list[Measure], steps: list[str]) -> tuple[d
 @binding
 def test_frozen_sides_of_before_bind_where_ranks_meet(ranks: Ranks, measures: list[Measure], world_size: int) -> None:
     for values, are_bound, kept in ranks.run(world_size, bound_anew, measures, each=SHARES[world_size]):
-        assert values == pytest.approx(expected(measures), **CLOSE)
+        assert values == close(expected(measures))
         assert (are_bound, kept) == (can_bind(measures), 0)
 
 
