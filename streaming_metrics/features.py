@@ -63,13 +63,12 @@ class Features:
         (4, tensor([0, 1, 2]), None)
     """
 
-    if TYPE_CHECKING:
-        pool: Tensor | None
-        logits: Tensor | None
-        index: Tensor | None
-        hashes: Tensor | None
-        labels: Tensor | None
-        captions: Tensor | None
+    pool: Tensor | None = None
+    logits: Tensor | None = None
+    index: Tensor | None = None
+    hashes: Tensor | None = None
+    labels: Tensor | None = None
+    captions: Tensor | None = None
 
     def __init__(
         self,
@@ -81,11 +80,12 @@ class Features:
     ) -> None:
         given = {"pool": pool, "logits": logits, "index": index, "hashes": hashes, **columns}
         self._columns = {name: column for name, column in given.items() if column is not None}
+        vars(self).update({name: column for name, column in self._columns.items() if name in KNOWN})
 
     def __getattr__(self, name: str) -> Any:
         columns = self.__dict__.get("_columns", {})
-        if name in columns or name in KNOWN:
-            return columns.get(name)
+        if name in columns:
+            return columns[name]
         raise AttributeError(f"Features: expected one of the columns {sorted(columns)}, got {name!r}.")
 
     def columns(self) -> dict[str, Tensor]:
@@ -102,6 +102,8 @@ class Features:
 
     def to(self, device: torch.device) -> Features:
         """Return these features on ``device``."""
+        if all(column.device == device for column in self._columns.values()):
+            return self
         wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
         return Features(**{name: column.to(device, non_blocking=not wait) for name, column in self._columns.items()})
 
