@@ -101,6 +101,8 @@ class Features:
 
     def to(self, device: torch.device) -> Features:
         """Return these features on ``device``."""
+        if all(column.device == device for column in vars(self).values()):
+            return self
         wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
         return Features(**{name: column.to(device, non_blocking=not wait) for name, column in vars(self).items()})
 

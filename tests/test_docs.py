@@ -19,6 +19,7 @@ import streaming_metrics
 import streaming_metrics.monitor
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
 from streaming_metrics.cli import app
+from streaming_metrics.extractors import ModuleExtractor
 from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def on_pixels(made: Callable[..., Any]) -> Callable[..., Any]:
     """Give what would run the reference Inception, whose weights are not here, pixels for features."""
 
     def make(measures: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(given := options.get("extractor"), dict):
+            here = ModuleExtractor(nn.Flatten(), tag="pixels", num_features=192)
+            options["extractor"] = {name: here if one == "inception-v3" else one for name, one in given.items()}
         if args or "extractor" in options:
             return made(measures, *args, **options)
         return made(measures, nn.Flatten(), tag="pixels", num_features=192, **options)

@@ -43,8 +43,8 @@ class InputPipeline:
 
     def __call__(
         self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor] | None = None
-    ) -> list[Features]:
-        """Return the features of each network, of the same samples.
+    ) -> list[Columns]:
+        """Return the columns of each network's features, of the same samples.
 
         Args:
             given: images, or features; several networks' by name.
@@ -71,7 +71,7 @@ class InputPipeline:
         _check_values(
             checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where
         )
-        return [Features(**columns) for columns in found]
+        return found
 
     def _columns(self, given: Given) -> list[Columns]:
         """Return the columns of each network, of images or as they were given."""

@@ -32,6 +32,7 @@ from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
+from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.references import References, SavedSide
     from streaming_metrics.extractors.base import Extractor
-    from streaming_metrics.features import Features, Role, Spec
+    from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.statistics import DistinctCount, State
 
@@ -494,12 +495,13 @@ class GenerativeMetrics(Metric):
         where = f"{role} batch (update {self._update_count})"
         needs = states.streams[role].needs
         found = self._inputs(given, needs, where, {k: v for k, v in beside.items() if v is not None})
-        ids, n, device = found[0].index if index is None else index, len(found[0]), state_device(self.device)
+        n, device = len(next(iter(found[0].values()), ())), state_device(self.device)
+        ids = found[0].get("index") if index is None else index
         if ids is None:
             ids = anonymous_index(states.count(role), n, self.ranks().rank)
         else:
             check_index(ids, n)
-        return [features.having(index=ids).to(device) for features in found]
+        return [Features(**{**columns, "index": ids}).to(device) for columns in found]
 
     def _gather_ranks(
         self, call: str = "compute()", roles: Sequence[Role] | None = None, comm: Comm | None = None

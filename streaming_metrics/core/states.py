@@ -128,8 +128,8 @@ class States:
             state = {key: self.tensors[name] for key, name in names.items()}
             writes.append((names, slot.statistic.staged(state, batch[slot.network])))
         with self.writing(role):
-            for names, write in writes:
-                state = write()
+            written = [(names, write()) for names, write in writes]
+            for names, state in written:
                 self.tensors.update({name: state[key] for key, name in names.items()})
 
     def replace(self, sides: Mapping[Role, Mapping[Slot, State]], torn: Sequence[Role] = ()) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGE = 64 * 2**20
 """Bytes of a buffer from which on its copy waits in the host's memory."""
+GENERATORS = torch.Generator | np.random.Generator | np.random.BitGenerator | np.random.RandomState | random.Random
 MANY = 64
 """Longer lists are data: no generators are looked for in them."""
 
@@ -125,15 +126,12 @@ def _generators(owners: Iterable[Any]) -> list[_Handle]:
         for value in [owner, *_attributes(owner).values()]:
             several = isinstance(value, list | tuple | dict) and len(value) <= MANY
             for one in (value.values() if isinstance(value, dict) else value) if several else [value]:
-                handle = _handle_of(one)
-                if handle is not None:
-                    found[id(one)] = handle
+                if isinstance(one, GENERATORS):
+                    found[id(one)] = _handle_of(one)
     return list(found.values())
 
 
-def _handle_of(value: Any) -> _Handle | None:
-    if value is None or isinstance(value, bool | int | float | str | Tensor):  # most of what a module holds: fast
-        return None
+def _handle_of(value: Any) -> _Handle:
     if isinstance(value, torch.Generator):
         return _Handle(value.get_state, value.set_state, value.manual_seed)
     if isinstance(value, np.random.Generator):
@@ -142,9 +140,9 @@ def _handle_of(value: Any) -> _Handle | None:
         return _Handle(lambda: value.state, partial(setattr, value, "state"), partial(_seed_bits, value))
     if isinstance(value, np.random.RandomState):
         return _Handle(value.get_state, value.set_state, lambda seed: value.seed(seed % 2**32))
-    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
-        return _Handle(value.getstate, value.setstate, value.seed)
-    return None
+    if isinstance(value, random.SystemRandom):  # has no state, and its draws are no part of a training's
+        return _Handle(lambda: None, lambda state: None, lambda seed: None)  # noqa: ARG005
+    return _Handle(value.getstate, value.setstate, value.seed)
 
 
 def _seed_bits(bits: np.random.BitGenerator, seed: int) -> None:
@@ -173,7 +171,7 @@ def _parts(owner: Any) -> Iterator[Any]:
         yield from several if isinstance(several, list | tuple) else ()
     for cell in getattr(owner, "__closure__", None) or ():
         with suppress(ValueError):  # a cell that is still empty
-            if isinstance(cell.cell_contents, nn.Module) or _handle_of(cell.cell_contents):
+            if isinstance(cell.cell_contents, nn.Module | GENERATORS):
                 yield cell.cell_contents
 
 

@@ -327,14 +327,15 @@ def test_on_a_gpu_it_gives_the_same(name: str, weights: Path) -> None:
 
 def test_both_halves_of_a_reduction_switch_are_put_back() -> None:
     matmul: Any = torch.backends.cuda.matmul
-    before = _read(matmul, "allow_bf16_reduced_precision_reduction")
+    switch = [(matmul, "allow_bf16_reduced_precision_reduction", False)]
+    (before,) = _read(switch)
     if not isinstance(before, tuple):
         pytest.skip("this torch has one half")
     try:
         matmul.allow_bf16_reduced_precision_reduction = (False, False)
         with full_precision(torch.device("cpu")):
             pass
-        assert _read(matmul, "allow_bf16_reduced_precision_reduction") == (False, False)
+        assert _read(switch) == [(False, False)]
     finally:
         matmul.allow_bf16_reduced_precision_reduction = before
 
