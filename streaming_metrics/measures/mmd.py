@@ -219,7 +219,7 @@ class _Permutations:
 
 
 def _warn_if_few(arrangements: int) -> None:
-    if arrangements * LEVEL < 1:
+    if arrangements < 1 / LEVEL:  # a product with so large a number may be beyond float64
         warnings.warn(
             f"MMD: blocks of so few samples can be dealt to the sides in {arrangements} ways only, so the p-value is "
             f"never below {1 / arrangements:.2g}. Remedy: more samples, or a smaller `block`.",

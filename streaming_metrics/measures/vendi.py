@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Prepared, Results, Sides
     from streaming_metrics.statistics import Statistic
 
+NEAR_1 = 2.0**-6
+"""Orders so near 1 divide what rounds ``Σ p`` by next to nothing; there ``Σ p^q − Σ p`` is summed instead."""
+
 
 @dataclass(frozen=True)
 class Vendi(Measure):
@@ -96,12 +99,15 @@ def renyi_entropy(p: Tensor, q: float) -> Tensor:
         >>> [round(renyi_entropy(torch.tensor([0.5, 0.5, 0.0]), q).exp().item(), 6) for q in (0, 0.5, 1, 2, inf)]
         [2.0, 2.0, 2.0, 2.0, 2.0]
     """
-    log_p = p[p > 0].log()
+    p = p[p > 0]
+    log_p, most = p.log(), p.max().log()
     if q == 1:
-        return -(log_p.exp() * log_p).sum()
+        return -(p * log_p).sum()
     if q == inf:
-        return -log_p.max()
-    return (q * log_p).logsumexp(0) / (1 - q)
+        return -most
+    if abs(q - 1) < NEAR_1:
+        return (p * ((q - 1) * log_p).expm1()).sum().log1p() / (1 - q)
+    return q / (1 - q) * most + (q * (log_p - most)).logsumexp(0) / (1 - q)
 
 
 def _spectrum(moment: Tensor) -> Tensor:

@@ -215,6 +215,11 @@ def test_twenty_arrangements_are_enough_not_to_warn() -> None:
     assert 0 < ours(MMD(), normal(0, 30, 3), normal(1, 30, 3))["mmd_p"] <= 1
 
 
+def test_more_arrangements_than_float64_holds_are_counted_all_the_same() -> None:
+    real, fake = normal(0, 600, 1), normal(1, 600, 1, 5.0)
+    assert ours(MMD(block=1, permutations=9), real, fake)["mmd_p"] == 0.1
+
+
 @pytest.mark.parametrize(("measure", "least"), [(MMD(), 20), (MMD(block=3), 6), (MMD(permutations=0), 2)])
 def test_fewer_than_two_blocks_are_refused(measure: MMD, least: int) -> None:
     with pytest.raises(NotEnoughSamples, match=f"MMD needs at least {least} fake samples, got {least - 1}"):

@@ -138,6 +138,22 @@ def test_zeros_have_no_entropy(q: float) -> None:
     assert renyi_entropy(torch.tensor([0.0, 1.0]), q) == 0
 
 
+@pytest.mark.parametrize("apart", [1e-15, 1e-12, 1e-9, 1e-6, 1e-3, 2.0**-6])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_orders_about_1_are_about_the_entropy(sign: int, apart: float) -> None:
+    p = torch.rand(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    p /= p.sum()
+    entropy = -(p * p.log()).sum()
+    variance = (p * p.log().square()).sum() - entropy**2
+    expected = entropy - sign * apart * variance / 2
+    assert renyi_entropy(p, 1 + sign * apart).item() == pytest.approx(expected.item(), abs=2 * apart**2 + 1e-14)
+
+
+def test_the_largest_orders_are_of_the_largest_mode() -> None:
+    p = torch.tensor([0.1, *[0.05] * 18], dtype=torch.float64)
+    assert renyi_entropy(p, 1.7e308).item() == pytest.approx(np.log(10))
+
+
 # --- ranks, refusals --------------------------------------------------------------------------------------------------
 
 
