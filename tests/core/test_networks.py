@@ -172,7 +172,9 @@ def given(seed: int, n: int = 30, **columns: Tensor) -> dict[str, Features]:
 def test_features_are_given_by_name() -> None:
     metric, labels = of_features(), torch.arange(30) % 2
     metric.update(given(0), real=True, labels=labels)
-    metric.update({"b": given(1)["b"], "a": given(1)["a"].pool}, real=False, labels=labels)
+    rows = given(1)["a"].pool
+    assert rows is not None
+    metric.update({"b": given(1)["b"], "a": rows}, real=False, labels=labels)
     expected = {}
     for name, width in (("a", 4), ("b", 3)):
         one = GenerativeMetrics([FID()], None, num_features=width)
@@ -215,7 +217,7 @@ def test_features_that_do_not_belong_are_refused_and_nothing_is_added(case: str)
     metric = of_features()
     before = {name: getattr(metric, name).clone() for name in metric._defaults}
     with pytest.raises((TypeError, ValueError), match=told):
-        metric.update(batch, real=True, **({"labels": LABELS} | options))
+        metric.update(batch, real=True, labels=options.get("labels", LABELS))
     assert all(getattr(metric, name).equal(tensor) for name, tensor in before.items())
 
 
