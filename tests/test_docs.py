@@ -94,7 +94,7 @@ def test_a_snippet_runs(snippet: str, metric: GenerativeMetrics) -> None:
 def test_a_configuration_makes_its_callbacks(snippet: str) -> None:
     for options in yaml.safe_load(snippet)["callbacks"].values():
         assert options.pop("_target_") == "streaming_metrics.monitor.GenerationMonitor"
-        assert on_pixels(GenerationMonitor)(**options).num_samples == 10_000
+        assert on_pixels(GenerationMonitor)(**options).settings.num_samples == 10_000
 
 
 COMMANDS = [
