@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise.ball_counts import inside_balls
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.kept import kept_by_device
 from streaming_metrics.pairwise.radii import Radii
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.sweep import sweep
@@ -72,7 +72,7 @@ def _shard(rows: Tensor) -> Shard:
     return Shard(rows, torch.arange(len(rows), device=rows.device), (column_sums(rows) / len(rows)).float())
 
 
-@lru_cache(maxsize=2)
+@kept_by_device
 def _on(balls: Balls, device: torch.device) -> tuple[Shard, Tensor]:
     """Return the balls on a device, with the norms that every batch needs."""
     return _shard(balls.rows.to(device)), balls.squared.to(device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise import Nearest, PairContext, Shard
 from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.kept import kept_by_device
 from streaming_metrics.pairwise.sweep import sweep
 
 
@@ -44,7 +44,7 @@ class FixedRows:
         return squared, place.long()
 
 
-@lru_cache(maxsize=4)
+@kept_by_device
 def _on(fixed: FixedRows, device: torch.device) -> Shard:
     """Return the rows on a device, with the norms that every batch needs."""
     rows = fixed.rows.to(device)
