@@ -194,7 +194,7 @@ def merge(
             raise ValueError("merge: expected one process, got a launcher's ranks. Remedy: run it without torchrun.")
         metric = merged(states, reference)
         metric.save_state(output)
-        plan = Plan.of(metric.measures, metric.num_samples("real"), metric.num_samples("fake"))
+        plan = Plan.of(metric.measures, **{role: metric.num_samples(role) for role in metric.roles})
         plan.refuse_none()
         metric.measures = tuple(plan.scored)
         _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())

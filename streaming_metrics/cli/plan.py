@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import Measure
 
 OTHERS = {"train": 0, "heldout": 0}
-"""Samples of the roles that the command line has none of."""
+"""Samples of the roles that a comparison has none of; files of states may hold some."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Plan:
     unscored: Mapping[str, str]
 
     @classmethod
-    def of(cls, measures: Sequence[Measure], real: int, fake: int) -> Plan:
-        """Return the plan for so many samples; a measure's own check decides."""
-        counts = {"real": real, "fake": fake, **OTHERS}
+    def of(cls, measures: Sequence[Measure], real: int, fake: int, **others: int) -> Plan:
+        """Return the plan for so many samples of each role; a measure's own check decides."""
+        counts = {"real": real, "fake": fake, **OTHERS, **others}
         sides = Sides({role: Side(role, count, {}) for role, count in counts.items()}, Spec())
         scored, unscored = [], {}
         for measure in measures:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch_fidelity.metric_isc import isc_features_to_metric
 from typer.testing import CliRunner, Result
 
-from streaming_metrics import FID, IS, KID, Features, GenerativeMetrics, NotEnoughSamples, cli
+from streaming_metrics import FID, IS, KID, AuthPct, Features, GenerativeMetrics, NotEnoughSamples, cli
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
@@ -162,6 +162,18 @@ def test_a_merge_scores_what_it_can(tmp_path: Path) -> None:
     assert result.stdout.startswith("fd_patches\t")
     assert "not scored: kid: KID needs at least 1000 real samples, got 30" in result.stderr
     assert run("show", tmp_path / "all").exit_code == 0
+
+
+def test_a_merge_scores_what_training_samples_are_in_its_files(tmp_path: Path) -> None:
+    metric = GenerativeMetrics([AuthPct()], patches())
+    images = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
+    for role in ("train", "fake"):
+        metric.update(images, role=role)
+    metric.save_state(tmp_path / "state")
+    result = run("merge", tmp_path / "state", "-o", tmp_path / "all")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("authpct_patches\t0\n")
+    assert "|train:30|" in result.stdout
 
 
 def test_a_merge_does_not_swallow_an_error(tmp_path: Path) -> None:
