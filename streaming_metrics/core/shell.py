@@ -772,7 +772,7 @@ class GenerativeMetrics(Metric):
             return
         names = self._layout.names
         changes |= {names[slot][key]: tensor for slot, state in others.items() for key, tensor in state.items()}
-        written = {*roles, *([MEASURED] if others else [])}
+        written = {*roles, MEASURED} if others else {*roles}
         torn = (theirs if MEASURED in roles else states).torn([MEASURED]) if others else []
         with states.writing(*written, torn=[*theirs.torn(roles), *torn]):
             vars(self).update(changes)
