@@ -170,7 +170,7 @@ def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...]) -> Tensor:
 def _pairs(rows: Tensor, columns: Tensor) -> Tile:
     """Return all pairs of some rows with others as one tile, of rows with themselves a row with itself among them."""
     centre = (column_sums(columns) / len(columns)).float()
-    return Tile(*(_block(side, centre) for side in (rows, columns)))
+    return Tile(_block(rows, centre), _block(columns, centre))
 
 
 def _block(rows: Tensor, centre: Tensor) -> Block:

@@ -71,10 +71,9 @@ def test_value_is_the_statistic_on_scikit_learns_kernel(
 
 @pytest.mark.parametrize("mean", [0.0, 1e3, 1e5])
 def test_far_from_the_origin_kernels_are_those_of_the_differences(mean: float) -> None:
-    rows = normal(0, 60, 8, mean)
-    assert rbf_gram(rows[:25], rows[25:], (1.0, 4.0)).numpy() == pytest.approx(
-        kernel(rows - mean, rows - mean, (1.0, 4.0)), abs=1e-12
-    )
+    rows, widths = normal(0, 60, 8, mean), (1.0, 4.0)
+    gram = rbf_gram(rows[:25], rows[25:], widths)
+    assert gram.numpy() == pytest.approx(kernel(rows - mean, rows - mean, widths), abs=1e-12)
 
 
 def test_kernels_of_copies_are_one_and_of_a_cluster_far_away_its_own() -> None:
