@@ -116,7 +116,8 @@ class NDB(Measure):
         bank = self._bank(spec)
         side.require(self.bins, f"NDB(bins={self.bins})", "more samples, or fewer `bins`")
         rows = side.rows(bank, self.most)
-        found = cluster_centres(rows.cpu().double().numpy(), self.bins, self.seed)
+        key = "centres", bank, self.bins, self.most, self.seed  # of a side too large to bind, once for all computes
+        found = side.once(key, lambda: cluster_centres(rows.cpu().double().numpy(), self.bins, self.seed))
         centres = side.comm.broadcast(torch.from_numpy(found).to(rows))  # BLAS may differ between hosts
         place = FixedRows(centres).nearest(side[bank]["rows"])[1]
         return {"centres": centres, "counts": side.comm.sum(torch.bincount(place, minlength=self.bins))}

@@ -57,7 +57,7 @@ class Tile:
     def squared(self) -> Tensor:
         """``(rows, columns)`` float64, ``‖x − y‖²`` within a relative :data:`SQUARED_ERROR`; 0 on the diagonal.
 
-        Products and norms in float64 are within ``rounding = 2·(D + 16)·2⁻⁵³·(‖x‖² + ‖y‖²)``, centred; pairs so near
+        Products and norms in float64 are within ``rounding = 2·(D + 32)·2⁻⁵³·(‖x‖² + ‖y‖²)``, centred; pairs so near
         that this is more of ``‖x − y‖²`` than the error allows are measured exactly. They are few, unless the two sides
         lie in clusters some 60 times as far apart (at D = 2048) as they are wide: then it takes as long as brute force.
         """

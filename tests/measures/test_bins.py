@@ -15,8 +15,9 @@ from scipy.stats import norm
 from scores import normal
 from sklearn.cluster import KMeans
 
-from streaming_metrics import BiasWarning, Features, NotEnoughSamples, Spec
+from streaming_metrics import BiasWarning, Features, GenerativeMetrics, NotEnoughSamples, Spec
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.measures import bins as module
 from streaming_metrics.measures.bins import NDB, cluster_centres, jensen_shannon, two_proportions
 from streaming_metrics.statistics import BinCounts, FixedRows
 from streaming_metrics.statistics.index import hashed
@@ -186,6 +187,20 @@ def test_a_frozen_real_side_leaves_counts_alone_of_generated_samples() -> None:
     found = lives(measure, samples, "real")
     assert {how: lived.values for how, lived in found.items()} == dict.fromkeys(found, compute(measure, samples))
     assert {how: lived.rows_kept for how, lived in found.items()} == dict.fromkeys(found, 0) | {"nothing frozen": 70}
+
+
+@few_samples
+@pytest.mark.parametrize("bind_limit", [0, 1 << 30])
+def test_centres_of_a_frozen_side_are_made_once(bind_limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(module, "cluster_centres", lambda *given: calls.append(0) or cluster_centres(*given))
+    metric = GenerativeMetrics([NDB(bins=5)], extractor=None, num_features=4, bind_limit=bind_limit)
+    metric.update(normal(0, 90, 4), real=True)
+    metric.freeze_real()
+    for seed in (1, 2):
+        metric.update(normal(seed, 70, 4), real=False)
+        metric.compute()
+    assert len(calls) == 1
 
 
 def test_a_bound_form_is_declared_before_there_are_data() -> None:

@@ -17,6 +17,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from streaming_metrics import BiasWarning, Features, NotEnoughSamples
 from streaming_metrics.measures.mmd import MMD, median_distance, rbf_gram
+from streaming_metrics.pairwise import tiles
+from streaming_metrics.pairwise.distances import pair_distances
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
@@ -69,17 +71,32 @@ def test_value_is_the_statistic_on_scikit_learns_kernel(
 
 @pytest.mark.parametrize("mean", [0.0, 1e3, 1e5])
 def test_far_from_the_origin_kernels_are_those_of_the_differences(mean: float) -> None:
-    rows = normal(0, 60, 8, mean)
-    assert rbf_gram(rows, (1.0, 4.0)).numpy() == pytest.approx(kernel(rows - mean, rows - mean, (1.0, 4.0)), abs=1e-12)
+    rows, widths = normal(0, 60, 8, mean), (1.0, 4.0)
+    gram = rbf_gram(rows[:25], rows[25:], widths)
+    assert gram.numpy() == pytest.approx(kernel(rows - mean, rows - mean, widths), abs=1e-12)
 
 
 def test_kernels_of_copies_are_one_and_of_a_cluster_far_away_its_own() -> None:
     near = normal(0, 20, 8)
     rows = torch.cat([near, near, near + 1e3])
-    gram = rbf_gram(rows, (1.0,))
+    gram = rbf_gram(rows[:30], rows[30:], (1.0,))
     assert gram[:20, 20:40].diagonal().numpy() == pytest.approx(np.ones(20), abs=1e-9)
     assert gram[40:, 40:].numpy() == pytest.approx(kernel(rows[40:] - 1e3, rows[40:] - 1e3, (1.0,)), abs=1e-8)
     assert gram[:40, 40:].abs().max() == 0
+
+
+def test_pairs_of_a_collapsed_generator_are_not_measured_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def counted(x: Any, y: Any, rows: Tensor, columns: Tensor) -> Tensor:
+        measured.append(len(rows))
+        return pair_distances(x, y, rows, columns)
+
+    monkeypatch.setattr(tiles, "pair_distances", counted)
+    real, fake = normal(0, 60, 256), normal(1, 1, 256, 0.5) + normal(2, 60, 256, std=1e-3)
+    both = torch.cat([real, fake])
+    assert rbf_gram(real, fake, (1e-2, 9.0)).numpy() == pytest.approx(kernel(both, both, (1e-2, 9.0)), abs=1e-8)
+    assert sum(measured) == len(both)  # each row with itself
 
 
 @given(SEEDS, st.sampled_from([3, 14, 46]))
