@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from streaming_metrics.arguments import split_outside
 
 COUNT = r"(\d+|npz-[0-9a-f]{8})"
-OTHER = r"\|[a-z]+:(?:\d+|npz-[0-9a-f]{8})"
+OTHER = r"\|[^|:]+:(?:\d+|npz-[0-9a-f]{8})"
 PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}((?:{OTHER})*)\|([^|]+)\|v([^|]+)"
 
 

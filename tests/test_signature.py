@@ -40,6 +40,12 @@ def test_the_line_is_the_one_in_the_docs() -> None:
     assert Signature.parse(LINE) == Signature(*parts)
 
 
+@pytest.mark.parametrize("role", ["train", "heldout", "train_2", "val-set", "Train"])
+def test_samples_of_any_role_read_back(role: str) -> None:
+    signature = Signature(("own",), "features-4", "none", 5, 5, "fp32", "0.1.0", ((role, 7),))
+    assert Signature.parse(str(signature)) == signature
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
     from streaming_metrics.measures import Measure
 
-OTHERS = {"train": 0, "heldout": 0}
-"""Samples of the roles that a comparison has none of; files of states may hold some."""
+
+class _Counted(dict[str, Side]):
+    """Sides by role, known by their counts alone; a role that there is none of is empty, and not gone over."""
+
+    def __missing__(self, role: str) -> Side:
+        return Side(role, 0, {})
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Plan:
     @classmethod
     def of(cls, measures: Sequence[Measure], real: int, fake: int, **others: int) -> Plan:
         """Return the plan for so many samples of each role; a measure's own check decides."""
-        counts = {"real": real, "fake": fake, **OTHERS, **others}
-        sides = Sides({role: Side(role, count, {}) for role, count in counts.items()}, Spec())
+        counts = {"real": real, "fake": fake, **others}
+        sides = Sides(_Counted({role: Side(role, count, {}) for role, count in counts.items()}), Spec())
         scored, unscored = [], {}
         for measure in measures:
             try:

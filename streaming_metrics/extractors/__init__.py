@@ -30,3 +30,6 @@ CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.imag
 __getattr__, __dir__ = lazy_names(
     __name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | CONVERSION
 )
+
+if not TYPE_CHECKING:  # type checkers take the names above
+    __all__ = sorted([*HOMES, *CONVERSION])

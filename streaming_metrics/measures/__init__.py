@@ -25,3 +25,6 @@ if TYPE_CHECKING:
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")
 __getattr__, __dir__ = lazy_names(__name__, homes() | dict.fromkeys(BASE, f"{__name__}.base"))
+
+if not TYPE_CHECKING:  # type checkers take the names above
+    __all__ = sorted([*homes(), *BASE])

@@ -49,9 +49,10 @@ def typed(value: Any, kind: Any) -> Any:
         return kind(value)
     if kind in (None, NoneType) and value is None:
         return None
-    if kind is Any or (isinstance(kind, type) and kind not in NUMBERS and isinstance(value, kind)):
+    cls = kind if isinstance(kind, type) and origin is None else None  # Python 3.10 takes list[int] for a class too
+    if kind is Any or (cls and cls not in NUMBERS and isinstance(value, cls)):
         return value
-    if kind is Ellipsis or not (isinstance(kind, type) or origin in (Literal, tuple) or kind is None):
+    if kind is Ellipsis or not (cls or origin in (Literal, tuple) or kind is None):
         return value  # an annotation that says nothing here; the measure itself checks its values
     raise TypeError(f"expected {name_of(kind)}, got {value!r}")
 

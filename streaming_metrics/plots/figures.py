@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.plots.end_labels import label_ends
-from streaming_metrics.plots.result_keys import as_rows, column, find, grouped, leading, number, only, spread_of
+from streaming_metrics.plots.result_keys import (
+    as_rows,
+    column,
+    find,
+    find_both,
+    grouped,
+    leading,
+    number,
+    only,
+    spread_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +98,8 @@ def pr_scatter(
     Args:
         rows: a result of ``compute()``, or one for each epoch.
         ax: to draw on; None makes one.
-        keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out.
+        keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out;
+            the two are of one measure and network.
         epochs: the number of each row, for the labels.
         points: matplotlib's properties of ``scatter``; ``label`` stands at the last point.
 
@@ -104,7 +115,7 @@ def pr_scatter(
         [[0.2, 0.9]]
     """
     rows = as_rows(rows)
-    across, up = (column(rows, _found(rows, key)) for key in keys)
+    across, up = (column(rows, key) for key in _found(rows, keys))
     ax = ax or new_axes(4, 4)
     label = points.pop("label", "")
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
@@ -221,11 +232,13 @@ def _axes_for(count: int) -> list[Axes]:
     return axes[:count]
 
 
-def _found(rows: Sequence[Row], name: str) -> str:
-    key = find(rows, name)
-    if key is None:
-        raise ValueError(f"Expected {name!r} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
-    return key
+def _found(rows: Sequence[Row], names: tuple[str, str]) -> tuple[str, str]:
+    if found := find_both(rows, names):
+        return found
+    lacking = next(
+        (repr(name) for name in names if find(rows, name) is None), f"{names[0]!r} and {names[1]!r} of one measure"
+    )
+    raise ValueError(f"Expected {lacking} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
 
 
 def _said_of(

@@ -137,6 +137,20 @@ def find(rows: Sequence[Row], name: str) -> str | None:
     return name if name in keys else next((key for key in keys if parse_key(key).name == name), None)
 
 
+def find_both(rows: Sequence[Row], names: tuple[str, str]) -> tuple[str, str] | None:
+    """Return the keys that report two scalars of one measure and network; None where none reports both.
+
+    Example:
+        >>> find_both([{"precision": 0.9, "precision_k3": 0.8, "recall_k3": 0.4}], ("recall", "precision"))
+        ('recall_k3', 'precision_k3')
+    """
+    keys = leading(rows)
+    if all(name in keys for name in names):
+        return names
+    across, up = ([key for key in keys if name in (key, parse_key(key).name)] for name in names)
+    return next(((a, b) for a in across for b in up if parse_key(a)[2:] == parse_key(b)[2:]), None)
+
+
 def _title_of(scalar: Scalar) -> str:
     return scalar.family or scalar.title or scalar.key
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
 from streaming_metrics.measures.keys import parse_key
-from streaming_metrics.plots.result_keys import column, find, grouped, leading, number, only
+from streaming_metrics.plots.result_keys import column, find, find_both, grouped, leading, number, only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def trade_offs(histories: Sequence[History]) -> list[Chart]:
     """Return precision over recall and density over coverage, where they were measured."""
     charts = []
     for keys in TRADE_OFFS:
-        measured = [h for h in histories if h.rows and all(find(h.rows, key) for key in keys)]
+        measured = [h for h in histories if h.rows and find_both(h.rows, keys)]
         if measured:
             charts.append(_scatter(f"{keys[1].capitalize()} over {keys[0]}", keys, measured))
     return charts
@@ -111,7 +111,8 @@ def _scatter(title: str, keys: tuple[str, str], histories: Sequence[History]) ->
         epochs, rows = _thinned(history)
         label = _told_apart(history, histories)
         plots.pr_scatter(rows, ax, keys=keys, epochs=epochs, color=colour, label=label)
-        said += [f"{label and f'{label} '}{name} {_course(rows, find(rows, name) or name)}" for name in keys]
+        found = find_both(rows, keys) or keys
+        said += [f"{label and f'{label} '}{name} {_course(rows, key)}" for name, key in zip(keys, found)]
     return Chart(title, svg_of(ax, title), f"{title}: {'; '.join(said)}.")
 
 

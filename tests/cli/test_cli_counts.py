@@ -18,6 +18,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from typer.testing import CliRunner, Result
 
 from streaming_metrics import FID, IS, KID, AuthPct, Features, GenerativeMetrics, NotEnoughSamples, cli
+from streaming_metrics.cli.plan import Plan
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Ranks
+
+    from streaming_metrics.measures import Sides
 
 N = 30
 
@@ -162,6 +165,28 @@ def test_a_merge_scores_what_it_can(tmp_path: Path) -> None:
     assert result.stdout.startswith("fd_patches\t")
     assert "not scored: kid: KID needs at least 1000 real samples, got 30" in result.stderr
     assert run("show", tmp_path / "all").exit_code == 0
+
+
+class EverySide(FID):
+    """A measure of one's own that goes over its sides, as the one on the page for contributors does."""
+
+    def check(self, sides: Sides) -> None:
+        for side in sides:
+            side.require(2, "EverySide")
+
+
+class Held(FID):
+    """A measure of one's own of a role that no other has."""
+
+    def check(self, sides: Sides) -> None:
+        sides["held-back"].require(2, "Held")
+
+
+def test_a_plan_has_the_sides_that_come_and_any_other_empty() -> None:
+    plan = Plan.of([EverySide(), Held()], real=2, fake=2)
+    assert plan.scored == [EverySide()]
+    assert "Held needs at least 2 held-back samples, got 0" in plan.lines[0]
+    assert Plan.of([Held()], 0, 0, **{"held-back": 2}).scored == [Held()]
 
 
 def test_a_merge_scores_what_training_samples_are_in_its_files(tmp_path: Path) -> None:

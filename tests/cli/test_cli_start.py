@@ -14,7 +14,7 @@ import torch
 from test_cli import LINE
 
 import streaming_metrics
-from streaming_metrics import FID, Features, Reference
+from streaming_metrics import FID, Features, Reference, extractors, measures
 from streaming_metrics.cli.results import Origin, Result, contents, differences, facts
 from streaming_metrics.extractors import EXTRACTORS, RESIZES, EfficientNetLite0, resolve
 from streaming_metrics.extractors.names import RESIZE_NAMES, facts_of_record
@@ -85,6 +85,13 @@ def test_every_public_name_is_there(name: str) -> None:
     exec(f"from streaming_metrics import {name}", namespace)
     assert namespace[name] is getattr(streaming_metrics, name)
     assert name in dir(streaming_metrics)
+
+
+@pytest.mark.parametrize("room", [streaming_metrics, measures, extractors], ids=lambda room: room.__name__)
+def test_a_star_brings_the_public_names_and_no_other(room: Any) -> None:
+    namespace: dict[str, Any] = {}
+    exec(f"from {room.__name__} import *", namespace)
+    assert sorted(namespace.keys() - {"__builtins__"}) == dir(room)
 
 
 def test_names_that_are_not_there_are_told() -> None:

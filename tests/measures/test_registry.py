@@ -119,6 +119,7 @@ def test_commas_inside_of_brackets_part_nothing(text: str, labels: list[str]) ->
         ("scaled(scale=True)", TypeError, "expected float, got True"),
         ("scaled(widths=1)", TypeError, r"expected tuple\[float, \.\.\.\], got 1"),
         ("scaled(widths=(1,'a'))", TypeError, "expected tuple"),
+        ("scaled(widths=wide)", TypeError, r"expected tuple\[float, \.\.\.\], got 'wide'"),
         ("scaled(pair=(1,))", TypeError, r"expected tuple\[int, str\]"),
         ("scaled(exact=1)", TypeError, "expected bool, got 1. Remedy: exact=<bool>"),
         ("scaled(mode=c)", TypeError, "expected 'a' or 'b', got 'c'"),

@@ -84,6 +84,14 @@ def test_density_may_exceed_one() -> None:
     assert ax.get_ylim()[1] > 1.6
 
 
+def test_a_scatter_takes_both_keys_of_one_measure_and_network() -> None:
+    row = {"precision": 0.9, "precision_k3": 0.8, "recall_k3": 0.4, "recall_x": 0.1}
+    assert plots.pr_scatter(row).collections[0].get_offsets().tolist() == [[0.4, 0.8]]
+    assert plots.pr_scatter(row, keys=("recall_x", "precision")).collections[0].get_offsets().tolist() == [[0.1, 0.9]]
+    with pytest.raises(ValueError, match="Expected 'recall' and 'precision' of one measure among the values"):
+        plots.pr_scatter({"precision": 0.9, "recall_x": 0.1})
+
+
 def test_a_scatter_without_its_keys_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Expected 'recall' among the values, got fid\. Remedy: measure PRDC"):
         plots.pr_scatter({"fid": 1.0})
