@@ -33,7 +33,7 @@ class ClassCounts(Sums):
     """
 
     num_classes: int
-    column: str = "logits"
+    column = "logits"
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import streaming_metrics
+from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +99,10 @@ def test_the_package_imports_without_lightning_templates_and_the_command_line() 
     code = f"import sys, streaming_metrics, streaming_metrics.image; print({foreign} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("room", ["__init__.py", "measures/__init__.py"])
+def test_type_checkers_know_every_measure(room: str) -> None:
+    tree = ast.parse((HOUSE / room).read_text())
+    known = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert homes().keys() <= known

@@ -221,6 +221,11 @@ class Layout:
         return tuple(dict.fromkeys((*always, *(slot for slot in slots if slot.role == role))))
 
     def _name(self, slot: Slot, key: str) -> str:
+        if not slot.statistic.name.isidentifier():
+            raise ValueError(
+                f"{type(slot.statistic).__name__}.name: expected an identifier, got {slot.statistic.name!r}. Remedy: "
+                "letters, digits and _, every parameter in it; statistics.base.in_name writes a number so."
+            )
         return f"{slot.role}_{slot.statistic.name}_{key}_{self.networks[slot.network].digest}"
 
     def _prepared_name(self, place: int, key: str) -> str:

@@ -146,6 +146,16 @@ def unless(default: str, column: str) -> str:
     return "" if column == default else f"_{column}"
 
 
+def in_name(value: float) -> str:
+    """Return a number as it may stand in a statistic's name.
+
+    Example:
+        >>> in_name(2), in_name(2.5), in_name(-1e-7)
+        ('2', '2p5', 'm1em07')
+    """
+    return f"{value}".replace(".", "p").replace("-", "m").replace("+", "")
+
+
 def check_states(states: Mapping[Statistic, State], n: int, *, is_part: bool = False) -> None:
     """Raise ValueError unless the states of one role could have come from the same ``n`` samples.
 

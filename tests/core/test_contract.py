@@ -16,12 +16,13 @@ from torch import nn
 from torchmetrics import Metric, MetricCollection
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, NotEnoughSamples
-from streaming_metrics.statistics import Bank
+from streaming_metrics.statistics import Bank, Count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming_metrics import Measure
+    from streaming_metrics import Measure, Spec
+    from streaming_metrics.statistics import Statistic
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
@@ -481,3 +482,21 @@ def test_one_part_of_a_frozen_side_is_not_taken_for_the_whole() -> None:
     vars(metric)[metric._layout.frozen["real"]] = torch.tensor([1, 1, 2])
     with pytest.raises(RuntimeError, match="saved as 2 parts"):
         metric.compute()
+
+
+def test_a_statistic_whose_name_is_no_identifier_is_refused() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Named(Count):
+        @property
+        def name(self) -> str:
+            return "count_2.5"
+
+    @dataclasses.dataclass(frozen=True)
+    class Counted(FID):
+        label = "counted"
+
+        def statistics(self, spec: Spec) -> dict[str, tuple[Statistic, ...]]:  # noqa: ARG002
+            return {"fake": (Named(),)}
+
+    with pytest.raises(ValueError, match=r"Named\.name: expected an identifier, got 'count_2\.5'\. Remedy"):
+        build(Counted())
