@@ -39,12 +39,14 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 
 def _check_measures(text: str) -> str:
+    from streaming_metrics.cli.own_measures import by_label
     from streaming_metrics.measures.registry import measures_of
 
     try:
+        text = by_label(text)
         if not measures_of(text):
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error
     return text
 
@@ -68,9 +70,8 @@ app = typer.Typer(
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
-Measures = Annotated[
-    str, typer.Option(callback=_check_measures, help="e.g. fid,kid(subset_size=500),is,prdc(k=3); see `measures`.")
-]
+MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
+Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
-from streaming_metrics import FID, PRDC, GenerativeMetrics, cli
+from streaming_metrics import FID, PRDC, GenerativeMetrics, Scalar, cli
 from streaming_metrics.cli.results import Origin
 from streaming_metrics.cli.results import Result as Scores
 from streaming_metrics.extractors import EfficientNetLite0, ModuleExtractor
@@ -37,6 +39,22 @@ class Patches(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
+
+
+@dataclass(frozen=True)
+class RootFID(FID):
+    """The square root of FID, as a user may define it."""
+
+    power: float = 0.5
+
+    label = "root_fid"
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        return (Scalar("root_fid", "Root of FID", "lower", elsewhere="root_fd"),)
+
+    def compute(self, sides: Any, prepared: Any, results: Any) -> dict[str, torch.Tensor]:
+        return {"root_fid": super().compute(sides, prepared, results)["fid"] ** self.power}
 
 
 def patches() -> ModuleExtractor:
@@ -490,3 +508,20 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mo
 def interrupted(_tensors: Any, path: Path, **_options: Any) -> None:
     Path(path).write_bytes(b"half")
     raise KeyboardInterrupt
+
+
+def test_a_measure_of_ones_own_is_named_by_its_module(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    measures = "fid,test_cli:RootFID(power=0.25)"
+    done("compare", *sides, *TINY, "--measures", measures, "--json", tmp_path / "scores.json")
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    assert scores["root_fd_patches"] == pytest.approx(scores["fd_patches"] ** 0.25)
+
+
+@pytest.mark.parametrize(
+    ("named", "match"),
+    [("test_cli:Absent", "no attribute|cannot import|Absent"), ("test_cli:patches", "a subclass of Measure")],
+)
+def test_what_is_no_measure_of_ones_own_is_refused(named: str, match: str, sides: tuple[Path, Path]) -> None:
+    result = run("compare", *sides, *TINY, "--measures", named)
+    assert result.exit_code == 2
+    assert re.search(match, " ".join(re.sub("[^ -~]", " ", result.output).split()))
