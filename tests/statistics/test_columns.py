@@ -10,6 +10,7 @@ from conftest import LABELS, WIDTH, draw_features
 
 from streaming_metrics import Features
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, SecondMoment
 
 if TYPE_CHECKING:
@@ -81,6 +82,16 @@ def test_labels_stay_with_their_rows_over_ranks(ranks: Ranks, capacity: int | No
         for part in parts:
             assert torch.equal(part["rows"], features.pool[part["index"]])
             assert torch.equal(part["labels"], features.labels[part["index"]])
+
+
+@pytest.mark.parametrize("options", [ReferenceOptions(), ReferenceOptions(capacity=7), ReferenceOptions(half=True)])
+def test_labels_stay_with_their_rows_in_references(options: ReferenceOptions) -> None:
+    features, order = draw_features(0), torch.randperm(len(draw_features(0)))
+    bank = Bank(WIDTH, labels=LABELS)
+    kept = options(bank, bank.update(bank.empty(), features[order]))
+    assert features.labels is not None
+    assert kept is not None
+    assert torch.equal(kept[1]["labels"], features.labels[kept[1]["index"]])
 
 
 BAD_LABELS = {
