@@ -9,12 +9,15 @@ import torch
 from conftest import LABELS, WIDTH, draw_features
 
 from streaming_metrics import Features
+from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, SecondMoment
 
 if TYPE_CHECKING:
+    from conftest import Ranks
     from torch import Tensor
 
-    from streaming_metrics.statistics import Statistic
+    from streaming_metrics.statistics import State, Statistic
 
 NAMES = [
     (Count(), "count", ()),
@@ -61,6 +64,34 @@ def test_labels_stay_with_their_rows(capacity: int | None) -> None:
     for part in (state, bank.merge([bank.share(state, rank, 3) for rank in range(3)])):
         assert torch.equal(part["rows"], features.pool[part["index"]])
         assert torch.equal(part["labels"], features.labels[part["index"]])
+
+
+def on_a_rank(group: Any, bank: Bank, features: Features) -> tuple[State, State]:
+    """Return a rank's shard of a bank, and the whole."""
+    comm, state = Comm(group), bank.update(bank.empty(), features)
+    return bank.all_reduce(state, comm), bank.replicate(state, comm)
+
+
+@pytest.mark.parametrize("capacity", [None, 7])
+def test_labels_stay_with_their_rows_over_ranks(ranks: Ranks, capacity: int | None) -> None:
+    bank, features = Bank(WIDTH, capacity, labels=LABELS), draw_features(0)
+    assert features.pool is not None
+    assert features.labels is not None
+    shares = [features[rank::3] for rank in range(3)]
+    for parts in zip(*ranks.run(3, on_a_rank, bank, each=shares)):
+        for part in parts:
+            assert torch.equal(part["rows"], features.pool[part["index"]])
+            assert torch.equal(part["labels"], features.labels[part["index"]])
+
+
+@pytest.mark.parametrize("options", [ReferenceOptions(), ReferenceOptions(capacity=7), ReferenceOptions(half=True)])
+def test_labels_stay_with_their_rows_in_references(options: ReferenceOptions) -> None:
+    features, order = draw_features(0), torch.randperm(len(draw_features(0)))
+    bank = Bank(WIDTH, labels=LABELS)
+    kept = options(bank, bank.update(bank.empty(), features[order]))
+    assert features.labels is not None
+    assert kept is not None
+    assert torch.equal(kept[1]["labels"], features.labels[kept[1]["index"]])
 
 
 BAD_LABELS = {
