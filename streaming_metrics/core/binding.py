@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import ChainMap
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -131,14 +132,13 @@ def _prepared(
 def side_of(role: Role, n: int, network: int, held: Mapping[Slot, State], comm: Comm, remembered: Remembered) -> Side:
     """Return what measures see of one role and network."""
     of_network = {slot.statistic: state for slot, state in held.items() if slot.network == network}
-    side = Side(role, n, of_network, comm, kept=remembered.kept.setdefault(network, {}))
+    counted = Side(role, n, of_network, comm, kept=remembered.kept.setdefault(network, {}))
 
     def reduce(bank: Bank, reduction: PairReduction) -> Tensor:
         with remembering({role: remembered}, network) as cache:
-            return reduce_pairs(bank, [reduction], {role: side}, comm, cache)[reduction]
+            return reduce_pairs(bank, [reduction], {role: counted}, comm, cache)[reduction]
 
-    object.__setattr__(side, "reduce", reduce)
-    return side
+    return replace(counted, reduce=reduce)  # a side that it held itself would keep its rows until garbage is collected
 
 
 def ahead_of(states: States, changes: Mapping[str, object]) -> States:

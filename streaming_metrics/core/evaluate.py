@@ -89,7 +89,8 @@ def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Com
     assert bank is not None
     assert measure.fixed is not None
     fixed, fake = sides[measure.fixed], sides[MEASURED]
-    prepared = measure.prepare(sides.spec, fixed)
+    made = measure.prepare(sides.spec, fixed)
+    prepared = {key: comm.broadcast(tensor.clone()) for key, tensor in made.items()}
     whole = {s: fixed.gather(s) if s.is_sharded else state for s, state in fixed.states.items()}  # pyright: ignore
     form = measure.bind(sides.spec, Side(measure.fixed, fixed.num_samples, whole), prepared)
     streamed = dict(fake.states)

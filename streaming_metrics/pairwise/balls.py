@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise.ball_counts import inside_balls
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.kept import kept_by_device
 from streaming_metrics.pairwise.radii import Radii
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.sweep import sweep
@@ -38,6 +37,7 @@ class Balls:
     strict: bool
     rows: Tensor
     squared: Tensor
+    _placed: dict[torch.device, tuple[Shard, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def around(cls, rows: Tensor, k: int, strict: bool = True, squared: Tensor | None = None) -> Balls:
@@ -49,7 +49,7 @@ class Balls:
 
     def count(self, points: Tensor, tiling: Tiling = DEFAULT_TILING) -> tuple[Tensor, Tensor]:
         """Return how many balls each of ``points (N, D)`` lies in, and how many points each ball holds, int64."""
-        balls, squared = _on(self, points.device)
+        balls, squared = self._on(points.device)
         local = Shard(points.float(), torch.arange(len(points), device=points.device), balls.centre)
         held = torch.zeros(len(local), dtype=torch.int64, device=points.device)
         holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
@@ -59,6 +59,12 @@ class Balls:
                 held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
                 holds[tile.columns.which] += inside.sum(0, dtype=torch.int32)
         return held, holds
+
+    def _on(self, device: torch.device) -> tuple[Shard, Tensor]:
+        """Return the balls on a device, with the norms that every batch needs."""
+        if device not in self._placed:
+            self._placed[device] = _shard(self.rows.to(device)), self.squared.to(device)
+        return self._placed[device]
 
 
 def squared_radii(rows: Tensor, k: int, tiling: Tiling = DEFAULT_TILING) -> Tensor:
@@ -70,9 +76,3 @@ def squared_radii(rows: Tensor, k: int, tiling: Tiling = DEFAULT_TILING) -> Tens
 
 def _shard(rows: Tensor) -> Shard:
     return Shard(rows, torch.arange(len(rows), device=rows.device), (column_sums(rows) / len(rows)).float())
-
-
-@kept_by_device
-def _on(balls: Balls, device: torch.device) -> tuple[Shard, Tensor]:
-    """Return the balls on a device, with the norms that every batch needs."""
-    return _shard(balls.rows.to(device)), balls.squared.to(device)

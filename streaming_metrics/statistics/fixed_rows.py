@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise import Nearest, PairContext, Shard
 from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.kept import kept_by_device
 from streaming_metrics.pairwise.sweep import sweep
 
 
@@ -28,6 +27,7 @@ class FixedRows:
     """
 
     rows: Tensor
+    _shards: dict[torch.device, Shard] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -36,16 +36,17 @@ class FixedRows:
         """Return the squared distance of each of ``points (N, D)`` to the nearest row, exact, float64 ``(N,)``; and
         that row's place, int64 ``(N,)``, the smallest where several are equally near.
         """
-        fixed = _on(self, points.device)
+        fixed = self._on(points.device)
         local = Shard(points.float(), torch.arange(len(points), device=points.device), fixed.centre)
         reduction = Nearest("points", "fixed")
         context = PairContext({"points": len(points), "fixed": len(self)}, local, {})
         squared, place = sweep([reduction], context, [fixed], Comm.single())[reduction]
         return squared, place.long()
 
-
-@kept_by_device
-def _on(fixed: FixedRows, device: torch.device) -> Shard:
-    """Return the rows on a device, with the norms that every batch needs."""
-    rows = fixed.rows.to(device)
-    return Shard(rows, torch.arange(len(rows), device=device), (column_sums(rows) / len(rows)).float())
+    def _on(self, device: torch.device) -> Shard:
+        """Return the rows on a device, with the norms that every batch needs."""
+        if device not in self._shards:
+            rows = self.rows.to(device)
+            centre = (column_sums(rows) / len(rows)).float()
+            self._shards[device] = Shard(rows, torch.arange(len(rows), device=device), centre)
+        return self._shards[device]
