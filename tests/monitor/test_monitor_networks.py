@@ -102,7 +102,7 @@ def test_real_is_a_file_of_each_network_in_any_order(tmp_path: Path) -> None:
     assert validate(watching(real=files)) == pytest.approx(alone(), rel=1e-6)
     with pytest.raises(ValueError, match="expected one of each network, got none of 'module-rows"):
         watching(real=files[1:])
-    with pytest.raises(ValueError, match="expected one file of each network, got two of one"):
+    with pytest.raises(ValueError, match="expected one file of each network, got two of 'module-pixels"):
         watching(real=[files[1], files[1]])
 
 
