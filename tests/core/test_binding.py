@@ -214,6 +214,20 @@ def test_copies_are_bound_and_go_on(measures: list[Measure], copied: Any) -> Non
     check(twin)
 
 
+@pytest.mark.parametrize("copied", COPIES, ids=lambda f: f.__name__)
+@every
+def test_copies_say_the_frozen_sides_in_their_state_dict(measures: list[Measure], copied: Any) -> None:
+    metric = bound(measures)
+    saved = metric.state_dict()
+    twin = copied(metric)
+    twin.persistent(False)
+    again = build(measures)
+    again.load_state_dict(twin.state_dict())
+    assert saved.keys() == again.state_dict().keys() == twin.state_dict().keys()
+    add(again, "fake", 0, 1, 2)
+    check(again)
+
+
 @binding
 def test_the_frozen_sides_alone_bind_a_metric_that_has_banked(measures: list[Measure]) -> None:
     saved, metric = bound(measures).state_dict(), build(measures)
