@@ -281,6 +281,7 @@ class GenerativeMetrics(Metric):
         for role in states.torn(self.roles):
             if states.is_frozen(role):
                 states.thaw(role, device)
+                self._remembered.pop(role, None)
                 states = self._states
         forgotten = [role for role in self.roles if not self._outlives_reset(role) or states.torn([role])]
         states.replace({role: states.empty(role, device) for role in forgotten})
