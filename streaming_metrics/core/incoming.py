@@ -15,7 +15,7 @@ from streaming_metrics.core.states import Binder, States
 from streaming_metrics.statistics import Neighbours
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from streaming_metrics.core.layout import Layout
     from streaming_metrics.features import Role
@@ -95,11 +95,30 @@ def _fill_prepared(
     own: States, role: Role, given: Mapping[str, Any], tensors: dict[str, Any], device: torch.device, relies: bool
 ) -> None:
     names = own.prepared_names(role)
-    if relies and not any(name in given for name in names):
+    if relies and not any(name in given for name in names) and _is_of_own(own, role, given, tensors):
         tensors.update({name: own.tensors[name] for name in names})
     tensors.update({name: given[name] for name in names if name in given})
     _check_prepared(own.layout, role, tensors)
     tensors.update({name: tensors[name].to(device) for name in names})
+
+
+def _is_of_own(own: States, role: Role, given: Mapping[str, Any], tensors: dict[str, Any]) -> bool:
+    """Return whether what this metric prepared of its own side serves for what was saved without it: the side is the
+    same, and the measures had been bound to it, so that they kept no bank of the measured side.
+    """
+    layout = own.layout
+    unbound = layout.slots_of(layout.measures)
+    banked = [s for s in unbound if s.role == MEASURED and s.statistic.is_sharded]
+    counted = [s for s in layout.slots[MEASURED] if s not in (*unbound, *layout.of_role(MEASURED, []))]
+    if _any_held(layout, banked, given) and not _any_held(layout, counted, given):
+        return False
+    names = {name for slot in layout.slots[role] for name in layout.names[slot].values()}
+    saved = States(layout, tensors, Binder(layout)(tensors))
+    return own.digest(role, names) == saved.digest(role, names)
+
+
+def _any_held(layout: Layout, slots: Iterable[Slot], given: Mapping[str, Any]) -> bool:
+    return any(name in given for slot in slots for name in layout.names[slot].values())
 
 
 def _check_prepared(layout: Layout, role: Role, tensors: Mapping[str, Any]) -> None:

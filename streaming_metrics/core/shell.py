@@ -150,9 +150,8 @@ class GenerativeMetrics(Metric):
         self._remembered: dict[Role, Remembered] = {}
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
-        self._configuration = configuration_of(type(self).__name__, self._described())
         group = name_of(self.process_group) if sync_on_compute else "none"
-        self._identity = Identity(f"{self._configuration} of {self.fingerprint}", group, name)
+        self._identity = Identity(f"{self._configuration()} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
             for state, empty in layout.empty(state_device(self.device)):
                 self.add_state(state, empty, dist_reduce_fx=None)
@@ -282,6 +281,7 @@ class GenerativeMetrics(Metric):
         for role in states.torn(self.roles):
             if states.is_frozen(role):
                 states.thaw(role, device)
+                self._remembered.pop(role, None)
                 states = self._states
         forgotten = [role for role in self.roles if not self._outlives_reset(role) or states.torn([role])]
         states.replace({role: states.empty(role, device) for role in forgotten})
@@ -449,9 +449,11 @@ class GenerativeMetrics(Metric):
         write_tensors(path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held))
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
-        """Return the persistent states, without the spare room of their storage; see ``Metric.persistent``."""
+        """Return frozen sides, and the states that ``Metric.persistent`` asks for, without spare room of storage."""
         saved = super(Metric, self).state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
-        saved.update({prefix + name: getattr(self, name).clone() for name, kept in self._persistent.items() if kept})
+        frozen = {name for role in self.roles if self._states.is_frozen(role) for name in self._states.all_names(role)}
+        kept = (name for name, is_kept in self._persistent.items() if is_kept or name in frozen)
+        saved.update({prefix + name: _own(getattr(self, name)) for name in kept})
         return saved
 
     def ranks(self) -> Comm:
@@ -513,7 +515,7 @@ class GenerativeMetrics(Metric):
         said = [{"misplaced": misplaced, "torn": states.torn(roles or self.roles)}]
         if comm.world_size != 1:
             same = {
-                "measures": self._configuration,
+                "measures": self._configuration(),
                 "extractor": self.fingerprint,
                 "real side": self._frozen_in_words(),
                 "bind_limit": self._bind_limit,
@@ -572,9 +574,6 @@ class GenerativeMetrics(Metric):
         self._remembered.pop(role, None)
         states = self._states
         self._memory(states, role).reduced.update(memory.reduced)
-        kept = {n for slot in self._layout.slots[role] for n in self._layout.names[slot].values()}
-        kept |= {*states.prepared_names(role), self._layout.frozen[role], self._layout.torn[role]}
-        self._persistent.update(dict.fromkeys(kept, True))
         if comm.world_size > 1:
             digest = torch.tensor(int(states.digest(role), 16), device="cpu")
             whole = comm.broadcast(digest) if states.parts(role) == 1 else comm.sum(digest)
@@ -648,6 +647,10 @@ class GenerativeMetrics(Metric):
     def _described(self) -> list[str]:
         places = [self._layout.places[place] for place in self._places()]
         return described(self.measures, places, self._inputs.networks)
+
+    def _configuration(self) -> str:
+        """Return the class and the measures in force, in words."""
+        return configuration_of(type(self).__name__, self._described())
 
     def _signed(self, totals: Mapping[Role, int]) -> str:
         return str(signature_of(self._described(), self._inputs.networks, self._states, totals))

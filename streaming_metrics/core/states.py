@@ -168,6 +168,11 @@ class States:
         fixed = zip(self.layout.measures, self.layout.prepared)
         return [name for measure, names in fixed if measure.fixed == role for name in names.values()]
 
+    def all_names(self, role: Role) -> set[str]:
+        """Return the names of a fixed role's states, of what is prepared of it, and of its marks."""
+        kept = {name for slot in self.layout.slots[role] for name in self.layout.names[slot].values()}
+        return {*kept, *self.prepared_names(role), self.layout.frozen[role], self.layout.torn[role]}
+
     @contextmanager
     def writing(self, *roles: Role, torn: Sequence[Role] = ()) -> Iterator[None]:
         """Mark roles as torn while they are written, and after that those that are ``torn`` anyway."""

@@ -214,6 +214,20 @@ def test_copies_are_bound_and_go_on(measures: list[Measure], copied: Any) -> Non
     check(twin)
 
 
+@pytest.mark.parametrize("copied", COPIES, ids=lambda f: f.__name__)
+@every
+def test_copies_say_the_frozen_sides_in_their_state_dict(measures: list[Measure], copied: Any) -> None:
+    metric = bound(measures)
+    saved = metric.state_dict()
+    twin = copied(metric)
+    twin.persistent(False)
+    again = build(measures)
+    again.load_state_dict(twin.state_dict())
+    assert saved.keys() == again.state_dict().keys() == twin.state_dict().keys()
+    add(again, "fake", 0, 1, 2)
+    check(again)
+
+
 @binding
 def test_the_frozen_sides_alone_bind_a_metric_that_has_banked(measures: list[Measure]) -> None:
     saved, metric = bound(measures).state_dict(), build(measures)
@@ -223,6 +237,45 @@ def test_the_frozen_sides_alone_bind_a_metric_that_has_banked(measures: list[Mea
     assert kept_of_fakes(metric) == 0
     add(metric, "fake", 2)
     check(metric)
+
+
+def saved_unbound(measures: list[Measure], *fakes: int) -> dict[str, Any]:
+    """Return what a version that bound nothing at freeze saved."""
+    metric = build(measures, bind_limit=0)
+    for role in ("real", "train"):
+        add(metric, role, 0, 1)
+    add(freeze(metric, "real", "train"), "fake", *fakes)
+    metric.persistent(True)
+    streaming = {slot for role in metric.roles for slot in metric._states.streaming(role)}
+    absent = {n for slot, names in metric._layout.names.items() if slot not in streaming for n in names.values()}
+    return {name: t for name, t in metric.state_dict().items() if "_prepared_" not in name and name not in absent}
+
+
+@binding
+@pytest.mark.parametrize("own", [(0, 1), (2, 3)], ids=["same side", "another side"])
+@pytest.mark.parametrize("fakes", [(), (0, 1)], ids=["no fakes", "fakes"])
+def test_what_was_saved_unbound_loads_into_a_bound_metric(measures: list[Measure], own: Any, fakes: Any) -> None:
+    saved, metric, whole = saved_unbound(measures, *fakes), build(measures), build(measures)
+    for role in ("real", "train"):
+        add(metric, role, *own)
+        add(whole, role, 0, 1)
+    freeze(metric, "real", "train").load_state_dict(saved)
+    add(metric, "fake", 2, 3)
+    add(whole, "fake", *fakes, 2, 3)
+    assert floats(metric.compute()) == pytest.approx(floats(whole.compute()), rel=1e-6)
+
+
+@binding
+def test_what_was_saved_unbound_is_merged_into_a_bound_metric(measures: list[Measure]) -> None:
+    metric, whole = build(measures), build(measures)
+    for role in ("real", "train"):
+        add(metric, role, 0, 1)
+        add(whole, role, 0, 1)
+    add(freeze(metric, "real", "train"), "fake", 2)
+    metric.merge_state(saved_unbound(measures, 0, 1))
+    add(whole, "fake", 0, 1, 2)
+    assert is_bound(metric) == can_bind(measures)
+    assert floats(metric.compute()) == pytest.approx(floats(whole.compute()), rel=1e-6)
 
 
 @binding

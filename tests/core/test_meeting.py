@@ -140,6 +140,21 @@ def test_other_measures_are_refused(ranks: Ranks, case: str, world_size: int) ->
         assert number == answers[0][1]
 
 
+def fewer_on_rank_0(group: Any) -> tuple[str, float]:
+    metric = fill(build(FID(), PRDC(k=3), process_group=group))
+    of_all = metric.measures
+    if Comm(group).rank == 0:
+        metric.measures = of_all[:1]
+    told, metric.measures = refused(metric.compute), of_all
+    return told, value(metric)
+
+
+def test_fewer_measures_in_force_on_one_rank_are_refused(ranks: Ranks) -> None:
+    (told, one), (_, other) = ranks.run(2, fewer_on_rank_0)
+    assert "GenerativeMetrics(fid) on rank 0; GenerativeMetrics(fid, prdc(k=3)) on rank 1" in told
+    assert one == other
+
+
 def different_calls(group: Any) -> tuple[str, float]:
     metric = fill(build(PRDC(k=3), process_group=group))
     calls = [metric.freeze_real, metric.compute, metric.neighbourhood]

@@ -65,3 +65,13 @@ def test_a_frozen_side_goes_with_its_metric(measures: Any) -> None:
     del metric
     gc.collect()
     assert held() == 0
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_torn_frozen_side_is_let_go_of_by_reset() -> None:
+    metric = filled([KID(subsets=None)])
+    metric.freeze_real()
+    metric.compute()
+    setattr(metric, metric._layout.torn["real"], torch.tensor(1))
+    metric.reset()
+    assert held() == 0
