@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ceilings import Ceilings
-from common import in_steps, interleaved
-from inputs import draw_images, our_precisions, reference_weights
+from harness.ceilings import Ceilings
+from harness.common import in_steps, interleaved
+from harness.inputs import draw_images, our_precisions, reference_weights
+from harness.results import Result, Row, finish, parser_of, seconds
 from kid import SEED, same_subsets
-from results import Result, Row, finish, parser_of, seconds
 
 from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
 from streaming_metrics.extractors import Extractor, InceptionV3

@@ -13,10 +13,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ceilings import Ceilings, share
-from common import interleaved
-from inputs import Given, draw_features, fed, uncached
-from results import Result, Row, finish, parser_of, seconds
+from harness.ceilings import Ceilings, share
+from harness.common import interleaved
+from harness.inputs import Given, draw_features, fed, uncached
+from harness.results import Result, Row, finish, parser_of, seconds
 from scipy.linalg import sqrtm
 
 from streaming_metrics import FID

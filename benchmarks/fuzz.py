@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from common import machine, table
+from harness.common import machine, table
 from torch import Tensor, nn
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, merge_states

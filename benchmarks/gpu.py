@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ceilings import GIGA, Ceilings
-from common import interleaved, table
+from harness.ceilings import GIGA, Ceilings
+from harness.common import interleaved, table
+from harness.inputs import CLASSES, WIDTH, draw_features, draw_images, our_precisions, reference_weights
+from harness.results import Result, finish, parser_of, seconds
 from inception import flops, peer_networks
-from inputs import CLASSES, WIDTH, draw_features, draw_images, our_precisions, reference_weights
-from results import Result, finish, parser_of, seconds
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
 from streaming_metrics.extractors import Extractor, InceptionV3

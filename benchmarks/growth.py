@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from common import MIB, Timing, interleaved
-from common import on_ranks as on_gloo_ranks
-from inputs import CLASSES, WIDTH, draw_features, fed
-from results import Result, Row, finish, parser_of, seconds
+from harness.common import MIB, Timing, interleaved
+from harness.common import on_ranks as on_gloo_ranks
+from harness.inputs import CLASSES, WIDTH, draw_features, fed
+from harness.results import Result, Row, finish, parser_of, seconds
 
 from streaming_metrics import FID, IS, PRDC, Features, GenerativeMetrics
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ceilings import GIGA, Ceilings
-from common import interleaved
-from inputs import draw_images, our_precisions, reference_weights
-from results import Result, Row, finish, parser_of
+from harness.ceilings import GIGA, Ceilings
+from harness.common import interleaved
+from harness.inputs import draw_images, our_precisions, reference_weights
+from harness.results import Result, Row, finish, parser_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from streaming_metrics.extractors import InceptionV3
@@ -25,7 +25,7 @@ from streaming_metrics.extractors import InceptionV3
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from common import Timing
+    from harness.common import Timing
     from torch import Tensor
 
     Network = Callable[[Tensor], Tensor]

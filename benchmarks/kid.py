@@ -14,10 +14,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ceilings import Ceilings, share
-from common import interleaved
-from inputs import Given, draw_features, exactly, fed, uncached
-from results import Result, Row, finish, parser_of, seconds
+from harness.ceilings import Ceilings, share
+from harness.common import interleaved
+from harness.inputs import Given, draw_features, exactly, fed, uncached
+from harness.results import Result, Row, finish, parser_of, seconds
 
 from streaming_metrics import KID, PRDC
 

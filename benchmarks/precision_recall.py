@@ -18,10 +18,10 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ceilings import GIGA, Ceilings, share
-from common import PeakMemory, interleaved
-from inputs import draw_features, exactly, fed, has_pre_pass
-from results import Result, Row, finish, parser_of, seconds
+from harness.ceilings import GIGA, Ceilings, share
+from harness.common import PeakMemory, interleaved
+from harness.inputs import draw_features, exactly, fed, has_pre_pass
+from harness.results import Result, Row, finish, parser_of, seconds
 
 from streaming_metrics import PRDC
 

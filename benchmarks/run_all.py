@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from chart import draw
-from common import machine
-from results import HEAD, Result, Row, rate, read, short
+from harness.chart import draw
+from harness.common import machine
+from harness.results import HEAD, Result, Row, rate, read, short
 
 HERE = Path(__file__).parent
 SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]

@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 import torch
-from common import MIB, machine, on_ranks, rss, table
+from harness.common import MIB, machine, on_ranks, rss, table
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
 

@@ -18,9 +18,9 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from common import MIB, on_ranks, table
-from results import Result, Row, finish, parser_of
-from results import seconds as shown
+from harness.common import MIB, on_ranks, table
+from harness.results import Result, Row, finish, parser_of
+from harness.results import seconds as shown
 from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -84,8 +84,8 @@ def ours(rank: int, **options: Any) -> Callable[[], Any]:
     )
 
     def sync() -> list[Tensor]:
-        sides = [metric._side(role, metric._gather_ranks()) for role in SIDES]
-        return [moments.mean(side[moments]) for side in sides]
+        sides = metric._sides(metric._gather_ranks())[0]
+        return [moments.mean(sides[role][moments]) for role in SIDES]
 
     return sync
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from ceilings import Ceilings, share
-from common import interleaved
-from inputs import CLASSES, WIDTH, draw_features, draw_images, reference_weights
-from results import Result, Row, finish, parser_of
+from harness.ceilings import Ceilings, share
+from harness.common import interleaved
+from harness.inputs import CLASSES, WIDTH, draw_features, draw_images, reference_weights
+from harness.results import Result, Row, finish, parser_of
 
 from streaming_metrics import FID, IS, Features, GenerativeMetrics
 from streaming_metrics.extractors import InceptionV3
-from streaming_metrics.hashes import hashes_of
 from streaming_metrics.statistics import Distinct, Moments
+from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def bench(
     timings = interleaved({**runs, **ceilings.candidates()}, repeats)
     result = Result(ceilings=ceilings.rates(timings))
     moments = Moments(width)
-    covariance = moments.covariance(metric._states("real")[moments])
+    covariance = moments.covariance(metric._states.local("real", 0).states[moments])
     result.agree("covariance, ours and NumPy's", covariance, np.cov(rows.double().numpy(), rowvar=False), TOLERANCE)
     network, ours = timings["network"].seconds / images, timings["update"].seconds / (2 * len(rows))
     note = share(2 * width**2, ours, result.ceilings["dgemm"], "dgemm")

@@ -1,24 +1,60 @@
 """Watch a generative model while it trains: exact, streamed, on any number of ranks."""
 
-import streaming_metrics.startup as _startup  # noqa: F401  first: what follows takes seconds to import
+from typing import TYPE_CHECKING
+
+import streaming_metrics.startup as _startup  # noqa: F401  first: what follows may take seconds to import
 
 # isort: split
-from streaming_metrics.comm import MissingRanks as MissingRanks
-from streaming_metrics.features import Features as Features
-from streaming_metrics.features import Spec as Spec
-from streaming_metrics.generative import GenerativeMetrics as GenerativeMetrics
-from streaming_metrics.measures import FID as FID
-from streaming_metrics.measures import IS as IS
-from streaming_metrics.measures import KID as KID
-from streaming_metrics.measures import PRDC as PRDC
-from streaming_metrics.measures import BiasWarning as BiasWarning
-from streaming_metrics.measures import Measure as Measure
-from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
-from streaming_metrics.reference import Reference as Reference
-from streaming_metrics.reference import load_reference as load_reference
-from streaming_metrics.repeats import RepeatsWarning as RepeatsWarning
-from streaming_metrics.sampling import DealtStream as DealtStream
-from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
-from streaming_metrics.sampling import keep_unpadded as keep_unpadded
-from streaming_metrics.saved_states import merge_states as merge_states
-from streaming_metrics.signature import Signature as Signature
+from streaming_metrics.lazy import lazy_names
+from streaming_metrics.measures.registry import homes
+
+if TYPE_CHECKING:
+    from streaming_metrics.core.repeats import RepeatsWarning as RepeatsWarning
+    from streaming_metrics.core.saved_states import merge_states as merge_states
+    from streaming_metrics.core.shell import GenerativeMetrics as GenerativeMetrics
+    from streaming_metrics.distributed.comm import MissingRanks as MissingRanks
+    from streaming_metrics.features import Features as Features
+    from streaming_metrics.features import Spec as Spec
+    from streaming_metrics.files.reference import Reference as Reference
+    from streaming_metrics.files.reference import load_reference as load_reference
+    from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import IS as IS
+    from streaming_metrics.measures import KID as KID
+    from streaming_metrics.measures import MMD as MMD
+    from streaming_metrics.measures import NDB as NDB
+    from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import AuthPct as AuthPct
+    from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
+    from streaming_metrics.measures import Scalar as Scalar
+    from streaming_metrics.measures import Vendi as Vendi
+    from streaming_metrics.sampling import DealtStream as DealtStream
+    from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
+    from streaming_metrics.sampling import keep_unpadded as keep_unpadded
+    from streaming_metrics.signature import Signature as Signature
+
+HOMES = {
+    "RepeatsWarning": "core.repeats",
+    "merge_states": "core.saved_states",
+    "GenerativeMetrics": "core.shell",
+    "MissingRanks": "distributed.comm",
+    "Features": "features",
+    "Spec": "features",
+    "Reference": "files.reference",
+    "load_reference": "files.reference",
+    "BiasWarning": "measures.base",
+    "Measure": "measures.base",
+    "NotEnoughSamples": "measures.base",
+    "Scalar": "measures.base",
+    "DealtStream": "sampling",
+    "UnpaddedSampler": "sampling",
+    "keep_unpadded": "sampling",
+    "Signature": "signature",
+}
+"""The module that each public name is defined in; the measures are those of the registry."""
+__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | homes())
+
+if not TYPE_CHECKING:  # type checkers take the names above
+    __all__ = sorted([*HOMES, *homes()])

@@ -1,4 +1,4 @@
-"""Checks of arguments: what is no number of the right kind is refused where it is given, not where it is used."""
+"""Checks of arguments, where they are given and not where they are used; and lists of them in one text, taken apart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+
+OPENING, CLOSING = "([{", ")]}"
 
 
 def check_integer(name: str, value: Any, least: int, most: int | None = None, *, optional: bool = False) -> None:
@@ -51,3 +53,25 @@ def check_flag(name: str, value: Any) -> None:
     """Raise TypeError unless ``value`` is True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {value!r}.")
+
+
+def split_outside(text: str, separator: str) -> list[str]:
+    """Return the parts of a text between separators that stand outside of brackets and quotes.
+
+    Example:
+        >>> split_outside("fid,ndb(sizes=(1,2)),kid", ",")
+        ['fid', 'ndb(sizes=(1,2))', 'kid']
+    """
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth = max(0, depth + (character in OPENING) - (character in CLOSING))
+        if character == separator and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

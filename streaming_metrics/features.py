@@ -1,62 +1,117 @@
-"""What flows from an extractor to the statistics: one row of features a sample, and their widths."""
+"""Features: what one forward pass says of samples, a row each, in columns by name; and the columns' widths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
     from torch import Tensor
+
+Role: TypeAlias = str
+"""Whose samples: ``"real"`` and ``"fake"`` always; ``"train"`` and ``"heldout"`` where a measure asks."""
+
+SAMPLE_COLUMNS = ("index", "hashes", "labels", "captions")
+"""Columns that belong to a sample, int64 ``(N,)``, and not to a network."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The widths that an extractor yields; a measure sizes its statistics by them.
+    """Widths that an extractor yields; a measure sizes its statistics by them.
 
     Args:
         num_features: columns of ``Features.pool``, or None where there is no pool.
         num_classes: columns of ``Features.logits``, or None where there are no logits.
+        widths: of further columns, by name, e.g. ``{"spatial": 2023}``.
+
+    Example:
+        >>> Spec(num_features=4, widths={"text": 8}).width("text")
+        8
     """
 
     num_features: int | None = None
     num_classes: int | None = None
+    widths: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def width(self, column: str) -> int | None:
+        """Return the width of a column; None where there is no such column."""
+        return {"pool": self.num_features, "logits": self.num_classes, **self.widths}.get(column)
 
 
-@dataclass(frozen=True)
 class Features:
-    """What one forward pass of an extractor says of N samples.
+    """Features of N samples, in columns by name.
 
     Args:
         pool: ``(N, D)`` floating point, the features that distances and moments are taken of.
         logits: ``(N, C)`` floating point, unnormalised class scores.
         index: ``(N,)`` int64, which samples these are: see :mod:`streaming_metrics.statistics.index`.
-        hashes: ``(N,)`` int64, equal where samples repeat: see :mod:`streaming_metrics.hashes`; made by ``update`` of
-            images, or of the rows where there are none.
+        hashes: ``(N,)`` int64, equal where samples repeat: see :mod:`streaming_metrics.statistics.hashes`; made by
+            ``update`` of images, or of the rows where there are none.
+        columns: any others: ``labels`` and ``captions`` ``(N,)`` int64 of the samples; ``(N, W)`` floating point of a
+            network, e.g. ``text``, ``score``, ``spatial``. None leaves a column out.
+
+    A column is read as an attribute, None where one of those named here is absent.
 
     Example:
         >>> import torch
-        >>> features = Features(pool=torch.zeros(4, 8), logits=torch.zeros(4, 10))
-        >>> len(features), len(features[:3])
-        (4, 3)
+        >>> features = Features(torch.zeros(4, 8), torch.zeros(4, 10), labels=torch.arange(4))
+        >>> len(features), features[:3].labels, features.captions
+        (4, tensor([0, 1, 2]), None)
     """
 
     pool: Tensor | None = None
     logits: Tensor | None = None
     index: Tensor | None = None
     hashes: Tensor | None = None
+    labels: Tensor | None = None
+    captions: Tensor | None = None
+
+    def __init__(
+        self,
+        pool: Tensor | None = None,
+        logits: Tensor | None = None,
+        index: Tensor | None = None,
+        hashes: Tensor | None = None,
+        **columns: Tensor | None,
+    ) -> None:
+        given = {"pool": pool, "logits": logits, "index": index, "hashes": hashes, **columns}
+        vars(self).update({name: column for name, column in given.items() if column is not None})
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Features are not changed. Remedy: features.having({name}=…).")
 
     def columns(self) -> dict[str, Tensor]:
         """Return the tensors that are present, by name."""
-        return {f.name: column for f in fields(self) if (column := getattr(self, f.name)) is not None}
+        return dict(vars(self))
+
+    def column(self, name: str) -> Tensor | None:
+        """Return a column by name; None where it is absent."""
+        return vars(self).get(name)
+
+    def having(self, **columns: Tensor | None) -> Features:
+        """Return these features with some columns replaced, added or, where None, left out."""
+        return Features(**{**vars(self), **columns})
 
     def to(self, device: torch.device) -> Features:
         """Return these features on ``device``."""
+        if all(column.device == device for column in vars(self).values()):
+            return self
         wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
-        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in self.columns().items()})
+        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in vars(self).items()})
 
     def __len__(self) -> int:
-        return next((len(column) for column in self.columns().values()), 0)
+        return next((len(column) for column in vars(self).values()), 0)
 
     def __getitem__(self, rows: slice | Tensor) -> Features:
-        return replace(self, **{name: column[rows] for name, column in self.columns().items()})
+        return Features(**{name: column[rows] for name, column in vars(self).items()})
+
+    def __repr__(self) -> str:
+        shapes = {name: tuple(getattr(column, "shape", ())) for name, column in vars(self).items()}
+        return f"Features({', '.join(f'{name}={shape}' for name, shape in shapes.items())})"

@@ -33,26 +33,26 @@ from torch import Tensor, nn
 from torchmetrics.utilities import rank_zero_warn
 from torchmetrics.wrappers.feature_share import NetworkCache
 
+from streaming_metrics.core.drop_in_network import DropInPipeline, Network, Scores, UserNetwork, dtype_of
+from streaming_metrics.core.layout import ALWAYS, Slot, Streams
+from streaming_metrics.core.shell import GenerativeMetrics
+from streaming_metrics.core.states import Binder
 from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.folds import Draw
-from streaming_metrics.generative import GenerativeMetrics
-from streaming_metrics.image_network import DropInIntake, Network, Scores, UserNetwork, dtype_of
 from streaming_metrics.measures import FID, IS, KID, NotEnoughSamples
-from streaming_metrics.metric import ROLES
+from streaming_metrics.pairwise import Draw
 from streaming_metrics.statistics import Bank, Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
-    from streaming_metrics.features import Features
-    from streaming_metrics.folds import Role
+    from streaming_metrics.features import Features, Role
     from streaming_metrics.measures import Measure
 
 LAYERS = (64, 192, 768, 2048)
 SUMS = ("features_sum", "features_cov_sum", "features_num_samples")
-THEIR_STATES = ("features", *(f"{role}_{name}" for role in ROLES for name in ("features", *SUMS)))
+THEIR_STATES = ("features", *(f"{role}_{name}" for role in ALWAYS for name in ("features", *SUMS)))
 
 
 def _parameter(name: str) -> Any:
@@ -103,17 +103,19 @@ class _DropIn(GenerativeMetrics):
                 raise ValueError(f"Argument `{name}` expected to be a bool, got {flag!r}.")
         if not isinstance(measure, KID):
             kwargs.pop("compute_on_cpu", None)  # it moves lists of features, and there are none
-        column, self._reported, pixels = "pool", torch.float32, normalize
+        column, self._dtype_reported, pixels = "pool", torch.float32, normalize
         if isinstance(feature, nn.Module):
             network: Extractor = UserNetwork(feature, image_size, normalize)
-            pixels = True if normalize and measure.needs_logits else None  # torchmetrics has IS alone scale them here
-            self._reported = torch.promote_types(dtype_of(feature), torch.float32)
+            pixels = (
+                True if normalize and measure.column == "logits" else None
+            )  # torchmetrics has IS alone scale them here
+            self._dtype_reported = torch.promote_types(dtype_of(feature), torch.float32)
         elif isinstance(feature, tuple({type(layer) for layer in layers})):
             if feature not in layers:
                 raise ValueError(f"Integer input to argument `feature` must be one of {layers}, but got {feature!r}.")
             resize = "torch-antialias" if antialias else "tf1-bilinear"
             # The deepest layers leave one network, which FeatureShare can then share.
-            reads_scores = measure.needs_logits and feature == "logits_unbiased"
+            reads_scores = measure.column == "logits" and feature == "logits_unbiased"
             column, layer = ("logits", 2048) if reads_scores else ("pool", feature)
             network = InceptionV3(weights=weights, layer=layer, resize=resize)
         else:
@@ -121,12 +123,12 @@ class _DropIn(GenerativeMetrics):
                 "Got unknown input to argument `feature`: expected "
                 f"one of {layers} or a module, got {type(feature).__name__}."
             )
-        extractor = Scores(network, column, feature) if measure.needs_logits else network
+        extractor = Scores(network, column, feature) if measure.column == "logits" else network
         value_range = (0, 1) if normalize else None
         super().__init__([measure], extractor, value_range=value_range, **kwargs)
         self.reset_real_features = reset_real_features
-        kept = "logits" if measure.needs_logits else "pool"
-        self._intake = (DropInIntake(extractor, extractor.spec, value_range, Network(network, column, pixels), kept),)
+        kept = "logits" if measure.column == "logits" else "pool"
+        self._inputs = DropInPipeline(self._inputs.networks, value_range, Network(network, column, pixels), kept)
 
     @property
     def inception(self) -> Network:
@@ -144,10 +146,9 @@ class _DropIn(GenerativeMetrics):
         return isinstance(self.inception.extractor, UserNetwork)
 
     @property
-    def _given(self) -> DropInIntake:
-        intake = self._intake[0]
-        assert isinstance(intake, DropInIntake)
-        return intake
+    def _given(self) -> DropInPipeline:
+        assert isinstance(self._inputs, DropInPipeline)
+        return self._inputs
 
     def _outlives_reset(self, role: Role) -> bool:
         return super()._outlives_reset(role) or (role == "real" and not self.reset_real_features)
@@ -155,7 +156,7 @@ class _DropIn(GenerativeMetrics):
     def set_dtype(self, dst_type: str | torch.dtype) -> _DropIn:
         """Return this metric, its results in ``dst_type`` if that is float64, else in float32; sums are float64."""
         named = getattr(torch, dst_type.removeprefix("torch.")) if isinstance(dst_type, str) else dst_type
-        self._reported = torch.promote_types(named, torch.float32)
+        self._dtype_reported = torch.promote_types(named, torch.float32)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -175,11 +176,17 @@ class _DropIn(GenerativeMetrics):
         if isinstance(cache.network, Network):
             cache.network.__dict__.pop("forward", None)  # its cache, which a batch written over would not empty
             self.inception.join(cache.network)
-            shared, own = self.inception.extractor, self._given.extractor
+            shared, own = self.inception.extractor, self.extractor
             if isinstance(own, Scores):
                 own.inner = shared
             else:
-                self._intake = (replace(self._given, extractor=shared),)  # one copy in memory
+                (network,) = self._given.networks
+                networks = (replace(network, extractor=shared),)  # one copy in memory
+                self._inputs, self._layout = (
+                    replace(self._given, networks=networks),
+                    replace(self._layout, networks=networks),
+                )
+                self._binder = Binder(self._layout)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Pass over what torchmetrics' metric of this name has in a checkpoint."""
@@ -194,9 +201,9 @@ class _DropIn(GenerativeMetrics):
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _evaluate(self, measures: Sequence[Measure], comm: Comm) -> dict[str, Tensor]:
+    def _evaluate(self, comm: Comm, streams: Streams | None = None) -> list[tuple[int, dict[str, Tensor]]]:
         try:
-            return super()._evaluate(measures, comm)
+            return super()._evaluate(comm, streams)
         except NotEnoughSamples as error:
             raise NotEnoughSamples(f"{self._too_few}. {error}") from None
 
@@ -207,8 +214,8 @@ class _DropIn(GenerativeMetrics):
         (measure,) = self.measures
         return [dict(zip(measure.keys, map(torch.as_tensor, pair))) for pair in pairs]
 
-    def _report(self, values: Mapping[str, Tensor]) -> Any:
-        scalars = [value.to(self._reported) for value in values.values()]
+    def _report(self, values: Sequence[tuple[int, Mapping[str, Tensor]]]) -> Any:
+        scalars = [value.to(self._dtype_reported) for _, found in values for value in found.values()]
         return tuple(scalars) if len(scalars) > 1 else scalars[0]
 
 
@@ -254,7 +261,7 @@ class FrechetInceptionDistance(_DropIn):
 
     def _their_states(self, role: Role) -> dict[str, Tensor]:
         moments = Moments(self.spec.num_features or 0)
-        state = self._states(role)[moments]
+        state = self._states.read(Slot(role, 0, moments))
         n, mean = moments.count(state), moments.mean(state)
         return dict(zip(SUMS, (n * mean, moments.scatter(state) + n * mean.outer(mean), n.long())))
 
@@ -321,18 +328,18 @@ class KernelInceptionDistance(_DropIn):
         assert isinstance(measure, KID)
         assert measure.subsets is not None
         own = torch.get_rng_state()
-        seed = comm.first(own.clone()).numpy().tobytes()
-        values = self._evaluate([replace(measure, seed=seed)], comm)
+        seed = comm.broadcast(own.clone()).numpy().tobytes()
+        values = self._evaluate(comm, Streams(self._layout, (replace(measure, seed=seed),)))
         if (
             self._totals is not None
         ):  # each rank's generator goes on from its own state, or all would draw the same noise
             draw = Draw(measure.subsets, measure.subset_size, own.numpy().tobytes())
-            after = draw.state_after(self._totals.real, self._totals.fake)
+            after = draw.state_after(self._totals["real"], self._totals["fake"])
             torch.set_rng_state(torch.frombuffer(bytearray(after), dtype=torch.uint8))
         return self._report(values)
 
     def _their_states(self, role: Role) -> dict[str, list[Tensor]]:
-        rows = self._states(role)[Bank(self.spec.num_features or 0)]["rows"]
+        rows = self._states.read(Slot(role, 0, Bank(self.spec.num_features or 0)))["rows"]
         return {"features": [rows] if len(rows) else []}
 
 

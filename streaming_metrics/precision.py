@@ -24,7 +24,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
         >>> torch.set_float32_matmul_precision("highest")
     """
     switches = _switches()
-    before = [_read(place, name) for place, name, _ in switches]
+    before = _read(switches)
     for place, name, exact in switches:
         setattr(place, name, exact)
     try:
@@ -55,10 +55,13 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in named)
 
 
-def _read(place: Any, name: str) -> Any:
-    """Return a switch as it must be written to be as it was: one of them holds two, and is read as its first."""
-    value, second = getattr(place, name), f"{name}_split_k"
-    return (value, getattr(place, second)) if hasattr(place, second) else value
+def _read(switches: list[tuple[Any, str, Any]]) -> list[Any]:
+    """Return switches as they must be written to be as they were: one of them holds two, and is read as its first."""
+    found = []
+    for place, name, _ in switches:
+        value, second = getattr(place, name), f"{name}_split_k"
+        found.append((value, getattr(place, second)) if hasattr(place, second) else value)
+    return found
 
 
 def _switches() -> list[tuple[Any, str, Any]]:

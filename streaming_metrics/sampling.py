@@ -1,4 +1,4 @@
-"""What keeps numbers exact on any number of ranks: no padding counted, the same images generated, no randomness leaked.
+"""Sampling on any number of ranks: no padding is counted, the same images are generated, no randomness leaks.
 
 ``DistributedSampler`` repeats samples until every rank has as many (11 images on 2 ranks become 12), and ranks that
 share a seed generate the same images W times. Here a sampler and a stream deal each sample once, a batch
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DistributedSampler, IterableDataset, get_worker_info
 
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,7 +105,7 @@ def padding_start(sampler: Any) -> int | None:
 
 
 class UnpaddedSampler(DistributedSampler[Any]):
-    """Deals a dataset to ranks, each sample once: a ``DistributedSampler`` that adds no padding.
+    """Sampler that deals a dataset to ranks, each sample once: a ``DistributedSampler`` that adds no padding.
 
     Ranks may have one sample more or less than others, so keep collectives (a model in DDP) out of the loop.
 
@@ -136,7 +136,7 @@ class UnpaddedSampler(DistributedSampler[Any]):
 
 
 class DealtStream(IterableDataset[Any]):
-    """Deals a stream that every rank and every dataloader worker reads whole: to each its share, each item once.
+    """Stream that every rank and every dataloader worker reads whole, dealt: to each its share, each item once.
 
     Args:
         stream: an iterable, of the same order everywhere.
@@ -177,7 +177,7 @@ def seed_of(seed: int, number: int) -> int:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Samples ``start … start + size - 1``, generated in one call under ``seed``."""
+    """Chunk of generated samples, ``start … start + size - 1``, made in one call under ``seed``."""
 
     start: int
     size: int

@@ -1,4 +1,4 @@
-"""What makes a number reproducible and comparable: its key, and one line that says how it came about."""
+"""Signature: one line that says how a score came about, which makes it reproducible and comparable."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from streaming_metrics.arguments import split_outside
+
 COUNT = r"(\d+|npz-[0-9a-f]{8})"
-PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}\|([^|]+)\|v([^|]+)"
-RENAMED = {"fid": "fd", "kid": "kd", "kid_std": "kd_std", "kid_se": "kd_se"}
-
-
-def key_of(canonical: str, tag: str | None) -> str:
-    """Return the key under which a scalar is reported: bare for the reference Inception (``tag=None``), else tagged.
-
-    Example:
-        >>> key_of("fid", None), key_of("kid_std", "efficientnet_lite0"), key_of("recall", "features")
-        ('fid', 'kd_std_efficientnet_lite0', 'recall_features')
-    """
-    return canonical if tag is None else f"{RENAMED.get(canonical, canonical)}_{tag}"
+OTHER = r"\|[^|:]+:(?:\d+|npz-[0-9a-f]{8})"
+PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+)\|real:{COUNT}\|fake:{COUNT}((?:{OTHER})*)\|([^|]+)\|v([^|]+)"
 
 
 def library_version() -> str:
@@ -40,6 +32,7 @@ class Signature:
         real, fake: numbers of samples; ``"npz-<digest>"`` for moments of another program that do not say.
         precision: ``"fp32"`` or ``"bf16"``.
         version: of this library.
+        others: numbers of samples of further roles, e.g. ``(("train", 50000),)``.
 
     Example:
         >>> signature = Signature(("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 10000, "fp32", "0.1.0")
@@ -56,9 +49,11 @@ class Signature:
     fake: int | str
     precision: str
     version: str
+    others: tuple[tuple[str, int | str], ...] = ()
 
     def __str__(self) -> str:
         named = {"ext": self.extractor, "resize": self.resize, "real": self.real, "fake": self.fake}
+        named |= dict(self.others)
         parts = ["+".join(self.measures), *(f"{key}:{value}" for key, value in named.items())]
         return "|".join([*parts, self.precision, f"v{self.version}"])
 
@@ -71,15 +66,17 @@ class Signature:
                 "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000"
                 f"|fp32|v0.1.0', got {line!r}."
             )
-        measures, extractor, resize, real, fake, precision, version = match.groups()
+        measures, extractor, resize, real, fake, others, precision, version = match.groups()
+        more = tuple((role, _count(n)) for role, _, n in (part.partition(":") for part in others.split("|")[1:]))
         return cls(
-            tuple(re.split(r"\+(?![^(]*\))", measures)),
+            tuple(split_outside(measures, "+")),
             extractor,
             resize,
             _count(real),
             _count(fake),
             precision,
             version,
+            more,
         )
 
 

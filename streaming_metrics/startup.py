@@ -1,4 +1,4 @@
-"""Ctrl-C while the command line starts: importing PyTorch takes seconds, and an interrupt then is no error to trace."""
+"""Start of the command line: Ctrl-C while PyTorch is imported, which takes seconds, ends it without a traceback."""
 
 from __future__ import annotations
 

@@ -8,74 +8,144 @@ import socket
 import sys
 import traceback
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, PRDC, Features
-from streaming_metrics.folds import BallCounts, Balls, Draw, KernelSums, PolynomialKernel, Radii, SubsetSums
-from streaming_metrics.hashes import hashes_of
-from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, Neighbours
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics.pairwise import (
+    BallCounts,
+    Balls,
+    Draw,
+    KernelSums,
+    Nearest,
+    PolynomialKernel,
+    Radii,
+    RBFKernel,
+    SubsetSums,
+    squared_radii,
+)
+from streaming_metrics.statistics import (
+    Authentic,
+    Bank,
+    BinCounts,
+    Count,
+    Distinct,
+    FixedRows,
+    Marginals,
+    Moments,
+    Neighbours,
+    SecondMoment,
+)
+from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-pytest_plugins = ["extractor_table"]
+    from streaming_metrics import GenerativeMetrics, Measure
+    from streaming_metrics.features import Role
+
+pytest_plugins = ["extractor_table", "forking"]
 
 settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
+TEXT, LABELS = 3, 4
 WORLD = 4
+
+FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
+"""Rows of a side that statistics count against."""
 
 STATISTICS = [
     Count(),
     Moments(WIDTH),
+    Moments(TEXT, column="text"),
+    SecondMoment(WIDTH),
+    SecondMoment(WIDTH, normalized=False),
+    SecondMoment(TEXT, column="text"),
     Marginals(CLASSES, splits=1),
     Marginals(CLASSES, splits=3),
     Marginals(CLASSES, splits=3, assignment="contiguous", num_samples=SAMPLES),
     Marginals(CLASSES, splits=3, assignment="shuffled", num_samples=SAMPLES),
+    Marginals(TEXT, splits=3, column="text"),
     Bank(WIDTH),
     Bank(WIDTH, capacity=7),
+    Bank(WIDTH, labels=LABELS),
+    Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
-    Neighbours(Balls.around(torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0)), k=3)),
+    Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
+    BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
+    Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
 MANY = Draw(subsets=60, size=12, seed=7)
 """So many pairs that tiles are summed by memberships; those of ``DRAW`` are multiplied out alone."""
+RBF = RBFKernel((0.5, 3.0))
 
-FOLDS = [
+REDUCTIONS = [
     Radii("real", 3),
     Radii("fake", 1),
+    Radii("train", 2),
+    Nearest("fake", "real"),
+    Nearest("real", "fake"),
+    Nearest("fake", "train"),
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("train", 3),
+    BallCounts("train", 3, points="real"),
     KernelSums("real", "real", KERNEL),
     KernelSums("fake", "real", KERNEL),
+    KernelSums("train", "train", RBF),
+    KernelSums("fake", "train", RBF),
     SubsetSums("fake", "fake", KERNEL, DRAW),
     SubsetSums("fake", "real", KERNEL, DRAW),
     SubsetSums("fake", "fake", KERNEL, MANY),
     SubsetSums("fake", "real", KERNEL, MANY),
+    SubsetSums("fake", "fake", RBF, DRAW),
+    SubsetSums("fake", "real", RBF, MANY),
+    SubsetSums("fake", "train", RBF, Draw(subsets=3, size=8, seed=2020, roles=("train", "fake"))),
 ]
 
-MEASURES = [
-    FID(),
-    KID(subsets=5, subset_size=8),
-    KID(subsets=None),
-    KID(subsets=5, subset_size=8, capacity=16),
-    IS(splits=3),
-    IS(splits=3, num_samples=SAMPLES),
-    PRDC(k=3),
-    PRDC(k=3, f1=True, capacity=16),
-    PRDC(variant="improved"),
-    PRDC(recall=False),
-]
+Tolerance: TypeAlias = "dict[str, float]"
+"""How far apart a measure's values may be where features come in other batches, orders or ranks."""
+SUMS: Tolerance = {"rel": 1e-9, "abs": 1e-12}
+"""Of float64 sums, whose order rounds."""
+KERNELS: Tolerance = {"rel": 1e-6, "abs": 1e-6}
+"""Of cubes of float32 products."""
+COUNTS: Tolerance = {"rel": 0, "abs": 0}
+"""Of counts, which are equal, and of float64 sums of rows in the order of their ids: the same bits."""
+
+MEASURES: dict[Measure, Tolerance] = {
+    FID(): SUMS,
+    KID(subsets=5, subset_size=8): KERNELS,
+    KID(subsets=None): KERNELS,
+    KID(subsets=5, subset_size=8, capacity=16): KERNELS,
+    IS(splits=3): SUMS,
+    IS(splits=3, num_samples=SAMPLES): SUMS,
+    PRDC(k=3): COUNTS,
+    PRDC(k=3, f1=True, capacity=16): COUNTS,
+    PRDC(variant="improved"): COUNTS,
+    PRDC(recall=False): COUNTS,
+    Vendi(): SUMS,
+    Vendi(q=0.5): SUMS,
+    MMD(block=2): COUNTS,
+    MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
+    AuthPct(): COUNTS,
+    NDB(bins=4): COUNTS,
+    NDB(bins=4, most=16): COUNTS,
+    IntraFID(classes=LABELS): COUNTS,
+    IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+}
+"""Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
+SHIFTS = {"fake": 0.3, "train": 0.1}
 
 
 def name_of(value: Any) -> str:
@@ -85,7 +155,35 @@ def name_of(value: Any) -> str:
 def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     generator = torch.Generator().manual_seed(seed)
     pool = torch.randn(n, WIDTH, generator=generator) + shift
-    return Features(pool, torch.randn(n, CLASSES, generator=generator), torch.arange(n), hashes_of(pool))
+    logits = torch.randn(n, CLASSES, generator=generator)
+    text = torch.randn(n, TEXT, generator=generator)
+    labels = torch.randperm(n, generator=generator) % LABELS
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels)
+
+
+def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:
+    """Return features of a role, which differ from other roles'."""
+    place = ("real", "fake", "train").index(role)
+    return draw_features(3 * seed + place + 1, n, SHIFTS.get(role, 0.0))
+
+
+def draw_sides(metric: GenerativeMetrics, seed: int = 0) -> dict[Role, Features]:
+    """Return features of every role that the measures of a metric ask for."""
+    return {role: draw_side(role, seed) for role in metric.roles}
+
+
+def fill(metric: GenerativeMetrics, seed: int = 0) -> GenerativeMetrics:
+    """Give a metric a batch of every role that its measures ask for."""
+    for role, features in draw_sides(metric, seed).items():
+        metric.update(features, role=role)
+    return metric
+
+
+def freeze(metric: GenerativeMetrics) -> None:
+    """Freeze every role but the generated one."""
+    for role in metric.roles:
+        if role != "fake":
+            metric.freeze(role)
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,8 @@ class Pixels(nn.Module):
         return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
 
 
-class Diary(Callback):
-    """Writes down what every epoch logged."""
+class History(Callback):
+    """History of a training: a line for what every epoch logged."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -99,7 +99,7 @@ def train(rank: int, port: int, folder: Path, name: str, victim: int | None, res
         devices=2,
         strategy="ddp",
         max_epochs=EPOCHS,
-        callbacks=[*killer, monitor, checkpoint, Diary(folder / f"{name}.jsonl")],
+        callbacks=[*killer, monitor, checkpoint, History(folder / f"{name}.jsonl")],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -125,21 +125,21 @@ def run(folder: Path, name: str, victim: int | None = None, resume: Path | None 
     return [process.exitcode or 0 for process in ranks]
 
 
-def diary(folder: Path, name: str) -> dict[int, dict[str, float]]:
+def history_of(folder: Path, name: str) -> dict[int, dict[str, float]]:
     """Return what a run logged by epoch; the last word on an epoch counts."""
     return dict(map(json.loads, (folder / f"{name}.jsonl").read_text().splitlines()))
 
 
 def main(folder: Path) -> None:
     """Run undisturbed; then, for each victim, killed and resumed."""
-    outcome: dict[str, Any] = {"plain": {"codes": run(folder, "plain"), "logged": diary(folder, "plain")}}
+    outcome: dict[str, Any] = {"plain": {"codes": run(folder, "plain"), "logged": history_of(folder, "plain")}}
     for victim in range(2):
         killed, resumed = f"killed{victim}", f"resumed{victim}"
         start = time.monotonic()
         outcome[killed] = {"codes": run(folder, killed, victim), "seconds": time.monotonic() - start}
         outcome[killed]["survivor"] = (folder / f"{killed}-{1 - victim}.log").read_text()
         codes = run(folder, resumed, resume=folder / killed / "last.ckpt")
-        outcome[resumed] = {"codes": codes, "logged": diary(folder, resumed)}
+        outcome[resumed] = {"codes": codes, "logged": history_of(folder, resumed)}
     print(json.dumps(outcome))
 
 

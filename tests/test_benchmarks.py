@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +15,24 @@ from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-import ceilings
+import calls
 import epoch
 import fid
 import gpu
 import growth
 import inception
+import kept
 import kid
 import precision_recall
-import results
 import run_all
 import sync
 import update
-from common import in_steps, interleaved
-from results import Result, Row
+from harness import ceilings, results
+from harness.common import in_steps, interleaved
+from harness.results import Result, Row
+from harness.tracer import calls_of
 
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
 
 if TYPE_CHECKING:
@@ -99,6 +103,15 @@ def test_kernel_distance() -> None:
     check(kid.bench(samples=60, width=8, subsets=5, subset_size=20, k=3, repeats=1), questions=3)
 
 
+def test_kept() -> None:
+    lines = kept.lines_of(kept.MEASURES, samples=(500, 600), width=8, classes=4)
+    grows = {measure: (float(before) > 0, float(after) > 0) for measure, _, _, before, _, after in lines}
+    for measure in ("prdc(recall=False)", "ndb", "authpct"):
+        assert grows.pop(measure) == (True, False)
+    kept_whole = {measure for measure, (before, after) in grows.items() if before or after}
+    assert kept_whole == {"kid", "prdc", "intra_fid(classes=10)", "kid(capacity=1000)", "mmd"}
+
+
 def test_neighbours() -> None:
     result = precision_recall.bench(samples=50, width=8, k=3, repeats=1)
     check(result, questions=len(precision_recall.ours(torch.rand(9, 2), torch.rand(9, 2), k=3)) + 1)
@@ -116,6 +129,43 @@ def test_growth(ranks: Ranks) -> None:
 
 def test_sync(ranks: Ranks) -> None:
     check(sync.bench([2], 1, on_ranks=on(ranks)), questions=1)
+
+
+def test_calls() -> None:
+    now = calls.counts(calls.bench(batches=1))
+    before = json.loads((BENCHMARKS / "calls_before.json").read_text())
+    assert now.keys() == before.keys()
+    assert all(0 < count["files"] <= count["calls"] for count in now.values())
+    assert now["update, features"]["calls"] < now["update, images"]["calls"]
+    assert "calls now / before" in calls.report(now, before)
+    assert "1.50" in calls.report({"q": {"calls": 3, "files": 1}}, {"q": {"calls": 2, "files": 1}})
+
+
+TRACED = """
+def steps():
+    yield from (1, 2)
+
+class Thing:
+    def double(self, x): return (lambda y: 2 * y)(x)
+
+def run():
+    from traced_package.other import twice
+    return sum(steps()) + twice(Thing()) + len([x for x in "ab"]) + len(sorted(x for x in "ab"))
+"""
+
+
+def test_the_tracer_counts_functions_lambdas_and_steps_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "traced_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(TRACED)
+    (package / "other.py").write_text("def twice(thing): return thing.double(1) + thing.double(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    traced = importlib.import_module("traced_package")
+    counted = calls_of(traced.run, traced)
+    start = "__init__.py"
+    inner = {(start, "run"): 1, (start, "steps"): 3, (start, "double"): 2, (start, "<lambda>"): 2}
+    assert counted == inner | {("other.py", "twice"): 1}
+    assert sys.getprofile() is None
 
 
 def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
@@ -179,5 +229,5 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_script_is_run() -> None:
-    helpers = {"common", "results", "ceilings", "inputs", "chart", "run_all", "gpu", "fuzz", "soak"}
-    assert {file.stem for file in BENCHMARKS.glob("*.py")} - helpers == set(run_all.SCRIPTS)
+    alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept"}
+    assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)

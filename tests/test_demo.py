@@ -11,7 +11,9 @@ from lightning.pytorch import LightningModule
 from PIL import Image
 from test_image_log import events
 
-from streaming_metrics import Signature, demo, demo_output
+from streaming_metrics import Signature
+from streaming_metrics.demo import output
+from streaming_metrics.demo import run as demo
 from streaming_metrics.plots.result_keys import number
 
 if TYPE_CHECKING:
@@ -104,6 +106,6 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 def test_curves_take_published_names_and_one_epoch(tmp_path: Path) -> None:
     row = {"fid": 3.0, "kid": 0.1, "kid_std": 0.01, "precision": 0.5}
     images = DIGITS[:4].expand(-1, 3, -1, -1)
-    demo_output.overview([row], images, "signature", tmp_path / "curves.png")
-    demo_output.strips([images], [row], DIGITS, tmp_path / "samples.png")
+    output.overview([row], images, "signature", tmp_path / "curves.png")
+    output.strips([images], [row], DIGITS, tmp_path / "samples.png")
     assert opened(tmp_path / "curves.png").width > 800

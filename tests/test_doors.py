@@ -6,43 +6,45 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import streaming_metrics
+from streaming_metrics.measures.registry import homes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOUSE = Path(streaming_metrics.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 
 DOORS = {
-    "torch.distributed": {"comm.py"},
-    "lightning": {"monitor.py", "demo.py"},
-    "torchmetrics": {"metric.py", "image.py"},
-    "omegaconf": {"named.py"},
-    "typer": {"commands.py"},
-    "rich": {"terminal.py", "demo_output.py"},
-    "PIL": {"decode.py", "arrays.py", "pictures.py"},
+    "torch.distributed": {"distributed/comm.py"},
+    "lightning": {"monitor/callback.py", "demo/run.py"},
+    "torchmetrics": {"core/shell.py", "image.py"},
+    "omegaconf": {"measures/registry.py"},
+    "typer": {"cli/commands.py"},
+    "rich": {"cli/terminal.py", "demo/output.py"},
+    "PIL": {"images/decode.py", "images/arrays.py", "report/pictures.py"},
 }
 
 FLOORS = [
-    {"__main__"},
-    {"demo", "cli"},
-    {"monitor", "image"},
-    {"monitoring", "image_network"},
-    {"report"},
-    {"saved_states"},
-    {"generative"},
-    {"metric", "repeats"},
-    {"sources", "measures"},
-    {"reference"},
-    {"intake"},
-    {"hashes"},
+    {"__main__", "demo"},
+    {"monitor", "cli"},
+    {"__init__", "image", "report"},
+    {"core"},
+    {"plots"},
+    {"measures"},
+    {"extractors"},
+    {"images"},
+    {"files"},
     {"statistics"},
-    {"folds"},
-    {"identity"},
-    {"sampling"},
-    {"comm"},
+    {"pairwise", "sampling"},
+    {"distributed", "features", "signature", "startup", "precision"},
+    {"arguments", "lazy"},
 ]
+"""The rooms, from the roof to the ground: each imports from floors below its own."""
 
 
 def imports_of(file: Path) -> list[str]:
@@ -52,7 +54,8 @@ def imports_of(file: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            found.append(node.module or "")
+            of_house = node.module == "streaming_metrics"
+            found += [f"{node.module}.{alias.name}" for alias in node.names] if of_house else [node.module or ""]
     return found
 
 
@@ -61,23 +64,34 @@ def test_foreign_worlds_enter_by_their_door(file: Path) -> None:
     for name in imports_of(file):
         for world, doors in DOORS.items():
             if name == world or name.startswith(world + "."):
-                assert file.name in doors, f"{file.name} imports {name}; its door is {sorted(doors)}"
+                assert str(file.relative_to(HOUSE)) in doors, f"{file.name} imports {name}; its door is {sorted(doors)}"
 
 
 def room_of(file: Path) -> str:
     return file.relative_to(HOUSE).parts[0].removesuffix(".py")
 
 
-def test_rooms_import_only_from_below() -> None:
-    level = {room: depth for depth, rooms in enumerate(FLOORS) for room in rooms}
-    for file in FILES:
-        here = level.get(room_of(file))
-        if here is None:
-            continue
-        for name in imports_of(file):
-            parts = name.split(".")
-            if parts[0] == "streaming_metrics" and len(parts) > 1 and parts[1] in level and parts[1] != room_of(file):
-                assert level[parts[1]] > here, f"{file.relative_to(HOUSE)} imports {name} from above or beside it"
+def rooms_imported(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield the room and the full name of everything that a file imports from the house."""
+    for name in imports_of(file):
+        house, *parts = name.split(".")
+        if house == HOUSE.name:
+            yield parts[0] if parts and parts[0] in ROOMS else "__init__", name
+
+
+ROOMS = {room_of(file) for file in FILES}
+LEVEL = {room: depth for depth, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert LEVEL.keys() == ROOMS
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(HOUSE)))
+def test_rooms_import_only_from_below(file: Path) -> None:
+    for room, name in rooms_imported(file):
+        if room != room_of(file):
+            assert LEVEL[room] > LEVEL[room_of(file)], f"imports {name} from above or beside it"
 
 
 def test_the_package_imports_without_lightning_templates_and_the_command_line() -> None:
@@ -85,3 +99,10 @@ def test_the_package_imports_without_lightning_templates_and_the_command_line() 
     code = f"import sys, streaming_metrics, streaming_metrics.image; print({foreign} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("room", ["__init__.py", "measures/__init__.py"])
+def test_type_checkers_know_every_measure(room: str) -> None:
+    tree = ast.parse((HOUSE / room).read_text())
+    known = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert homes().keys() <= known

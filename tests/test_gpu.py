@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,8 +105,8 @@ def test_an_update_waits_for_the_device_no_more_than_that() -> None:
 @pytest.mark.gpu
 def test_the_statistics_wait_for_nothing() -> None:
     metric, _ = updates("cuda")
-    batch = replace(draw(2), hashes=torch.arange(SAMPLES)).to(torch.device("cuda"))
-    states = metric._states("fake")
+    batch = draw(2).having(hashes=torch.arange(SAMPLES)).to(torch.device("cuda"))
+    states = metric._states.local("fake", 0).states
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:

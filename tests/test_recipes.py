@@ -1,4 +1,4 @@
-"""The README's recipes, run: however a loop of one's own is dealt its images, 11 of them count as 11."""
+"""The recipes of docs/ranks.md, run: however a loop of one's own is dealt its images, 11 of them count as 11."""
 
 # ruff: noqa: ARG002 (hooks have fixed arguments)
 
@@ -21,7 +21,7 @@ from streaming_metrics import (
     UnpaddedSampler,
     keep_unpadded,
 )
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:

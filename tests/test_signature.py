@@ -1,14 +1,14 @@
-"""Signatures and keys: every one reads back as what it was, and nothing else reads as one."""
+"""Signatures: every one reads back as what it was, and nothing else reads as one."""
 
 from __future__ import annotations
 
 import pytest
-from conftest import CLASSES, MEASURES, WIDTH, draw_features, name_of
+from conftest import CLASSES, MEASURES, WIDTH, draw_sides, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming_metrics import FID, IS, KID, PRDC, GenerativeMetrics, Measure, Signature
-from streaming_metrics.signature import key_of, library_version
+from streaming_metrics.signature import library_version
 
 WORDS = st.from_regex(r"[a-z0-9][a-z0-9_.(),=-]{0,20}", fullmatch=True)
 NAMED = st.from_regex(r"[a-z][a-z0-9_]{0,9}(\([a-z0-9_.,=+-]{1,15}\))?", fullmatch=True)
@@ -38,6 +38,12 @@ def test_the_line_is_the_one_in_the_docs() -> None:
     parts = (("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 10000, "fp32", "0.1.0")
     assert str(Signature(*parts)) == LINE
     assert Signature.parse(LINE) == Signature(*parts)
+
+
+@pytest.mark.parametrize("role", ["train", "heldout", "train_2", "val-set", "Train"])
+def test_samples_of_any_role_read_back(role: str) -> None:
+    signature = Signature(("own",), "features-4", "none", 5, 5, "fp32", "0.1.0", ((role, 7),))
+    assert Signature.parse(str(signature)) == signature
 
 
 @pytest.mark.parametrize(
@@ -78,30 +84,23 @@ def test_a_measure_tells_what_is_not_default(measure: Measure, label: str) -> No
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_a_metrics_signature_reads_back(measure: Measure) -> None:
     metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES)
-    metric.update(draw_features(0), real=True)
-    metric.update(draw_features(1)[:30], real=False)
+    for role, side in draw_sides(metric).items():
+        metric.update(side[:30] if role == "fake" else side, role=role)
     signature = Signature.parse(metric.signature())
-    assert signature == Signature((measure.describe(),), "features-6", "none", 40, 30, "fp32", library_version())
+    others = tuple((role, 40) for role in metric.roles if role not in ("real", "fake"))
+    expected = Signature((measure.describe(),), "features-6", "none", 40, 30, "fp32", library_version(), others)
+    assert signature == expected
 
 
 @pytest.mark.parametrize(
-    ("canonical", "tag", "key"),
+    "measures",
     [
-        ("fid", None, "fid"),
-        ("fid", "features", "fd_features"),
-        ("kid", "clip", "kd_clip"),
-        ("kid_std", "clip", "kd_std_clip"),
-        ("kid_se", "clip", "kd_se_clip"),
-        ("is", "lite0", "is_lite0"),
-        ("precision", None, "precision"),
-        ("precision", "lite0", "precision_lite0"),
+        ("fid", "kid(gamma=1e+20)"),
+        ("mmd(widths=(1e+20, 2.0),scale=1e+5)", "fid"),
+        ("own(x=1e+20,sizes=(1, 2))", "own(name='a)+(b')", "prdc(k=3)"),
     ],
 )
-def test_keys_are_bare_for_the_reference_inception_alone(canonical: str, tag: str | None, key: str) -> None:
-    assert key_of(canonical, tag) == key
-
-
-def test_a_plus_inside_a_parameter_parts_no_measures() -> None:
-    line = "fid+kid(gamma=1e+20)|ext:e|resize:r|real:1|fake:2|fp32|v0.1.0"
-    assert Signature.parse(line).measures == ("fid", "kid(gamma=1e+20)")
+def test_a_plus_inside_a_parameter_parts_no_measures(measures: tuple[str, ...]) -> None:
+    line = f"{'+'.join(measures)}|ext:e|resize:r|real:1|fake:2|fp32|v0.1.0"
+    assert Signature.parse(line).measures == measures
     assert str(Signature.parse(line)) == line

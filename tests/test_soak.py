@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import soak
 
-from streaming_metrics.comm import Comm
+from streaming_metrics.distributed.comm import Comm
 
 if TYPE_CHECKING:
     from conftest import Ranks

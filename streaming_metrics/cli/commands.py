@@ -7,38 +7,29 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from inspect import getdoc
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from streaming_metrics.cli.plan import Plan
-from streaming_metrics.cli.reading import Reading
-from streaming_metrics.cli.results import Result, contents, differences, facts, scores_apart
-from streaming_metrics.cli.scoring import Comparison, Job, Network
+from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
+from streaming_metrics.cli.results import contents, differences, facts, scores_apart
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table
-from streaming_metrics.comm import MissingRanks, launched
-from streaming_metrics.extractors.registry import EXTRACTORS
-from streaming_metrics.extractors.resize import RESIZES
-from streaming_metrics.measures.base import NotEnoughSamples
-from streaming_metrics.measures.named import known_measures, measures_of, parameters_of
-from streaming_metrics.recorded_warnings import recorded_warnings
-from streaming_metrics.saved_states import merged
+from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.cli.results import Result
+    from streaming_metrics.cli.scoring import Comparison
+    from streaming_metrics.distributed.comm import Comm
 
 TIMEOUT = 1800.0
-STDOUT = Path("-")
 EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
@@ -48,10 +39,14 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 
 def _check_measures(text: str) -> str:
+    from streaming_metrics.cli.own_measures import by_label
+    from streaming_metrics.measures.registry import measures_of
+
     try:
+        text = by_label(text)
         if not measures_of(text):
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error
     return text
 
@@ -59,7 +54,6 @@ def _check_measures(text: str) -> str:
 class _Commands(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         lenient_streams()
-        allow_interrupts()
         return super().main(*args, **kwargs)
 
 
@@ -76,12 +70,11 @@ app = typer.Typer(
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
-Measures = Annotated[
-    str, typer.Option(callback=_check_measures, help="e.g. fid,kid(subset_size=500),is,prdc(k=3); see `measures`.")
-]
+MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
+Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
-Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZES)}.")]
+Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Of the extractor.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
@@ -130,12 +123,16 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones."""
+    from streaming_metrics.cli.plan import Plan
+    from streaming_metrics.cli.reading import ImageReader
+    from streaming_metrics.cli.scoring import Job, Network
+
     network = Network(extractor, weights, resize, precision, device)
     with _running(None if json == STDOUT else json, report) as comm:
-        _refuse_overwriting((json, report), (real, fake))
+        refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
-        reading = Reading(batch_size, workers, on_error == "skip")
+        reading = ImageReader(batch_size, workers, on_error == "skip")
         job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet)
         comparison = job.compare(real, fake)
         if comm.rank == 0:
@@ -165,10 +162,13 @@ def reference(
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
+    from streaming_metrics.cli.reading import ImageReader
+    from streaming_metrics.cli.scoring import Job, Network
+
     network = Network(extractor, weights, resize, precision, device)
     with _running(output) as comm:
-        _refuse_overwriting((output,), (data,))
-        reading, tell = Reading(batch_size, workers, on_error == "skip"), _teller(quiet)
+        refuse_overwriting((output,), (data,))
+        reading, tell = ImageReader(batch_size, workers, on_error == "skip"), _teller(quiet)
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
@@ -186,24 +186,28 @@ def merge(
     quiet: Quiet = False,
 ) -> None:
     """Add up the samples that jobs or ranks have saved; score them where they suffice."""
+    from streaming_metrics.cli.plan import Plan
+    from streaming_metrics.core.saved_states import merged
+    from streaming_metrics.report.recorded_warnings import recorded_warnings
+
     with _running(output) as comm, recorded_warnings() as said:
         if comm.world_size > 1:
             raise ValueError("merge: expected one process, got a launcher's ranks. Remedy: run it without torchrun.")
         metric = merged(states, reference)
         metric.save_state(output)
-        plan = Plan.of(metric.measures, metric.num_samples("real"), metric.num_samples("fake"))
+        plan = Plan.of(metric.measures, **{role: metric.num_samples(role) for role in metric.roles})
         plan.refuse_none()
         metric.measures = tuple(plan.scored)
         _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())
     _tell_all(said, _teller(quiet))
-    with _running():
+    with _exit_codes():
         plan.refuse_some()
 
 
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
-    with _running():
+    with _exit_codes():
         show_table(("", ""), [*facts(file).items(), *contents(file)])
 
 
@@ -212,7 +216,7 @@ def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
     """Say whether two scores compare; exit with 1 where something that matters differs."""
-    with _running():
+    with _exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
         show_table(
@@ -227,6 +231,8 @@ def diff(
 @app.command()
 def extractors() -> None:
     """List the networks, and the named resizes of inception-v3."""
+    from streaming_metrics.extractors.resize import RESIZES
+
     show_table(("extractor",), [(name,) for name in EXTRACTORS])
     show_table(("resize", "is"), [(name, _summary(resize)) for name, resize in RESIZES.items()])
 
@@ -234,68 +240,48 @@ def extractors() -> None:
 @app.command()
 def measures() -> None:
     """List the measures, and the parameters that they take."""
+    from streaming_metrics.measures.registry import known_measures, parameters_of
+
     rows = [(name, ", ".join(parameters_of(cls)), _summary(cls)) for name, cls in known_measures().items()]
     show_table(("measure", "parameters", "is"), rows)
 
 
 @contextmanager
 def _running(*outputs: Path | None) -> Iterator[Comm]:
-    """Yield the ranks; say a documented error in one line and exit with its code, before the work where that can be."""
-    try:
+    """Yield the ranks; exit as :func:`_exit_codes` does, before the work where that can be."""
+    with _exit_codes():
         for path in outputs:
-            _check_writable(path)
+            check_writable(path)
+        from streaming_metrics.distributed.comm import launched
+
+        allow_interrupts()
         with launched(TIMEOUT) as comm:
             yield comm
-    except NotEnoughSamples as error:
-        _fail(error, 4)
-    except MissingRanks as error:
-        _fail(error, 5)
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
-        _fail(error, 3)
 
 
-def _fail(error: Exception, code: int) -> None:
-    say(f"streaming-metrics: {error}", stderr=True)
-    raise typer.Exit(code) from error
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is None:
-        return
-    if path == STDOUT:
-        raise ValueError(
-            "-: expected a file to write. Remedy: --json - alone goes to stdout; ./- is a file of that name."
-        )
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Say a documented error in one line, and exit with its code."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        if path.exists() and not path.is_file():  # a device or a pipe is written to, where it stands
-            if not os.access(path, os.W_OK):
-                raise PermissionError("no permission to write to it")
-            return
-        with NamedTemporaryFile(prefix=f".{path.name}.", suffix=".partial", dir=path.resolve().parent):
-            pass
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OSError(
-            f"{path}: expected a file that can be written, got: {why}. Remedy: make its folder, or give another path."
-        ) from error
+        yield
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+        say(f"streaming-metrics: {error}", stderr=True)
+        raise typer.Exit(_exit_code(error)) from error
 
 
-def _refuse_overwriting(outputs: Sequence[Path | None], sources: Sequence[str]) -> None:
-    """Raise ValueError where an output would take the place of a source, or of another output."""
-    taken = {Path(text).resolve() for text in sources}
-    for path in outputs:
-        if path is None or path == STDOUT or (path.exists() and not path.is_file()):
-            continue
-        if path.resolve() in taken:
-            raise ValueError(f"{path}: expected a file to write, got one that is read or written to already.")
-        taken.add(path.resolve())
+def _exit_code(error: Exception) -> int:
+    if not isinstance(error, RuntimeError):  # the two below are, and PyTorch is imported to tell them
+        return 3
+    from streaming_metrics.distributed.comm import MissingRanks
+    from streaming_metrics.measures.base import NotEnoughSamples
+
+    return 4 if isinstance(error, NotEnoughSamples) else 5 if isinstance(error, MissingRanks) else 3
 
 
 def _check_charts(measures: str) -> None:
     """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
     from streaming_metrics import report
+    from streaming_metrics.measures.registry import measures_of
 
     report.check_charts([key for measure in measures_of(measures) for key in measure.keys])
 

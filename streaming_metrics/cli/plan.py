@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.features import Spec
 from streaming_metrics.measures import IS
-from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import Measure
 
 
+class _Counted(dict[str, Side]):
+    """Sides by role, known by their counts alone; a role that there is none of is empty, and not gone over."""
+
+    def __missing__(self, role: str) -> Side:
+        return Side(role, 0, {})
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What can be scored, and what cannot.
+    """Plan of a run: what can be scored, and what cannot.
 
     Args:
         scored: measures that have enough samples.
@@ -32,12 +40,14 @@ class Plan:
     unscored: Mapping[str, str]
 
     @classmethod
-    def of(cls, measures: Sequence[Measure], real: int, fake: int) -> Plan:
-        """Return the plan for so many samples; a measure's own check decides."""
+    def of(cls, measures: Sequence[Measure], real: int, fake: int, **others: int) -> Plan:
+        """Return the plan for so many samples of each role; a measure's own check decides."""
+        counts = {"real": real, "fake": fake, **others}
+        sides = Sides(_Counted({role: Side(role, count, {}) for role, count in counts.items()}), Spec())
         scored, unscored = [], {}
         for measure in measures:
             try:
-                measure.check(Side("real", real, {}), Side("fake", fake, {}))
+                measure.check(sides)
                 scored.append(measure)
             except NotEnoughSamples as error:
                 unscored[measure.describe()] = str(error)
@@ -66,8 +76,8 @@ def with_count(measures: Sequence[Measure], fake: int) -> list[Measure]:
         ValueError: where IS is told another number.
 
     Example:
-        >>> with_count([IS(splits=5), IS(assignment="interleaved")], 100)  # doctest: +ELLIPSIS
-        [IS(splits=5, assignment=None, num_samples=100, ...), IS(splits=10, assignment='interleaved', ...)]
+        >>> [measure.describe() for measure in with_count([IS(splits=5), IS(assignment="interleaved")], 100)]
+        ['is(splits=5,num_samples=100)', 'is(assignment=interleaved)']
     """
     return [_with_count(measure, fake) if isinstance(measure, IS) else measure for measure in measures]
 

@@ -1,4 +1,4 @@
-"""From a source of images to a metric: decoded by workers, dealt to ranks without padding, each image by its number."""
+"""Reader of images for a metric: decoded by workers, dealt to ranks without padding, each image by its number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from streaming_metrics.sources import Unreadable
+from streaming_metrics.images import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.comm import Comm
-    from streaming_metrics.sources import Images
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.images import Images
 
 DIGESTS = 1 << 256
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What became of a source's images.
+class ReadResult:
+    """Outcome of reading a source's images.
 
     Args:
         read: how many were read.
@@ -39,26 +39,26 @@ class Tally:
     unreadable: list[tuple[int, str, str]] = field(default_factory=list)
     digest: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: ReadResult) -> ReadResult:
         digest = (self.digest + other.digest) % DIGESTS
-        return Tally(self.read + other.read, self.unreadable + other.unreadable, digest)
+        return ReadResult(self.read + other.read, self.unreadable + other.unreadable, digest)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits, equal for equal pixels, whatever files hold them in whatever order."""
         return hashlib.sha256(f"{self.read} {self.digest:064x}".encode()).hexdigest()[:16]
 
-    def over(self, comm: Comm) -> Tally:
-        """Return the tally of all ranks; collective."""
-        said = [json.loads(text) for text in comm.roll_call(json.dumps([self.read, self.unreadable, self.digest]))]
-        tallies = [Tally(read, [(i, name, why) for i, name, why in bad], digest) for read, bad, digest in said]
-        whole = sum(tallies, Tally())
-        return Tally(whole.read, sorted(whole.unreadable), whole.digest)
+    def over(self, comm: Comm) -> ReadResult:
+        """Return the outcome over all ranks; collective."""
+        said = [json.loads(text) for text in comm.rendezvous(json.dumps([self.read, self.unreadable, self.digest]))]
+        outcomes = [ReadResult(read, [(i, name, why) for i, name, why in bad], digest) for read, bad, digest in said]
+        whole = sum(outcomes, ReadResult())
+        return ReadResult(whole.read, sorted(whole.unreadable), whole.digest)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How images are read.
+class ImageReader:
+    """Reader of images.
 
     Args:
         batch_size: images in a forward pass; those of one size share one.
@@ -79,7 +79,7 @@ class Reading:
         comm: Comm,
         advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
         tell: Callable[[str], Any] = lambda line: None,  # noqa: ARG005
-    ) -> Tally:
+    ) -> ReadResult:
         """Add this rank's share of the images to a metric; return what became of all, over ranks; collective.
 
         Once an image does not read, unless those are skipped, the others are only decoded, to know all that do not.
@@ -96,21 +96,21 @@ class Reading:
         batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
         workers = min(len(batches), _spare_cores() if self.workers is None else self.workers)
         loader = DataLoader(_Packs(images), batch_size=None, sampler=cast("Any", batches), num_workers=workers)
-        tally = Tally()
+        outcome = ReadResult()
         for pack in loader:
-            if pack.tally.unreadable and not tally.unreadable and not self.skip:
-                tell(f"{pack.tally.unreadable[0][1]} does not read; the others are decoded to list all that do not")
-            tally += pack.tally
-            if metric is not None and (self.skip or not tally.unreadable):
+            if pack.outcome.unreadable and not outcome.unreadable and not self.skip:
+                tell(f"{pack.outcome.unreadable[0][1]} does not read; the others are decoded to list all that do not")
+            outcome += pack.outcome
+            if metric is not None and (self.skip or not outcome.unreadable):
                 for group, index in pack.groups():
                     metric.update(group, real=real, index=index)
             advance(pack.size * comm.world_size)
-        return tally.over(comm)
+        return outcome.over(comm)
 
 
-def refuse_unreadable(tallies: Sequence[Tally], comm: Comm) -> None:
+def refuse_unreadable(outcomes: Sequence[ReadResult], comm: Comm) -> None:
     """Raise Unreadable where some images did not read; rank 0 names them all."""
-    lines = [f"  {name}: {why}" for tally in tallies for _, name, why in tally.unreadable]
+    lines = [f"  {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable]
     if lines:
         listed = "\n".join(lines) if comm.rank == 0 else "  see the list of rank 0"
         raise Unreadable(_UNREADABLE.format(len(lines), listed))
@@ -124,7 +124,7 @@ class _Pack:
     shapes: list[tuple[int, ...]]
     index: list[int]
     size: int
-    tally: Tally
+    outcome: ReadResult
 
     def groups(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images of each size ``(n, 3, H, W)`` with their index."""
@@ -141,15 +141,15 @@ class _Packs(Dataset["_Pack"]):
 
     def __getitem__(self, numbers: Any) -> _Pack:
         read: dict[int, Tensor] = {}
-        tally = Tally()
+        outcome = ReadResult()
         for number in numbers:
             try:
                 read[number] = self.images[number]
-                tally += Tally(1, [], _digest(read[number]))
+                outcome += ReadResult(1, [], _digest(read[number]))
             except Unreadable as error:
-                tally += Tally(0, [(number, self.images.name(number), str(error))])
+                outcome += ReadResult(0, [(number, self.images.name(number), str(error))])
         pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
-        return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), tally)
+        return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), outcome)
 
 
 def _digest(image: Tensor) -> int:

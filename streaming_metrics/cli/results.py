@@ -1,4 +1,4 @@
-"""Scores with all that says how they came about, as JSON; and in what two of them differ."""
+"""Results: scores with all that says how they came about, as JSON; and in what two of them differ."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.extractors.recorded import Recorded
-from streaming_metrics.files import whole_file
-from streaming_metrics.generative import STATE_KIND
-from streaming_metrics.moments_file import UNKNOWN
-from streaming_metrics.reference import Reference
+from streaming_metrics.extractors.names import facts_of_record
+from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.files.npz import UNKNOWN
+from streaming_metrics.files.outline import Outline
+from streaming_metrics.files.tensors import STATE_KIND, about_of, read_arrays
+from streaming_metrics.images.names import told
 from streaming_metrics.signature import Signature
-from streaming_metrics.sources.names import told
-from streaming_metrics.state_file import about_of, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from streaming_metrics.files.reference import Reference
 
 KIND = "streaming-metrics scores 1"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where one side's samples came from.
+    """Origin of one side's samples.
 
     Args:
         source: as the user named it.
@@ -42,7 +43,7 @@ class Origin:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of_reference(cls, reference: Reference, source: str) -> Origin:
+    def of_reference(cls, reference: Reference | Outline, source: str) -> Origin:
         """Return what a reference says of where its samples came from."""
         said, n = reference.about, reference.num_samples
         unreadable = [(str(name), str(why)) for name, why in said.get("unreadable") or ()]
@@ -58,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Result:
-    """Scores of one comparison.
+    """Result of one comparison: its scores, and how they came about.
 
     Args:
         scores: by reported key.
@@ -94,7 +95,7 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
@@ -120,7 +121,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that two scores do not share.
+    """Difference between two scores: one thing that they do not share.
 
     Args:
         what: its name.
@@ -136,6 +137,7 @@ class Difference:
 
 NOTES = {"version", "fake data"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
+NAMES |= {"train", "heldout", "captions"}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -175,8 +177,8 @@ def facts(text: str) -> dict[str, str]:
         data = {"real data": result.real.data, "fake data": result.fake.data}
         return _of_signature(result.signature) | {what: value for what, value in data.items() if value}
     if _is_state(path):
-        return _of_signature(str(read_tensors(path, STATE_KIND)[1].get("signature")))
-    return _of_reference(Reference.load(path))
+        return _of_signature(str(read_arrays(path, STATE_KIND)[1].get("signature")))
+    return _of_reference(Outline.load(path))
 
 
 def contents(text: str) -> list[tuple[str, str]]:
@@ -187,16 +189,14 @@ def contents(text: str) -> list[tuple[str, str]]:
         return [(key, repr(value)) for key, value in result.scores.items()] + result.about
     if not path.is_file() or _is_state(path):
         return []
-    reference = Reference.load(path)
+    reference = Outline.load(path)
     said = [(what, str(reference.about[what])) for what in ("source", "date") if reference.about.get(what)]
     said += [("note", note) for note in Origin.of_reference(reference, text).notes]
     said += [("warning", warning) for warning in warnings_of(reference)]
-    states = {f"{name}.{key}": tensor for name, state in reference.states.items() for key, tensor in state.items()}
-    radii = {f"radii of {name}": squared for name, squared in reference.radii.items()}
-    return said + [(name, f"{tensor.dtype} {tuple(tensor.shape)}") for name, tensor in (states | radii).items()]
+    return said + list(reference.forms.items())
 
 
-def warnings_of(reference: Reference) -> list[str]:
+def warnings_of(reference: Reference | Outline) -> list[str]:
     """Return what was warned of while a reference was made."""
     return [str(warning) for warning in reference.about.get("warnings") or ()]
 
@@ -217,13 +217,12 @@ def _is_state(path: Path) -> bool:
     return (about_of(path) or {}).get("kind") == STATE_KIND
 
 
-def _of_reference(reference: Reference) -> dict[str, str]:
+def _of_reference(reference: Outline) -> dict[str, str]:
     """Return the facts that a reference holds."""
     record = reference.about.get("extractor", {})
     known: dict[str, Any] = {"features": reference.fingerprint}
-    if "name" in record:
-        extractor = Recorded(record)
-        known |= {"extractor": extractor.label, "resize": extractor.resize, "precision": extractor.precision}
+    if not isinstance(record, dict) or "name" in record:
+        known |= facts_of_record(record)
     known["bank"] = "float16" if reference.about.get("half") else None
     known["real"] = None if reference.num_samples >= UNKNOWN else reference.num_samples
     known |= {"version": reference.about.get("version"), "real data": reference.about.get("data")}
@@ -232,6 +231,10 @@ def _of_reference(reference: Reference) -> dict[str, str]:
 
 def _of_signature(line: str) -> dict[str, str]:
     signature = Signature.parse(line)
-    measures = {measure.partition("(")[0]: measure for measure in signature.measures}
-    names = ("extractor", "resize", "real", "fake", "precision", "version")
-    return measures | {name: str(getattr(signature, name)) for name in names}
+    measures: dict[str, str] = {}
+    for measure in signature.measures:  # of several, the first has its keys bare: their order matters
+        label = measure.partition("(")[0]
+        measures[label] = f"{measures[label]}+{measure}" if label in measures else measure
+    counted = dict(part.split(":", 1) for part in str(signature).split("|")[2:-2])  # resize, and each role's samples
+    ends = {"precision": signature.precision, "version": signature.version}
+    return measures | {"extractor": signature.extractor} | counted | ends

@@ -1,8 +1,8 @@
-"""What the command line does, without the command line: sources in, scores or a reference out."""
+"""Jobs of the command line, without the command line: sources in, scores or a reference out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
@@ -10,18 +10,17 @@ import torch
 from torch import nn
 
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
-from streaming_metrics.cli.reading import Reading, Tally, refuse_unreadable
+from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import resolve
-from streaming_metrics.generative import GenerativeMetrics
+from streaming_metrics.files.reference import Reference
+from streaming_metrics.images import Chosen, Images, Part, find_source, imported
+from streaming_metrics.images.names import told
 from streaming_metrics.measures.base import Roles, Side
-from streaming_metrics.measures.evaluate import statistics_of
-from streaming_metrics.measures.named import measures_of
-from streaming_metrics.recorded_warnings import recorded_warnings
-from streaming_metrics.reference import Reference
-from streaming_metrics.sources import Chosen, Images, Part, find_source, imported
-from streaming_metrics.sources.names import told
+from streaming_metrics.measures.registry import measures_of
+from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
 
 Source = Union[Images, Reference, None]  # noqa: UP007
@@ -40,7 +39,7 @@ RESIZABLE = "inception-v3"
 
 @dataclass(frozen=True)
 class Network:
-    """Which extractor runs where.
+    """Network of a run: which extractor, and where it runs.
 
     Args:
         extractor: a name, or ``package.module:name`` of an ``nn.Module`` or of a function that makes one; None takes
@@ -86,7 +85,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Job:
-    """One run over all ranks.
+    """Job of the command line: one run over all ranks.
 
     Args:
         network: the extractor.
@@ -102,7 +101,7 @@ class Job:
     network: Network
     measures: str
     comm: Comm
-    reading: Reading = field(default_factory=Reading)
+    reading: ImageReader = field(default_factory=ImageReader)
     num_samples: int | None = None
     seed: int = 0
     tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
@@ -124,9 +123,9 @@ class Job:
             if skipped.unreadable:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
-            tallies = self._add(metric.to(network.device), sides)
-            origins = [_origin(*side) for side in zip((real, fake), sides, tallies, (Tally(), skipped))]
-            last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, tallies)))
+            outcomes = self._add(metric.to(network.device), sides)
+            origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
+            last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
@@ -149,8 +148,8 @@ class Job:
             metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
-            tallies = self._add(metric.to(network.device), Roles(source, None))
-        origin = _origin(data, source, tallies.real, Tally())
+            outcomes = self._add(metric.to(network.device), Roles(source, None))
+        origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
         metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
         return origin, said
@@ -172,39 +171,39 @@ class Job:
         self._say(plan.lines)
         return plan
 
-    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], Tally]:
+    def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], ReadResult]:
         """Return the sides without generated images that do not read, where it matters how many do, and those."""
         source = sides.fake
         if not (self.reading.skip and needs_count(plan.scored) and isinstance(source, Images)):
-            return sides, Tally()
-        tally = self._read(None, source, real=False, what="checking")
-        skipped = {number for number, _, _ in tally.unreadable}
+            return sides, ReadResult()
+        outcome = self._read(None, source, real=False, what="checking")
+        skipped = {number for number, _, _ in outcome.unreadable}
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
-        return sides._replace(fake=left), tally
+        return replace(sides, fake=left), outcome
 
-    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[Tally | None]:
+    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
         """Add the sides to the metric; return what became of their images."""
         if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
             metric.merge_reference(sides.fake)
             if self.comm.rank:
                 metric.reset()
-        tallies: list[Tally | None] = []
+        outcomes: list[ReadResult | None] = []
         for source, real in zip(sides, (True, False)):
-            failed = not self.reading.skip and any(tally and tally.unreadable for tally in tallies)
+            failed = not self.reading.skip and any(outcome and outcome.unreadable for outcome in outcomes)
             scored = None if failed else metric
-            tallies.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
+            outcomes.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
-            refuse_unreadable([tally for tally in tallies if tally], self.comm)
-        return Roles(*tallies)
+            refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
+        return Roles(*outcomes)
 
-    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> Tally:
+    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
-            tally = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+            outcome = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
         if self.reading.skip:
-            self._say(f"left out: {name}: {why}" for _, name, why in tally.unreadable)
-        return tally
+            self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
+        return outcome
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
@@ -213,7 +212,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of :meth:`Job.compare`.
+    """Comparison of two sources, done: what :meth:`Job.compare` returns.
 
     Args:
         metric: holds the samples.
@@ -233,24 +232,25 @@ class Comparison:
         return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
 
 
-def _count(source: Source, tally: Tally | None = None) -> int:
+def _count(source: Source, outcome: ReadResult | None = None) -> int:
     """Return how many samples a side has, or had once it was read."""
     if isinstance(source, Reference):
         return source.num_samples
-    return len(source or ()) if tally is None else tally.read
+    return len(source or ()) if outcome is None else outcome.read
 
 
-def _origin(text: str, source: Source, tally: Tally | None, skipped: Tally) -> Origin:
+def _origin(text: str, source: Source, outcome: ReadResult | None, skipped: ReadResult) -> Origin:
     if isinstance(source, Reference):
         return Origin.of_reference(source, text)
     assert source is not None
-    assert tally is not None
-    unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + tally.unreadable)]
-    return Origin(text, tally.read, unreadable, tally.fingerprint, dict(source.left_out))
+    assert outcome is not None
+    unreadable = [(name, why) for _, name, why in sorted(skipped.unreadable + outcome.unreadable)]
+    return Origin(text, outcome.read, unreadable, outcome.fingerprint, dict(source.left_out))
 
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
-    if not any(isinstance(statistic, Moments) for statistic in statistics_of(metric.measures, metric.spec).real):
+    kept = [s for measure in metric.measures for s in measure.statistics(metric.spec).get("real", ())]
+    if not any(isinstance(statistic, Moments) for statistic in kept):
         raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
     Side("real", num_samples, {}).require(2, "An .npz", "more images")
 

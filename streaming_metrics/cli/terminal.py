@@ -1,4 +1,4 @@
-"""What a terminal shows: a bar with images a second while images are read, and tables; plain lines in a log."""
+"""Terminal output: a bar with images a second while images are read, and tables; plain lines in a log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def reading_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], 
 
 
 class _Lines:
-    """Says how far it is, in a line every few seconds and at the end."""
+    """Progress in lines: how far it is, said every few seconds and at the end."""
 
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.done = what, total, 0

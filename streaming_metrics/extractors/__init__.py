@@ -1,12 +1,35 @@
 """Extractors: frozen networks from uint8 images to :class:`~streaming_metrics.features.Features`."""
 
-from streaming_metrics.extractors.base import Extractor as Extractor
-from streaming_metrics.extractors.efficientnet import EfficientNetLite0 as EfficientNetLite0
-from streaming_metrics.extractors.inception import InceptionV3 as InceptionV3
-from streaming_metrics.extractors.module import ModuleExtractor as ModuleExtractor
-from streaming_metrics.extractors.preprocess import check_images as check_images
-from streaming_metrics.extractors.preprocess import to_uint8 as to_uint8
-from streaming_metrics.extractors.registry import EXTRACTORS as EXTRACTORS
-from streaming_metrics.extractors.registry import resolve as resolve
-from streaming_metrics.extractors.resize import RESIZES as RESIZES
-from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
+from typing import TYPE_CHECKING
+
+from streaming_metrics.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from streaming_metrics.extractors.base import Extractor as Extractor
+    from streaming_metrics.extractors.efficientnet import EfficientNetLite0 as EfficientNetLite0
+    from streaming_metrics.extractors.inception import InceptionV3 as InceptionV3
+    from streaming_metrics.extractors.module import ModuleExtractor as ModuleExtractor
+    from streaming_metrics.extractors.names import EXTRACTORS as EXTRACTORS
+    from streaming_metrics.extractors.registry import resolve as resolve
+    from streaming_metrics.extractors.resize import RESIZES as RESIZES
+    from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
+    from streaming_metrics.images.conversion import check_images as check_images
+    from streaming_metrics.images.conversion import to_uint8 as to_uint8
+
+HOMES = {
+    "Extractor": "base",
+    "EfficientNetLite0": "efficientnet",
+    "InceptionV3": "inception",
+    "ModuleExtractor": "module",
+    "EXTRACTORS": "names",
+    "resolve": "registry",
+    "RESIZES": "resize",
+    "TorchvisionExtractor": "torchvision",
+}
+CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.images.conversion")
+__getattr__, __dir__ = lazy_names(
+    __name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | CONVERSION
+)
+
+if not TYPE_CHECKING:  # type checkers take the names above
+    __all__ = sorted([*HOMES, *CONVERSION])

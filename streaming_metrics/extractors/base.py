@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cudnn
 
-from streaming_metrics.extractors.names import lookup
-from streaming_metrics.extractors.preprocess import check_images
+from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.images.conversion import CheckedImages, check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Extractor(nn.Module, ABC):
     @property
     def label(self) -> str:
         """Name and weights, as a signature gives them; the layer too where it is not the usual one."""
-        usual = str(self.layer) in ("pool", "2048")
-        return f"{self.name}-{self.weights_id}" + ("" if usual else f"-{self.layer}")
+        return network_label(self.name, self.weights_id, str(self.layer))
 
     @property
     def device(self) -> torch.device:
@@ -79,15 +78,21 @@ class Extractor(nn.Module, ABC):
         return autocast_to(self.precision, self.device)
 
     @final
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor | CheckedImages) -> Features:
         """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
+
+        Images that were checked before are not checked again.
 
         Raises:
             TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty.
         """
-        check_images(images)
-        with torch.no_grad(), full_precision(self.device), same_algorithms(self.deterministic):
-            return self.extract(images.to(self.device, non_blocking=self.device.type == "cuda"))
+        if isinstance(images, CheckedImages):
+            images = images.pixels
+        else:
+            check_images(images)
+        device = self.device
+        with torch.no_grad(), full_precision(device), same_algorithms(self.deterministic):
+            return self.extract(images.to(device, non_blocking=device.type == "cuda"))
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002
         """Stay in eval mode: a frozen network has no other."""

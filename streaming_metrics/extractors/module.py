@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from streaming_metrics.extractors.base import Extractor
-from streaming_metrics.extractors.preprocess import checked_range
 from streaming_metrics.extractors.weights import PREFIX
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.images.conversion import checked_range
 
 PROBE_SIDES = (64, 32, 28, 224, 256, 299)
 """Sides of the blank images that are tried in turn to see what width a module yields."""

@@ -1,14 +1,21 @@
-"""Look a name up in a table; where it is missing, offer the nearest ones."""
+"""Names: of the networks and resizes there are, and the error that offers the nearest ones where one is unknown."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
+TORCHVISION = "torchvision/"
+EXTRACTORS = ("inception-v3", "efficientnet-lite0", f"{TORCHVISION}<model>")
+"""The names that :func:`~streaming_metrics.extractors.resolve` takes."""
+RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
+"""What files say of an extractor, beside its widths."""
+RESIZE_NAMES = ("tf1-bilinear", "torch-bilinear", "torch-antialias", "clean")
+"""The named resizes of :data:`~streaming_metrics.extractors.RESIZES`."""
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
@@ -37,3 +44,22 @@ def unknown(name: str, kind: str, nearby: Iterable[str], listed: Iterable[str]) 
     near = " or ".join(repr(last[match]) for match in get_close_matches(name.rpartition("/")[2], list(last)))
     hint = f"Did you mean {near}? " if near else ""
     return ValueError(f"Unknown {kind} {name!r}. {hint}There are: {', '.join(listed)}.")
+
+
+def network_label(name: str, weights_id: str, layer: str) -> str:
+    """Return name and weights of a network, as a signature gives them; the layer too where it is not the usual one."""
+    return f"{name}-{weights_id}" + ("" if layer in ("pool", "2048") else f"-{layer}")
+
+
+def facts_of_record(record: Any) -> dict[str, str]:
+    """Return what a file's record of an extractor says that decides whether scores compare.
+
+    Raises:
+        ValueError: where it is no such record.
+    """
+    told = record if isinstance(record, dict) else {}
+    name, resize, precision = (told.get(key) for key in ("name", "resize", "precision"))
+    if not (told.keys() >= {*RECORDED} and isinstance(name, str) and isinstance(resize, str)):
+        raise ValueError(f"expected a record of an extractor, got {record!r}. Remedy: make the reference again.")
+    label = network_label(name, str(told["weights_id"]), str(told["layer"]))
+    return {"extractor": label, "resize": resize, "precision": str(precision)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.names import RECORDED
 from streaming_metrics.features import Features, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
-
-NAMES = ("name", "tag", "weights_id", "resize", "precision", "layer")
 
 
 class Recorded(Extractor):
@@ -34,8 +33,9 @@ class Recorded(Extractor):
     def __init__(self, record: Mapping[str, Any]) -> None:
         super().__init__()
         try:
-            texts = {name: str(record[name]) for name in NAMES}
-            self.spec = Spec(*(None if (n := record[key]) is None else int(n) for key in ("features", "classes")))
+            texts = {name: str(record[name]) for name in RECORDED}
+            features, classes = (None if (n := record[key]) is None else int(n) for key in ("features", "classes"))
+            self.spec = Spec(features, classes)
             self.published = frozenset(map(str, record["published"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected a record of an extractor, got {record!r}.") from error
@@ -49,6 +49,6 @@ class Recorded(Extractor):
 
 def record_of(extractor: Extractor) -> dict[str, Any]:
     """Return all that a file says of an extractor; JSON holds it."""
-    record: dict[str, Any] = {name: getattr(extractor, name) for name in NAMES}
+    record: dict[str, Any] = {name: getattr(extractor, name) for name in RECORDED}
     widths = {"features": extractor.spec.num_features, "classes": extractor.spec.num_classes}
     return record | widths | {"published": sorted(extractor.published)}

@@ -13,16 +13,12 @@ from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.efficientnet import EfficientNetLite0
 from streaming_metrics.extractors.inception import InceptionV3
 from streaming_metrics.extractors.module import ModuleExtractor
-from streaming_metrics.extractors.names import unknown
+from streaming_metrics.extractors.names import EXTRACTORS, TORCHVISION, unknown
 from streaming_metrics.extractors.torchvision import TorchvisionExtractor
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
-
-TORCHVISION = "torchvision/"
-EXTRACTORS = ("inception-v3", "efficientnet-lite0", f"{TORCHVISION}<model>")
-"""The names that :func:`resolve` takes."""
 
 
 def resolve(

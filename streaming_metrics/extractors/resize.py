@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import interpolate, pad
 
+from streaming_metrics.extractors.names import RESIZE_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,12 +45,9 @@ def clean(images: Tensor, side: int) -> Tensor:
     return centred((rows @ images.float() @ columns.T).clamp(0, 255))
 
 
-RESIZES: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "tf1-bilinear": tf1_bilinear,
-    "torch-bilinear": torch_bilinear,
-    "torch-antialias": torch_antialias,
-    "clean": clean,
-}
+RESIZES: dict[str, Callable[[Tensor, int], Tensor]] = dict(
+    zip(RESIZE_NAMES, (tf1_bilinear, torch_bilinear, torch_antialias, clean), strict=True)
+)
 """Resizes by name: functions of images and side."""
 
 

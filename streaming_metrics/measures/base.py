@@ -1,30 +1,38 @@
-"""A measure is a value: what it needs of the real and of the generated side, and a pure function of it."""
+"""Measure: a value that says what it keeps of each role, and is a pure function of that."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+
+from streaming_metrics.distributed.comm import Comm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from torch import Tensor
 
-    from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
-    from streaming_metrics.reference import Reference
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
 
 T = TypeVar("T")
+Prepared: TypeAlias = "Mapping[str, Tensor]"
+"""What depends on a frozen side alone, by name: whole on every rank, saved with the side."""
+Results: TypeAlias = "Mapping[PairReduction, Tensor]"
 
 
-class Roles(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Roles(Generic[T]):
     """One thing for the real side and one for the generated side."""
 
     real: T
     fake: T
+
+    def __iter__(self) -> Iterator[T]:
+        return iter((self.real, self.fake))
 
 
 class NotEnoughSamples(RuntimeError, ValueError):
@@ -36,21 +44,85 @@ class BiasWarning(UserWarning):
 
 
 @dataclass(frozen=True)
+class Scalar:
+    """All that is known of a number that a measure yields.
+
+    Args:
+        key: under which ``compute`` gives it, with the published Inception: ``"fid"``.
+        title: what a report calls it; by default the key.
+        better: ``"lower"``, ``"higher"``, or None: p-values, counts and spreads are never "best".
+        family: title of the panel that it shares with measures of its scale; by default its own title.
+        spread_of: the key whose standard deviation or error this is, where it is one.
+        elsewhere: what the key becomes, before the tag, with any other network: ``"fd"``; by default the key.
+
+    Example:
+        >>> Scalar("fid", "Fréchet distance", "lower", elsewhere="fd").reported("dinov2")
+        'fd_dinov2'
+    """
+
+    key: str
+    title: str = ""
+    better: Literal["lower", "higher"] | None = None
+    family: str = ""
+    spread_of: str | None = None
+    elsewhere: str = ""
+
+    def reported(self, tag: str | None) -> str:
+        """Return the key as users see it: bare for the published Inception (``tag=None``), else tagged."""
+        return self.key if tag is None else f"{self.elsewhere or self.key}_{tag}"
+
+
+def _no_reductions(bank: Bank, reduction: PairReduction) -> Tensor:
+    raise ValueError(f"Expected a side whose bank is at hand, got one without: {bank}, {reduction}.")
+
+
+@dataclass(frozen=True)
 class Side:
-    """One role's statistics over all ranks.
+    """One role's statistics of one network, over all ranks.
 
     Args:
         role: whose they are.
         num_samples: N, over all ranks.
-        states: the reduced state of each statistic.
+        states: the reduced state of each statistic; of a bank this rank's shard.
+        comm: the ranks that the shards are spread over; where each holds all, this process alone.
+        reduce: makes a reduction over a bank of this side alone; collective.
+        kept: what :meth:`once` made; a frozen side's outlives a compute.
     """
 
     role: Role
     num_samples: int
     states: Mapping[Statistic, State]
+    comm: Comm = field(default_factory=Comm.single, repr=False)
+    reduce: Callable[[Bank, PairReduction], Tensor] = field(default=_no_reductions, repr=False)
+    kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, statistic: Statistic) -> State:
         return self.states[statistic]
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return ``make()``, made once for as long as the side stays as it is; local: it must call no other rank."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def gather(self, bank: Bank, most: int | None = None) -> State:
+        """Return a bank's state whole, rows in the order of ids, the same on every rank; collective.
+
+        Args:
+            bank: among the statistics.
+            most: take a sample of so many rows, which depends on the ids alone.
+        """
+        state = self.states[bank]
+        if most is not None and (bank.capacity is None or most < bank.capacity):
+            bank = replace(bank, capacity=most)
+            state = bank.merge([state])
+        state = bank.replicate(state, self.comm)
+        order = state["index"].argsort(stable=True)
+        return {key: column[order] for key, column in state.items()}
+
+    def rows(self, bank: Bank, most: int | None = None) -> Tensor:
+        """Return ``(n, D)`` float32: the rows of :meth:`gather`; collective."""
+        return self.gather(bank, most)["rows"]
 
     def require(self, least: int, measure: str, remedy: str = "update() with more of them before compute()") -> None:
         """Raise NotEnoughSamples unless there are ``least`` samples."""
@@ -60,58 +132,141 @@ class Side:
             )
 
 
+@dataclass(frozen=True)
+class Sides:
+    """The sides that a measure sees.
+
+    Args:
+        by_role: each role's side.
+        spec: widths of the network's features.
+    """
+
+    by_role: Mapping[Role, Side]
+    spec: Spec
+
+    def __getitem__(self, role: Role) -> Side:
+        return self.by_role[role]
+
+    def __iter__(self) -> Iterator[Side]:
+        return iter(self.by_role.values())
+
+    @property
+    def real(self) -> Side:
+        return self.by_role["real"]
+
+    @property
+    def fake(self) -> Side:
+        return self.by_role["fake"]
+
+
+@dataclass(frozen=True)
 class Measure(ABC):
-    """A measure of a generated side against a real one; subclasses are frozen dataclasses.
+    """A measure of generated samples, against those of other roles; subclasses are frozen dataclasses.
+
+    A measure that depends on one side as a whole (its radii, its k-means bins) names it as :attr:`fixed`, and has two
+    forms. Unbound, it keeps a bank of the generated side. Once that side is frozen, :meth:`prepare` has looked at it,
+    and :meth:`bind` returns the measure as it streams from then on: its statistics hold what was prepared, and nothing
+    else of the generated side is kept. Both forms must give the same value.
+
+    Args:
+        on: which of several networks it reads, by the name that the user gave it; by default the first. No part of
+            keys or signatures.
 
     Attributes:
         label: how a signature names it.
-        needs_logits: whether it reads ``Features.logits``, else ``Features.pool``.
+        column: which of the network's columns it reads.
     """
 
+    on: str | None = field(default=None, kw_only=True, repr=False)
+
     label: ClassVar[str]
-    needs_logits: ClassVar[bool] = False
+    column: ClassVar[str] = "pool"
+
+    @property
+    def fixed(self) -> Role | None:
+        """The role whose freezing lets it bind; None where it never does."""
+        return None
 
     @property
     @abstractmethod
+    def scalars(self) -> tuple[Scalar, ...]:
+        """What it yields; the keys never depend on data."""
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
+        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
+        return () if needs_arguments else cls().scalars
+
+    @property
     def keys(self) -> tuple[str, ...]:
-        """The names of its scalars."""
+        """The keys of its scalars."""
+        return tuple(scalar.key for scalar in self.scalars)
 
     @abstractmethod
-    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         """Return what must be kept of each role."""
 
     def bank(self, spec: Spec) -> Bank | None:  # noqa: ARG002
-        """Return the bank, among its statistics, whose rows :meth:`folds` compare."""
+        """Return the bank, among its statistics, whose rows :meth:`reductions` compare."""
         return None
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
         """Return what must be read off the pairs of the bank's rows."""
         return ()
 
-    def against(self, reference: Reference, spec: Spec) -> Measure:  # noqa: ARG002
-        """Return this measure as it is computed against a real side that is known before any generated sample comes."""
+    @abstractmethod
+    def check(self, sides: Sides) -> None:
+        """Raise NotEnoughSamples where the measure is not defined; of the sides, only the counts are known."""
+
+    def prepares(self, spec: Spec) -> Prepared:  # noqa: ARG002
+        """Return what :meth:`prepare` does, of no samples: the dtypes and widths, of length 0; none where it never
+        binds.
+        """
+        return {}
+
+    def prepare(self, spec: Spec, side: Side) -> Prepared:  # noqa: ARG002
+        """Return what depends on the :attr:`fixed` side alone, each of length 1 or more; collective."""
+        return {}
+
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:  # noqa: B027
+        """Raise ValueError unless saved tensors, of the dtypes and widths of :meth:`prepares`, finite and not empty,
+        could be what :meth:`prepare` returned of so many samples; by default none is refused.
+        """
+
+    def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> Measure:  # noqa: ARG002
+        """Return the measure as it streams once the :attr:`fixed` side is frozen; local.
+
+        Args:
+            spec: widths of the features.
+            side: the fixed side, whole, rows in the order of ids; None asks for the form alone, by which the states
+                are declared before there are data: its statistics must equal, and be named as, those of any data.
+            prepared: what :meth:`prepare` returned.
+        """
         return self
 
     @abstractmethod
-    def check(self, real: Side, fake: Side) -> None:
-        """Raise NotEnoughSamples where the measure is not defined."""
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:
+        """Return float64 scalars ``()`` by key.
 
-    def prepare(self, real: Side, spec: Spec) -> Any:  # noqa: ARG002
-        """Return what depends on the real side alone, and is kept while that is frozen."""
-        return None
-
-    @abstractmethod
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        """Return float64 scalars ``()`` by key."""
+        Args:
+            sides: over all ranks.
+            prepared: what :meth:`prepare` returned, where the measure is bound.
+            results: of the reductions that it asked for.
+        """
 
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""
         changed = [
             f"{f.name}={value if not isinstance(value, bytes) else digest_of(value)}"
-            for f in fields(self)  # pyright: ignore[reportArgumentType]
-            if f.repr and (value := getattr(self, f.name)) != (None if f.default is MISSING else f.default)
+            for f in fields(self)
+            if f.repr and (value := getattr(self, f.name)) != _default_of(f)
         ]
         return self.label + (f"({','.join(changed)})" if changed else "")
+
+
+def _default_of(parameter: Any) -> Any:
+    return None if parameter.default is MISSING else parameter.default
 
 
 def digest_of(value: bytes) -> str:
@@ -119,31 +274,24 @@ def digest_of(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()[:8]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that a measure's pure function sees.
-
-    Args:
-        real, fake: the sides.
-        spec: the extractor's widths.
-        prepared: what :meth:`Measure.prepare` returned.
-        results: of the folds that it asked for.
-    """
-
-    real: Side
-    fake: Side
-    spec: Spec
-    prepared: Any
-    results: Mapping[Fold, Tensor]
+def check_squared_radii(squared: Tensor, num_samples: int) -> None:
+    """Raise ValueError unless ``squared`` could be radii ``(N,)``, one of each sample."""
+    if len(squared) != num_samples or not (squared >= 0).all():
+        raise ValueError(f"expected {num_samples} squared radii, none negative, got {_range_of(squared)}.")
 
 
-def width(spec: Spec, measure: str, kind: str) -> int:
-    """Return ``spec.num_features`` or ``spec.num_classes``; raise ValueError where the extractor has none."""
-    value = getattr(spec, kind)
-    if value is None:
-        what = "logits" if kind == "num_classes" else "features"
+def _range_of(values: Tensor) -> str:
+    return f"{len(values)} from {values.min():g} to {values.max():g}"
+
+
+def width(spec: Spec, measure: str, column: str = "pool") -> int:
+    """Return the width of a column of the features; raise ValueError where the extractor has no such column."""
+    found = spec.width(column)
+    if found is None:
+        what = "features" if column == "pool" else column
+        option = {"pool": "`num_features=`", "logits": "`num_classes=`"}.get(column, "`widths=`")
         raise ValueError(
             f"{measure} needs {what}, and this extractor yields none. "
-            f"Remedy: an extractor with {what}, or `{kind}=` where you give features yourself."
+            f"Remedy: an extractor with {what}, or {option} where you give features yourself."
         )
-    return value
+    return found

@@ -16,11 +16,14 @@ import torch
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from streaming_metrics.features import Spec
+    from collections.abc import Mapping
+
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Prepared, Results, Side, Sides
     from streaming_metrics.statistics import State, Statistic
 
 NEGATIVE_ROUNDING = 1e-6
@@ -183,31 +186,27 @@ class FID(Measure):
     label: ClassVar[str] = "fid"
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("fid",)
+    def scalars(self) -> tuple[Scalar, ...]:
+        return (Scalar("fid", "Fréchet distance", "lower", elsewhere="fd"),)
 
-    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
-        moments = (self._moments(spec),)
-        return Roles(moments, moments)
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
+        moments = (Moments(width(spec, "FID")),)
+        return {"real": moments, "fake": moments}
 
-    def check(self, real: Side, fake: Side) -> None:
-        for side in (real, fake):
+    def check(self, sides: Sides) -> None:
+        for side in (sides.real, sides.fake):
             side.require(2, "FID")
 
-    def prepare(self, real: Side, spec: Spec) -> Gaussian:
-        return self._gaussian(real, spec)
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        moments = Moments(width(sides.spec, "FID"))
+        for side in (sides.real, sides.fake):
+            _warn_if_few(side, moments.num_features)
+        return {"fid": frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))}
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        for side in (evidence.real, evidence.fake):
-            _warn_if_few(side, self._moments(evidence.spec).num_features)
-        return {"fid": frechet_distance(evidence.prepared, self._gaussian(evidence.fake, evidence.spec))}
 
-    def _gaussian(self, side: Side, spec: Spec) -> Gaussian:
-        moments = self._moments(spec)
-        return Gaussian(moments, side[moments], side.num_samples)
-
-    def _moments(self, spec: Spec) -> Moments:
-        return Moments(width(spec, "FID", "num_features"))
+def gaussian_of(side: Side, moments: Moments) -> Gaussian:
+    """Return the Gaussian fitted to a side's features; its root is kept while the side stays as it is."""
+    return side.once(moments, lambda: Gaussian(moments, side[moments], side.num_samples))
 
 
 def _warn_if_few(side: Side, num_features: int) -> None:

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.statistics import Marginals
 from streaming_metrics.statistics.marginals import Assignment
 
 if TYPE_CHECKING:
-    from streaming_metrics.features import Spec
+    from collections.abc import Mapping
+
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Prepared, Results, Sides
     from streaming_metrics.statistics import Statistic
 
 
@@ -58,7 +61,7 @@ class IS(Measure):
     ddof: int = 0
 
     label: ClassVar[str] = "is"
-    needs_logits: ClassVar[bool] = True
+    column: ClassVar[str] = "logits"
 
     def __post_init__(self) -> None:
         check_integer("IS splits", self.splits, least=1)
@@ -67,18 +70,18 @@ class IS(Measure):
         self._marginals(1)
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("is", "is_std")
+    def scalars(self) -> tuple[Scalar, ...]:
+        return Scalar("is", "Inception score", "higher"), Scalar("is_std", family="Inception score", spread_of="is")
 
-    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
-        return Roles((), (self._marginals(width(spec, "IS", "num_classes")),))
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
+        return {"fake": (self._marginals(width(spec, "IS", "logits")),)}
 
-    def check(self, real: Side, fake: Side) -> None:  # noqa: ARG002
-        fake.require(self.num_samples or 1, "IS", "as many samples as `num_samples` says, or leave it out")
+    def check(self, sides: Sides) -> None:
+        sides.fake.require(self.num_samples or 1, "IS", "as many samples as `num_samples` says, or leave it out")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        marginals = self._marginals(width(evidence.spec, "IS", "num_classes"))
-        state = evidence.fake[marginals]
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        marginals = self._marginals(width(sides.spec, "IS", "logits"))
+        state = sides.fake[marginals]
         counts = marginals.counts(state)
         self._check_placed(int(marginals.misplaced(state)), counts.tolist())
         filled = counts > 0

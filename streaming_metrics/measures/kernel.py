@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.folds import Draw, KernelSums, PolynomialKernel, SubsetSums
-from streaming_metrics.folds.kernels import check_kernel
-from streaming_metrics.folds.subsets import check_seed
-from streaming_metrics.measures.base import Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.pairwise import Draw, KernelSums, PolynomialKernel, SubsetSums
+from streaming_metrics.pairwise.draws import check_seed
+from streaming_metrics.pairwise.kernels import check_kernel
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
-    from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Prepared, Results, Sides
+    from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Statistic
 
 
@@ -36,7 +39,7 @@ class KID(Measure):
     Which rows a subset holds depends on the order of the samples' index.
 
     Args:
-        subsets, subset_size, seed: as torch-fidelity draws them; see :class:`~streaming_metrics.folds.Draw`.
+        subsets, subset_size, seed: as torch-fidelity draws them; see :class:`~streaming_metrics.pairwise.Draw`.
         degree, gamma, coef: of the kernel, ``gamma > 0`` and ``coef ≥ 0``; ``gamma = 1/D`` where None.
         capacity: keep a reservoir of so many features a side instead of all.
 
@@ -76,28 +79,36 @@ class KID(Measure):
         return 3 if self.subsets is None else self.subset_size
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return ("kid", "kid_se") if self.subsets is None else ("kid", "kid_std")
+    def scalars(self) -> tuple[Scalar, ...]:
+        spread = "se" if self.subsets is None else "std"
+        return (
+            Scalar("kid", "Kernel distance", "lower", elsewhere="kd"),
+            Scalar(f"kid_{spread}", family="Kernel distance", spread_of="kid", elsewhere=f"kd_{spread}"),
+        )
 
-    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return tuple(dict.fromkeys(cls().scalars + cls(subsets=None).scalars))
+
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self.bank(spec),)
-        return Roles(bank, bank)
+        return {"real": bank, "fake": bank}
 
     def bank(self, spec: Spec) -> Bank:
-        return Bank(width(spec, "KID", "num_features"), self.capacity)
+        return Bank(width(spec, "KID"), self.capacity)
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
-        return self._folds()
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
+        return self._reductions()
 
-    def check(self, real: Side, fake: Side) -> None:
-        for side in (real, fake):
+    def check(self, sides: Sides) -> None:
+        for side in (sides.real, sides.fake):
             if self.subsets is None:
                 side.require(self._least, "KID")
             else:
                 side.require(self._least, "KID", "more samples, a smaller `subset_size`, or `subsets=None`")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        real, fake, cross = (evidence.results[fold] for fold in self._folds())
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        real, fake, cross = (results[reduction] for reduction in self._reductions())
         if self.subsets is None:
             values = u_statistic(real, fake, cross)
         else:
@@ -107,7 +118,7 @@ class KID(Measure):
         _check_in_range(values)
         return dict(zip(self.keys, values))
 
-    def _folds(self) -> tuple[Fold, Fold, Fold]:
+    def _reductions(self) -> tuple[PairReduction, PairReduction, PairReduction]:
         kernel = PolynomialKernel(self.degree, self.gamma, self.coef)
         sides: tuple[tuple[Role, Role], ...] = (("real", "real"), ("fake", "fake"), ("fake", "real"))
         if self.subsets is None:

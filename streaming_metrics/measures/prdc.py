@@ -11,19 +11,28 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
+
 from streaming_metrics.arguments import check_flag, check_integer
-from streaming_metrics.folds import BallCounts, Balls, Radii
-from streaming_metrics.measures.base import BiasWarning, Evidence, Measure, Roles, Side, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, check_squared_radii, width
+from streaming_metrics.pairwise import BallCounts, Balls, Radii
 from streaming_metrics.statistics import Bank, Neighbours
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
-    from streaming_metrics.features import Spec
-    from streaming_metrics.folds import Fold, Role
-    from streaming_metrics.reference import Reference
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Prepared, Results, Side, Sides
+    from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Statistic
 
+SCALARS = (
+    *(Scalar(key, better="higher", family="Precision and recall") for key in ("precision", "recall")),
+    *(Scalar(key, better="higher", family="Density and coverage") for key in ("density", "coverage")),
+    Scalar("f1", better="higher", family="Precision and recall"),
+)
 Variant = Literal["prdc", "improved", "guided-diffusion"]
 
 
@@ -42,11 +51,10 @@ class PRDC(Measure):
         variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi) and
             ``"guided-diffusion"``: inside is at most the radius; the first was published on VGG16 ``fc2`` features,
             the second on Inception's pool.
-        recall: False leaves recall out, and with it the balls of the generated side.
+        recall: False leaves recall out, and with it the balls of the generated side: once the real side is frozen,
+            generated samples are counted as they come, and nothing of them is kept.
         f1: also report ``f1 = 2PR / max(1e-5, P + R)``.
         capacity: keep a reservoir of so many features a side instead of all.
-        balls: around the reference, set where a metric is given ``reference=`` and ``recall=False``: then generated
-            samples are counted as they come, and nothing of them is kept.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than k + 2 samples a side.
@@ -69,7 +77,8 @@ class PRDC(Measure):
     recall: bool = True
     f1: bool = False
     capacity: int | None = None
-    balls: Balls | None = field(default=None, repr=False)
+    _balls: Balls | None = field(default=None, repr=False, compare=False, kw_only=True)
+    _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "prdc"
 
@@ -90,62 +99,81 @@ class PRDC(Measure):
         return (5 if self.variant == "prdc" else 3) if self.k is None else self.k
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        optional = {"recall": self.recall, "f1": self.f1}
-        return tuple(key for key in ("precision", "recall", "density", "coverage", "f1") if optional.get(key, True))
+    def scalars(self) -> tuple[Scalar, ...]:
+        left_out = {name for name in ("recall", "f1") if not getattr(self, name)}
+        return tuple(scalar for scalar in SCALARS if scalar.key not in left_out)
 
-    def statistics(self, spec: Spec) -> Roles[tuple[Statistic, ...]]:
-        if self.balls is not None:
-            return Roles((), (Neighbours(self.balls),))
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(f1=True).scalars
+
+    @property
+    def fixed(self) -> Role | None:
+        return None if self.recall or self.capacity is not None else "real"
+
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self._bank(spec),)
-        return Roles(bank, bank)
+        return {"real": bank, "fake": (self._neighbours(spec),) if self._is_bound else bank}
 
     def bank(self, spec: Spec) -> Bank | None:
-        return None if self.balls is not None else self._bank(spec)
+        return None if self._is_bound else self._bank(spec)
 
-    def folds(self, spec: Spec) -> tuple[Fold, ...]:  # noqa: ARG002
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
+        if self._is_bound:
+            return ()
         return (self._around("real"), self._around("fake")) if self.recall else (self._around("real"),)
 
-    def against(self, reference: Reference, spec: Spec) -> PRDC:
-        if self.recall:
-            return self
-        bank = self._bank(spec)
-        rows, squared = reference.state_of(bank)["rows"], reference.radii_of(bank, self.neighbours)
-        return replace(self, balls=Balls.around(rows, self.neighbours, self.variant == "prdc", squared))
+    def prepares(self, spec: Spec) -> Prepared:  # noqa: ARG002
+        return {"radii": torch.empty(0, dtype=torch.float64)}
 
-    def check(self, real: Side, fake: Side) -> None:
-        for side in (real, fake):
+    def prepare(self, spec: Spec, side: Side) -> Prepared:
+        return {"radii": side.reduce(self._bank(spec), Radii("real", self.neighbours))}
+
+    def check_prepared(self, prepared: Prepared, num_samples: int) -> None:
+        check_squared_radii(prepared["radii"], num_samples)
+
+    def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> PRDC:
+        if side is None:
+            return replace(self, _is_bound=True)
+        rows, strict = side[self._bank(spec)]["rows"], self.variant == "prdc"
+        return replace(self, _is_bound=True, _balls=Balls(strict, rows, prepared["radii"]))
+
+    def check(self, sides: Sides) -> None:
+        for side in (sides.real, sides.fake):
             side.require(self.neighbours + 2, f"PRDC(k={self.neighbours})")
 
-    def compute(self, evidence: Evidence) -> dict[str, Tensor]:
-        inside, held, holds, num_points = self._real_balls(evidence)
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:
+        inside, held, holds, num_points = self._real_balls(sides, prepared, results)
         values = {
             "precision": inside.double() / num_points,
             "density": held.double() / (self.neighbours * num_points),
             "coverage": (holds > 0).double().mean(),
         }
         if self.recall:
-            values["recall"] = (self._counts(evidence, "fake")[0] > 0).double().mean()
+            values["recall"] = (self._counts(results, "fake")[0] > 0).double().mean()
             both = values["precision"] + values["recall"]
             values["f1"] = 2 * values["precision"] * values["recall"] / both.clamp(min=1e-5)
         return {key: values[key] for key in self.keys}
 
-    def _real_balls(self, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, int]:
+    def _real_balls(self, sides: Sides, prepared: Prepared, results: Results) -> tuple[Tensor, Tensor, Tensor, int]:
         """Return points inside any ball, balls that points lie in, points in each ball, and the number of points."""
-        if self.balls is not None:
-            _warn_of_empty_balls("real", self.balls.squared, self.neighbours)
-            statistic = Neighbours(self.balls)
-            return *statistic.read(evidence.fake[statistic]), evidence.fake.num_samples
-        held, holds = self._counts(evidence, "real")
+        if self._is_bound:
+            _warn_of_empty_balls("real", prepared["radii"], self.neighbours)
+            statistic = self._neighbours(sides.spec)
+            return *statistic.read(sides.fake[statistic]), sides.fake.num_samples
+        held, holds = self._counts(results, "real")
         return (held > 0).sum(), held.sum(), holds, len(held)
 
-    def _counts(self, evidence: Evidence, balls: Role) -> tuple[Tensor, Tensor]:
-        fold, radii = self._around(balls), evidence.results[Radii(balls, self.neighbours)]
+    def _counts(self, results: Results, balls: Role) -> tuple[Tensor, Tensor]:
+        reduction, radii = self._around(balls), results[Radii(balls, self.neighbours)]
         _warn_of_empty_balls(balls, radii, self.neighbours)
-        return fold.split(evidence.results[fold], len(radii))
+        return reduction.split(results[reduction], len(radii))
 
     def _bank(self, spec: Spec) -> Bank:
-        return Bank(width(spec, "PRDC", "num_features"), self.capacity)
+        return Bank(width(spec, "PRDC"), self.capacity)
+
+    def _neighbours(self, spec: Spec) -> Neighbours:
+        return Neighbours(width(spec, "PRDC"), self.neighbours, self.variant == "prdc", self._balls)
 
     def _around(self, balls: Role) -> BallCounts:
         return BallCounts(balls, self.neighbours, strict=self.variant == "prdc")

@@ -16,10 +16,20 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.plots.end_labels import label_ends
-from streaming_metrics.plots.result_keys import SPREAD, as_rows, column, find, grouped, leading, number, spread_of
+from streaming_metrics.plots.result_keys import (
+    as_rows,
+    column,
+    find,
+    find_both,
+    grouped,
+    leading,
+    number,
+    only,
+    spread_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -29,7 +39,14 @@ if TYPE_CHECKING:
 INK, GREY, FAINT, COLOURS = "#222222", "#767676", "#e6e6e6", ("#2a6f97", "#c8553d", "#7a5195", "#3d8361")
 
 
-def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None = None, **line: Any) -> Axes:
+def curves(
+    rows: Rows,
+    ax: Axes | None = None,
+    *,
+    epochs: Sequence[float] | None = None,
+    names: Mapping[str, str] | None = None,
+    **line: Any,
+) -> Axes:
     """Draw a curve for each key, its standard deviation or error as a band, its name and last value at its end.
 
     Call it again on the same axes to lay another run over the first, e.g. raw weights and their average.
@@ -38,6 +55,7 @@ def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None
         rows: a result of ``compute()``, or one for each epoch.
         ax: to draw on; None makes one.
         epochs: where each row stands; 1, 2, … by default.
+        names: what keys are called; themselves by default.
         line: matplotlib's properties of lines; ``label`` is put behind the name of each key.
 
     Returns:
@@ -54,7 +72,7 @@ def curves(rows: Rows, ax: Axes | None = None, *, epochs: Sequence[float] | None
     for colour, key in zip(cycle(COLOURS), leading(rows)):
         style = {"color": colour, "linewidth": 2, "marker": "o", "markersize": 3.5, **line}
         values, spread = column(rows, key), column(rows, spread_of(key, rows))
-        [drawn] = ax.plot(xs, values, label=key + suffix, **style)
+        [drawn] = ax.plot(xs, values, label=(names or {}).get(key, key) + suffix, **style)
         if any(map(math.isfinite, spread)):
             low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
             ax.fill_between(xs, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
@@ -80,7 +98,8 @@ def pr_scatter(
     Args:
         rows: a result of ``compute()``, or one for each epoch.
         ax: to draw on; None makes one.
-        keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out.
+        keys: across and up; ``("coverage", "density")`` is the other customary pair. Tags of keys may be left out;
+            the two are of one measure and network.
         epochs: the number of each row, for the labels.
         points: matplotlib's properties of ``scatter``; ``label`` stands at the last point.
 
@@ -96,7 +115,7 @@ def pr_scatter(
         [[0.2, 0.9]]
     """
     rows = as_rows(rows)
-    across, up = (column(rows, _found(rows, key)) for key in keys)
+    across, up = (column(rows, key) for key in _found(rows, keys))
     ax = ax or new_axes(4, 4)
     label = points.pop("label", "")
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
@@ -180,7 +199,7 @@ def plot_values(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
         axes[0].set_title(", ".join(panel.heading for panel, _ in groups), loc="left", color=INK, fontsize=10)
         return axes[0].get_figure(), axes[0]
     for (panel, keys), one in zip(groups, axes):
-        curves([_only(row, keys) for row in rows], one).set_title(panel.heading, loc="left", color=INK, fontsize=10)
+        curves(only(rows, keys), one).set_title(panel.heading, loc="left", color=INK, fontsize=10)
     return axes[0].get_figure(), np.array(axes, dtype=object)
 
 
@@ -213,15 +232,13 @@ def _axes_for(count: int) -> list[Axes]:
     return axes[:count]
 
 
-def _only(row: Row, keys: Sequence[str]) -> Row:
-    return {key: value for key, value in row.items() if key in keys or SPREAD.sub("", key, count=1) in keys}
-
-
-def _found(rows: Sequence[Row], name: str) -> str:
-    key = find(rows, name)
-    if key is None:
-        raise ValueError(f"Expected {name!r} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
-    return key
+def _found(rows: Sequence[Row], names: tuple[str, str]) -> tuple[str, str]:
+    if found := find_both(rows, names):
+        return found
+    lacking = next(
+        (repr(name) for name in names if find(rows, name) is None), f"{names[0]!r} and {names[1]!r} of one measure"
+    )
+    raise ValueError(f"Expected {lacking} among the values, got {', '.join(leading(rows))}. Remedy: measure PRDC().")
 
 
 def _said_of(

@@ -1,65 +1,65 @@
-"""What is known of the keys of results: which share a scale, what is better, which is another's spread."""
+"""Keys of results, as plots and reports need them: which share a scale, what is better, which is another's spread.
+
+All of it is read off the scalars that the measures declare.
+"""
 
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from torch import Tensor
+from streaming_metrics.measures.keys import known_scalars, parse_key, scalar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from torch import Tensor
+
+    from streaming_metrics.measures.base import Scalar
+
     Row: TypeAlias = Mapping[str, "float | Tensor"]
     Rows: TypeAlias = "Row | Sequence[Row]"
 
-SPREAD = re.compile(r"_(std|se)(?=_|$)")
+ARROWS = {"lower": "↓", "higher": "↑", None: ""}
+"""What stands for the better direction."""
 
 
 class Panel(NamedTuple):
-    """Measures that share a scale: what they are called together, which they are, what is better."""
+    """Scalars that share a scale: what they are called together, and an arrow for what is better."""
 
     title: str
-    families: tuple[str, ...]
     better: str
 
     @property
     def heading(self) -> str:
-        """The title with an arrow that says what is better."""
+        """The title with the arrow."""
         return f"{self.title} {self.better}".strip()
 
 
-PANELS = (
-    Panel("Fréchet distance", ("fid", "fd"), "↓"),
-    Panel("Kernel distance", ("kid", "kd"), "↓"),
-    Panel("Inception score", ("is",), "↑"),
-    Panel("Precision and recall", ("precision", "recall", "f1"), "↑"),
-    Panel("Density and coverage", ("density", "coverage"), "↑"),
-)
-
-
 def grouped(keys: Iterable[str]) -> list[tuple[Panel, list[str]]]:
-    """Return the panels that keys belong to, in their customary order; a key that is in none gets one of its own.
+    """Return the panels that keys belong to, in the order of the measures; a key of no known measure has its own.
 
     Example:
-        >>> [(panel.title, keys) for panel, keys in grouped(["recall_x", "precision_x", "fid"])]
-        [('Fréchet distance', ['fid']), ('Precision and recall', ['recall_x', 'precision_x'])]
+        >>> [(panel.title, keys) for panel, keys in grouped(["recall_x", "loss", "precision_x", "fid"])]
+        [('Fréchet distance', ['fid']), ('Precision and recall', ['recall_x', 'precision_x']), ('loss', ['loss'])]
     """
     keys = list(keys)
-    known = {key: panel for key in keys for panel in PANELS if family(key) in panel.families}
-    groups = [(panel, [key for key in keys if known.get(key) == panel]) for panel in PANELS]
-    return [group for group in groups if group[1]] + [(Panel(k, (k,), ""), [k]) for k in keys if k not in known]
+    scalars = {key: scalar_of(key) for key in keys}
+    order = {title: place for place, title in enumerate(dict.fromkeys(map(_title_of, known_scalars().values())))}
+    titles = {key: _title_of(scalar) for key, scalar in scalars.items()}
+    shown = sorted(dict.fromkeys(titles.values()), key=lambda title: order.get(title, len(order)))
+    groups = [(title, [key for key in keys if titles[key] == title]) for title in shown]
+    return [(Panel(title, _shared_arrow([scalars[key] for key in of])), of) for title, of in groups]
 
 
-def family(key: str) -> str:
-    """Return the measure that a key, perhaps with a prefix and a tag, reports.
+def arrow(key: str) -> str:
+    """Return an arrow for what is better of a key's values; empty where neither is.
 
     Example:
-        >>> family("val/fd_efficientnet_lite0"), family("is"), family("precision_at_4")
-        ('fd', 'is', 'precision')
+        >>> arrow("val/fd_x"), arrow("is"), arrow("kid_std")
+        ('↓', '↑', '')
     """
-    return key.rsplit("/", 1)[-1].split("_", 1)[0]
+    return ARROWS[scalar_of(key).better]
 
 
 def leading(rows: Rows) -> list[str]:
@@ -69,8 +69,9 @@ def leading(rows: Rows) -> list[str]:
         >>> leading({"kd_x": 1.0, "kd_std_x": 0.1})
         ['kd_x']
     """
-    keys = dict.fromkeys(key for row in as_rows(rows) for key in row)
-    return [key for key in keys if not (SPREAD.search(key) and SPREAD.sub("", key, count=1) in keys)]
+    keys = list(dict.fromkeys(key for row in as_rows(rows) for key in row))
+    parsed = list(map(parse_key, keys))
+    return [key for key, one in zip(keys, parsed) if not any(map(one.is_spread_of, parsed))]
 
 
 def number(value: float) -> str:
@@ -113,11 +114,47 @@ def spread_of(key: str, rows: Sequence[Row]) -> str:
         >>> spread_of("kd_x", [{"kd_x": 1.0, "kd_std_x": 0.1}])
         'kd_std_x'
     """
-    keys = {other for row in rows for other in row} - {key}
-    return next((other for other in sorted(keys) if SPREAD.sub("", other, count=1) == key), "")
+    leader = parse_key(key)
+    keys = {other for row in rows for other in row}
+    return next((other for other in sorted(keys) if parse_key(other).is_spread_of(leader)), "")
+
+
+def only(rows: Sequence[Row], keys: Iterable[str]) -> list[Row]:
+    """Return what rows say of some keys, and of their standard deviations or errors.
+
+    Example:
+        >>> only([{"kd_std_x": 0.1, "kd_x": 2.0, "is_x": 1.0}], ["kd_x"])
+        [{'kd_std_x': 0.1, 'kd_x': 2.0}]
+    """
+    keys = list(keys)
+    kept = {*keys, *(spread_of(key, rows) for key in keys)}
+    return [{key: value for key, value in row.items() if key in kept} for row in rows]
 
 
 def find(rows: Sequence[Row], name: str) -> str | None:
-    """Return the key that reports a measure, whatever its prefix and tag; None where none does."""
+    """Return the key that reports a scalar, whatever its prefix, parameters and tag; None where none does."""
     keys = leading(rows)
-    return next((key for key in keys if key == name), None) or next((key for key in keys if family(key) == name), None)
+    return name if name in keys else next((key for key in keys if parse_key(key).name == name), None)
+
+
+def find_both(rows: Sequence[Row], names: tuple[str, str]) -> tuple[str, str] | None:
+    """Return the keys that report two scalars of one measure and network; None where none reports both.
+
+    Example:
+        >>> find_both([{"precision": 0.9, "precision_k3": 0.8, "recall_k3": 0.4}], ("recall", "precision"))
+        ('recall_k3', 'precision_k3')
+    """
+    keys = leading(rows)
+    if all(name in keys for name in names):
+        return names
+    across, up = ([key for key in keys if name in (key, parse_key(key).name)] for name in names)
+    return next(((a, b) for a in across for b in up if parse_key(a)[2:] == parse_key(b)[2:]), None)
+
+
+def _title_of(scalar: Scalar) -> str:
+    return scalar.family or scalar.title or scalar.key
+
+
+def _shared_arrow(scalars: Sequence[Scalar]) -> str:
+    arrows = {ARROWS[scalar.better] for scalar in scalars}
+    return arrows.pop() if len(arrows) == 1 else ""

@@ -1,4 +1,4 @@
-"""One HTML file with all there is to see of generated images against real ones."""
+"""Report: one HTML file with all there is to see of generated images against real ones."""
 
 from streaming_metrics.report.charts import check_charts as check_charts
 from streaming_metrics.report.page import rendered as rendered

@@ -1,4 +1,4 @@
-"""Plots as SVG inside a page, in the page's own colours and type, so that they follow light and dark."""
+"""Charts: plots as SVG inside a page, in the page's own colours and type, so that they follow light and dark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
-from streaming_metrics.plots.result_keys import column, family, find, grouped, leading, number, spread_of
+from streaming_metrics.measures.keys import parse_key
+from streaming_metrics.plots.result_keys import column, find, find_both, grouped, leading, number, only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from streaming_metrics.plots.result_keys import Row
-    from streaming_metrics.report.journal import Journal
+    from streaming_metrics.report.history import History
 
 MOST_POINTS = 120
 CLEANING = (
@@ -41,16 +42,16 @@ class Chart(NamedTuple):
     words: str
 
 
-def over_epochs(journals: Sequence[Journal]) -> list[Chart]:
+def over_epochs(histories: Sequence[History]) -> list[Chart]:
     """Return a chart for each group of measures that share a scale; none where there is but one measurement.
 
     They go over epochs, or over steps where an epoch has several measurements.
     """
-    if max((len(journal.rows) for journal in journals), default=0) < 2:
+    if max((len(history.rows) for history in histories), default=0) < 2:
         return []
-    keys = dict.fromkeys(key for journal in journals for key in leading(journal.rows))
-    by_step = any(j.shares_epochs for j in journals) and not any(None in j.steps for j in journals)
-    return [_curves(panel.heading, of, journals, "step" if by_step else "epoch") for panel, of in grouped(keys)]
+    keys = dict.fromkeys(key for history in histories for key in leading(history.rows))
+    by_step = any(h.shares_epochs for h in histories) and not any(None in h.steps for h in histories)
+    return [_curves(panel.heading, of, histories, "step" if by_step else "epoch") for panel, of in grouped(keys)]
 
 
 def check_charts(keys: Sequence[str]) -> None:
@@ -59,11 +60,11 @@ def check_charts(keys: Sequence[str]) -> None:
         plots.new_figure(1, 1)
 
 
-def trade_offs(journals: Sequence[Journal]) -> list[Chart]:
+def trade_offs(histories: Sequence[History]) -> list[Chart]:
     """Return precision over recall and density over coverage, where they were measured."""
     charts = []
     for keys in TRADE_OFFS:
-        measured = [j for j in journals if j.rows and all(find(j.rows, key) for key in keys)]
+        measured = [h for h in histories if h.rows and find_both(h.rows, keys)]
         if measured:
             charts.append(_scatter(f"{keys[1].capitalize()} over {keys[0]}", keys, measured))
     return charts
@@ -91,26 +92,27 @@ def svg_of(ax: Axes, name: str) -> str:
     return svg
 
 
-def _curves(title: str, keys: Sequence[str], journals: Sequence[Journal], unit: str) -> Chart:
-    ax, said = plots.new_axes(3.3, 2.3), []
-    for style, journal in zip(cycle(STYLES), journals):
-        places, rows = _thinned(journal, unit)
-        rows = shortened(rows, keys)
-        name, marker = _told_apart(journal, journals), "o" if len(rows) <= 40 else ""
+def _curves(title: str, keys: Sequence[str], histories: Sequence[History], unit: str) -> Chart:
+    ax, said, names = plots.new_axes(3.3, 2.3), [], short_names(keys)
+    for style, history in zip(cycle(STYLES), histories):
+        places, rows = _thinned(history, unit)
+        rows = only(rows, keys)
+        name, marker = _told_apart(history, histories), "o" if len(rows) <= 40 else ""
         if leading(rows):
-            plots.curves(rows, ax, epochs=places, label=name, linestyle=style, marker=marker)
-            said += [f"{key}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
+            plots.curves(rows, ax, epochs=places, names=names, label=name, linestyle=style, marker=marker)
+            said += [f"{names[key]}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
     ax.xaxis.label.set_text(unit)
     return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.")
 
 
-def _scatter(title: str, keys: tuple[str, str], journals: Sequence[Journal]) -> Chart:
+def _scatter(title: str, keys: tuple[str, str], histories: Sequence[History]) -> Chart:
     ax, said = plots.new_axes(3.3, 3), []
-    for colour, journal in zip(cycle(plots.COLOURS), journals):
-        epochs, rows = _thinned(journal)
-        label = _told_apart(journal, journals)
+    for colour, history in zip(cycle(plots.COLOURS), histories):
+        epochs, rows = _thinned(history)
+        label = _told_apart(history, histories)
         plots.pr_scatter(rows, ax, keys=keys, epochs=epochs, color=colour, label=label)
-        said += [f"{label and f'{label} '}{name} {_course(rows, find(rows, name) or name)}" for name in keys]
+        found = find_both(rows, keys) or keys
+        said += [f"{label and f'{label} '}{name} {_course(rows, key)}" for name, key in zip(keys, found)]
     return Chart(title, svg_of(ax, title), f"{title}: {'; '.join(said)}.")
 
 
@@ -121,8 +123,8 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
         >>> short_names(["kd_x", "is_x", "is_y"])
         {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y'}
     """
-    families = [family(key) for key in keys]
-    return {key: elided(name if families.count(name) == 1 else key) for key, name in zip(keys, families)}
+    names = [parse_key(key).name for key in keys]
+    return {key: elided(name if names.count(name) == 1 else key) for key, name in zip(keys, names)}
 
 
 def elided(text: str, most: int = 24) -> str:
@@ -136,27 +138,15 @@ def elided(text: str, most: int = 24) -> str:
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
-def shortened(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
-    """Return what rows say of ``keys``, under short names.
-
-    Example:
-        >>> shortened([{"kd_std_x": 0.1, "kd_x": 2.0, "is_x": 1.0}], ["kd_x"])
-        [{'kd': 2.0, 'kd_std': 0.1}]
-    """
-    names = short_names(keys)
-    names |= {spread_of(key, rows): f"{name}_std" for key, name in names.items()}
-    return [{name: row[key] for key, name in names.items() if key in row} for row in rows]
+def _told_apart(history: History, histories: Sequence[History]) -> str:
+    return elided(history.name, 16) if len(histories) > 1 else ""
 
 
-def _told_apart(journal: Journal, journals: Sequence[Journal]) -> str:
-    return elided(journal.name, 16) if len(journals) > 1 else ""
-
-
-def _thinned(journal: Journal, unit: str = "epoch") -> tuple[list[int], list[Row]]:
+def _thinned(history: History, unit: str = "epoch") -> tuple[list[int], list[Row]]:
     """Return the epochs, or steps, and rows, at most about ``MOST_POINTS`` of them, the last included."""
-    stride = -(-len(journal.rows) // MOST_POINTS)
-    places = journal.steps if unit == "step" else journal.epochs
-    return [place for place in places if place is not None][::-stride][::-1], list(journal.rows[::-stride][::-1])
+    stride = -(-len(history.rows) // MOST_POINTS)
+    places = history.steps if unit == "step" else history.epochs
+    return [place for place in places if place is not None][::-stride][::-1], list(history.rows[::-stride][::-1])
 
 
 def _course(rows: Sequence[Row], key: str) -> str:

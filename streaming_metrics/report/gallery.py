@@ -1,4 +1,4 @@
-"""Which samples are worth looking at, and how a page shows them: beside their neighbours, with their distances."""
+"""Gallery: the samples worth looking at, beside their neighbours, with their distances."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.measures.neighbourhood import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
 
 SHOWN = 16
 
 
-class Exhibit(NamedTuple):
-    """One picture, or a pair: data URIs, what each of them is in words, a few digits below, whether pixels show."""
+class Item(NamedTuple):
+    """Item of a gallery, a picture or a pair: data URIs, each in words, digits below, whether pixels show."""
 
     pictures: tuple[str, ...]
     words: tuple[str, ...]
@@ -28,22 +28,22 @@ class Exhibit(NamedTuple):
     is_small: bool
 
     @classmethod
-    def of(cls, images: Sequence[Tensor], words: Sequence[str], value: float) -> Exhibit:
+    def of(cls, images: Sequence[Tensor], words: Sequence[str], value: float) -> Item:
         """Return images ``(3, H, W)`` uint8 above a value."""
         return cls(tuple(map(data_uri, images)), tuple(words), f"{value:.2f}", all(map(is_small, images)))
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Exhibits under one heading, and what they show."""
+class Section:
+    """Section of a gallery: a heading, what it shows, and its items."""
 
     title: str
     text: str
-    exhibits: tuple[Exhibit, ...] = ()
+    items: tuple[Item, ...] = ()
 
 
-class Choice(NamedTuple):
-    """Places in a neighbourhood of the samples to look at."""
+class Selection(NamedTuple):
+    """Selection of samples to look at: their places among the nearest samples."""
 
     fixed: Tensor
     farthest: Tensor
@@ -51,16 +51,16 @@ class Choice(NamedTuple):
     uncovered: Tensor
 
     @classmethod
-    def of(cls, around: Neighbourhood, among: Tensor | None = None) -> Choice:
+    def of(cls, around: NearestSamples, among: Tensor | None = None) -> Selection:
         """Return the samples to look at; of the generated ones, those with ids ``among`` if given."""
         fixed, farthest, nearest = (pick(SHOWN, among) for pick in (around.fixed, around.farthest, around.nearest))
         return cls(fixed, farthest, nearest, around.uncovered(SHOWN))
 
-    def fakes(self, around: Neighbourhood) -> Tensor:
+    def fakes(self, around: NearestSamples) -> Tensor:
         """Return the ids of the generated images to show."""
         return around.fake[torch.cat([self.fixed, self.farthest, self.nearest])].unique()
 
-    def reals(self, around: Neighbourhood) -> Tensor:
+    def reals(self, around: NearestSamples) -> Tensor:
         """Return the ids of the real images to show."""
         neighbours = around.fake_neighbour[torch.cat([self.fixed, self.nearest])]
         return torch.cat([neighbours, around.real[self.uncovered]]).unique()
@@ -68,72 +68,72 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a page shows of one measured epoch.
+    """Gallery of one measured epoch.
 
     Args:
         note: what distances mean, or why there is nothing to show.
-        shelves: the exhibits.
+        sections: the samples, under headings.
     """
 
     note: str
-    shelves: tuple[Shelf, ...] = ()
+    sections: tuple[Section, ...] = ()
 
     @classmethod
     def of(
         cls,
-        around: Neighbourhood,
-        choice: Choice,
+        around: NearestSamples,
+        selection: Selection,
         fakes: Mapping[int, Tensor] | None,
         reals: Mapping[int, Tensor] | None,
         searched: int | None = None,
         missing: str = "",
     ) -> Gallery:
-        """Return the samples of a choice beside their neighbours.
+        """Return the samples of a selection beside their neighbours.
 
         Args:
             around: who is nearest to whom.
-            choice: the samples to look at.
+            selection: the samples to look at.
             fakes, reals: images ``(3, H, W)`` uint8 by id; None where they cannot be shown.
-            searched: how many generated samples the choice was made of; None for all.
+            searched: how many generated samples the selection was made of; None for all.
             missing: why one of them cannot be shown.
         """
         scope = f"Of {searched or len(around.fake):,} generated samples" + (" kept to look at" if searched else "")
-        found: list[Shelf] = []
+        found: list[Section] = []
         if fakes is not None and reals is not None:
-            fixed = _pairs(around, choice.fixed, fakes, reals)
-            found.append(Shelf("Fixed samples beside their nearest real images", _FIXED, fixed))
+            fixed = _pairs(around, selection.fixed, fakes, reals)
+            found.append(Section("Fixed samples beside their nearest real images", _FIXED, fixed))
         if fakes is not None:
-            near, far = _pairs(around, choice.nearest, fakes, reals), _pairs(around, choice.farthest, fakes, None)
-            found.append(Shelf("Generated, nearest to the real images", f"{scope}. {_NEAREST}", near))
-            found.append(Shelf("Generated, farthest from the real images", f"{scope}. {_FARTHEST}", far))
+            near, far = _pairs(around, selection.nearest, fakes, reals), _pairs(around, selection.farthest, fakes, None)
+            found.append(Section("Generated, nearest to the real images", f"{scope}. {_NEAREST}", near))
+            found.append(Section("Generated, farthest from the real images", f"{scope}. {_FARTHEST}", far))
         if reals is not None:
-            found.append(_lonely(around, choice.uncovered, reals))
+            found.append(_lonely(around, selection.uncovered, reals))
         return cls(f"{_UNIT.format(_ordinal(around.k))} {missing}".strip(), tuple(found))
 
 
 def _pairs(
-    around: Neighbourhood, places: Tensor, fakes: Mapping[int, Tensor], reals: Mapping[int, Tensor] | None
-) -> tuple[Exhibit, ...]:
-    exhibits: list[Exhibit] = []
+    around: NearestSamples, places: Tensor, fakes: Mapping[int, Tensor], reals: Mapping[int, Tensor] | None
+) -> tuple[Item, ...]:
+    items: list[Item] = []
     for place in places.tolist():
         distance = float(around.fake_distance[place])
         images, words = [fakes[int(around.fake[place])]], [f"Generated, {distance:.2f} from its nearest real image"]
         if reals is not None:
             images.append(reals[int(around.fake_neighbour[place])])
             words.append("The nearest real image")
-        exhibits.append(Exhibit.of(images, words, distance))
-    return tuple(exhibits)
+        items.append(Item.of(images, words, distance))
+    return tuple(items)
 
 
-def _lonely(around: Neighbourhood, places: Tensor, reals: Mapping[int, Tensor]) -> Shelf:
+def _lonely(around: NearestSamples, places: Tensor, reals: Mapping[int, Tensor]) -> Section:
     share = len(around.uncovered()) / len(around.real)
     text = _UNCOVERED.format(share, len(around.real), _ordinal(around.k)) if len(places) else _COVERED
     ratio = (around.real_distance / around.radius.clamp(min=1e-12))[places].tolist()
-    exhibits = tuple(
-        Exhibit.of([reals[int(around.real[place])]], [f"Real, {r:.2f} radii from the nearest sample"], r)
+    items = tuple(
+        Item.of([reals[int(around.real[place])]], [f"Real, {r:.2f} radii from the nearest sample"], r)
         for place, r in zip(places.tolist(), ratio)
     )
-    return Shelf("Real images not covered", text, exhibits)
+    return Section("Real images not covered", text, items)
 
 
 def _ordinal(k: int) -> str:

@@ -1,4 +1,4 @@
-"""One HTML file with all there is to see of generated images against real ones: no network, nothing beside it."""
+"""Page of a report: one HTML file that needs no network, and nothing beside it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streaming_metrics.files import whole_file
-from streaming_metrics.plots.result_keys import PANELS, column, family, leading, number, spread_of
+from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.plots.result_keys import arrow, column, leading, number, spread_of
 from streaming_metrics.report import charts
-from streaming_metrics.report.gallery import NO_FEATURES, Choice, Gallery
-from streaming_metrics.report.journal import Journal
+from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
+from streaming_metrics.report.history import History
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.generative import GenerativeMetrics
-    from streaming_metrics.measures.neighbourhood import Neighbourhood
+    from streaming_metrics.core.nearest_samples import NearestSamples
+    from streaming_metrics.core.shell import GenerativeMetrics
 
 TEMPLATE = Path(__file__).with_name("page.html")
 SIDE = 128
@@ -65,77 +65,77 @@ def write_comparison(
     around = metric.neighbourhood()
 
     def write() -> None:
-        journal = Journal("comparison")
-        journal.note(0, values, metric)
-        journal.about = list(about)
-        journal.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
-        write_report(path, [journal], "Generated images against real ones")
+        history = History("comparison")
+        history.note(0, values, metric)
+        history.about = list(about)
+        history.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
+        write_report(path, [history], "Generated images against real ones")
 
-    metric._comm().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
 
-def _gallery_of(around: Neighbourhood, real: Any, fake: Any) -> Gallery:
-    choice = Choice.of(around)
-    fakes, reals = _read(fake, choice.fakes(around)), _read(real, choice.reals(around))
+def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
+    selection = Selection.of(around)
+    fakes, reals = _read(fake, selection.fakes(around)), _read(real, selection.reals(around))
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-    return Gallery.of(around, choice, fakes, reals, missing=told)
+    return Gallery.of(around, selection, fakes, reals, missing=told)
 
 
-def write_report(path: str | Path, journals: Sequence[Journal], title: str) -> None:
-    """Write the report of what journals have noted, atomically."""
+def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:
+    """Write the report of what histories have noted, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(journals, title)
-    with whole_file(path) as partial:
+    page = rendered(histories, title)
+    with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
 
-def rendered(journals: Sequence[Journal], title: str) -> str:
-    """Return the page; all that journals hold is escaped.
+def rendered(histories: Sequence[History], title: str) -> str:
+    """Return the page; all that histories hold is escaped.
 
     Args:
-        journals: those without an epoch are left out.
+        histories: those without an epoch are left out.
         title: of the page.
     """
     from jinja2 import Environment, StrictUndefined
 
-    journals = [journal for journal in journals if journal.rows]
+    histories = [history for history in histories if history.rows]
     house = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     house.filters["number"] = number
     return house.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        journals=journals,
-        summary=_summary(journals),
-        scores={journal.name: scores(journal) for journal in journals},
-        curves=charts.over_epochs(journals),
-        trade_offs=charts.trade_offs(journals),
-        keys={journal.name: leading(journal.rows) for journal in journals if len(journal.rows) > 1},
+        histories=histories,
+        summary=_summary(histories),
+        scores={history.name: scores(history) for history in histories},
+        curves=charts.over_epochs(histories),
+        trade_offs=charts.trade_offs(histories),
+        keys={history.name: leading(history.rows) for history in histories if len(history.rows) > 1},
         version=library_version(),
     )
 
 
-def scores(journal: Journal) -> list[Score]:
+def scores(history: History) -> list[Score]:
     """Return the latest values, and which were the best."""
-    keys = leading(journal.rows)
+    keys = leading(history.rows)
     names = charts.short_names(keys)
-    return [_score(journal, key, names[key]) for key in keys]
+    return [_score(history, key, names[key]) for key in keys]
 
 
-def _score(journal: Journal, key: str, name: str) -> Score:
-    better = next((panel.better for panel in PANELS if family(key) in panel.families), "")
-    value, spread = (column(journal.rows, one)[-1] for one in (key, spread_of(key, journal.rows)))
-    told = [(v, place) for place, v in enumerate(column(journal.rows, key)) if isfinite(v)]
+def _score(history: History, key: str, name: str) -> Score:
+    better = arrow(key)
+    value, spread = (column(history.rows, one)[-1] for one in (key, spread_of(key, history.rows)))
+    told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
         value_then, place = (min if better == "↓" else max)(told)
-        is_latest = place == len(journal.rows) - 1
-        best = "best so far" if is_latest else f"best {number(value_then)}, epoch {journal.moments[place]}"
+        is_latest = place == len(history.rows) - 1
+        best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
     return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
 
 
-def _summary(journals: Sequence[Journal]) -> str:
+def _summary(histories: Sequence[History]) -> str:
     try:
-        signature = Signature.parse(journals[0].signature)
+        signature = Signature.parse(histories[0].signature)
     except (IndexError, ValueError):
         return ""
     fake, real = (f"{n:,}" if isinstance(n, int) else n for n in (signature.fake, signature.real))

@@ -1,4 +1,4 @@
-"""A bounded number of small copies of a stream of images: the same ones whatever the order, the batches, the ranks."""
+"""Thumbnails: a few small copies of a stream of images, the same whatever the order, the batches, the ranks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch.nn.functional import interpolate
 
 from streaming_metrics.report.pictures import shrunk
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
 
 
 class Thumbnails:
-    """Keeps the images with the smallest scrambled ids, shrunk, on the CPU.
+    """Thumbnails of the images with the smallest hashed ids, on the CPU.
 
     Args:
         capacity: the most to keep on a rank.
@@ -45,7 +45,7 @@ class Thumbnails:
     def update(self, images: Tensor, index: Tensor) -> None:
         """Add images ``(N, 3, H, W)`` uint8 with their ids ``(N,)``; only those that stay are shrunk and copied."""
         merged = torch.cat([self.index, index.cpu()])
-        kept = scrambled(merged).argsort()[: self.capacity]
+        kept = hashed(merged).argsort()[: self.capacity]
         own, new = kept[kept < len(self.index)], kept[kept >= len(self.index)] - len(self.index)
         if len(new):
             arrived = self._alike(shrunk(images[new.to(images.device)], self.side).cpu())
@@ -53,9 +53,9 @@ class Thumbnails:
             self.images, self.index = torch.cat([old[own], arrived]), torch.cat([self.index[own], index.cpu()[new]])
 
     def common(self, comm: Comm) -> Tensor:
-        """Return the ids ``(≤ capacity,)`` that are kept over all ranks, by their scrambled values; collective."""
+        """Return the ids ``(≤ capacity,)`` that are kept over all ranks, by their hashed values; collective."""
         index = comm.gather(self.index, comm.counts(len(self.index)))
-        return index[scrambled(index).argsort()][: self.capacity]
+        return index[hashed(index).argsort()][: self.capacity]
 
     def gather(self, ids: Tensor, comm: Comm) -> Tensor:
         """Return the images ``(n, 3, h, w)`` of n ids that are kept on any rank, on every rank; collective."""

@@ -1,4 +1,4 @@
-"""The features themselves, sharded over ranks: all of them, or a reservoir that no order and no rank can change."""
+"""Bank: features kept as they are, sharded over ranks; all of them, or a reservoir that no order or rank can change."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import LARGEST, State, Statistic
-from streaming_metrics.statistics.index import scrambled
+from streaming_metrics.statistics.base import LARGEST, State, Statistic, check_column, unless
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 
 @dataclass(frozen=True)
 class Bank(Statistic):
-    """Rows of ``Features.pool`` with their index.
+    """Rows of a column with their index, and their labels where asked for.
 
-    The state is ``rows (n, D) float32`` and ``index (n,) int64``. Their storage doubles when full, so that adding a
-    batch writes the batch alone. With a capacity, the rows kept are those with the smallest scrambled index: a uniform
-    sample of the stream that depends on the ids alone, not on order, batches or ranks.
+    The state is ``rows (n, D) float32``, ``index (n,) int64`` and, with labels, ``labels (n,) int64``. Their storage
+    doubles when full, so that adding a batch writes the batch alone. With a capacity, the rows kept are those with the
+    smallest hashed index: a uniform sample of the stream that depends on the ids alone, not on order, batches or ranks.
 
     Args:
         num_features: D.
         capacity: the most rows to keep over all ranks; None keeps all.
+        column: of which features.
+        labels: L, with ``Features.labels`` in [0, L); None keeps none.
+
+    Raises:
+        ValueError: at update, where labels are no such integers; nothing is added then.
 
     Example:
         >>> import torch
@@ -43,31 +48,42 @@ class Bank(Statistic):
 
     num_features: int
     capacity: int | None = None
+    column: str = "pool"
+    labels: int | None = None
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
         check_integer("capacity", self.capacity, least=1, optional=True)
+        check_column(self.column)
+        check_integer("labels", self.labels, least=1, optional=True)
 
-    column: ClassVar[str | None] = "pool"
     is_sharded: ClassVar[bool] = True
     rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        return f"bank_{self.num_features}" + ("" if self.capacity is None else f"_{self.capacity}")
+        capacity = "" if self.capacity is None else f"_{self.capacity}"
+        labels = "" if self.labels is None else f"_labels_{self.labels}"
+        return f"bank_{self.num_features}{capacity}{unless('pool', self.column)}{labels}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,) if self.labels is None else (self.column, "labels")
 
     def empty(self, device: torch.device | str = "cpu") -> State:
         rows = torch.empty(0, self.num_features, dtype=torch.float32, device=device)
-        return {"rows": rows, "index": torch.empty(0, dtype=torch.int64, device=device)}
+        beside = ("index",) if self.labels is None else ("index", "labels")
+        return {"rows": rows, **{key: torch.empty(0, dtype=torch.int64, device=device) for key in beside}}
 
     def update(self, state: State, features: Features) -> State:
         return self.staged(state, features)()
 
     def staged(self, state: State, features: Features) -> Callable[[], State]:
-        assert features.pool is not None
         assert features.index is not None
         room = len(features) if self.capacity is None else self.capacity - len(state["index"])
-        batch = {"rows": features.pool.to(torch.float32), "index": features.index}
+        batch = {"rows": self.rows_of(features).to(torch.float32), "index": features.index}
+        if self.labels is not None:
+            batch["labels"] = check_labels(features.labels, len(features), self.labels)
         grown = {key: append(state[key], column[:room]) for key, column in batch.items()}
         return _exchange(grown, {key: column[room:] for key, column in batch.items()})
 
@@ -75,7 +91,7 @@ class Bank(Statistic):
         merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
         if self.capacity is None or len(merged["index"]) <= self.capacity:
             return merged
-        kept = scrambled(merged["index"]).topk(self.capacity, largest=False).indices
+        kept = hashed(merged["index"]).topk(self.capacity, largest=False).indices
         return {key: column[kept] for key, column in merged.items()}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
@@ -85,7 +101,7 @@ class Bank(Statistic):
         counts = comm.counts(len(state["index"]))
         if sum(counts) <= self.capacity:
             return state
-        chosen = comm.gather(scrambled(state["index"]), counts).argsort(stable=True)[: self.capacity]
+        chosen = comm.gather(hashed(state["index"]), counts).argsort(stable=True)[: self.capacity]
         mine = chosen - sum(counts[: comm.rank])
         mine = mine[(mine >= 0) & (mine < counts[comm.rank])]
         return {key: column[mine] for key, column in state.items()}
@@ -94,7 +110,8 @@ class Bank(Statistic):
         shard = self.all_reduce(state, comm)
         counts = comm.counts(len(shard["index"]))
         shards = sorted(comm.ring(shard["rows"], counts), key=lambda visit: visit[0])
-        return {"rows": torch.cat([rows for _, rows in shards]), "index": comm.gather(shard["index"], counts)}
+        beside = {key: comm.gather(column, counts) for key, column in shard.items() if key != "rows"}
+        return {"rows": torch.cat([rows for _, rows in shards]), **beside}
 
     def share(self, state: State, rank: int, world_size: int) -> State:
         return {key: column[rank::world_size] for key, column in state.items()}
@@ -104,9 +121,11 @@ class Bank(Statistic):
         sizes = {len(column) for column in state.values()}
         if len(sizes) > 1 or (self.capacity is not None and max(sizes) > self.capacity):
             raise ValueError(
-                f"State {self.name}: expected rows and index of one length within the capacity, got {sizes}."
+                f"State {self.name}: expected {' and '.join(state)} of one length within the capacity, got {sizes}."
             )
         self._expect((state["index"] >= 0).all(), "ids that are not negative")
+        if self.labels is not None:
+            check_labels(state["labels"], len(state["labels"]), self.labels)
         if len(state["rows"]):
             low, high = state["rows"].aminmax()
             self._expect(low > -LARGEST and high < LARGEST, f"features below {LARGEST:g}")
@@ -114,6 +133,19 @@ class Bank(Statistic):
     def bounds(self, state: State) -> tuple[float, float]:
         kept = len(state["index"])
         return kept, inf if kept == self.capacity else kept
+
+
+def check_labels(labels: Tensor | None, n: int, num_labels: int) -> Tensor:
+    """Return labels; raise unless they are int64 ``(n,)`` in ``[0, num_labels)``."""
+    if labels is None or labels.dtype != torch.int64 or labels.shape != (n,):
+        got = "none" if labels is None else f"{labels.dtype} of shape {tuple(labels.shape)}"
+        raise ValueError(f"labels: expected int64 of shape ({n},), got {got}. Remedy: give each sample's class.")
+    if n and not (int(labels.min()) >= 0 and int(labels.max()) < num_labels):
+        raise ValueError(
+            f"labels: expected classes in [0, {num_labels}), got {int(labels.min())} to {int(labels.max())}. "
+            "Remedy: number the classes from 0, and say how many there are."
+        )
+    return labels
 
 
 def append(column: Tensor, batch: Tensor) -> Tensor:
@@ -138,9 +170,9 @@ def _exchange(state: State, batch: State) -> Callable[[], State]:
     pairs = min(len(batch["index"]), len(state["index"]))
     if not pairs:
         return lambda: state
-    slots = scrambled(state["index"]).topk(pairs).indices
-    arrivals = scrambled(batch["index"]).topk(pairs, largest=False).indices
-    enters = scrambled(batch["index"][arrivals]) < scrambled(state["index"][slots])
+    slots = hashed(state["index"]).topk(pairs).indices
+    arrivals = hashed(batch["index"]).topk(pairs, largest=False).indices
+    enters = hashed(batch["index"][arrivals]) < hashed(state["index"][slots])
     masks = {key: enters.view(-1, *[1] * (column.ndim - 1)) for key, column in state.items()}
     rows = {key: torch.where(masks[key], batch[key][arrivals], column[slots]) for key, column in state.items()}
 

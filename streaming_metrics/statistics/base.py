@@ -1,4 +1,4 @@
-"""A statistic is a value: its state is a flat dict of tensors with an identity, an update and a merge."""
+"""Statistic: a value whose state is a flat dict of tensors with an identity, an update and a merge."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
+from streaming_metrics.features import SAMPLE_COLUMNS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 State: TypeAlias = dict[str, Tensor]
@@ -24,20 +26,20 @@ MOST_SAMPLES = 1 << 53
 
 
 class Statistic(ABC):
-    """What is kept of a stream of features; subclasses are frozen dataclasses, equal when they keep the same.
+    """Value that says what is kept of features; subclasses are frozen dataclasses, equal when they keep the same.
 
     Laws, up to rounding: ``merge`` is associative and commutative, ``empty()`` is its identity, ``update(s, x)`` equals
     ``merge([s, update(empty(), x)])``, and ``all_reduce`` over ranks equals ``merge`` of their states.
 
     Attributes:
-        column: which of :class:`Features` it reads, ``"pool"`` or ``"logits"``; None where it only counts.
+        column: which of a network's columns it reads; none where it is empty.
         is_sharded: whether :meth:`all_reduce` leaves each rank its own part.
         is_optional: whether what was saved may lack it, and decides nothing: it is then taken as empty.
         rounds: whether it keeps or compares samples in float32, to which wider features are rounded.
         writes_in_place: whether :meth:`update` writes into the tensors that it is given.
     """
 
-    column: ClassVar[str | None] = None
+    column: str = ""
     is_sharded: ClassVar[bool] = False
     is_optional: ClassVar[bool] = False
     rounds: ClassVar[bool] = False
@@ -47,6 +49,20 @@ class Statistic(ABC):
     @abstractmethod
     def name(self) -> str:
         """An identifier that carries every parameter: equal names mean equal statistics."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of :class:`Features` that it reads, index and hashes aside."""
+        return (self.column,) if self.column else ()
+
+    def rows_of(self, features: Features) -> Tensor:
+        """Return the column of ``features`` that it reads ``(N, …)``; raise ValueError where there is none."""
+        rows = features.column(self.column)
+        if rows is None:
+            raise ValueError(
+                f"{self.name}: expected a column {self.column!r}, got {features}. Remedy: give it in every batch."
+            )
+        return rows
 
     @abstractmethod
     def empty(self, device: torch.device | str = "cpu") -> State:
@@ -107,6 +123,37 @@ class Statistic(ABC):
             raise ValueError(
                 f"State {self.name}: expected {what}. Remedy: write it again, by update() and save_state()."
             )
+
+
+def check_column(column: Any) -> None:
+    """Raise unless ``column`` can be the name of a network's column."""
+    if not isinstance(column, str):
+        raise TypeError(f"column: expected a name like 'pool', got {column!r}. Remedy: column='pool'.")
+    if not column.isidentifier() or column in SAMPLE_COLUMNS:
+        taken = ", ".join(SAMPLE_COLUMNS)
+        raise ValueError(
+            f"column: expected a network's column, got {column!r}. Remedy: an identifier like 'pool', none of {taken}."
+        )
+
+
+def unless(default: str, column: str) -> str:
+    """Return what a statistic's name says of its column: nothing where it is the default.
+
+    Example:
+        >>> "moments_4" + unless("pool", "pool"), "moments_4" + unless("pool", "spatial")
+        ('moments_4', 'moments_4_spatial')
+    """
+    return "" if column == default else f"_{column}"
+
+
+def in_name(value: float) -> str:
+    """Return a number as it may stand in a statistic's name.
+
+    Example:
+        >>> in_name(2), in_name(2.5), in_name(-1e-7)
+        ('2', '2p5', 'm1em07')
+    """
+    return f"{value}".replace(".", "p").replace("-", "m").replace("+", "")
 
 
 def check_states(states: Mapping[Statistic, State], n: int, *, is_part: bool = False) -> None:

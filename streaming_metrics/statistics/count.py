@@ -1,23 +1,21 @@
-"""How many samples a role has seen."""
+"""Count: the number of samples that a role has seen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
+from streaming_metrics.statistics.base import MOST_SAMPLES, State
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
 
 
 @dataclass(frozen=True)
-class Count(Statistic):
+class Count(Sums):
     """Number of samples: ``n () int64``, on the CPU, so that no device is waited for.
 
     Example:
@@ -27,23 +25,22 @@ class Count(Statistic):
         {'n': tensor(3)}
     """
 
-    writes_in_place: ClassVar[bool] = False
-
     @property
     def name(self) -> str:
         return "count"
 
+    @property
+    def shapes(self) -> Shapes:
+        return {"n": ((), torch.int64)}
+
     def empty(self, device: torch.device | str = "cpu") -> State:  # noqa: ARG002
-        return {"n": torch.zeros((), dtype=torch.int64, device="cpu")}
+        return super().empty("cpu")
 
     def move(self, state: State, device: torch.device) -> State:  # noqa: ARG002
-        return {"n": state["n"].cpu()}
+        return super().move(state, torch.device("cpu"))
 
-    def update(self, state: State, features: Features) -> State:
-        return {"n": state["n"] + len(features)}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"n": torch.stack([state["n"] for state in states]).sum()}
+    def sums_of(self, features: Features) -> State:
+        return {"n": torch.tensor(len(features), device="cpu")}
 
     def check(self, state: State) -> None:
         super().check(state)
@@ -51,6 +48,3 @@ class Count(Statistic):
 
     def bounds(self, state: State) -> tuple[float, float]:
         return int(state["n"]), int(state["n"])
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"n": comm.sum(state["n"].clone())}

@@ -1,4 +1,4 @@
-"""Sketch of distinct samples: the k smallest of their hashes, with counts.
+"""Distinct: a sketch of distinct samples, the k smallest of their hashes, with counts.
 
 Z. Bar-Yossef et al., "Counting distinct elements in a data stream", RANDOM 2002; E. Cohen, H. Kaplan, "Summarizing data
 using bottom-k sketches", PODC 2007.
@@ -16,7 +16,7 @@ from streaming_metrics.statistics.base import State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 EMPTY = torch.iinfo(torch.int64).max
@@ -25,7 +25,7 @@ CERTAIN = 4.5
 
 
 class DistinctCount(NamedTuple):
-    """What is known of repeats.
+    """Number of distinct samples, and how often they came.
 
     Attributes:
         num_samples: N.

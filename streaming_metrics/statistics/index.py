@@ -1,4 +1,4 @@
-"""Which sample is which: the int64 ids that make splits, subsets and reservoirs independent of order and ranks.
+"""Ids of samples, int64, which make splits, subsets and reservoirs independent of order and ranks.
 
 A caller's ids are explicit: in ``[0, 2⁴⁰)``, unique over a role. Without ids a sample is anonymous: bit 62 is set, the
 rank stands in bits 40 to 61 and the arrival on that rank in the bits below, so rank 0 counts 0, 1, 2, ….
@@ -39,7 +39,7 @@ def check_index(index: Tensor, n: int) -> None:
         raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
 
 
-def scrambled(index: Tensor) -> Tensor:
+def hashed(index: Tensor) -> Tensor:
     """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a
     bijection).
     """

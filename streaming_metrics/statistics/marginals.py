@@ -1,24 +1,22 @@
-"""Sums over class probabilities, for the Inception Score and its relatives."""
+"""Marginals: sums over class probabilities, for the Inception Score and its relatives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.base import State, check_column, unless
 from streaming_metrics.statistics.index import ordinal
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
 
 Assignment = Literal["interleaved", "contiguous", "shuffled"]
@@ -28,8 +26,8 @@ UNEVEN = 1e-9
 
 
 @dataclass(frozen=True)
-class Marginals(Statistic):
-    """Per split of the samples: their number, ``Σ p`` and ``Σ Σ_c p_c·log p_c``, with ``p = softmax(logits)``, float64.
+class Marginals(Sums):
+    """Sums over the samples of each split: 1, ``Σ p`` and ``Σ Σ_c p_c·log p_c``, with ``p = softmax(logits)``, float64.
 
     The state is ``sums (splits + 1, num_classes + 2)``: rows ``[n, Σ p·log p, Σ p]``; the last row collects samples
     that belong to no split.
@@ -39,9 +37,9 @@ class Marginals(Statistic):
         splits: S.
         assignment: which split sample i (its index) is in. ``"interleaved"``: ``i mod S``. ``"contiguous"``, with N
             known: ``((i + 1)·S − 1) // N``, slices ``[s·N // S, (s + 1)·N // S)``. ``"shuffled"``: the same rule on
-                the place
-            of i in ``numpy.random.RandomState(2020).permutation(N)``, torch-fidelity's default.
+            the place of i in ``numpy.random.RandomState(2020).permutation(N)``, torch-fidelity's default.
         num_samples: N, where the assignment needs it.
+        column: of the logits.
 
     Example:
         >>> import torch
@@ -56,6 +54,7 @@ class Marginals(Statistic):
     splits: int = 10
     assignment: Assignment = "interleaved"
     num_samples: int | None = None
+    column: str = "logits"
 
     def __post_init__(self) -> None:
         if self.assignment not in get_args(Assignment):
@@ -68,33 +67,25 @@ class Marginals(Statistic):
                 f"assignment={self.assignment!r} with num_samples={self.num_samples}: 'contiguous' and 'shuffled' need "
                 "the number of samples, 'interleaved' takes none. Remedy: give both, or neither."
             )
-
-    column: ClassVar[str | None] = "logits"
-    writes_in_place: ClassVar[bool] = False
+        check_column(self.column)
 
     @property
     def name(self) -> str:
         known = "" if self.num_samples is None else f"_{self.num_samples}"
-        return f"marginals_{self.num_classes}_{self.splits}_{self.assignment}{known}"
+        return f"marginals_{self.num_classes}_{self.splits}_{self.assignment}{known}" + unless("logits", self.column)
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return {"sums": torch.zeros(self.splits + 1, self.num_classes + 2, dtype=torch.float64, device=device)}
+    @property
+    def shapes(self) -> Shapes:
+        return {"sums": ((self.splits + 1, self.num_classes + 2), torch.float64)}
 
-    def update(self, state: State, features: Features) -> State:
-        assert features.logits is not None
+    def sums_of(self, features: Features) -> State:
         assert features.index is not None
-        log_p = features.logits.to(torch.float64).log_softmax(1)
+        log_p = self.rows_of(features).to(torch.float64).log_softmax(1)
         p = log_p.exp()
         negentropy = torch.where(p > 0, p * log_p, 0.0).sum(1, keepdim=True)
         rows = torch.cat([torch.ones_like(negentropy), negentropy, p], 1)
         membership = torch.nn.functional.one_hot(self.split_of(features.index), self.splits + 1)
-        return {"sums": state["sums"].addmm(membership.to(torch.float64).T, rows)}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"sums": torch.stack([state["sums"] for state in states]).sum(0)}
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"sums": comm.sum(state["sums"].clone())}
+        return {"sums": membership.to(torch.float64).T @ rows}
 
     def check(self, state: State) -> None:
         super().check(state)

@@ -1,4 +1,4 @@
-"""Running mean and covariance.
+"""Moments: running mean and covariance.
 
 B. P. Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 1962;
 T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
@@ -8,28 +8,25 @@ T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algori
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic
+from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic, check_column, unless
+from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric, sum_symmetric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from streaming_metrics.comm import Comm
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
-
-ROWS_PER_BLOCK, NUMBERS_PER_MESSAGE = 64, 2**20
-ASYMMETRY = 1e-6
-"""Share by which the rounding of whoever wrote a covariance may keep it from being one: float32's, with room."""
 
 
 @dataclass(frozen=True)
 class Moments(Statistic):
-    """Count, mean and centred second moment of ``Features.pool``, in float64.
+    """Count, mean and centred second moment of a column, in float64.
 
     The state is one symmetric tensor ``(D + 1, D + 1)``: ``[[n, meanᵀ], [mean, M2]]`` with
     ``M2 = Σ (x − mean)(x − mean)ᵀ``. An update is one matrix product: the centred batch with one more row,
@@ -37,6 +34,7 @@ class Moments(Statistic):
 
     Args:
         num_features: D.
+        column: of which features.
 
     Example:
         >>> import torch
@@ -49,15 +47,15 @@ class Moments(Statistic):
     """
 
     num_features: int
+    column: str = "pool"
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
-
-    column: ClassVar[str | None] = "pool"
+        check_column(self.column)
 
     @property
     def name(self) -> str:
-        return f"moments_{self.num_features}"
+        return f"moments_{self.num_features}" + unless("pool", self.column)
 
     def empty(self, device: torch.device | str = "cpu") -> State:
         width = self.num_features + 1
@@ -67,9 +65,9 @@ class Moments(Statistic):
         return self.staged(state, features)()
 
     def staged(self, state: State, features: Features) -> Callable[[], State]:
-        if features.pool is None or not len(features):
+        if not len(features):
             return lambda: state
-        moments, batch = state["moments"], features.pool.to(torch.float64)
+        moments, batch = state["moments"], self.rows_of(features).to(torch.float64)
         n, mean = self.count(state), self.mean(state)
         total = n + len(batch)
         centre = batch.mean(0)
@@ -97,11 +95,7 @@ class Moments(Statistic):
         return {"moments": merged}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
-        """Return the merge of all ranks' states by two sums: ``[n, n·mean]``, then M2 about the common mean.
-
-        M2 is symmetric: blocks of rows travel from their diagonal on, half the matrix, packed into messages of at most
-        8 MiB (or one block). A message costs a rank the wait for all others, whatever its size, so there are few.
-        """
+        """Return the merge of all ranks' states by two sums: ``[n, n·mean]``, then M2 about the common mean."""
         if comm.world_size == 1:
             return state
         n, mean, m2 = self.count(state), self.mean(state), self.scatter(state)
@@ -109,14 +103,11 @@ class Moments(Statistic):
         common = weighted / total.clamp(min=1)
         apart = (mean - common) * n.sqrt()
         reduced = torch.empty_like(state["moments"])
-        whole = reduced[1:, 1:]
-        for blocks in self._messages():
-            packed = [torch.addr(m2[rows, rows.start :], apart[rows], apart[rows.start :]).flatten() for rows in blocks]
-            sums = comm.sum(torch.cat(packed)).split([len(block) for block in packed])
-            for rows, block in zip(blocks, sums):
-                block = block.view(rows.stop - rows.start, -1)
-                whole[rows, rows.start :] = block
-                whole[rows.start :, rows] = block.T
+
+        def about_common(rows: slice) -> Tensor:
+            return torch.addr(m2[rows, rows.start :], apart[rows], apart[rows.start :])
+
+        sum_symmetric(comm, about_common, out=reduced[1:, 1:])
         self._write(reduced, total[0], common)
         return {"moments": reduced}
 
@@ -127,13 +118,9 @@ class Moments(Statistic):
         self._expect(0 <= n <= MOST_SAMPLES and n.is_integer(), f"a whole number of samples, got {n}")
         self._expect(n or not moments.any(), "zeros where there is no sample")
         self._expect(torch.equal(moments[0, 1:], moments[1:, 0]), "the mean twice, as a row and as a column")
-        slack = ASYMMETRY * m2.norm()
-        self._expect(((m2 - m2.T).abs() <= slack).all(), "a symmetric covariance")
+        self._expect(is_symmetric(m2), "a symmetric covariance")
         self._expect((m2.diagonal() >= 0).all(), "variances that are not negative")
-        shifted = m2.clone()
-        shifted.diagonal().add_(slack)
-        is_definite = not torch.linalg.cholesky_ex(shifted).info
-        self._expect(is_definite or not slack, "a covariance, got a matrix with a negative eigenvalue")
+        self._expect(is_semidefinite(m2), "a covariance, got a matrix with a negative eigenvalue")
 
     def bounds(self, state: State) -> tuple[float, float]:
         n = float(self.count(state))
@@ -154,19 +141,6 @@ class Moments(Statistic):
     def covariance(self, state: State) -> Tensor:
         """Return the unbiased covariance (ddof 1), float64 ``(D, D)``."""
         return self.scatter(state) / (self.count(state) - 1)
-
-    def _messages(self) -> Iterator[list[slice]]:
-        """Yield the blocks of rows that travel together."""
-        blocks, room = [], NUMBERS_PER_MESSAGE
-        for start in range(0, self.num_features, ROWS_PER_BLOCK):
-            rows = slice(start, min(start + ROWS_PER_BLOCK, self.num_features))
-            size = (rows.stop - start) * (self.num_features - start)
-            if blocks and size > room:
-                yield blocks
-                blocks, room = [], NUMBERS_PER_MESSAGE
-            blocks.append(rows)
-            room -= size
-        yield blocks
 
     @staticmethod
     def _write(moments: Tensor, n: Tensor, mean: Tensor) -> None:

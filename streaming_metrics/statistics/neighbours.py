@@ -1,74 +1,77 @@
-"""Who lies in the balls of a fixed reference: nothing of the generated side is kept."""
+"""Neighbours: counts of the points in balls around a fixed side, of which nothing else is kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.base import State
+from streaming_metrics.statistics.sums import Shapes, Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from streaming_metrics.comm import Comm
     from streaming_metrics.features import Features
-    from streaming_metrics.folds import Balls
+    from streaming_metrics.pairwise import Balls
 
 
 @dataclass(frozen=True)
-class Neighbours(Statistic):
+class Neighbours(Sums):
     """Sums of ball counts over the points that have passed.
 
     The state is ``counts (2 + n,) int64``: points inside any ball, the balls that points lie in summed, and the points
     in each of the n balls.
 
     Args:
-        balls: around the reference; replicated on every rank.
+        num_features: D.
+        k: which neighbour spans a ball.
+        strict: whether a point at exactly the radius is outside.
+        balls: around the fixed side, replicated on every rank; None before there is one, when there are no counts.
 
     Example:
         >>> from streaming_metrics.features import Features
-        >>> from streaming_metrics.folds import Balls
-        >>> neighbours = Neighbours(Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1))
+        >>> from streaming_metrics.pairwise import Balls
+        >>> balls = Balls.around(torch.tensor([[0.0], [1.0], [3.0]]), k=1)
+        >>> neighbours = Neighbours(num_features=1, k=1, balls=balls)
         >>> points = Features(pool=torch.tensor([[0.5], [1.5], [9.0]]))
         >>> neighbours.update(neighbours.empty(), points)
         {'counts': tensor([2, 4, 1, 2, 1])}
     """
 
-    balls: Balls
+    num_features: int
+    k: int
+    strict: bool = True
+    balls: Balls | None = field(default=None, compare=False, repr=False)
 
-    column: ClassVar[str | None] = "pool"
+    column = "pool"
     rounds: ClassVar[bool] = True
-    writes_in_place: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        return f"neighbours_{self.balls.fingerprint}"
+        return f"neighbours_{self.num_features}_{self.k}_{'open' if self.strict else 'closed'}"
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return {"counts": torch.zeros(2 + len(self.balls), dtype=torch.int64, device=device)}
+    @property
+    def shapes(self) -> Shapes:
+        return {"counts": ((0 if self.balls is None else 2 + len(self.balls),), torch.int64)}
 
-    def update(self, state: State, features: Features) -> State:
-        assert features.pool is not None
-        held, holds = self.balls.count(features.pool)
+    def sums_of(self, features: Features) -> State:
+        assert self.balls is not None
+        held, holds = self.balls.count(self.rows_of(features))
         totals = torch.stack([(held > 0).sum(), held.sum()])
-        return {"counts": state["counts"] + torch.cat([totals, holds])}
-
-    def merge(self, states: Sequence[State]) -> State:
-        return {"counts": torch.stack([state["counts"] for state in states]).sum(0)}
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return {"counts": comm.sum(state["counts"].clone())}
+        return {"counts": torch.cat([totals, holds])}
 
     def check(self, state: State) -> None:
         super().check(state)
+        if self.balls is None:
+            return
         inside, held, holds = self.read(state)
         self._expect((state["counts"] >= 0).all() and inside <= held == holds.sum(), "counts of points in balls")
 
     def bounds(self, state: State) -> tuple[float, float]:
+        if self.balls is None:
+            return 0, 0
         inside, _, holds = self.read(state)
         return max(int(inside), *holds.tolist()), inf
 

@@ -1,0 +1,1 @@
+"""The metric: states by role and statistic, collective evaluation, and what is saved of them."""

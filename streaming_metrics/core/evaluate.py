@@ -1,0 +1,110 @@
+"""Evaluation: from reduced states to named scalars, without images and torchmetrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from streaming_metrics.core.binding import bank_features
+from streaming_metrics.core.frozen import remembering
+from streaming_metrics.core.layout import MEASURED
+from streaming_metrics.core.pairs import reduce_pairs
+from streaming_metrics.measures.base import Side, Sides
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from streaming_metrics.core.frozen import Remembered
+    from streaming_metrics.core.layout import Streams
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.features import Role
+    from streaming_metrics.measures.base import Measure, Prepared, Results
+    from streaming_metrics.pairwise import PairReduction
+    from streaming_metrics.statistics import Bank
+
+
+def evaluate(
+    places: Sequence[int],
+    streams: Streams,
+    sides: Sequence[Mapping[Role, Side]],
+    prepared: Sequence[Prepared],
+    comm: Comm,
+    remembered: Mapping[Role, Remembered],
+) -> list[dict[str, Tensor]]:
+    """Return each measure's scalars, float64 ``()``, the same bits on every rank; collective.
+
+    Args:
+        places: which of the measures.
+        streams: the measures as they are.
+        sides: of each network, by role, over all ranks; banks still sharded.
+        prepared: of each measure that is bound.
+        comm: the ranks.
+        remembered: of the frozen sides, which it adds to.
+    """
+    layout = streams.layout
+    seen = {place: Sides(sides[n], layout.networks[n].spec) for place in places for n in (layout.places[place],)}
+    for place in places:
+        streams.forms[place].check(seen[place])
+    results = _results(places, streams, sides, comm, remembered)
+    values = []
+    for place in places:
+        form, found = (
+            streams.forms[place],
+            results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {}),
+        )
+        if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(seen[place].spec):
+            values.append(_bound_for_once(form, layout.bank_to_replay(place), seen[place], comm))
+        else:
+            values.append(form.compute(seen[place], prepared[place], found))
+    return _of_rank_0(values, comm)
+
+
+def _results(
+    places: Sequence[int],
+    streams: Streams,
+    sides: Sequence[Mapping[Role, Side]],
+    comm: Comm,
+    remembered: Mapping[Role, Remembered],
+) -> dict[tuple[int, Bank | None], Results]:
+    """Return what was read off the pairs of rows, by network and bank: one sweep of a pair of sides for all."""
+    wanted: dict[tuple[int, Bank | None], list[PairReduction]] = {}
+    for place in places:
+        network = streams.layout.places[place]
+        spec = streams.layout.networks[network].spec
+        if (bank := streams.forms[place].bank(spec)) is not None:
+            wanted.setdefault((network, bank), []).extend(streams.forms[place].reductions(spec))
+    found: dict[tuple[int, Bank | None], Results] = {}
+    for (network, bank), reductions in wanted.items():
+        assert bank is not None
+        with remembering(remembered, network) as cache:
+            found[network, bank] = reduce_pairs(bank, reductions, sides[network], comm, cache)
+    return found
+
+
+def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm) -> dict[str, Tensor]:
+    """Return what a measure yields that has no unbound form of its own: it is bound, and shown what is banked."""
+    assert bank is not None
+    assert measure.fixed is not None
+    fixed, fake = sides[measure.fixed], sides[MEASURED]
+    made = measure.prepare(sides.spec, fixed)
+    prepared = {key: comm.broadcast(tensor.clone()) for key, tensor in made.items()}
+    whole = {s: fixed.gather(s) if s.is_sharded else state for s, state in fixed.states.items()}  # pyright: ignore
+    form = measure.bind(sides.spec, Side(measure.fixed, fixed.num_samples, whole), prepared)
+    streamed = dict(fake.states)
+    for statistic in form.statistics(sides.spec)[MEASURED]:
+        state = statistic.empty(fake[bank]["rows"].device)
+        for features in bank_features(bank, fake[bank]):
+            state = statistic.update(state, features)
+        streamed[statistic] = statistic.all_reduce(state, comm)
+    shown = Side(MEASURED, fake.num_samples, streamed, comm)
+    return form.compute(Sides({**sides.by_role, MEASURED: shown}, sides.spec), prepared, {})
+
+
+def _of_rank_0(values: list[dict[str, Tensor]], comm: Comm) -> list[dict[str, Tensor]]:
+    """Return scalars that were made everywhere with the bits of rank 0."""
+    flat = comm.broadcast(torch.stack([value for one in values for value in one.values()])).unbind()
+    shared = iter(flat)
+    return [{key: next(shared) for key in one} for one in values]

@@ -1,0 +1,220 @@
+"""Inputs of an update: images through the networks, or features as they are, checked before any state is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.features import SAMPLE_COLUMNS, Features
+from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
+from streaming_metrics.statistics.base import LARGEST
+from streaming_metrics.statistics.hashes import hashes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from streaming_metrics.core.networks import Network
+
+LOST = 2.0**-6
+"""Share of their spread by which rounding may move samples against each other."""
+
+Given: TypeAlias = "Tensor | CheckedImages | Features | Mapping[str, Tensor | Features]"
+"""What users may give to ``update``: images, features, or features of several networks by name."""
+Columns: TypeAlias = dict[str, Tensor]
+Needs: TypeAlias = Mapping[str, bool]
+"""Columns that are needed of a network, and whether they will be rounded to float32."""
+
+
+@dataclass(frozen=True)
+class InputPipeline:
+    """Turns what a user gives to ``update`` into checked features of each network.
+
+    Args:
+        networks: in their order.
+        value_range: what floats stand for black and white, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 only.
+    """
+
+    networks: tuple[Network, ...]
+    value_range: tuple[float, float] | None = None
+
+    def __call__(
+        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor] | None = None
+    ) -> list[Columns]:
+        """Return the columns of each network's features, of the same samples.
+
+        Args:
+            given: images, or features; several networks' by name.
+            needs: of each network.
+            where: names the role and the batch in errors.
+            beside: columns of the samples that were given apart, by name.
+
+        Raises:
+            TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
+        """
+        given_columns = [{**columns, **(beside or {})} for columns in self._columns(given)]
+        checked: dict[tuple[int, str], Tensor] = {}
+        for place, (network, columns, needed) in enumerate(zip(self.networks, given_columns, needs)):
+            for column in needed:
+                if column not in SAMPLE_COLUMNS:
+                    checked[place, column] = _checked(columns.get(column), column, network.spec.width(column), where)
+        found = _of_the_same_samples(given_columns, where)
+        for columns, needed in zip(found, needs):
+            for column in SAMPLE_COLUMNS:
+                if column in needed:
+                    _check_sample_column(columns.get(column), column, where)
+            if len({len(rows) for rows in columns.values()}) > 1:
+                raise ValueError(f"{where}: {', '.join(columns)} must have one row a sample.")
+        _check_values(
+            checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where
+        )
+        return found
+
+    def _columns(self, given: Given) -> list[Columns]:
+        """Return the columns of each network, of images or as they were given."""
+        if isinstance(given, Mapping):
+            return [features.columns() for features in self._by_name(given)]
+        if not isinstance(given, Features):
+            return self._extracted(given)
+        if len(self.networks) > 1:
+            raise self._unnamed("Features")
+        return [given.columns()]
+
+    def _extracted(self, given: Tensor | CheckedImages) -> list[Columns]:
+        first = self.networks[0]
+        if first.extractor is not None:
+            device = first.extractor.device
+            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, self.value_range))
+            images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
+            beside = {**checked.columns, "hashes": hashes_of(images.pixels)}
+            return [{**n.extractor(images).columns(), **beside} for n in self.networks if n.extractor is not None]
+        if not isinstance(given, Tensor):
+            raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
+        if len(self.networks) > 1:
+            raise self._unnamed("a tensor")
+        return [{"pool" if first.spec.num_features is not None else "logits": given}]
+
+    def _by_name(self, given: Mapping[str, Any]) -> list[Features]:
+        names = [network.name for network in self.networks]
+        if set(given) != set(names) or not any(names):
+            raise ValueError(f"Expected features of the networks {names}, got {sorted(map(str, given))}.")
+        found = []
+        for network in self.networks:
+            one = given[network.name]
+            if isinstance(one, Tensor):
+                one = Features(pool=one) if network.spec.num_features is not None else Features(logits=one)
+            if not isinstance(one, Features):
+                raise TypeError(f"{network.name}: expected Features or a tensor (N, D), got {type(one).__name__}.")
+            found.append(one)
+        return found
+
+    def _unnamed(self, what: str) -> Exception:
+        names = ", ".join(f"{network.name!r}: …" for network in self.networks)
+        return TypeError(f"Expected features of each network, {{{names}}}, got {what}.")
+
+
+def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
+    """Return the networks' columns, each with those of the samples: hashes are made where none came."""
+    shared: Columns = {}
+    for columns in found:
+        named = {name: columns[name] for name in SAMPLE_COLUMNS if name in columns}
+        _check_agree(shared, named, where)
+        shared = named | shared
+    hashes = shared.get("hashes")
+    if hashes is None:
+        rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
+        if rows is not None:
+            shared["hashes"] = hashes_of(rows)
+    elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
+        raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
+    return [{**columns, **shared} for columns in found]
+
+
+def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError where two networks' features say different things of the samples; hashes may differ."""
+    for name in first.keys() & second.keys() - {"hashes"}:
+        one, other = first[name], second[name]
+        if one is not other and not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.equal(other)):
+            raise ValueError(
+                f"{where}: expected features of the same samples, got networks with different {name}; nothing was "
+                f"added. Remedy: the same samples in the same order, and {name}= once."
+            )
+
+
+def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
+    if rows is None:
+        raise ValueError(f"{where}: expected {column} (N, {width}), got none. Remedy: update(Features({column}=…, …)).")
+    if not isinstance(rows, Tensor) or not rows.is_floating_point():
+        raise TypeError(
+            f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
+        )
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise ValueError(
+            f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
+            "Remedy: give the metric the width of these features, or features of that width."
+        )
+    return rows
+
+
+def _check_sample_column(rows: Any, column: str, where: str) -> None:
+    if rows is None:
+        raise ValueError(
+            f"{where}: expected {column}, int64 (N,), got none; nothing was added. Remedy: update(…, {column}=…), in "
+            "every batch."
+        )
+    if not isinstance(rows, Tensor) or rows.dtype != torch.int64 or rows.ndim != 1:
+        got = f"{rows.dtype} {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+        raise TypeError(f"{where}: expected {column}, int64 (N,), got {got}. Remedy: {column}.long().flatten().")
+
+
+def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where: str) -> None:
+    """Raise ValueError unless all columns are finite, and survive float32 where they are ``rounded`` to it; the one
+    time that an update waits for the device.
+
+    Args:
+        columns: rows by ``(network, column)``.
+        rounded: which of them will be rounded.
+        where: names the role and the batch.
+    """
+    usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
+    flags = [rows.all() for rows in usable.values()]
+    flags += [_survives_float32(columns[column]) for column in rounded if columns[column].dtype == torch.float64]
+    if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
+        return
+    for column, rows in usable.items():
+        if not rows.all():
+            raise ValueError(
+                f"{where}: {int((~rows).sum())} of {len(rows)} samples have non-finite {column[1]} "
+                f"(or beyond {LARGEST:g}); nothing was added. "
+                "Remedy: look for NaN in the generator's images or the extractor's precision."
+            )
+    raise ValueError(
+        f"{where}: the differences between these float64 samples are lost in float32, in which KID and PRDC keep "
+        "features; nothing was added. Remedy: subtract one constant from the features of both sides, so that their "
+        "mean is at most 100,000 times their spread; or scale both alike into float32's range."
+    )
+
+
+def _survives_float32(rows: Tensor) -> Tensor:
+    """Return bool ``()``: whether rounding moves samples against each other by less than a share of their spread."""
+    if not len(rows):
+        return rows.new_ones((), dtype=torch.bool)
+    moved = rows - rows.float()
+    return (moved - moved.mean(0)).abs().sum() <= LOST * (rows - rows.mean(0)).abs().sum()
+
+
+def check_value_range(value_range: Iterable[float] | str | None) -> tuple[float, float] | None:
+    """Return ``value_range``, a list or ``"0,1"`` too, as a tuple; raise ValueError unless two ascending numbers."""
+    if value_range is None:
+        return None
+    try:
+        low, high = map(float, value_range.split(",") if isinstance(value_range, str) else value_range)
+        return checked_range((low, high))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"value_range: expected (0, 1), (-1, 1) or None for uint8 images, got {value_range!r}. "
+            "Remedy: two numbers, low < high."
+        ) from None

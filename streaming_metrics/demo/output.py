@@ -1,0 +1,107 @@
+"""Output of the demo: curves of the measures in a table and pictures, and samples beside real images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from streaming_metrics.monitor.image_log import image_grid
+from streaming_metrics.plots import COLOURS, GREY, INK, curves, new_figure
+from streaming_metrics.plots.result_keys import arrow, grouped, leading, number, only
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    Row = Mapping[str, float]
+
+
+def line(epoch: int, row: Row) -> str:
+    """Return an epoch's values as one line of text.
+
+    Example:
+        >>> line(3, {"fd": 131.26, "kd": 0.5, "kd_std": 1.0, "recall": 0.8123})
+        'epoch  3   fd 131   kd 0.500   recall 0.812'
+    """
+    return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in leading(row))
+
+
+def show(rows: Sequence[Row], out: Path, seconds: float) -> None:
+    """Print the table of epochs and measures, the best of each in bold, and what was written where."""
+    from rich.console import Console
+    from rich.table import Table
+
+    keys = leading(rows)
+    best = {key: (min if arrow(key) == "↓" else max)(row[key] for row in rows) for key in keys if arrow(key)}
+    table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
+    for heading in ("epoch", *(f"{key} {arrow(key)}".strip() for key in keys)):
+        table.add_column(heading, justify="right")
+    for epoch, row in enumerate(rows, 1):
+        cells = (f"[bold green]{number(row[k])}[/]" if row[k] == best.get(k) else number(row[k]) for k in keys)
+        table.add_row(str(epoch), *cells)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"\nIn {seconds:.0f} s. Written to [bold]{out}[/]: " + ", ".join(sorted(f.name for f in out.iterdir()))
+    )
+    console.print(f"All in one page: {out / 'report.html'}. Curves: tensorboard --logdir {out}")
+
+
+def overview(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -> None:
+    """Draw a small plot for each group of measures, with some of the last samples beside them.
+
+    Args:
+        rows: each epoch's values.
+        samples: ``(N, 3, H, W)`` uint8.
+        signature: how the numbers came about, for the foot of the picture.
+        path: of the PNG.
+    """
+    groups = grouped(leading(rows))[:5]
+    figure = new_figure(11, 6.2)
+    axes = figure.subplots(2, 3).flatten()
+    for ax, (panel, keys) in zip(axes, groups):
+        curves(only(rows, keys), ax)
+        ax.set_title(panel.heading, loc="left", color=INK, fontweight="bold")
+    for spare in axes[len(groups) : -1]:
+        spare.set_visible(False)
+    _draw_image(axes[-1], image_grid(samples[:16]))
+    axes[-1].set_title(f"Generated, epoch {len(rows)}", loc="left", color=INK, fontweight="bold")
+    figure.supxlabel(signature, fontsize=7, color=GREY)
+    figure.savefig(path, dpi=160)
+
+
+def strips(frames: Sequence[Tensor], rows: Sequence[Row], real: Tensor, path: Path) -> None:
+    """Draw a row of samples for some epochs (more of the early ones), from the same noise, above a row of real images.
+
+    Args:
+        frames: each epoch's samples, ``(N, 3, H, W)`` uint8.
+        rows: each epoch's values.
+        real: ``(≥ N, 1 or 3, H, W)`` uint8.
+        path: of the PNG.
+    """
+    n, key = len(frames[0]), leading(rows)[0]
+    shown = _spread(len(rows), most=6)
+    labels = [f"epoch {i + 1}\n{key} {number(rows[i][key])}" for i in shown] + ["real"]
+    pictures = [*(frames[i] for i in shown), real[:: max(1, len(real) // n)][:n]]
+    figure = new_figure(0.62 * n + 1, 0.66 * len(pictures) + 0.2)
+    for ax, label, images in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], labels, pictures):
+        _draw_image(ax, image_grid(images, columns=n))
+        colour = COLOURS[0] if label == "real" else INK
+        ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=colour)
+    figure.savefig(path, dpi=130)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return at most ``most`` positions of ``count``, from the first to the last, in gaps that widen."""
+    steps = torch.logspace(0, 1, min(most, count), base=float(count)).round().int() - 1
+    return sorted(set(steps.tolist()))
+
+
+def _draw_image(ax: Axes, picture: Tensor) -> None:
+    ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)

@@ -1,0 +1,27 @@
+"""Where images come from: folders, archives, arrays, datasets of one's own; each in a fixed order."""
+
+from typing import TYPE_CHECKING
+
+from streaming_metrics.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from streaming_metrics.images.base import Chosen as Chosen
+    from streaming_metrics.images.base import Images as Images
+    from streaming_metrics.images.base import Joined as Joined
+    from streaming_metrics.images.base import Part as Part
+    from streaming_metrics.images.decode import Unreadable as Unreadable
+    from streaming_metrics.images.find import find_source as find_source
+    from streaming_metrics.images.find import imported as imported
+    from streaming_metrics.images.names import EXTENSIONS as EXTENSIONS
+
+HOMES = {
+    "Chosen": "base",
+    "Images": "base",
+    "Joined": "base",
+    "Part": "base",
+    "Unreadable": "decode",
+    "find_source": "find",
+    "imported": "find",
+    "EXTENSIONS": "names",
+}
+__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()})

@@ -1,0 +1,127 @@
+"""What users give becomes uint8 images ``(N, 3, H, W)``, or an error that says what to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """Images that were checked where they came in, and that nobody checks or converts again.
+
+    Args:
+        pixels: uint8 ``(N, 3, H, W)``, as :func:`to_uint8` returns them, or rows of those.
+        columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
+
+    Example:
+        >>> two = CheckedImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), {"labels": torch.tensor([3, 1])})
+        >>> two[torch.tensor([False, True])].columns
+        {'labels': tensor([1])}
+    """
+
+    pixels: Tensor
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: Tensor) -> CheckedImages:
+        return CheckedImages(self.pixels[rows], {name: column[rows] for name, column in self.columns.items()})
+
+
+def check_images(images: Tensor) -> None:
+    """Check that images are uint8 ``(N, 3, H, W)`` and not empty.
+
+    Raises:
+        TypeError: not a tensor, or not uint8.
+        ValueError: another shape.
+
+    Example:
+        >>> check_images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+        Traceback (most recent call last):
+        ...
+        ValueError: Expected images (N, 3, H, W), got (2, 1, 8, 8). Remedy: images.expand(-1, 3, -1, -1), grey as RGB.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"Expected a tensor of images, got {type(images).__name__}. Remedy: torch.as_tensor(images).")
+    if images.dtype != torch.uint8:
+        raise TypeError(f"Expected uint8 images, got {images.dtype}. Remedy: {_dtype_remedy(images)}.")
+    check_shape(images)
+
+
+def check_shape(images: Tensor) -> None:
+    """Raise ValueError unless images are ``(N, 3, H, W)`` with ``N, H, W >= 1``."""
+    if images.ndim != 4 or images.shape[1] != CHANNELS or images.numel() == 0:
+        raise ValueError(f"Expected images (N, 3, H, W), got {tuple(images.shape)}. Remedy: {_shape_remedy(images)}.")
+
+
+def to_uint8(images: Tensor, value_range: tuple[float, float] | None = None) -> Tensor:
+    """Return uint8 images ``(N, 3, H, W)``: uint8 as it comes, floats of ``value_range`` scaled, clamped and rounded.
+
+    Args:
+        images: uint8, or floating point of any precision.
+        value_range: the floats that stand for black and white: ``(0, 1)`` and ``(-1, 1)`` are usual.
+
+    Raises:
+        TypeError: neither uint8 nor floating point; or floats without a ``value_range``.
+        ValueError: another shape, a pixel that is not finite, or one further outside of the range than half its width:
+            such images were made for another range, and clamping would hide it.
+
+    Example:
+        >>> to_uint8(torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1), (-1, 1)).flatten().tolist()
+        [0, 128, 255]
+    """
+    if not isinstance(images, Tensor) or not images.is_floating_point() or value_range is None:
+        check_images(images)
+        return images
+    check_shape(images)
+    low, high = checked_range(value_range)
+    pixels = images.detach().to(torch.promote_types(images.dtype, torch.float32))
+    _check_values(pixels, low, high)
+    return ((pixels - low) * (255 / (high - low))).clamp(0, 255).round().to(torch.uint8)
+
+
+def checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
+    """Return ``(low, high)``, or raise ValueError unless both are finite and ``low < high``."""
+    low, high = map(float, value_range)
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"value_range: expected low < high, got {value_range}. Remedy: give (0, 1) or (-1, 1).")
+    return low, high
+
+
+def _check_values(pixels: Tensor, low: float, high: float) -> None:
+    darkest, brightest = torch.stack(pixels.aminmax()).tolist()
+    if not (math.isfinite(darkest) and math.isfinite(brightest)):
+        bad = int((~pixels.isfinite()).sum())
+        raise ValueError(
+            f"Expected finite pixels, got {bad} of {pixels.numel()} NaN or infinite. Remedy: see what made them."
+        )
+    slack = (high - low) / 2
+    if darkest < low - slack or brightest > high + slack:
+        raise ValueError(
+            f"Expected pixels in value_range=({low:g}, {high:g}), got {darkest:g} to {brightest:g}. Remedy: give the"
+            " value_range= that the images have, (0, 1) or (-1, 1); of 0 to 255, give images.round().to(torch.uint8)."
+        )
+
+
+def _dtype_remedy(images: Tensor) -> str:
+    if images.is_floating_point():
+        return "give the metric value_range=(0, 1) or (-1, 1), the range of these floats"
+    return "images.to(torch.uint8), if they are in 0 to 255"
+
+
+def _shape_remedy(images: Tensor) -> str:
+    if images.ndim == 3:
+        return "images.unsqueeze(0), a batch of one"
+    if images.ndim == 4 and images.shape[1] == 1:
+        return "images.expand(-1, 3, -1, -1), grey as RGB"
+    if images.ndim == 4 and images.shape[3] == CHANNELS:
+        return "images.permute(0, 3, 1, 2), channels first"
+    return "give at least one RGB image, channels first"

@@ -1,0 +1,179 @@
+"""From what a user names on the command line to a source of images, or to a saved reference."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import zipfile
+from collections import Counter
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from streaming_metrics.files.reference import Reference
+from streaming_metrics.files.tensors import about_of
+from streaming_metrics.images.archives import Folder, Tar, Zip, files_below
+from streaming_metrics.images.arrays import ARRAY, Npz, OwnDataset
+from streaming_metrics.images.base import Images, Joined
+from streaming_metrics.images.names import ARCHIVES, EXTENSIONS, TARS, is_archive, is_choice, sample_of, sift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOMENTS = "mu"
+KNOWN = "a folder, a zip or tar archive, an .npz, a saved reference, or package.module:dataset"
+ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://|(www\.)?[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|io|co|edu|gov|ai|dev)/", re.I
+)
+
+
+def find_source(text: str) -> Images | Reference:
+    """Return the images or the reference that ``text`` names.
+
+    Args:
+        text: a folder (images below it, or else archives in it), ``.zip``, ``.tar`` (also compressed),
+            an ``.npz`` with ``arr_0`` or with ``mu`` and ``sigma`` (with both,
+            ``x.npz:arr_0`` or ``x.npz:mu``), a file of ``save_reference``, or ``package.module:dataset``.
+            Behind a colon stands which files of a folder or an archive to take: ``shards:tar`` its archives,
+            ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images.
+
+    Raises:
+        FileNotFoundError: where there is no such file or module.
+        ValueError: where it does not read, holds no images, or does not say which of its images are meant.
+    """
+    if not text.strip():
+        raise ValueError(f"Expected {KNOWN}, got an empty path (an unset variable?). Remedy: '.' is this folder.")
+    path, _, inner = text.rpartition(":")
+    if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
+        return Npz(path) if inner == ARRAY else Reference.load(path)
+    where, choices = _choices(text)
+    if not where.exists():
+        return OwnDataset(_dataset(text), text) if path and not ADDRESS.match(text) else _missing(text)
+    if where.suffix == ".npz" and not choices:
+        return _npz(where)
+    if (where.is_file() and about_of(where)) or where.suffix == ".safetensors":
+        return Reference.load(where)
+    return _folder(where, choices) if where.is_dir() else _archive(where, choices)
+
+
+def imported(text: str) -> Any:
+    """Return what ``package.module:name`` names, looked for in the working directory too.
+
+    Raises:
+        FileNotFoundError: where there is no such module or name.
+    """
+    module, _, name = text.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FileNotFoundError(f"Expected {KNOWN}, got {text!r}: {error}.") from error
+
+
+def _dataset(text: str) -> Any:
+    found = imported(text)
+    dataset = found() if not hasattr(found, "__getitem__") and callable(found) else found
+    if isinstance(dataset, type) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        raise ValueError(
+            f"{text}: expected a map-style dataset (len() and []), or a function that returns one, got {dataset!r}."
+        )
+    return dataset
+
+
+def _choices(text: str) -> tuple[Path, tuple[str, ...]]:
+    """Return the path that a text begins with, and what stands behind its colons where that chooses among files."""
+    path, choices = text, ()
+    while not Path(path).exists():
+        path, _, last = path.rpartition(":")
+        if not path or not is_choice(last):
+            return Path(text), ()
+        choices = (last.lower(), *choices)
+    return Path(path), choices
+
+
+def _missing(text: str) -> NoReturn:
+    if ADDRESS.match(text):
+        raise ValueError(f"Expected {KNOWN}, got an address, {text}, and none is read. Remedy: download it first.")
+    path = Path(text)
+    beside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
+    if not path.parent.is_dir():
+        hint = f"; there is no folder {path.parent} either"
+    elif near := get_close_matches(path.name, beside):
+        hint = f". Did you mean {' or '.join(repr(str(path.parent / name)) for name in near)}?"
+    else:
+        hint = f"; {path.parent.absolute()} holds {_listed(beside)}"
+    if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", text) and path.suffix not in ARCHIVES:
+        hint += f". Remedy for a dataset: {text}:its_name"
+    raise FileNotFoundError(f"Expected {KNOWN}, found nothing at {text}{hint}.".replace("?.", "?"))
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more
+
+
+def _folder(path: Path, choices: tuple[str, ...]) -> Images:
+    """Return the images below a folder; where it holds archives in their place (webdataset's shards), theirs."""
+    below = files_below(path)
+    found = sorted(name for name in below if is_archive(name))
+    archives = [name for name in found if "/" not in name] or found
+    kind = choices[0] if choices and f".{choices[0]}".endswith(ARCHIVES) else None
+    if kind:
+        archives, choices = [name for name in archives if name.lower().endswith(f".{kind}")], choices[1:]
+        if not archives:
+            raise ValueError(f"{path}: expected .{kind} archives, found none.")
+    only = _one(choices, path)
+    images, left_out = sift(below, None if kind else only)
+    if archives and (kind or not images):
+        joined = Joined([_archive(path / name, choices) for name in archives])
+        others = {"images beside the archives": len(images), "other archives": len(found) - len(archives)}
+        joined.left_out = {**joined.left_out, **{what: count for what, count in others.items() if count}}
+        return joined
+    shards = [name for name in found if name.lower().endswith(TARS)]
+    if shards and only is None:
+        raise ValueError(
+            f"{path}: expected images or archives of them, got both: {len(images)} images ({_listed(images, 1)}) and "
+            f"{len(shards)} archives ({_listed(shards, 1)}). Remedy: {path}:tar for the archives, "
+            f"{path}:{sample_of(images[0])[1]} or {path}:all for the images."
+        )
+    beside = Counter(Path(name).suffix for name in found)
+    told = {f"{suffix} beside images": count for suffix, count in beside.items()}
+    return Folder(path, images, {**left_out, **told})
+
+
+def _archive(path: Path, choices: tuple[str, ...]) -> Images:
+    name = path.name.lower()
+    if name.endswith(".zip"):
+        return Zip(path, _one(choices, path))
+    if name.endswith(TARS):
+        return Tar(path, _one(choices, path))
+    remedy = "give the folder that it is in" if f"{path.suffix.lower()}" in EXTENSIONS else "give one of these"
+    raise ValueError(f"{path}: expected {KNOWN}, got a file {path.name!r} of none of these kinds. Remedy: {remedy}.")
+
+
+def _one(choices: tuple[str, ...], path: Path) -> str | None:
+    """Return the ending that is chosen, None for none."""
+    if len(choices) > 1:
+        raise ValueError(f"{path}: expected one ending of images behind the colon, got {', '.join(choices)}.")
+    return choices[0] if choices else None
+
+
+def _npz(path: Path) -> Images | Reference:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception:  # whatever is wrong, the reader says it
+        return Reference.load(path)
+    if {ARRAY, MOMENTS} <= held:
+        raise ValueError(
+            f"{path}: holds images ({ARRAY}) and moments ({MOMENTS}, sigma), perhaps of more images. "
+            f"Remedy: say which, {path}:{ARRAY} or {path}:{MOMENTS}."
+        )
+    if not {ARRAY, MOMENTS} & held:
+        raise ValueError(
+            f"{path}: expected an .npz of images ({ARRAY}) or of moments ({MOMENTS} and sigma), "
+            f"found {_listed(sorted(held))}. Remedy: numpy.savez(path, images), images uint8 (N, H, W, 3)."
+        )
+    return Npz(path) if ARRAY in held else Reference.load(path)

@@ -1,0 +1,88 @@
+"""Keys of results: what is known of each, by the scalars that the measures declare."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming_metrics.measures.base import Scalar
+from streaming_metrics.measures.registry import known_measures
+
+if TYPE_CHECKING:
+    from streaming_metrics.measures.base import Measure
+
+
+def key_of(canonical: str, tag: str | None) -> str:
+    """Return the key under which a scalar is reported: bare for the reference Inception (``tag=None``), else tagged.
+
+    Example:
+        >>> key_of("fid", None), key_of("kid_std", "efficientnet_lite0"), key_of("recall", "features")
+        ('fid', 'kd_std_efficientnet_lite0', 'recall_features')
+    """
+    return parse_key(canonical).scalar.reported(tag)
+
+
+class ParsedKey(NamedTuple):
+    """A reported key, taken apart.
+
+    Args:
+        scalar: what is known of it.
+        name: the part that names the scalar, ``"kd_std"``.
+        prefix: what is before that, ``"val/"``.
+        rest: what is after it, parameters and tag: ``"_gamma0_5_dinov2"``.
+    """
+
+    scalar: Scalar
+    name: str
+    prefix: str = ""
+    rest: str = ""
+
+    def is_spread_of(self, other: ParsedKey) -> bool:
+        """Return whether this is the standard deviation or error of another key of the same measure and network."""
+        belongs = (self.prefix, self.rest) == (other.prefix, other.rest)
+        return belongs and self.scalar.spread_of == other.scalar.key
+
+
+def parse_key(key: str) -> ParsedKey:
+    """Return what is known of a reported key; one of no known measure is a scalar of which nothing is known.
+
+    Example:
+        >>> parsed = parse_key("val/kd_std_efficientnet_lite0")
+        >>> parsed.scalar.spread_of, parsed.name, parsed.prefix, parsed.rest
+        ('kid', 'kd_std', 'val/', '_efficientnet_lite0')
+        >>> parse_key("loss").scalar
+        Scalar(key='loss', title='', better=None, family='', spread_of=None, elsewhere='')
+    """
+    start = key.rfind("/") + 1
+    prefix, bare = key[:start], key[start:]
+    scalars = known_scalars()
+    ends = [match.start() for match in re.finditer("_", bare)]
+    for end in [len(bare), *reversed(ends)]:  # the longest name first: kd_std before kd
+        if bare[:end] in scalars:
+            return ParsedKey(scalars[bare[:end]], bare[:end], prefix, bare[end:])
+    return ParsedKey(Scalar(bare), bare, prefix)
+
+
+def scalar_of(key: str) -> Scalar:
+    """Return what is known of a reported key, whatever its prefix, parameters and tag.
+
+    Example:
+        >>> scalar_of("fd_dinov2").title, scalar_of("precision_k3").better
+        ('Fréchet distance', 'higher')
+    """
+    return parse_key(key).scalar
+
+
+def known_scalars() -> dict[str, Scalar]:
+    """Return what measures may yield, in their order, by each name that it is reported under; of two, the first."""
+    return _scalars_of(tuple(known_measures().values()))
+
+
+@lru_cache(maxsize=8)
+def _scalars_of(classes: tuple[type[Measure], ...]) -> dict[str, Scalar]:
+    scalars: dict[str, Scalar] = {}
+    for scalar in (scalar for cls in classes for scalar in cls.known_scalars()):
+        for name in filter(None, (scalar.key, scalar.elsewhere)):
+            scalars.setdefault(name, scalar)
+    return scalars

@@ -1,0 +1,238 @@
+"""Maximum mean discrepancy under a Gaussian kernel, with a permutation test.
+
+A. Gretton, K. M. Borgwardt, M. J. Rasch, B. Schölkopf, A. Smola, "A kernel two-sample test", JMLR 2012.
+Parity target: the U-statistic and the V-statistic of the paper, on scikit-learn's ``rbf_kernel``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import comb
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streaming_metrics.arguments import check_flag, check_integer, check_real
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.pairwise import RBFKernel, Shard
+from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.shards import Block
+from streaming_metrics.pairwise.tiles import Tile
+from streaming_metrics.statistics import Bank
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Prepared, Results, Side, Sides
+    from streaming_metrics.statistics import Statistic
+
+FACTORS = (0.5, 1.0, 2.0)
+"""Widths, as multiples of the median distance."""
+ROUNDING = 1e-12
+"""Values so close are equal: kernels are at most 1, and their means are rounded at 1e-15."""
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class MMD(Measure):
+    """MMD: squared maximum mean discrepancy of features under a Gaussian kernel, and its permutation p-value.
+
+    ``k(x, y) = mean_σ exp(−‖x − y‖² / 2σ²)``, the mean over ``widths``. ``mmd`` is unbiased,
+    ``Σ_{i≠j} k(x_i, x_j) / (n(n−1)) + Σ_{i≠j} k(y_i, y_j) / (m(m−1)) − 2·Σ k(x_i, y_j) / (nm)``, about 0 for equal
+    distributions and possibly below, range (−2, 2]; or ``biased``, with the pairs i = j and squares of n and m, range
+    [0, 2]. Lower is better.
+
+    ``mmd_p``, in (0, 1]: ``(1 + #{permuted ≥ observed}) / (1 + permutations)``. The samples of each side, in the order
+    of their ids, are cut into blocks of ``block`` consecutive ones, and it is the blocks that change sides: samples
+    that depend on each other, as those of a batch or of a prompt do, stay together, where single ones would call
+    equal distributions different. Samples that fill no block stay on their side.
+
+    Of each side, ``most`` rows are kept, which depend on the ids alone; nothing else is. So there is no form bound to a
+    frozen real side: the widths follow from its rows, and stay with them. Computing takes about three matrices of
+    ``(2·most)²`` numbers, 0.1 GB by default.
+
+    Args:
+        most: rows of each side.
+        widths: σ, one or several; by default ½, 1 and 2 times the median distance between two of the real rows.
+        biased: include the pairs of a sample with itself.
+        permutations: 0 leaves ``mmd_p`` out.
+        block: samples that are permuted together; at least as many as depend on each other among the rows kept.
+        seed: of the permutations.
+
+    Raises:
+        NotEnoughSamples: at compute, with fewer than 2 blocks, or 2 samples, a side.
+        ValueError: at compute, where the median distance of the real rows is 0 and no widths are given.
+
+    Warns:
+        BiasWarning: where so few blocks have no arrangement whose p-value is below 0.05.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics import GenerativeMetrics
+        >>> metric = GenerativeMetrics([MMD(block=2)], extractor=None, num_features=1)
+        >>> metric.update(torch.arange(20.0).view(20, 1), real=True)
+        >>> metric.update(torch.arange(20.0).view(20, 1) + 100, real=False)
+        >>> {key: round(value.item(), 3) for key, value in metric.compute().items()}
+        {'mmd_features': 1.105, 'mmd_p_features': 0.001}
+    """
+
+    most: int = 1000
+    widths: tuple[float, ...] | None = None
+    biased: bool = False
+    permutations: int = 999
+    block: int = 10
+    seed: int = 0
+
+    label: ClassVar[str] = "mmd"
+
+    def __post_init__(self) -> None:
+        if self.widths is not None:
+            given = self.widths if isinstance(self.widths, Iterable) else (self.widths,)
+            for sigma in given:
+                check_real("MMD widths", sigma, above=0)
+            object.__setattr__(self, "widths", tuple(float(sigma) for sigma in given))
+        if self.widths == ():
+            raise ValueError("MMD widths: expected at least one, got none. Remedy: widths=None.")
+        check_flag("MMD biased", self.biased)
+        check_integer("MMD permutations", self.permutations, least=0)
+        check_integer("MMD block", self.block, least=1)
+        check_integer("MMD most", self.most, least=self._least)
+        check_integer("MMD seed", self.seed, least=0, most=2**32 - 1)
+
+    @property
+    def _least(self) -> int:
+        return 2 * self.block if self.permutations else 2
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        distance = Scalar("mmd", "Squared MMD, Gaussian kernel", "lower")
+        return (distance, Scalar("mmd_p", "p-value of MMD")) if self.permutations else (distance,)
+
+    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
+        bank = (self._bank(spec),)
+        return {"real": bank, "fake": bank}
+
+    def check(self, sides: Sides) -> None:
+        remedy = "update() with more of them before compute()"
+        if self.permutations:
+            remedy = "more samples, a smaller `block`, or `permutations=0`"
+        for side in (sides.real, sides.fake):
+            side.require(self._least, "MMD", remedy)
+
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        real, fake = (side.rows(self._bank(sides.spec)) for side in (sides.real, sides.fake))
+        gram = rbf_gram(real, fake, self._widths(sides.real, real))
+        test = _Permutations(gram, len(real), self.block, self.biased)
+        values = {"mmd": test.observed}
+        if self.permutations:
+            _warn_if_few(test.arrangements)
+            values["mmd_p"] = test.p_value(self.permutations, self.seed)
+        return values
+
+    def _bank(self, spec: Spec) -> Bank:
+        return Bank(width(spec, "MMD"), capacity=self.most)
+
+    def _widths(self, side: Side, rows: Tensor) -> tuple[float, ...]:
+        if self.widths is not None:
+            return self.widths
+        median = side.once(("median distance", self.most), lambda: median_distance(rows))
+        if median == 0:
+            raise ValueError(
+                "MMD: expected real features of which most differ, got a median distance of 0. Remedy: give `widths`, "
+                "drop duplicates, or check the extractor."
+            )
+        return tuple(factor * median for factor in FACTORS)
+
+
+def median_distance(rows: Tensor) -> float:
+    """Return the median of ``‖x_i − x_j‖`` over the pairs i < j of ``rows (n, D)``, n ≥ 2; the lower of two."""
+    n = len(rows)
+    i, j = torch.triu_indices(n, n, offset=1, device=rows.device)
+    return float(_pairs(rows, rows).squared[i, j].median().sqrt())
+
+
+def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...]) -> Tensor:
+    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, float64 ``(n + m, n + m)``.
+
+    A side with itself is seen from its own mean: seen from afar, all pairs of a collapsed generator's rows would have
+    to be measured one by one.
+    """
+    kernel = RBFKernel(widths)
+    within, other, across = (kernel.rest(_pairs(x, y)) for x, y in ((real, real), (fake, fake), (real, fake)))
+    return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
+
+
+def _pairs(rows: Tensor, columns: Tensor) -> Tile:
+    """Return all pairs of some rows with others as one tile, of rows with themselves a row with itself among them."""
+    centre = (column_sums(columns) / len(columns)).float()
+    return Tile(_block(rows, centre), _block(columns, centre))
+
+
+def _block(rows: Tensor, centre: Tensor) -> Block:
+    return Block(Shard(rows, torch.arange(len(rows), device=rows.device), centre), slice(0, len(rows)))
+
+
+class _Permutations:
+    """Squared MMD of two sides of a Gram matrix, and of the sides that exchanging their blocks makes.
+
+    A group is the blocks on one side: kernel sums between blocks say all that its squared MMD needs.
+
+    Args:
+        gram: ``(n + m, n + m)`` float64.
+        n: rows of the first side.
+        block: rows of a block; on each side a shorter one may be left, which is not exchanged.
+        biased: include the diagonal.
+    """
+
+    def __init__(self, gram: Tensor, n: int, block: int, biased: bool) -> None:
+        sizes = n, len(gram) - n
+        self.full = [size // block for size in sizes]
+        rows = torch.cat([torch.arange(size) // block for size in sizes]).to(gram.device)
+        rows[n:] += -(-n // block)
+        self.is_first = torch.zeros(int(rows[-1]) + 1, dtype=torch.float64, device=gram.device)
+        self.is_first[rows[:n]] = 1
+        among_first = torch.arange(self.full[0])
+        self.exchanged = torch.cat([among_first, torch.arange(self.full[1]) + -(-n // block)]).to(gram.device)
+        kernel = gram if biased else gram.clone().fill_diagonal_(0)
+        by_rows = gram.new_zeros(len(self.is_first), len(gram)).index_add_(0, rows, kernel)
+        self.sums = gram.new_zeros(len(self.is_first), len(self.is_first)).index_add_(1, rows, by_rows)
+        self.pairs = [size * (size if biased else size - 1) for size in sizes]
+        self.between = sizes[0] * sizes[1]
+
+    @property
+    def observed(self) -> Tensor:
+        return self._squared(self.is_first.unsqueeze(0))[0]
+
+    @property
+    def arrangements(self) -> int:
+        """How many ways there are to deal the blocks."""
+        return comb(sum(self.full), self.full[0])
+
+    def p_value(self, permutations: int, seed: int) -> Tensor:
+        random, sides = np.random.RandomState(seed), self.is_first[self.exchanged]
+        orders = np.stack([random.permutation(len(sides)) for _ in range(permutations)])
+        groups = self.is_first.repeat(permutations, 1)
+        groups[:, self.exchanged] = sides[torch.from_numpy(orders).to(sides.device)]
+        reached = (self._squared(groups) >= self.observed - ROUNDING).sum()
+        return (1 + reached).double() / (1 + permutations)
+
+    def _squared(self, groups: Tensor) -> Tensor:
+        """Return the squared MMD ``(P,)`` of each of ``groups (P, blocks)`` with the rest."""
+        rest = 1 - groups
+        within = [((side @ self.sums) * side).sum(1) / pairs for side, pairs in zip((groups, rest), self.pairs)]
+        return within[0] + within[1] - 2 * ((groups @ self.sums) * rest).sum(1) / self.between
+
+
+def _warn_if_few(arrangements: int) -> None:
+    if arrangements < 1 / LEVEL:  # a product with so large a number may be beyond float64
+        warnings.warn(
+            f"MMD: blocks of so few samples can be dealt to the sides in {arrangements} ways only, so the p-value is "
+            f"never below {1 / arrangements:.2g}. Remedy: more samples, or a smaller `block`.",
+            BiasWarning,
+            stacklevel=3,
+        )

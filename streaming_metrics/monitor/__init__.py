@@ -1,0 +1,3 @@
+"""Monitor: the Lightning callback that computes measures in validation, and what its hooks call."""
+
+from streaming_metrics.monitor.callback import GenerationMonitor as GenerationMonitor

@@ -1,0 +1,370 @@
+"""GenerationMonitor: generates, measures and logs while a model trains. The only door to Lightning.
+
+    Trainer(callbacks=[GenerationMonitor([FID(), PRDC()], sample="sample", num_samples=10_000)])
+
+Hooks are thin: what they call knows no Lightning.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"GenerationMonitor: expected the package lightning, got {error}. Remedy: pip install lightning, and import "
+        "lightning.pytorch in place of pytorch_lightning, whose Trainer is another one."
+    ) from error
+
+from streaming_metrics import GenerativeMetrics
+from streaming_metrics.images.batches import Key
+from streaming_metrics.images.columns import COLUMNS
+from streaming_metrics.images.ranges import Reach
+from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
+from streaming_metrics.monitor.clock import At
+from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.monitor.measurement import Measurement
+from streaming_metrics.monitor.rehearsal import refuse_uncallable
+from streaming_metrics.monitor.reporter import Reporter
+from streaming_metrics.monitor.schedule import Schedule
+from streaming_metrics.monitor.settings import Settings
+from streaming_metrics.monitor.sides import refuse_sides
+from streaming_metrics.monitor.trainer import Run
+from streaming_metrics.monitor.value_log import ValueLog
+from streaming_metrics.report.recorded_warnings import recorded_warnings
+from streaming_metrics.sampling import isolated_rng
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from streaming_metrics.core.references import References
+    from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.measures.registry import MeasuresGiven
+
+
+class GenerationMonitor(Callback):
+    """Callback that measures generated images against real ones while a model trains, alike on any number of ranks.
+
+    One of three clocks rules: every ``every_n_train_steps`` optimizer steps, if given; else every ``every_n_epochs``
+    epochs, at each of their validations, or at the epoch's end in a training without validation. Outside of validation
+    ``real=`` must be given. A training that would never measure, and whatever would act on the value of another step
+    (checkpoints, early stopping, ``ReduceLROnPlateau``), is refused before it begins.
+
+    Images are generated at the first validation batch, so with whatever weights are then active (an EMA callback may
+    come before or after this one; outside of validation it has not swapped: give ``weights_context``), in the trainer's
+    precision, from seeds that are the same every time and do not depend on the number of ranks. Randomness is isolated,
+    and modes, buffers and generators of the model are put back: training goes on bit by bit as without the monitor.
+    In Lightning's sanity check (else before the first step, but for validation images) one batch of either side goes
+    through all of this and is forgotten, so that mistakes show at once; ``fast_dev_run`` takes no more either.
+    ``DistributedSampler``'s padding is not counted, whether an item is an image, a clip or a batch; where it cannot be
+    told from images, several ranks are refused. The network belongs to this callback, never to the module, and the
+    checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
+
+    Args:
+        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
+        extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``. Several networks
+            by name, ``{"inception": "inception-v3", "dino": …}``, look at the same images, generated once: a measure
+            reads the first unless it says ``on="dino"``.
+        sample: a method's name, ``method(n)``, or a callable ``(pl_module, n)``, to ``(n, 3 or 1, H, W)``, PIL images,
+            arrays with channels last, or a pipeline's output; ``"sample"`` by default. It may return a pair, ``(images,
+            {"labels": labels})``. If it has a parameter ``batch``, it is called at every validation batch instead, with
+            that batch and its number of images, until there are ``num_samples``: conditions come from the batch, so
+            do labels by default, and the images depend on how many ranks there are.
+        fake_key: instead of ``sample``, where the generated images are in the outputs of ``validation_step``: a key, a
+            position, or a callable from the outputs, to images or such a pair; labels are the batch's by default. For
+            reconstructions, image to image, and sharded models.
+        real: ``"val"``, the validation images (of the first dataloader); a reference file, or a list with one of each
+            network; or a ``DataLoader`` that is the same on every rank.
+        train: training images, for measures that ask for them (:class:`~streaming_metrics.AuthPct`): a reference, or a
+            ``DataLoader``, as for ``real``; read before the first measurement, and kept.
+        image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
+            looks like images.
+        label_key: where their labels are, one integer an image, for measures that read them
+            (:class:`~streaming_metrics.IntraFID`): a key, a position or a callable.
+        num_samples: generated per epoch, over all ranks; a warning says so where validation batches give fewer.
+        batch_size: generated per call.
+        seed: of all generation.
+        value_range: what floats stand for black and white in real and generated images; uint8 is taken as it is.
+        sample_range: the same of the images of ``sample`` or ``fake_key`` where it differs; None takes ``value_range``.
+        every_n_epochs: epochs from one measurement to the next.
+        every_n_train_steps: optimizer steps from one measurement to the next, inside training and before a
+            ``ModelCheckpoint`` acts at that step. Each optimizer's steps count, as they do for ``Trainer(max_steps)``.
+        prefix: of the logged keys.
+        prog_bar: whether the first measure is shown in the progress bar.
+        log_images: images in the grid that goes to TensorBoard, W&B and MLflow; 0 for none.
+        weights_context: from the module to a context manager that is active while sampling, e.g. an EMA swap.
+        refresh_real: measure the real images every time, rather than once (augmented or growing validation data).
+        report: write ``report.html`` into the trainer's ``log_dir``, or a file of that path, after every measurement:
+            curves, the same samples through the epochs and, where features are kept (PRDC, KID), samples beside their
+            neighbours; measures that bind (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256
+            small copies a rank are kept; real ones are read again. Monitors with one path share a report: raw weights
+            beside their average, say. Needs matplotlib.
+        metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
+
+    Attributes:
+        settings: the arguments, checked.
+        metric: the :class:`GenerativeMetrics` of this run; ``metric.signature()`` says how the numbers came about.
+
+    Raises:
+        ValueError: for arguments that contradict each other; at the start of ``fit``, where the model has no such
+            method, nothing would ever be measured, or a checkpoint, stop or scheduler would act on an old value.
+        NotEnoughSamples: before anything is generated, where a measure is not defined on so few images.
+
+    Example:
+        >>> import torch
+        >>> from streaming_metrics import FID
+        >>> monitor = GenerationMonitor([FID()], torch.nn.Flatten(), num_samples=100, tag="pixels", num_features=192)
+        >>> monitor.keys
+        ('val/fd_pixels',)
+    """
+
+    def __init__(
+        self,
+        measures: MeasuresGiven,
+        extractor: str | Extractor | nn.Module | Mapping[str, Any] = "inception-v3",
+        sample: str | Callable[..., Any] | None = None,
+        *,
+        fake_key: Key | None = None,
+        real: References | DataLoader[Any] = "val",
+        train: References | DataLoader[Any] | None = None,
+        image_key: Key = "auto",
+        label_key: Key | None = None,
+        num_samples: int = 10_000,
+        batch_size: int = 64,
+        seed: int = 0,
+        value_range: tuple[float, float] = (0, 1),
+        sample_range: tuple[float, float] | None = None,
+        every_n_epochs: int = 1,
+        every_n_train_steps: int | None = None,
+        prefix: str = "val/",
+        prog_bar: bool = True,
+        log_images: int = 16,
+        weights_context: Callable[[LightningModule], AbstractContextManager[Any]] | None = None,
+        refresh_real: bool = False,
+        report: bool | str | Path = False,
+        **metric_options: Any,
+    ) -> None:
+        super().__init__()
+        refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
+        self.settings = Settings.checked(
+            fake_key=fake_key,
+            real=real,
+            train=train,
+            image_key=image_key,
+            label_key=label_key,
+            num_samples=num_samples,
+            batch_size=batch_size,
+            seed=seed,
+            value_range=value_range,
+            sample_range=sample_range,
+            every_n_epochs=every_n_epochs,
+            every_n_train_steps=every_n_train_steps,
+            prefix=prefix,
+            log_images=log_images,
+            weights_context=weights_context or nullcontext,
+            refresh_real=refresh_real,
+        )
+        self.prog_bar = prog_bar
+        self._reporter = Reporter(report, prefix.strip("/")) if report else None
+        kept = {"bind_limit": 0} if report else {}  # its gallery looks at features, which measures that bind let go
+        with isolated_rng():
+            self._blank = GenerativeMetrics(
+                measures,
+                extractor,
+                value_range=self.settings.value_range,
+                reference=self.settings.references,
+                **{"name": prefix, **kept, **metric_options},
+            )
+        refuse_sides(self._blank, self.settings)
+        needed = tuple(column for column in COLUMNS if self._blank.readers("fake", column))
+        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed)
+        self._begin(self._blank)
+        self._state_key = self._generate_state_key(keys=self.keys)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting: arguments are attributes too."""
+        settings = vars(self).get("settings")
+        if settings is None or name not in vars(settings):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(settings, name)
+
+    @property
+    def metric(self) -> GenerativeMetrics:
+        """The metric of this run."""
+        return self._measurement.metric
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that a measurement logs; checkpoints and early stopping may monitor one of them."""
+        return self._keys_in("fit")
+
+    @property
+    def samples(self) -> Tensor:
+        """This rank's first images of the latest measurement, ``(≤ log_images, 3, H, W)`` uint8."""
+        return self._measurement.collector.shown
+
+    @property
+    def state_key(self) -> str:
+        """The name that tells the monitors of one trainer apart; Lightning reads it at every hook."""
+        return self._state_key
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Keep the values of a report's epochs, so that a run that is resumed goes on with them."""
+        if self._reporter:  # no state_dict: with one, Lightning refuses two monitors before refuse_twice says why
+            kept = checkpoint.setdefault("GenerationMonitor", {})
+            kept[self.settings.prefix] = self._reporter.training.state_dict()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take up what :meth:`on_save_checkpoint` kept."""
+        kept = checkpoint.get("GenerationMonitor", {}).get(self.settings.prefix)
+        if self._reporter and kept and Run(trainer, pl_module).stage == "fit":  # others only look at its weights
+            self._reporter.training.load_state_dict(kept)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check what can be known before any work, and start from no samples, on the trainer's device."""
+        refuse(not isinstance(trainer, Trainer), _FOREIGN.format(type(trainer)))
+        refuse_twice(_monitors(trainer))
+        run = Run(trainer, pl_module)
+        if self.settings.fake_key is None:
+            refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
+            run.warn(sharding_warning(trainer.strategy))
+        self._begin(deepcopy(self._blank).to(run.device), run.rank, run.world_size)
+        self._measurement.refuse_too_few(run)
+        if stage == "fit":
+            self._schedule.set(run, self._measurement.is_paired(pl_module))
+        if self._reporter:
+            self._reporter.begin(run.stage, self.settings.prefix_in(run.stage).strip("/"))
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End a training whose first images went wrong, on every rank."""
+        self._measurement.rehearsal.conclude(Run(trainer, pl_module).agree)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check who will act on the values."""
+        run, has_own_weights = Run(trainer, pl_module), self.settings.weights_context is not nullcontext
+        self._schedule.set(run, self._measurement.is_paired(pl_module))
+        self._schedule.begin(run, self.keys, dict(zip(self._keys_in("test"), self.keys)), has_own_weights)
+        self._must_rehearse = True
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Rehearse before the first step what is left: by now all is there that is made when training starts."""
+        if self._must_rehearse:
+            self._must_rehearse = False
+            self._measurement.rehearse_rest(Run(trainer, pl_module))
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Measure, where ``every_n_train_steps`` rules; checkpoint callbacks come last, and see the value."""
+        run = Run(trainer, pl_module)
+        if self._schedule.is_due(run, At.BATCH):
+            self._measurement.measure(run)
+            self._conclude(run, run.batches_that_stepped)
+        self._schedule.pass_batch(run)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, where there is no validation."""
+        run = Run(trainer, pl_module)
+        if self._schedule.is_due(run, At.EPOCH):
+            self._measurement.measure(run)
+            self._conclude(run, run.batches_that_stepped - 1)  # as Lightning logs at this point
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say so where nothing was measured."""
+        self._schedule.end(Run(trainer, pl_module))
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Leave the device to others."""
+        self.metric.to("cpu")
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last epoch's images; read the real ones if a dataloader has them."""
+        run = Run(trainer, pl_module)
+        if self._schedule.is_due(run):
+            self._measurement.start(run)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Generate, at the first batch: by now an EMA callback has swapped its weights in, whatever the order."""
+        self._measurement.generate_at(Run(trainer, pl_module), batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the batch's real images, and the generated ones that belong to them."""
+        run, measurement = Run(trainer, pl_module), self._measurement
+        if dataloader_idx != 0:
+            return
+        if run.is_sanity_check and not measurement.rehearsal.is_done:
+            measurement.rehearse(run, outputs, batch)
+            measurement.rehearse_generation(run)
+        if self._schedule.is_due(run):
+            measurement.take(run, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compute on every rank, and log."""
+        run = Run(trainer, pl_module)
+        if self._schedule.is_due(run):
+            self._measurement.generate_late(run)
+            self._conclude(run, run.batches_that_stepped)
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_start = on_validation_batch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end
+
+    def _begin(self, metric: GenerativeMetrics, rank: int = 0, world_size: int = 1) -> None:
+        """Begin a run: nothing is measured, logged or rehearsed."""
+        thumbnails = self._reporter.thumbnails if self._reporter else None
+        self._measurement = Measurement(self.settings, self.sampler, metric, rank, world_size, thumbnails)
+        self._schedule, self._log, self._must_rehearse = Schedule(self.settings), ValueLog(self.prog_bar), False
+
+    def _conclude(self, run: Run, step: int) -> None:
+        """Compute on every rank, log at the step, and report."""
+        self._schedule.has_measured = True
+        with recorded_warnings(give_on=True) as warned:
+            values = self._measurement.values(run)
+        self._log.log(run, values, self.settings.prefix_in(run.stage), step, self.samples, self.metric)
+        if self._reporter and values:
+            self._reporter.note(run, values, step, self._measurement, warned)
+            self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
+
+    def _keys_in(self, stage: str) -> tuple[str, ...]:
+        return tuple(self.settings.prefix_in(stage) + key for key in self.metric.keys)
+
+
+def _monitors(trainer: Trainer) -> list[GenerationMonitor]:
+    callbacks = Run(trainer, trainer.lightning_module).callbacks
+    return [callback for callback in callbacks if isinstance(callback, GenerationMonitor)]
+
+
+_FOREIGN = (
+    "GenerationMonitor: expected a Trainer of lightning.pytorch, got {}. Remedy: import lightning.pytorch in place of "
+    "pytorch_lightning, everywhere."
+)

@@ -1,0 +1,183 @@
+"""Epoch collector: one rank's images of one epoch go into a metric, each with its global number, padding dropped."""
+
+from __future__ import annotations
+
+from copy import copy
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from streaming_metrics.images.batches import pixels_of
+from streaming_metrics.images.conversion import CheckedImages
+from streaming_metrics.images.ranges import Reach, Span, range_warning
+from streaming_metrics.monitor.counting import MOST, Count, Dealing
+from streaming_metrics.monitor.untouched import untouched
+from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from streaming_metrics import GenerativeMetrics
+    from streaming_metrics.features import Role
+    from streaming_metrics.report.thumbnails import Thumbnails
+
+
+class EpochCollector:
+    """Collector that feeds a metric, and keeps the first generated images of an epoch to look at.
+
+    Args:
+        metric: what is fed.
+        rank: this process.
+        world_size: number of processes.
+        ranges: what floats stand for black and white in real (and training) and in generated images.
+        num_shown: generated images to keep.
+        thumbnails: small copies of generated images, for a report.
+        reach: where who converts generated images notes how dark and bright they are.
+
+    Attributes:
+        in_place: whether every real image's id is the position of an item that holds this image alone.
+        has_train: whether the training images are read, and a frozen side.
+        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
+    """
+
+    def __init__(
+        self,
+        metric: GenerativeMetrics,
+        rank: int,
+        world_size: int,
+        ranges: tuple[tuple[float, float], tuple[float, float]],
+        num_shown: int,
+        thumbnails: Thumbnails | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        self.metric, self.rank, self.world_size = metric, rank, world_size
+        self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
+        self.reach, self._reaches = reach or Reach(), {"real": Reach(), "train": Reach()}
+        self.in_place, self.has_train = True, False
+        self.start()
+
+    def start(self) -> None:
+        """Begin an epoch: forget all images but those of frozen sides."""
+        self.metric.reset()
+        if self.thumbnails is not None:
+            self.thumbnails.clear()
+        self.shown, self._count = torch.empty(0, 3, 1, 1, dtype=torch.uint8), None
+        self.reach.clear()
+        if not self.metric.is_frozen:
+            self._reaches["real"].clear()
+            self.in_place = True
+        if not self.has_train:
+            self._reaches["train"].clear()
+
+    def place(self, loader: Any, n: int) -> tuple[Tensor, Tensor]:
+        """Return ids ``(n,)`` of the images of a loader's next batch, and which of them are not padding."""
+        if self._count is None:
+            self._count = Count(Dealing.of(loader, self.rank, self.world_size))
+        return self._count.place(n)
+
+    def first(self, num_samples: int) -> Tensor:
+        """Return which images of the batch placed last are among the first ``num_samples`` over all ranks."""
+        assert self._count
+        return self._count.turn < num_samples
+
+    def real(
+        self, images: Tensor, columns: Mapping[str, Tensor], index: Tensor, keep: Tensor, role: Role = "real"
+    ) -> None:
+        """Add the real images of the batch that was placed last, or images of another role that are not generated."""
+        pixels = pixels_of(images, self.ranges[0], f"{role} images", reach=self._reaches[role])
+        self._add(CheckedImages(pixels, columns)[keep], index[keep], role)
+        if role == "real":
+            self.in_place &= self._count is not None and self._count.in_place
+
+    def fake(self, images: CheckedImages, index: Tensor) -> None:
+        """Add generated images."""
+        self._add(images, index, "fake")
+        pixels = images.pixels
+        if self.thumbnails is not None:
+            self.thumbnails.update(pixels, index)
+        shown = pixels[: self.num_shown - len(self.shown)].cpu()
+        if not len(self.shown) or shown.shape[1:] == self.shown.shape[1:]:
+            self.shown = torch.cat([self.shown.reshape(-1, *shown.shape[1:]), shown])
+
+    def read(
+        self,
+        loader: DataLoader[Any],
+        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Tensor]]],
+        seed: int,
+        advance: Callable[[int], Any],
+        most: int | None = None,
+        role: Role = "real",
+    ) -> None:
+        """Add a loader's images, its batches, or the first ``most`` of them, dealt to the ranks in turn.
+
+        The seed makes a loader that shuffles do so alike on every rank, by its own generator too, which is put back. A
+        loader that deals to ranks itself is read whole on each.
+
+        Args:
+            loader: of images.
+            find: from a batch and the role to its images and the columns beside them.
+            seed: of its shuffling.
+            advance: takes the number of batches that are done.
+            most: batches to read; None reads all.
+            role: whose images they are.
+        """
+        deals_itself = is_distributed(sampler_of(loader))
+        source = _with_workers_of_its_own(loader)
+        self._count = Count(Dealing.of(loader, *((self.rank, self.world_size) if deals_itself else ())))
+        with isolated_rng(seed), untouched(source, seed=seed):
+            for number, batch in enumerate(islice(source, most)):
+                images, columns = find(batch, role)
+                index, keep = self._count.place(len(images))
+                if deals_itself or number % self.world_size == self.rank:
+                    self.real(images, columns, index, keep, role)
+                advance(1)
+        self._count = None
+
+    def keep_train(self) -> None:
+        """Keep the training images that were read, as a frozen side; collective."""
+        self.metric.freeze("train")
+        self.has_train = True
+
+    def warning(self) -> str | None:
+        """Return what an epoch's images leave to be said, after ``metric.compute()``; collective.
+
+        Raises:
+            ValueError: on every rank, where ranks disagree on how many images an item holds.
+        """
+        comm, count = self.metric.ranks(), self._count
+        each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
+        own = torch.tensor([not self.in_place, relies, each, each and MOST - each])
+        reaches = self._reaches["real"], self.reach, self._reaches["train"]
+        told = comm.max(torch.cat([own, *(reach.extremes() for reach in reaches)])).tolist()
+        moved, relies, most, fewest = told[0], told[1], told[2], MOST - told[3]
+        self.in_place = not moved
+        if relies and most > fewest:
+            raise ValueError(_DISAGREE.format(fewest, most))
+        real, fake, train = (Span(*told[start : start + 3]) for start in (4, 7, 10))
+        said = range_warning(real, fake, *self.ranges)
+        if said is None and train.brightest >= train.darkest:
+            said = range_warning(train, fake, *self.ranges, whose="training")
+        return said
+
+    def _add(self, images: CheckedImages, index: Tensor, role: Role) -> None:
+        if len(images.pixels):
+            self.metric.update(images, role=role, index=index)
+
+
+def _with_workers_of_its_own(loader: Any) -> Any:
+    """Return a loader that does not share persistent workers: reading it would end the reading of another epoch."""
+    if not isinstance(loader, DataLoader):
+        return loader
+    own = copy(loader)
+    own._iterator = None
+    return own
+
+
+_DISAGREE = (
+    "Ranks found {} and {} images an item, and some items are the DistributedSampler's padding: which images those are "
+    "cannot be known. Remedy: one image an item, or as many of each; broken ones left out by the dataset."
+)

@@ -1,0 +1,254 @@
+"""Measurement: the images of either side go into a metric, epoch after epoch, and its values come out."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from operator import length_hint
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from streaming_metrics import Signature
+from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
+from streaming_metrics.images.columns import find_labels
+from streaming_metrics.monitor.averaging import idle_average_warning
+from streaming_metrics.monitor.checks import shortfall_warning
+from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
+from streaming_metrics.monitor.untouched import evaluating, isolated
+from streaming_metrics.sampling import chunks, seed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from torch import Tensor, nn
+
+    from streaming_metrics import GenerativeMetrics
+    from streaming_metrics.features import Role
+    from streaming_metrics.images.conversion import CheckedImages
+    from streaming_metrics.monitor.image_sampler import ImageSampler
+    from streaming_metrics.monitor.settings import Settings
+    from streaming_metrics.monitor.trainer import Run
+    from streaming_metrics.report.thumbnails import Thumbnails
+
+
+class Measurement:
+    """Measurement of a run, epoch after epoch: generates images, takes real ones, and computes.
+
+    Args:
+        settings: of the monitor.
+        sampler: draws images from the model.
+        metric: what is fed; it may hold a reference.
+        rank: this process.
+        world_size: number of processes.
+        thumbnails: small copies of generated images, for a report.
+
+    Attributes:
+        collector: what takes the images of an epoch.
+        rehearsal: what went wrong with the first images.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sampler: ImageSampler,
+        metric: GenerativeMetrics,
+        rank: int = 0,
+        world_size: int = 1,
+        thumbnails: Thumbnails | None = None,
+    ) -> None:
+        self.settings, self.sampler, self.metric = settings, sampler, metric
+        ranges = settings.value_range, settings.sample_range
+        self.collector = EpochCollector(
+            metric, rank, world_size, ranges, settings.log_images, thumbnails, sampler.reach
+        )
+        self.rehearsal, self._must_generate = Rehearsal(), False
+        self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
+        self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
+
+    def is_paired(self, module: nn.Module) -> bool:
+        """Return whether generated images come batch by batch, with the real ones that they belong to."""
+        return self.settings.fake_key is not None or self.sampler.is_conditional(module)
+
+    def measure(self, run: Run) -> None:
+        """Take both sides' images, outside of validation."""
+        with evaluating(run.module):
+            self.start(run)
+            self.generate(run)
+
+    def start(self, run: Run) -> None:
+        """Forget the last epoch's images; read the real ones if a dataloader has them, and training images once.
+
+        Collective where there are training images.
+        """
+        self._must_generate = not self.is_paired(run.module)
+        with isolated():
+            self.collector.start()
+            if not self.metric.is_frozen:
+                self._read(run, "real")
+            if "train" in self.settings.loaders and not self.collector.has_train:
+                self._read(run, "train")
+                self.collector.keep_train()
+
+    def generate_at(self, run: Run, batch: Any) -> None:
+        """Generate at the first validation batch, if that holds what it should."""
+        if self._must_generate:
+            self._preview(run, batch)
+            self.generate(run)
+
+    def generate_late(self, run: Run) -> None:
+        """Generate at the end of an epoch without a batch."""
+        if self._must_generate:
+            warnings.warn(_NO_BATCH.format(run.rank), stacklevel=2)
+            self.generate(run)
+
+    def generate(self, run: Run) -> None:
+        """Generate this rank's share of an epoch's images."""
+        self._must_generate = False
+        settings, number = self.settings, self._num_samples(run)
+        mine = list(chunks(number, settings.batch_size, run.rank, run.world_size, settings.seed))
+        bar = run.bar(sum(chunk.size for chunk in mine))
+        with isolated(), settings.weights_context(run.module), bar as advance:
+            for chunk in mine:
+                self.collector.fake(self._draw(run, chunk.size, chunk.seed), chunk.index)
+                advance(chunk.size)
+
+    def take(self, run: Run, outputs: Any, batch: Any) -> None:
+        """Take a validation batch's real images, and the generated ones that belong to them."""
+        with isolated():
+            self._take(run, outputs, batch)
+
+    def values(self, run: Run) -> dict[str, Tensor]:
+        """Return the values, and say what the images leave to be said; collective."""
+        with isolated():
+            if not self.settings.refresh_real:
+                self.metric.freeze_real()
+            values = possible_values(self.metric, run.warn) if run.dev_batches else self.metric.compute()
+            self._review(run)
+        return values
+
+    def rehearse(self, run: Run, outputs: Any = None, batch: Any = None) -> None:
+        """Run one batch of real images through all that a measurement does, and forget it; no collective.
+
+        With the generated images that belong to it, if such are measured.
+        """
+        with self.rehearsal.attempt(), isolated(), evaluating(run.module):
+            known: dict[Role, int | None] = {}
+            for role, loader in self.settings.loaders.items():
+                seed = self.settings.seed
+                self.collector.read(loader, self._found, seed, lambda n: None, most=1, role=role)  # noqa: ARG005
+                known[role] = known_number(loader, self.metric.num_samples(role))
+            self.refuse_too_few(run, known.get("real"), known.get("train"))
+            if batch is not None:
+                self._preview(run, batch)
+                self._take(run, outputs, batch)
+        with isolated():
+            self.collector.start()
+
+    def rehearse_generation(self, run: Run) -> None:
+        """Generate one batch, and forget it; no collective. What fails in the sanity check is tried once more."""
+        if self.is_paired(run.module) or self.rehearsal.has_generated:
+            return
+        n = min(self.settings.batch_size, self.settings.num_samples)
+        attempt = suppress(Exception) if run.is_sanity_check else self.rehearsal.attempt()
+        with attempt, isolated(), evaluating(run.module):
+            with self.settings.weights_context(run.module):
+                self.collector.fake(self._draw(run, n, self.settings.seed), torch.arange(n))
+            self.rehearsal.has_generated = True
+        with isolated():
+            self.collector.start()
+
+    def rehearse_rest(self, run: Run) -> None:
+        """Rehearse what the sanity check did not, and raise on every rank what went wrong; collective."""
+        if not self.rehearsal.is_done:
+            self.rehearse(run)
+        self.rehearse_generation(run)
+        self.rehearsal.conclude(run.agree)
+
+    def refuse_too_few(self, run: Run, num_real: int | None = None, num_train: int | None = None) -> None:
+        """Raise NotEnoughSamples where the measures need more; real and training images' numbers may not be known."""
+        num_fake = None if self.settings.fake_key is not None else self._num_samples(run)
+        if num_real is not None and self.is_paired(run.module):
+            num_fake = min(num_real, num_fake or num_real)
+        if not run.dev_batches:
+            known = {"real": num_real, "train": num_train} | self._in_references
+            refuse_too_few(self.metric.measures, known["real"], num_fake, known["train"])
+
+    @property
+    def _takes_real(self) -> bool:
+        return self.settings.real_is_validation and not self.metric.is_frozen
+
+    def _num_samples(self, run: Run) -> int:
+        number = self.settings.num_samples
+        return min(number, self.settings.batch_size) if run.dev_batches else number
+
+    def _preview(self, run: Run, batch: Any) -> None:
+        """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
+        if self._takes_real:
+            images, _ = self._found(batch, "real")
+            pixels_of(images, self.settings.value_range, "real images")
+            self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
+
+    def _read(self, run: Run, role: Role) -> None:
+        """Read the images of a role, if a dataloader has them."""
+        loader, most = self.settings.loaders.get(role), run.dev_batches or None
+        if loader is not None:
+            named = "Training images" if role == "train" else "Real images"
+            with run.bar(most or length_hint(loader), named) as advance:
+                self.collector.read(loader, self._found, self.settings.seed, advance, most, role)
+
+    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a batch's images, and the columns beside them that measures read of that role."""
+        images = find_images(batch, self.settings.image_key)
+        return images, self._beside(batch, len(images), role)
+
+    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
+        key = self.settings.label_key
+        if key is None or role not in self._labelled or "labels" in own:
+            return {}
+        return {"labels": find_labels(batch, key, n)}
+
+    def _draw(
+        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None
+    ) -> CheckedImages:
+        with run.precision():
+            return self.sampler.draw(run.module, n, seed, batch, beside)
+
+    def _take(self, run: Run, outputs: Any, batch: Any) -> None:
+        takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
+        if not (takes_real or is_paired):
+            return
+        fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
+        images = find_images(batch, self.settings.image_key) if takes_real or fakes is None else fakes
+        n = len(images)
+        real_beside = self._beside(batch, n, "real") if takes_real else {}
+        fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}
+        index, keep = self.collector.place(run.source, n)
+        if not keep.any():
+            return
+        if takes_real:
+            self.collector.real(images, real_beside, index, keep)
+        if fakes is not None:
+            self.collector.fake(self.sampler.taken(fakes, own, n, fake_beside)[keep], index[keep])
+        elif is_paired:
+            self._generate_for(run, batch, fake_beside, index, keep & self.collector.first(self._num_samples(run)))
+
+    def _generate_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor, keep: Tensor) -> None:
+        if keep.any():
+            with self.settings.weights_context(run.module):
+                images = self._draw(run, len(keep), seed_of(self.settings.seed, int(index[0])), batch, beside)
+            self.collector.fake(images[keep], index[keep])
+
+    def _review(self, run: Run) -> None:
+        if run.stage == "fit":
+            run.warn(idle_average_warning(run.callbacks, run.module))
+        run.warn(self.collector.warning())
+        if self.is_paired(run.module) and not run.dev_batches:
+            run.warn(shortfall_warning(self.settings.num_samples, int(Signature.parse(self.metric.signature()).fake)))
+
+
+_NO_BATCH = (
+    "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
+    "put the raw weights back. Remedy: at least as many validation batches as ranks."
+)

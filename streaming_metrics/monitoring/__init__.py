@@ -1,1 +1,0 @@
-"""What the hooks of :class:`~streaming_metrics.monitor.GenerationMonitor` call; none of it knows Lightning."""

@@ -1,0 +1,127 @@
+"""Ball counts: how many balls each point lies in, and how many points each ball holds, exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.arguments import check_integer
+from streaming_metrics.pairwise.base import PairContext, PairReduction, check_distinct
+from streaming_metrics.pairwise.distances import distance_bounds, pair_distances
+from streaming_metrics.pairwise.radii import Radii
+
+if TYPE_CHECKING:
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.features import Role
+    from streaming_metrics.pairwise.tiles import Tile
+
+UNDECIDED = 2.0**-8
+"""Share of a tile's pairs beyond which float32 products cost less than measuring the pairs."""
+
+
+@dataclass(frozen=True)
+class BallCounts(PairReduction):
+    """How many balls each point lies in, then how many points each ball holds: int64 ``(points + balls,)``.
+
+    Args:
+        balls: the side whose samples span the balls, each reaching to its k-th nearest other sample.
+        k: see :class:`Radii`.
+        strict: whether a point at exactly the radius is outside.
+        points: another side; by default the generated one, for its own balls the real one.
+
+    Raises:
+        ValueError: where points and balls are one side.
+
+    Example:
+        >>> BallCounts("train", k=5).points, BallCounts("fake", k=5).points
+        ('fake', 'real')
+    """
+
+    balls: Role
+    k: int
+    strict: bool = True
+    points: Role = ""
+
+    def __post_init__(self) -> None:
+        check_integer("k", self.k, least=1)
+        object.__setattr__(self, "points", self.points or ("real" if self.balls == "fake" else "fake"))
+        check_distinct("BallCounts", self.balls, self.points)
+
+    @property
+    def sides(self) -> tuple[Role, Role]:
+        first, second = sorted((self.balls, self.points))  # both ways of a pair of sides share one sweep
+        return first, second
+
+    @property
+    def requires(self) -> tuple[PairReduction, ...]:
+        return (Radii(self.balls, self.k),)
+
+    def start(self, context: PairContext) -> _Counts:
+        device = context.local.rows.device
+        held, holds = (
+            torch.zeros(context.sizes[role], dtype=torch.int64, device=device) for role in (self.points, self.balls)
+        )
+        return _Counts(context.results[self.requires[0]], held, holds)
+
+    def tile(self, accumulator: _Counts, tile: Tile) -> None:
+        are_columns = self.sides[1] == self.balls
+        balls, points, across = (tile.columns, tile.rows, 1) if are_columns else (tile.rows, tile.columns, 0)
+        radii = accumulator.radii[balls.position].unsqueeze(1 - across)
+        inside = inside_balls(tile, radii, self.strict)
+        accumulator.held[points.position] += inside.sum(across, dtype=torch.int32)
+        accumulator.holds[balls.position] += inside.sum(1 - across, dtype=torch.int32)
+
+    def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
+        return comm.sum(torch.cat([accumulator.held, accumulator.holds]))
+
+    def split(self, counts: Tensor, num_balls: int) -> tuple[Tensor, Tensor]:
+        """Return the counts of the points and those of the balls."""
+        return counts[: len(counts) - num_balls], counts[len(counts) - num_balls :]
+
+
+@dataclass
+class _Counts:
+    radii: Tensor
+    held: Tensor
+    holds: Tensor
+
+
+def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:
+    """Return bool ``(rows, columns)``: which points lie in which balls.
+
+    The bounds decide where they can, exact distances where they cannot.
+
+    Args:
+        tile: of points and of the balls' centres.
+        squared: float64, squared radii: ``(1, columns)`` of balls around the columns, ``(rows, 1)`` around the rows.
+        strict: whether a point at exactly the radius is outside.
+    """
+    inside = tile.high < _below(squared)
+    maybe = tile.low <= _above(squared)
+    if strict:
+        maybe &= squared > 0
+    r, c = (maybe & ~inside).nonzero(as_tuple=True)
+    if tile.bf16 and len(r) > UNDECIDED * inside.numel():
+        return inside_balls(tile.refined, squared, strict)
+    if len(r):
+        shards, radii = (tile.rows.shard, tile.columns.shard), squared.expand_as(inside)[r, c]
+        low, high = distance_bounds(*shards, tile.rows.places(r), tile.columns.places(c))
+        inside[r, c] = high < radii
+        still = (low <= radii) & (high >= radii)
+        r, c, radii = r[still], c[still], radii[still]
+        distances = pair_distances(*shards, tile.rows.places(r), tile.columns.places(c))
+        inside[r, c] = distances < radii if strict else distances <= radii
+    return inside
+
+
+def _below(values: Tensor) -> Tensor:
+    """Return float32 that are not above the float64 ``values``."""
+    return torch.nextafter(values.float(), torch.full((), -torch.inf, device=values.device))
+
+
+def _above(values: Tensor) -> Tensor:
+    """Return float32 that are not below the float64 ``values``."""
+    return torch.nextafter(values.float(), torch.full((), torch.inf, device=values.device))

@@ -1,0 +1,35 @@
+"""Chunks: slices of rows that bound the memory of a computation in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BYTES_PER_CHUNK = 1 << 22
+
+
+def parts(n: int, size: int) -> list[slice]:
+    """Return slices of at most ``size`` that make up ``n``.
+
+    Example:
+        >>> parts(5, 2)
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def rows_per_chunk(width: int, most: int = BYTES_PER_CHUNK) -> int:
+    """Return how many pairs of float64 rows of so many columns fit in ``most`` bytes, at least one."""
+    return max(1, most // (16 * max(width, 1)))
+
+
+def column_sums(rows: Tensor) -> Tensor:
+    """Return the sum of ``rows (n, D)``, float64 ``(D,)``, without a copy of them all in float64."""
+    sums = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+    for part in parts(len(rows), rows_per_chunk(rows.shape[1])):
+        sums += rows[part].sum(0, dtype=torch.float64)
+    return sums

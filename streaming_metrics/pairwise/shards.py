@@ -1,0 +1,89 @@
+"""Shard and block: rows of a side that one rank holds, and those of them that a tile compares."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.pairwise.chunks import parts, rows_per_chunk
+
+
+class Shard:
+    """Rows of one side that one rank holds, seen from a common centre.
+
+    Args:
+        rows: ``(n, D)`` float32.
+        position: ``(n,)`` int64, the place of each row in the whole side, ordered by index.
+        centre: ``(D,)`` float32.
+    """
+
+    def __init__(self, rows: Tensor, position: Tensor, centre: Tensor) -> None:
+        self.rows, self.position, self.centre = rows, position, centre
+        self.norms = rows.new_empty(len(rows), dtype=torch.float64)
+        self.offsets = torch.empty_like(self.norms)
+        for chunk in self._chunks():
+            self.norms[chunk] = self.centred(chunk).double().square_().sum(1)
+            self.offsets[chunk] = rows[chunk].double() @ centre.double()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def centred(self, which: slice | Tensor) -> Tensor:
+        """Return rows minus the centre, float32."""
+        return self.rows[which] - self.centre
+
+    @cached_property
+    def reach(self) -> tuple[float, float]:
+        """The length of the longest centred row, and the most that the centre adds to a product of rows."""
+        if not len(self):
+            return 0.0, 0.0
+        longest, offset = torch.stack([self.norms.amax().sqrt(), self.offsets.abs().amax()]).tolist()
+        return longest, offset + float(self.centre.double().square().sum()) / 2
+
+    @cached_property
+    def bf16_error(self) -> float:
+        """The most that rounding to bfloat16 moves a centred row, relative to its length."""
+        worst = self.norms.new_zeros(())
+        for chunk in self._chunks():
+            centred = self.centred(chunk)
+            moved = (centred - centred.bfloat16()).double().square_().sum(1) / self.norms[chunk]
+            worst = torch.maximum(worst, moved.nan_to_num(0).amax())
+        return float(worst.sqrt())
+
+    def _chunks(self) -> list[slice]:
+        return parts(len(self.rows), rows_per_chunk(self.rows.shape[1]))
+
+
+class Block:
+    """Rows of a shard that are a tile's rows, or its columns.
+
+    Args:
+        shard: whose rows they are.
+        which: a slice, or int64 ``(n,)``.
+    """
+
+    def __init__(self, shard: Shard, which: slice | Tensor) -> None:
+        self.shard, self.which = shard, which
+        self.norms, self.offsets, self.position = (
+            column[which] for column in (shard.norms, shard.offsets, shard.position)
+        )
+
+    @cached_property
+    def centred(self) -> Tensor:
+        """``(n, D)`` float32."""
+        return self.shard.centred(self.which)
+
+    @cached_property
+    def rounded(self) -> Tensor:
+        """``(n, D)`` bfloat16."""
+        return self.shard.centred(self.which).bfloat16()
+
+    def centred64(self) -> Tensor:
+        """Return rows minus the centre, ``(n, D)`` float64; not kept: it is large, and quick to make again."""
+        return self.shard.rows[self.which].double() - self.shard.centre.double()
+
+    def places(self, numbers: Tensor) -> Tensor:
+        """Return where in the shard the block's rows of these ``numbers`` are."""
+        return self.which[numbers] if isinstance(self.which, Tensor) else numbers + self.which.start

@@ -1,0 +1,115 @@
+"""Subset sums: a kernel summed over the pairs of drawn subsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from streaming_metrics.pairwise.base import Needs, PairContext, PairReduction
+from streaming_metrics.pairwise.tiling import Tiling, tiles
+
+if TYPE_CHECKING:
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.features import Role
+    from streaming_metrics.pairwise.draws import Draw
+    from streaming_metrics.pairwise.kernels import Kernel
+    from streaming_metrics.pairwise.shards import Block, Shard
+    from streaming_metrics.pairwise.tiles import Tile
+
+
+@dataclass(frozen=True)
+class SubsetSums(PairReduction):
+    """``Σ k(x, y)`` over the pairs of every subset, float64 ``(S,)``; pairs of a row with itself left out.
+
+    Where the subsets together hold more pairs than the sides do, a 0/1 matrix of memberships sums all subsets over each
+    tile; else each subset's own pairs are multiplied out, and no tile is looked at.
+
+    Args:
+        rows, columns: sides among those of the draw.
+        kernel: k.
+        draw: which rows each subset holds.
+
+    Raises:
+        ValueError: where a side is none of the draw's.
+    """
+
+    rows: Role
+    columns: Role
+    kernel: Kernel
+    draw: Draw
+
+    def __post_init__(self) -> None:
+        if strange := {self.rows, self.columns}.difference(self.draw.roles):
+            raise ValueError(
+                f"SubsetSums: expected sides among {self.draw.roles}, got {sorted(strange)}. Remedy: Draw(roles=…)."
+            )
+
+    @property
+    def sides(self) -> tuple[Role, Role]:
+        return self.rows, self.columns
+
+    @property
+    def sized_by(self) -> tuple[Role, ...]:
+        return self.draw.roles
+
+    def needs(self, context: PairContext) -> Needs:
+        return "none" if self.draw.is_sparse(*self._sizes(context)) else self.kernel.needs
+
+    def start(self, context: PairContext) -> _SubsetSums:
+        places, device = self.draw.places(*self._sizes(context)), context.local.rows.device
+        rows, columns = (_membership(places[role], context.sizes[role]).to(device) for role in self.sides)
+        sums, is_sparse = context.local.norms.new_zeros(self.draw.subsets), self.needs(context) == "none"
+        return _SubsetSums(rows, columns, sums, is_sparse, context.tiling)
+
+    def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
+        rows, columns = accumulator.members(tile.rows, tile.columns)
+        rest = self.kernel.rest(tile)
+        sums = (rest @ columns.to(rest.dtype)).mul_(rows).sum(0, dtype=torch.float64)
+        accumulator.sums += 2 * sums if tile.mirrored else sums
+
+    def end_shard(self, accumulator: _SubsetSums, local: Shard, remote: Shard) -> None:
+        rows, columns = accumulator.members(local, remote)
+        weights = rows.double().T, columns.double().T
+        for x, y in self.kernel.powers(local, remote):
+            accumulator.sums += (weights[0] @ x) * (weights[1] @ y)
+            if local is remote:
+                accumulator.sums -= weights[0] @ (x * y)
+        if accumulator.is_sparse:
+            for subset, members in enumerate(zip(rows.T, columns.T)):
+                some, others = (member.nonzero()[:, 0] for member in members)
+                accumulator.sums[subset] += self._within(local, remote, (some, others), accumulator.tiling)
+
+    def finish(self, accumulator: _SubsetSums, comm: Comm) -> Tensor:
+        return comm.sum(accumulator.sums)
+
+    def _sizes(self, context: PairContext) -> tuple[int, int]:
+        first, second = self.draw.roles
+        return context.sizes[first], context.sizes[second]
+
+    def _within(self, local: Shard, remote: Shard, among: tuple[Tensor, Tensor], tiling: Tiling) -> Tensor:
+        """Return the sum of :meth:`Kernel.rest` over one subset's pairs."""
+        total = local.norms.new_zeros(())
+        for tile in tiles(local, remote, among=among, tiling=tiling):
+            total += (2 if tile.mirrored else 1) * self.kernel.rest(tile).sum(dtype=torch.float64)
+        return total
+
+
+@dataclass
+class _SubsetSums:
+    """Memberships, bool ``(N, S)`` of each side, whether the subset holds the row; and the sums so far."""
+
+    rows: Tensor
+    columns: Tensor
+    sums: Tensor
+    is_sparse: bool
+    tiling: Tiling
+
+    def members(self, rows: Block | Shard, columns: Block | Shard) -> tuple[Tensor, Tensor]:
+        return self.rows[rows.position], self.columns[columns.position]
+
+
+def _membership(places: Tensor, n: int) -> Tensor:
+    return torch.zeros(n, len(places), dtype=torch.bool, device="cpu").scatter_(0, places.T, True)

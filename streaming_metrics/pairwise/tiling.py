@@ -1,0 +1,78 @@
+"""Tiling: the sizes of tiles, and the tiles of two shards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from streaming_metrics.pairwise.shards import Block, Shard
+from streaming_metrics.pairwise.tiles import Tile
+from streaming_metrics.precision import has_fast_bfloat16
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+LEAST_BF16_WIDTH = 256
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Sizes of tiles; no result depends on them.
+
+    Args:
+        size: rows and columns of a tile. Not a power of two: rows of it that lie 4 KiB apart drive each other out of
+            the cache.
+        panel: blocks of rows that stay while those of columns pass: each of these is centred so many times less often.
+        bf16: whether products in bfloat16 bound distances first; None asks :func:`bf16_pays`.
+    """
+
+    size: int = 896
+    panel: int = 4
+    bf16: bool | None = None
+
+    def uses_bf16(self, rows: Tensor) -> bool:
+        """Return whether distances between such rows are bounded by products in bfloat16 first."""
+        return bf16_pays(rows) if self.bf16 is None else self.bf16
+
+
+DEFAULT_TILING = Tiling()
+
+
+def bf16_pays(rows: Tensor) -> bool:
+    """Return whether products in bfloat16 save more time than measuring what they leave open costs."""
+    return rows.shape[1] >= LEAST_BF16_WIDTH and has_fast_bfloat16(rows.device)
+
+
+def tiles(
+    local: Shard,
+    remote: Shard,
+    bf16: bool = False,
+    among: tuple[Tensor | None, Tensor | None] = (None, None),
+    tiling: Tiling = DEFAULT_TILING,
+) -> Iterator[Tile]:
+    """Yield the tiles of two shards; of a shard with itself one half, which stands for both.
+
+    Args:
+        local, remote: whose rows are a tile's rows and its columns.
+        bf16: see :class:`Tile`.
+        among: int64, which rows of each shard, the same ones of a shard with itself; all where None.
+        tiling: the tiles' sizes.
+    """
+    is_same, left = local is remote, enumerate(blocks(local, among[0], tiling.size))
+    while panel := list(islice(left, tiling.panel)):
+        ready = dict(panel) if is_same else {}
+        for j, columns in enumerate(blocks(remote, among[1], tiling.size)):
+            for i, rows in panel:
+                if not is_same or i <= j:
+                    yield Tile(rows, ready.get(j, columns), is_same and i == j, is_same and i < j, bf16)
+
+
+def blocks(shard: Shard, which: Tensor | None = None, size: int = DEFAULT_TILING.size) -> Iterator[Block]:
+    """Yield blocks of a shard's rows: of all, or of those that ``which`` names, in halves as these are few."""
+    n, size = (len(shard), size) if which is None else (len(which), (size + 1) // 2)
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        yield Block(shard, part if which is None else which[part])

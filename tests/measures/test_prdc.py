@@ -1,0 +1,238 @@
+"""PRDC against prdc, torch-fidelity and brute force: continuous, tied, doubled, far away, in tiles of every size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joblib import parallel_config
+from prdc import compute_prdc
+from scores import normal, score
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from streaming_metrics import PRDC, BiasWarning, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.pairwise import tiling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+SEEDS = st.integers(0, 2**31 - 1)
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # rows repeat on purpose
+empty_balls = pytest.mark.filterwarnings("ignore:PRDC:streaming_metrics.BiasWarning")
+
+
+def squared_distances(x: Tensor, y: Tensor) -> np.ndarray:
+    """Exact for coordinates on a grid, where ties are, and for float32 far from the origin, which lie on one."""
+    return ((x.double()[:, None] - y.double()[None]) ** 2).sum(2).numpy()
+
+
+def brute_force(real: Tensor, fake: Tensor, k: int, strict: bool = True) -> dict[str, float]:
+    """As the papers say it: rows are real, columns generated, balls reach to the k-th nearest other sample."""
+    between = squared_distances(real, fake)
+    of_real, of_fake = (np.sort(squared_distances(side, side), axis=1)[:, k] for side in (real, fake))
+    in_real, in_fake = between - of_real[:, None], between - of_fake[None, :]
+    in_real, in_fake = (sign < 0 if strict else sign <= 0 for sign in (in_real, in_fake))
+    return {
+        "precision": in_real.any(0).mean(),
+        "recall": in_fake.any(1).mean(),
+        "density": in_real.sum(0).mean() / k,
+        "coverage": in_real.any(1).mean(),
+    }
+
+
+def counts(values: dict[str, float], real: Tensor, fake: Tensor, k: int) -> dict[str, int]:
+    """Shares as the counts that they are made of: whole numbers, so that equality is exact."""
+    sizes = {"precision": len(fake), "recall": len(real), "density": k * len(fake), "coverage": len(real)}
+    shares = {key: values[key] * size for key, size in sizes.items()}
+    whole = {key: round(share) for key, share in shares.items()}
+    assert shares == pytest.approx(whole, abs=1e-6)
+    return whole
+
+
+def check(measure: PRDC, real: Tensor, fake: Tensor, expected: dict[str, float] | None = None) -> None:
+    k, strict = measure.neighbours, measure.variant == "prdc"
+    expected = brute_force(real, fake, k, strict) if expected is None else expected
+    for bf16 in (False, True):
+        with mock.patch.object(tiling, "bf16_pays", lambda _, bf16=bf16: bf16):
+            assert counts(score(measure, real, fake), real, fake, k) == counts(expected, real, fake, k)
+
+
+# --- peers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [(60, 90), (150, 41), (33, 33)])
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("width", [2, 7, 64])
+@given(seed=SEEDS)
+@settings(max_examples=2, deadline=None)
+def test_counts_are_prdcs(sizes: tuple[int, int], k: int, width: int, seed: int) -> None:
+    real, fake = normal(seed, sizes[0], width), normal(seed + 1, sizes[1], width, 0.3, 0.8)
+    with parallel_config("sequential"):
+        expected = compute_prdc(real.double().numpy(), fake.double().numpy(), k)
+    check(PRDC(k=k), real, fake, expected)
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(60, 90, 3), (120, 41, 3), (50, 50, 7)])
+@given(seed=SEEDS)
+@settings(max_examples=4, deadline=None)
+def test_improved_is_torch_fidelitys(n: int, m: int, k: int, seed: int) -> None:
+    real, fake = normal(seed, n, 9), normal(seed + 1, m, 9, 0.5, 0.8)
+    theirs = prc_features_to_metric(
+        fake.double(), real.double(), prc_neighborhood=k, prc_batch_size=1000, verbose=False
+    )
+    ours = score(PRDC(k=k, variant="improved", f1=True), real, fake)
+    expected = {"precision": theirs["precision"], "recall": theirs["recall"], "f1": theirs["f_score"]}
+    assert {key: ours[key] for key in expected} == pytest.approx(expected, rel=1e-6)
+
+
+# --- ties, duplicates, far from the origin ----------------------------------------------------------------------------
+
+
+def grid(seed: int, n: int, width: int, levels: int) -> Tensor:
+    return torch.randint(levels, (n, width), generator=torch.Generator().manual_seed(seed)).float()
+
+
+def one_hot(seed: int, n: int, width: int, height: int) -> Tensor:
+    return torch.nn.functional.one_hot(grid(seed, n, 1, width).long().squeeze(1), width) * float(height)
+
+
+VARIANTS = [PRDC(k=1), PRDC(k=4), PRDC(variant="improved"), PRDC(k=2, variant="guided-diffusion")]
+TIED = [(grid, 1, 50), (grid, 3, 4), (grid, 40, 2), (one_hot, 90, 1), (one_hot, 9, 3)]
+
+
+@empty_balls
+@pytest.mark.parametrize("measure", VARIANTS, ids=repr)
+@pytest.mark.parametrize(("draw", "width", "levels"), TIED)
+@given(seed=SEEDS, origin=st.sampled_from([0.0, 0.25, 1e3, 1e5]))
+@settings(max_examples=4, deadline=None)
+def test_exact_ties(
+    measure: PRDC, draw: Callable[..., Tensor], width: int, levels: int, seed: int, origin: float
+) -> None:
+    check(measure, draw(seed, 45, width, levels) + origin, draw(seed + 1, 35, width, levels) + origin)
+
+
+def test_a_point_on_the_sphere_is_outside_only_where_strict() -> None:
+    real, fake = torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([[-2.0], [6.0], [8.0]])
+    strict, loose = (score(PRDC(k=1, variant=variant), real, fake) for variant in ("prdc", "improved"))
+    assert strict == {"precision": 0, "recall": 1, "density": 0, "coverage": 0}
+    assert loose == {"precision": 2 / 3, "recall": 1.0, "density": 2 / 3, "coverage": 2 / 3}
+
+
+@empty_balls
+@pytest.mark.parametrize("measure", VARIANTS, ids=repr)
+@given(seed=SEEDS, mean=st.sampled_from([0.0, 1e3, 1e5]))
+@settings(max_examples=5, deadline=None)
+def test_doubled_rows_and_rows_of_the_other_side(measure: PRDC, seed: int, mean: float) -> None:
+    real, extra = normal(seed, 40, 5, mean), normal(seed + 1, 20, 5, mean)
+    check(measure, torch.cat([real, real[:15]]), torch.cat([real[10:30], extra, extra]))
+
+
+@empty_balls
+@pytest.mark.parametrize("measure", VARIANTS, ids=repr)
+@pytest.mark.parametrize(("draw", "width", "levels"), TIED)
+def test_against_a_reference_points_are_counted_alike(
+    measure: PRDC, draw: Callable[..., Tensor], width: int, levels: int, tmp_path: Path
+) -> None:
+    real, fake = draw(0, 45, width, levels), draw(1, 35, width, levels)
+    expected = score(replace(measure, recall=False), real, fake)
+    kept = GenerativeMetrics([measure], extractor=None, num_features=width)
+    kept.update(real, real=True)
+    kept.save_reference(tmp_path / "real")
+    options = {"extractor": None, "num_features": width, "reference": tmp_path / "real"}
+    counted = GenerativeMetrics([replace(measure, recall=False)], **options)
+    for batch in fake.split(11):
+        counted.update(batch, real=False)
+    assert [value.item() for value in counted.compute().values()] == list(expected.values())
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-6, 1.0, 1e9])
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e5])
+@given(seed=SEEDS)
+@settings(max_examples=3, deadline=None)
+def test_far_from_the_origin_and_at_any_scale(mean: float, scale: float, seed: int) -> None:
+    real, fake = normal(seed, 80, 16, mean) * scale, normal(seed + 1, 60, 16, mean) * scale
+    check(PRDC(k=3), real, fake)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3])
+@pytest.mark.parametrize("measure", VARIANTS, ids=repr)
+def test_a_cluster_far_from_the_rest_keeps_its_own_neighbours(measure: PRDC, mean: float) -> None:
+    near, far = normal(0, 40, 8, mean, 1e-3), normal(1, 20, 8, mean + 1e4)
+    check(measure, torch.cat([near[:25], far[:12]]), torch.cat([near[25:], far[12:]]))
+
+
+# --- closed forms -----------------------------------------------------------------------------------------------------
+
+
+@given(SEEDS, st.integers(1, 6), st.sampled_from([0.0, 1e3, 1e5]))
+@settings(max_examples=8, deadline=None)
+def test_identical_sets_score_one_in_all(seed: int, k: int, mean: float) -> None:
+    features = normal(seed, 50, 12, mean)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(seed))
+    ones = dict.fromkeys(("precision", "recall", "density", "coverage", "f1"), 1.0)
+    assert score(PRDC(k=k, f1=True), features, features[order]) == ones
+
+
+def test_sets_apart_score_zero_in_all() -> None:
+    zeros = dict.fromkeys(("precision", "recall", "density", "coverage", "f1"), 0.0)
+    assert score(PRDC(f1=True), normal(0, 30, 4), normal(1, 40, 4, mean=100)) == zeros
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(20, 30, 3), (25, 10, 5)])
+def test_expectations_for_equal_distributions(n: int, m: int, k: int) -> None:
+    draws = [score(PRDC(k=k), normal(2 * i, n, 3), normal(2 * i + 1, m, 3)) for i in range(100)]
+    missed = np.prod([(n - i) / (n + m - i) for i in range(1, k + 1)])
+    for key, expected in (("density", 1), ("coverage", 1 - missed)):
+        values = np.array([draw[key] for draw in draws])
+        assert abs(values.mean() - expected) < 5 * values.std() / len(draws) ** 0.5
+
+
+@given(SEEDS)
+@settings(max_examples=5, deadline=None)
+def test_f1_is_the_harmonic_mean_and_recall_is_precision_with_roles_swapped(seed: int) -> None:
+    real, fake = normal(seed, 30, 3), normal(seed + 1, 40, 3, 0.8)
+    values, swapped = score(PRDC(f1=True), real, fake), score(PRDC(recall=False), fake, real)
+    p, r = values["precision"], values["recall"]
+    assert values["f1"] == pytest.approx(2 * p * r / max(1e-5, p + r))
+    assert r == swapped["precision"]
+    assert "recall" not in swapped
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_empty_balls_are_told_by_role_and_count() -> None:
+    real, fake = torch.cat([torch.zeros(4, 2), normal(0, 10, 2)]), normal(1, 20, 2)
+    with pytest.warns(BiasWarning, match="PRDC: 4 of 14 real samples have 3 identical others"):
+        score(PRDC(k=3), real, fake)
+    with pytest.warns(BiasWarning, match="PRDC: 4 of 14 fake samples have 3 identical others"):
+        score(PRDC(k=3), fake, real)
+
+
+@pytest.mark.parametrize(("n", "m", "told"), [(4, 9, "real samples, got 4"), (9, 0, "fake samples, got 0")])
+def test_fewer_than_k_plus_two_are_refused(n: int, m: int, told: str) -> None:
+    with pytest.raises(NotEnoughSamples, match=rf"PRDC\(k=3\) needs at least 5 {told}"):
+        score(PRDC(k=3), normal(0, n, 2), normal(1, m, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"k": 0}, "PRDC k: expected at least 1, got 0"),
+        ({"variant": "best"}, "PRDC variant: expected .* got 'best'"),
+        ({"recall": False, "f1": True}, "PRDC f1 needs recall"),
+        ({"capacity": 6}, "PRDC capacity: expected at least 7, got 6"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        PRDC(**options)

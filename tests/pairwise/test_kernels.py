@@ -1,0 +1,76 @@
+"""Kernels: values against their formulas, near and far, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from brute_force import kernel_values
+from scores import normal
+from sklearn.metrics.pairwise import rbf_kernel
+
+from streaming_metrics.pairwise import Kernel, PolynomialKernel, RBFKernel, Shard
+from streaming_metrics.pairwise.tiling import tiles
+
+
+def values_of(kernel: Kernel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    shards = [Shard(rows, torch.arange(len(rows)), y.mean(0)) for rows in (x, y)]
+    (tile,) = tiles(shards[0], shards[0] if x is y else shards[1])
+    values = kernel.rest(tile).double()
+    for powers in kernel.powers(*(block.shard for block in (tile.rows, tile.columns))):
+        values += powers[0].unsqueeze(1) * powers[1].unsqueeze(0) * (1 - torch.eye(len(x)) if x is y else 1)
+    return values
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3])
+@pytest.mark.parametrize("kernel", [PolynomialKernel(), PolynomialKernel(2, 0.5, 0.0), RBFKernel((0.5, 2.0, 8.0))])
+def test_rest_and_powers_make_up_the_kernel(kernel: Kernel, mean: float) -> None:
+    x, y = normal(0, 30, 6, mean), normal(1, 20, 6, mean + 0.2)
+    absolute = 1e-9 if kernel.needs == "distances" else 1e-5
+    for pair in ((x, y), (x, x)):
+        torch.testing.assert_close(values_of(kernel, *pair), kernel_values(kernel, *pair), rtol=1e-5, atol=absolute)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1.0, 30.0])
+def test_one_width_is_sklearns(width: float) -> None:
+    x, y = normal(0, 30, 6), normal(1, 20, 6)
+    expected = rbf_kernel(x.double().numpy(), y.double().numpy(), gamma=1 / (2 * width**2))
+    np.testing.assert_allclose(values_of(RBFKernel((width,)), x, y).numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e2, 1e5])
+@pytest.mark.parametrize("width", [1e-3, 1.0, 1e5])
+def test_values_are_right_near_and_far(apart: float, width: float) -> None:
+    x, y = normal(0, 40, 64), normal(1, 40, 64)
+    x[20:] += apart
+    y[20:] += apart
+    y[::5] = x[::5] + 1e-3 * normal(2, 8, 64)
+    error = values_of(RBFKernel((width,)), x, y) - kernel_values(RBFKernel((width,)), x, y)
+    assert error.abs().max() < 4e-10
+
+
+@pytest.mark.parametrize("width", [1e-200, 1e-30, 1e30, 1e200])
+def test_widths_of_any_scale_give_zero_and_one(width: float) -> None:
+    x = torch.tensor([[0.0], [1.0], [1.0]])
+    expected = [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]] if width < 1 else [[1.0] * 3] * 2
+    assert values_of(RBFKernel((width,)), x[:2], x).tolist() == expected
+
+
+@pytest.mark.parametrize("wrong", [0, -1, math.nan, math.inf])
+def test_widths_are_greater_than_zero(wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"RBFKernel widths: expected a .*number"):
+        RBFKernel((1.0, wrong))
+
+
+@pytest.mark.parametrize("wrong", ["1", True, None])
+def test_widths_are_numbers(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="RBFKernel widths: expected a number"):
+        RBFKernel((wrong,))
+
+
+def test_no_widths_make_no_kernel() -> None:
+    with pytest.raises(ValueError, match="RBFKernel widths: expected at least one"):
+        RBFKernel(())
