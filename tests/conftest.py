@@ -198,7 +198,7 @@ class Ranks:
 
     def __init__(self, size: int) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["streaming_metrics", "torch.distributed"])
+        context.set_forkserver_preload(["streaming_metrics.core.shell", "torch.distributed"])
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
