@@ -130,6 +130,7 @@ def short_on_each_rank(_: Any) -> tuple[list[str], str]:
     return [*some.scores, *some.unscored], str(error.value)
 
 
+@pytest.mark.slow
 def test_ranks_agree_on_what_can_be_scored(ranks: Ranks) -> None:
     for scored, error in ranks.run(WORLD, short_on_each_rank):
         assert scored == ["fd_patches", "kid"]

@@ -80,7 +80,7 @@ def computed(group: Any, measure: Measure, frozen: bool, parts: dict[Role, Featu
 
 
 @partitions
-@pytest.mark.parametrize("frozen", [False, True], ids=["", "frozen"])
+@pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "frozen"])
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: bool, edges: list[int]) -> None:
     sides = {role: draw_side(role, seed=2) for role in build(measure).roles}
@@ -90,6 +90,11 @@ def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: b
     answers = ranks.run(len(edges) - 1, computed, measure, frozen, each=dealt(sides, cuts))
     assert all(values == answers[0][0] for rank in answers for values in rank), "not the same bits"
     assert answers[0][0] == pytest.approx(alone, **MEASURES[measure])
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=name_of)
+def test_one_number_whatever_the_ranks_of_a_frozen_side(ranks: Ranks, measure: Measure) -> None:
+    test_one_number_whatever_the_ranks(ranks, measure, True, [0, 7, 7, 40])
 
 
 def dealt(sides: dict[Role, Features], cuts: dict[Role, list[int]]) -> list[dict[Role, Features]]:
