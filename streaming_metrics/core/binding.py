@@ -63,6 +63,7 @@ def fix(
         known: what measures had prepared of this side, by name, as far as it was saved.
     """
     n = next(int(state["n"]) for slot, state in held.items() if slot.statistic.name == "count")
+    _warn_of_spread(states.layout, role, n, limit)
     binding = to_bind(states.layout, role, n, limit)
     prepared = dict(_prepared(states.layout, binding, held, role, n, comm, remembered, known or {}))
     whole, part = held, (0, 1)
@@ -82,11 +83,13 @@ def to_bind(layout: Layout, role: Role, n: int, limit: int) -> list[int]:
     """Return which measures, by their places, bind to a role of n samples: the same on every rank."""
     able = [place for place, form in enumerate(layout.bound) if form and layout.measures[place].fixed == role]
     able = [place for place in able if _is_defined(layout, place, role, n)]
-    banks = [slot.statistic for slot in layout.slots[role] if isinstance(slot.statistic, Bank)]
-    size = sum(min(n, bank.capacity or n) * _bytes_a_row(bank) for bank in banks)
-    if able and not limit:
-        return []
-    if able and size > limit:
+    return able if _bytes_of(layout, role, n) <= limit else []
+
+
+def _warn_of_spread(layout: Layout, role: Role, n: int, limit: int) -> None:
+    """Warn where measures would bind to a role of n samples, were it not for the limit; at 0 nobody expects it."""
+    able, size = to_bind(layout, role, n, MOST_SAMPLES), _bytes_of(layout, role, n)
+    if able and limit and size > limit:
         names = ", ".join(layout.measures[place].describe() for place in able)
         warnings.warn(
             f"{names}: the {role} side's features take {size / 2**30:.1f} GiB, more than the {limit / 2**30:.1f} GiB "
@@ -94,8 +97,12 @@ def to_bind(layout: Layout, role: Role, n: int, limit: int) -> list[int]:
             "kept. Remedy: bind_limit= of more bytes, or fewer samples.",
             stacklevel=5,
         )
-        return []
-    return able
+
+
+def _bytes_of(layout: Layout, role: Role, n: int) -> int:
+    """Return the bytes of a role's features, whole."""
+    banks = [slot.statistic for slot in layout.slots[role] if isinstance(slot.statistic, Bank)]
+    return sum(min(n, bank.capacity or n) * _bytes_a_row(bank) for bank in banks)
 
 
 def bank_features(bank: Bank, state: State) -> Iterator[Features]:

@@ -1,4 +1,4 @@
-"""What is remembered of a frozen side, for as long as its tensors are the same objects."""
+"""Memory of frozen sides: results that last as long as a side's tensors are the same objects."""
 
 from __future__ import annotations
 

@@ -79,6 +79,7 @@ def saved_side(layout: Layout, role: Role, references: list[Reference]) -> Saved
     sizes = {reference.num_samples for reference in matched.values()}
     if len(sizes) > 1:
         raise ValueError(f"reference: expected files of the same samples, got {sorted(sizes)} samples.")
+    _check_same_images(matched.values())
     prepared = {name: tensor for reference in matched.values() for name, tensor in reference.prepared.items()}
     return SavedSide(held, prepared, {place: dict(_radii(layout, role, place, one)) for place, one in matched.items()})
 
@@ -174,6 +175,21 @@ def reference_of(
     saved = {name: tensor for name, tensor in prepared.items() if name in names} if is_as_it_was else {}
     states = {statistic.name: state for statistic, state in kept}
     return Reference(layout.networks[network].fingerprint, states, radii, dict(about), saved)
+
+
+def _check_same_images(references: Iterable[Reference]) -> None:
+    """Raise ValueError where files of several networks, as many samples each, are of different images.
+
+    Sketches tell, where pixels were hashed; those of given features are of one network's rows.
+    """
+    of_images = [reference for reference in references if "name" in reference.about.get("extractor", {})]
+    sketches = [sketch for one in of_images if DISTINCT.read(sketch := one.state_of(DISTINCT)).num_samples]
+    for sketch in sketches[1:]:
+        if not all(sketch[key].equal(sketches[0][key]) for key in ("keys", "counts")):
+            raise ValueError(
+                "reference: expected files of the same images, got files of different ones. Remedy: save both from one "
+                "metric of several networks, with save_reference(on=…)."
+            )
 
 
 def _radii(layout: Layout, role: Role, network: int, reference: Reference) -> Iterable[tuple[Any, Tensor]]:

@@ -1,4 +1,4 @@
-"""Who is here: ranks meet at a store before they move data, and those that came name those that did not.
+"""Rendezvous: waits at the store until every rank is here, and names those that are not.
 
 A meeting has a number, and attempts at it. Each rank counts itself in; the last one writes the verdict "open", one
 whose patience ends writes "closed", and the first to write prevails: so either all go in or none does, and one that

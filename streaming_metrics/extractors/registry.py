@@ -1,4 +1,4 @@
-"""From what a user gives as ``extractor=`` to an :class:`Extractor`."""
+"""Registry of extractors: the :class:`Extractor` that ``extractor=`` stands for, a name or a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where images come from: folders, archives, arrays, datasets of one's own; each in a fixed order."""
+"""Sources of images: folders, archives, arrays, datasets of one's own; each in a fixed order."""
 
 from typing import TYPE_CHECKING
 

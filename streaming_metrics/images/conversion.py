@@ -1,4 +1,4 @@
-"""What users give becomes uint8 images ``(N, 3, H, W)``, or an error that says what to change."""
+"""Conversion of images to uint8 ``(N, 3, H, W)``, or an error that says what to change."""
 
 from __future__ import annotations
 

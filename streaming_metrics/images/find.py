@@ -1,4 +1,4 @@
-"""From what a user names on the command line to a source of images, or to a saved reference."""
+"""Finding of sources: the images, or the saved reference, that a text on the command line names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is computed from the statistics and the reductions; one paper, one file."""
+"""Measures: pure functions of statistics and pair reductions; one paper, one file."""
 
 from typing import TYPE_CHECKING
 

@@ -270,6 +270,14 @@ def test_references_of_other_numbers_of_samples_are_refused(folder: Path, tmp_pa
         build(reference=[folder / "a.safetensors", tmp_path / "more.safetensors"])
 
 
+def test_references_of_as_many_other_images_are_refused(folder: Path, tmp_path: Path) -> None:
+    metric = build()
+    metric.update(images("real", 1), real=True)
+    metric.save_reference(tmp_path / "other.safetensors", on="b")
+    with pytest.raises(ValueError, match=r"expected files of the same images.*Remedy"):
+        build(reference=[folder / "a.safetensors", tmp_path / "other.safetensors"])
+
+
 def test_a_network_that_no_measure_reads_needs_no_reference(folder: Path) -> None:
     assert build([FID()], reference=folder / "a.safetensors").is_frozen
 
