@@ -22,6 +22,20 @@ T = TypeVar("T")
 Prepared: TypeAlias = "Mapping[str, Tensor]"
 """What depends on a frozen side alone, by name: whole on every rank, saved with the side."""
 Results: TypeAlias = "Mapping[PairReduction, Tensor]"
+GROUPS = (
+    "core",
+    "distances",
+    "class predictions",
+    "labels",
+    "two-sample tests",
+    "density",
+    "diversity",
+    "copying",
+    "pixels",
+    "text",
+    "own",
+)
+"""Groups of measures, in the order in which tables and reports show them; ``"own"`` are classes of a user's own."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +189,16 @@ class Measure(ABC):
     Attributes:
         label: how a signature names it.
         column: which of the network's columns it reads.
+        group: the heading under which tables and reports show it, one of :data:`GROUPS`.
+        paper: authors, year and venue, as tables give them.
     """
 
     on: str | None = field(default=None, kw_only=True, repr=False)
 
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
+    group: ClassVar[str] = "own"
+    paper: ClassVar[str] = ""
 
     @property
     def fixed(self) -> Role | None:

@@ -81,6 +81,8 @@ class NDB(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "ndb"
+    group: ClassVar[str] = "two-sample tests"
+    paper: ClassVar[str] = "Richardson and Weiss, NeurIPS 2018"
 
     def __post_init__(self) -> None:
         check_integer("NDB bins", self.bins, least=2)

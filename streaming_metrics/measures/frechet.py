@@ -184,6 +184,8 @@ class FID(Measure):
     """
 
     label: ClassVar[str] = "fid"
+    group: ClassVar[str] = "core"
+    paper: ClassVar[str] = "Heusel et al., NeurIPS 2017"
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

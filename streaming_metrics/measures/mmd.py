@@ -89,6 +89,8 @@ class MMD(Measure):
     seed: int = 0
 
     label: ClassVar[str] = "mmd"
+    group: ClassVar[str] = "two-sample tests"
+    paper: ClassVar[str] = "Gretton et al., JMLR 2012"
 
     def __post_init__(self) -> None:
         if self.widths is not None:

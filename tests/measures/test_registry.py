@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from streaming_metrics.measures import FID, IS, KID, PRDC, Measure
+from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.options import parsed, typed
 from streaming_metrics.measures.registry import (
     MEASURES,
@@ -219,3 +220,10 @@ def test_a_value_keeps_the_type_it_has_where_it_may(value: Any, kind: Any, expec
 
 def test_deep_text_is_no_crash() -> None:
     assert parsed("(" * 5000, str) == "(" * 5000
+
+
+@pytest.mark.parametrize("label", MEASURES)
+def test_a_measure_says_its_group_and_paper(label: str) -> None:
+    cls = known_measures()[label]
+    assert cls.group in GROUPS[:-1]
+    assert cls.paper
