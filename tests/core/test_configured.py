@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, WIDTH, name_of
+from conftest import CLASSES, MEASURES, WIDTH
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -52,7 +52,11 @@ def test_hydra_gives_a_list_of_measures(target: dict[str, Any], convert: str) ->
     assert measures_of(built) == [FID(), PRDC(k=3)]
 
 
-@pytest.mark.parametrize("measure", [*MEASURES, KID(seed=torch.get_rng_state().numpy().tobytes())], ids=name_of)
+@pytest.mark.parametrize(
+    "measure",
+    [*MEASURES, KID(seed=torch.Generator().manual_seed(0).get_state().numpy().tobytes())],
+    ids=lambda measure: measure.describe(),
+)
 def test_every_measure_comes_back_from_omegaconf(measure: Measure) -> None:
     nodes = OmegaConf.create([measure], flags={"allow_objects": True})  # what Hydra makes of a list by default
     assert not isinstance(nodes[0], Measure)
@@ -84,7 +88,7 @@ def test_hydra_gives_one_measure_a_table_or_a_name(given: Any) -> None:
         iter([FID(), KID(subset_size=50)]),
         np.array(["fid", "kid(subset_size=50)"]),
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__,
 )
 def test_measures_are_named_or_given_as_classes(given: Any) -> None:
     assert measures_of(build(given)) == [FID(), KID(subset_size=50)]
