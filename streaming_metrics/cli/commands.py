@@ -238,12 +238,22 @@ def extractors() -> None:
 
 
 @app.command()
-def measures() -> None:
-    """List the measures, and the parameters that they take."""
-    from streaming_metrics.measures.registry import known_measures, parameters_of
+def measures(
+    names: Annotated[list[str] | None, typer.Argument(help="Say all of these: fid, kid, …")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page of documentation.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the measures: keys, what is better, class, what each reads, paper."""
+    from streaming_metrics.cli import measure_list
 
-    rows = [(name, ", ".join(parameters_of(cls)), _summary(cls)) for name, cls in known_measures().items()]
-    show_table(("measure", "parameters", "is"), rows)
+    with _exit_codes():
+        found = measure_list.chosen(names or [])
+        if markdown or json:
+            say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
+        elif names:
+            measure_list.show_each(found)
+        else:
+            measure_list.show(found)
 
 
 @contextmanager

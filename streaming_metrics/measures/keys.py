@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from streaming_metrics.measures.base import Scalar
+from streaming_metrics.measures.base import GROUPS, Scalar
 from streaming_metrics.measures.registry import known_measures
 
 if TYPE_CHECKING:
@@ -74,6 +74,16 @@ def scalar_of(key: str) -> Scalar:
     return parse_key(key).scalar
 
 
+def group_of(key: str) -> str:
+    """Return the group of the measure that yields a key, ``"own"`` for one of no known measure.
+
+    Example:
+        >>> group_of("val/fd_dinov2"), group_of("vendi"), group_of("loss")
+        ('core', 'diversity', 'own')
+    """
+    return _groups_of(tuple(known_measures().values())).get(parse_key(key).name, GROUPS[-1])
+
+
 def known_scalars() -> dict[str, Scalar]:
     """Return what measures may yield, in their order, by each name that it is reported under; of two, the first."""
     return _scalars_of(tuple(known_measures().values()))
@@ -83,6 +93,19 @@ def known_scalars() -> dict[str, Scalar]:
 def _scalars_of(classes: tuple[type[Measure], ...]) -> dict[str, Scalar]:
     scalars: dict[str, Scalar] = {}
     for scalar in (scalar for cls in classes for scalar in cls.known_scalars()):
-        for name in filter(None, (scalar.key, scalar.elsewhere)):
+        for name in _names_of(scalar):
             scalars.setdefault(name, scalar)
     return scalars
+
+
+@lru_cache(maxsize=8)
+def _groups_of(classes: tuple[type[Measure], ...]) -> dict[str, str]:
+    groups: dict[str, str] = {}
+    for measure in classes:
+        for name in (name for scalar in measure.known_scalars() for name in _names_of(scalar)):
+            groups.setdefault(name, measure.group)
+    return groups
+
+
+def _names_of(scalar: Scalar) -> list[str]:
+    return [name for name in (scalar.key, scalar.elsewhere) if name]

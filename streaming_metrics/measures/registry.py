@@ -48,7 +48,7 @@ def homes() -> dict[str, str]:
 
 def known_measures() -> dict[str, type[Measure]]:
     """Return the measures there are, by label; a class of one's own is one once it is imported."""
-    return {label: _class_of(label) for label in MEASURES} | _of_users()
+    return {label: class_of(label) for label in MEASURES} | _of_users()
 
 
 def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
@@ -154,13 +154,14 @@ def _below(cls: type[Measure]) -> Iterator[type[Measure]]:
         yield from _below(child)
 
 
-def _class_of(label: str) -> type[Measure]:
+def class_of(label: str) -> type[Measure]:
+    """Return the class of a measure of this library."""
     module, _, name = MEASURES[label].partition(":")
     return getattr(import_module(module), name)
 
 
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
-    cls = _class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
+    cls = class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
     given = [part for part in split_outside(arguments, ",") if part.strip()]
     return _made(cls, dict(_option(cls, label, part, parts) for part in given))
 

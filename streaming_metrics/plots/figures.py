@@ -25,6 +25,7 @@ from streaming_metrics.plots.result_keys import (
     leading,
     number,
     only,
+    spans_decades,
     spread_of,
 )
 
@@ -48,6 +49,8 @@ def curves(
     **line: Any,
 ) -> Axes:
     """Draw a curve for each key, its standard deviation or error as a band, its name and last value at its end.
+
+    Where all values are positive and span two decades or more, their axis is logarithmic.
 
     Call it again on the same axes to lay another run over the first, e.g. raw weights and their average.
 
@@ -79,8 +82,7 @@ def curves(
     ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
     ax.locator_params(axis="x", integer=True)
     _tidy(ax)
-    if ax.get_ylim()[0] > 0:
-        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
+    _scale(ax)
     label_ends(ax)
     return ax
 
@@ -254,6 +256,22 @@ def _said_of(
 
 def _room_for(values: Sequence[float]) -> tuple[float, float]:
     return 0, max([1.0, *filter(math.isfinite, values)]) * 1.03
+
+
+def _scale(ax: Axes) -> None:
+    """Let the axis of values be logarithmic where they span decades; else start at 0 what is above it."""
+    from matplotlib.ticker import NullLocator
+
+    drawn = [float(value) for line in ax.lines for value in line.get_ydata()]  # pyright: ignore
+    if spans_decades(drawn):
+        ax.set_yscale("log")
+        ax.set_ylim(auto=True)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # no mathematics, which a page cannot typeset
+        ax.yaxis.set_minor_locator(NullLocator())
+    elif ax.get_yscale() == "log":  # what was laid over it reaches 0
+        ax.set_yscale("linear")
+    if ax.get_yscale() == "linear" and ax.get_ylim()[0] > 0:
+        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
 
 
 def _tidy(ax: Axes) -> None:

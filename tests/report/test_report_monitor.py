@@ -48,7 +48,8 @@ def frames(page: Page) -> list[int]:
 
 def listed(page: Page) -> list[str]:
     """Return the cells of the table of epochs."""
-    rows = page.html[page.html.index("<tbody>") : page.html.index("</tbody>")]
+    table = page.html[page.html.index('class="scroll epochs"') :]
+    rows = table[: table.index("</tbody>")]
     return [part.split("<")[0] for part in rows.split("<td>")[1:]]
 
 
