@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import AuthPct as AuthPct
     from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
     from streaming_metrics.measures import Scalar as Scalar
+    from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import Vendi as Vendi
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler

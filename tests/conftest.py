@@ -15,7 +15,20 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    AuthPct,
+    Features,
+    ImageStatistics,
+    IntraFID,
+    SharpnessDifference,
+    Vendi,
+)
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -35,6 +48,7 @@ from streaming_metrics.statistics import (
     Count,
     Distinct,
     FixedRows,
+    Histogram,
     Marginals,
     Moments,
     Neighbours,
@@ -55,8 +69,12 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS = 3, 4
+TEXT, LABELS, GRADIENTS = 3, 4, 5
 WORLD = 4
+RANGES = {"luminance": 255, "contrast": 128, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
+"""Descriptors of images, and how far they go from 0."""
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS}
+"""Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
@@ -79,6 +97,7 @@ STATISTICS = [
     Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
+    Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
@@ -143,6 +162,8 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    ImageStatistics(bins=50): SUMS,
+    SharpnessDifference(): SUMS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}
@@ -158,7 +179,9 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     logits = torch.randn(n, CLASSES, generator=generator)
     text = torch.randn(n, TEXT, generator=generator)
     labels = torch.randperm(n, generator=generator) % LABELS
-    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels)
+    images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
+    images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels, **images)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CLASSES, MEASURES, WIDTH, draw_sides, name_of
+from conftest import CLASSES, MEASURES, WIDTH, WIDTHS, draw_sides, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,7 +83,7 @@ def test_a_measure_tells_what_is_not_default(measure: Measure, label: str) -> No
 @pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_a_metrics_signature_reads_back(measure: Measure) -> None:
-    metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES)
+    metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS)
     for role, side in draw_sides(metric).items():
         metric.update(side[:30] if role == "fake" else side, role=role)
     signature = Signature.parse(metric.signature())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
+from streaming_metrics.cli.reference_files import files_of, with_others
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.shell import GenerativeMetrics
@@ -24,8 +26,7 @@ from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -117,13 +118,14 @@ class Job:
         with recorded_warnings() as said:
             sides: Roles[Source] = Roles(self._find(real), self._find(fake))
             plan = self._plan(sides)
-            known = sides.real if isinstance(sides.real, Reference) else None
-            network = self.network.load(known)
+            saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
+            known = saved[0]
+            network = self.network.load(known[0] if known else None)
             sides, skipped = self._without_unreadable(sides, plan)
             if skipped.unreadable:
                 plan = self._plan(sides)
-            metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
-            outcomes = self._add(metric.to(network.device), sides)
+            metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
+            outcomes = self._add(metric.to(network.device), sides, saved[1])
             origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
@@ -151,7 +153,10 @@ class Job:
             outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
-        metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
+        about["date"] = _now()
+        for name, file in files_of(metric, path).items():
+            metric.save_reference(file, capacity=capacity, half=half, data=origin.data, about=about, on=name)
+            self._say([] if name is None else [f"features of {name} are in {file}"])
         return origin, said
 
     def _find(self, text: str) -> Images | Reference:
@@ -161,6 +166,10 @@ class Job:
         if source.left_out:
             self._say([f"{text}: {told(source.left_out)}"])
         return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
+
+    def _saved(self, text: str, side: Source, plan: Plan) -> list[Reference]:
+        """Return the references of a side, one of each network; none where it is images."""
+        return with_others(side, Path(text), plan.scored) if isinstance(side, Reference) else []
 
     def _plan(self, sides: Roles[Source]) -> Plan:
         measures = measures_of(self.measures)
@@ -181,10 +190,12 @@ class Job:
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
         return replace(sides, fake=left), outcome
 
-    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
-        """Add the sides to the metric; return what became of their images."""
-        if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
-            metric.merge_reference(sides.fake)
+    def _add(
+        self, metric: GenerativeMetrics, sides: Roles[Source], saved: Sequence[Reference] = ()
+    ) -> Roles[ReadResult | None]:
+        """Add the sides to the metric, generated images that were ``saved`` too; return what became of the images."""
+        if saved:  # first, and on every rank, since it may be refused
+            metric.merge_reference(saved)
             if self.comm.rank:
                 metric.reset()
         outcomes: list[ReadResult | None] = []
@@ -249,7 +260,7 @@ def _origin(text: str, source: Source, outcome: ReadResult | None, skipped: Read
 
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
-    kept = [s for measure in metric.measures for s in measure.statistics(metric.spec).get("real", ())]
+    kept = [slot.statistic for slot in metric._layout.slots["real"] if slot.network == 0]
     if not any(isinstance(statistic, Moments) for statistic in kept):
         raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
     Side("real", num_samples, {}).require(2, "An .npz", "more images")

@@ -125,12 +125,22 @@ def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
         shared = named | shared
     hashes = shared.get("hashes")
     if hashes is None:
-        rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
+        rows = _rows_to_hash(found)
         if rows is not None:
             shared["hashes"] = hashes_of(rows)
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
         raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return [{**columns, **shared} for columns in found]
+
+
+def _rows_to_hash(found: Iterable[Columns]) -> Tensor | None:
+    """Return what tells samples apart: the first pool or logits, else all columns that networks have."""
+    rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
+    if rows is not None:
+        return rows
+    others = [rows for columns in found for name, rows in sorted(columns.items()) if name not in SAMPLE_COLUMNS]
+    others = [rows for rows in others if isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) == len(others[0])]
+    return torch.cat(others, dim=1) if others else None
 
 
 def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> None:

@@ -24,7 +24,7 @@ from streaming_metrics.core.identity import Identity, configuration_of, meet, na
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
-from streaming_metrics.core.networks import networks_of
+from streaming_metrics.core.networks import networks_of, with_own
 from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import described, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
@@ -82,11 +82,13 @@ class GenerativeMetrics(Metric):
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``. Several networks by name,
             ``{"inception": "inception-v3", "dino": …}``: a measure reads the first unless it says ``on="dino"``.
+            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
         precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
             signature says which.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``; by name where there
             are several networks.
+        widths: of further columns of given features, ``{"text": 512}``; by name where there are several networks.
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
         reference: the real side as saved by :meth:`save_reference`, or another program's ``.npz`` with ``mu`` and
             ``sigma``, which serves FID alone; no real images are then taken. A list has a file of each network, a
@@ -128,6 +130,7 @@ class GenerativeMetrics(Metric):
         precision: str | None = None,
         num_features: int | Mapping[str, int] | None = None,
         num_classes: int | Mapping[str, int] | None = None,
+        widths: Mapping[str, int] | Mapping[str, Mapping[str, int]] | None = None,
         value_range: tuple[float, float] | None = None,
         reference: References | None = None,
         bind_limit: int = BIND_LIMIT,
@@ -139,7 +142,8 @@ class GenerativeMetrics(Metric):
         _check_options(kwargs, sync_on_compute)
         measures, value_range = tuple(as_measures(measures)), check_value_range(value_range)
         options = {"weights": weights, "resize": resize, "tag": tag, "precision": precision}
-        networks = networks_of(extractor, num_features, num_classes, **options)
+        networks = networks_of(extractor, num_features, num_classes, widths, **options)
+        networks = with_own(networks, measures, precision=precision)
         layout = Layout(measures, networks)
         self._reported = reported_keys(measures, [networks[n].tag_of(m) for m, n in zip(measures, layout.places)])
         sides = {role: saved_side(layout, role, files) for role, files in by_role(reference).items()}
@@ -175,6 +179,11 @@ class GenerativeMetrics(Metric):
     def keys(self) -> tuple[str, ...]:
         """The keys of what :meth:`compute` returns."""
         return tuple(key for place in self._places() for key in self._reported[place].values())
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks, by which ``on=`` asks; one alone has none."""
+        return tuple(network.name for network in self._inputs.networks if network.name)
 
     @property
     def roles(self) -> tuple[Role, ...]:

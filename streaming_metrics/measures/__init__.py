@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Sides as Sides
     from streaming_metrics.measures.bins import NDB as NDB
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

@@ -183,12 +183,14 @@ class Measure(ABC):
     else of the generated side is kept. Both forms must give the same value.
 
     Args:
-        on: which of several networks it reads, by the name that the user gave it; by default the first. No part of
-            keys or signatures.
+        on: which of several networks it reads, by the name that the user gave it; by default its own :attr:`network`,
+            or the first. No part of keys or signatures.
 
     Attributes:
         label: how a signature names it.
         column: which of the network's columns it reads.
+        network: the name of the extractor that it reads unless ``on=`` says otherwise, which comes with it where images
+            are measured; None reads the first.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
     """
@@ -197,6 +199,7 @@ class Measure(ABC):
 
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
+    network: ClassVar[str | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
 

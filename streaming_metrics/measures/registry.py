@@ -36,6 +36,8 @@ MEASURES = {
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
+    "low_level": f"{HOUSE}.image_statistics:ImageStatistics",
+    "sharpness_difference": f"{HOUSE}.sharpness:SharpnessDifference",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

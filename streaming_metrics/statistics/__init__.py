@@ -10,6 +10,7 @@ from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
+from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours

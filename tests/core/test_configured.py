@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, WIDTH
+from conftest import CLASSES, MEASURES, WIDTH, WIDTHS
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUSE = "streaming_metrics."
-METRIC = {"_target_": f"{HOUSE}GenerativeMetrics", "extractor": None, "num_features": WIDTH, "num_classes": CLASSES}
+METRIC = {
+    "_target_": f"{HOUSE}GenerativeMetrics",
+    "extractor": None,
+    "num_features": WIDTH,
+    "num_classes": CLASSES,
+    "widths": WIDTHS,
+}
 MONITOR = {
     "_target_": f"{HOUSE}monitor.GenerationMonitor",
     "extractor": {"_target_": "torch.nn.Flatten"},
@@ -42,7 +48,9 @@ def from_hydra(config: dict[str, Any], **more: Any) -> Any:
 
 
 def build(measures: Any, **options: Any) -> GenerativeMetrics:
-    return GenerativeMetrics(measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, **options)
+    return GenerativeMetrics(
+        measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS, **options
+    )
 
 
 @pytest.mark.parametrize("convert", ["none", "partial", "object", "all"])

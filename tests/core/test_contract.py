@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, REDUCTIONS, STATISTICS, WIDTH, draw_features, draw_sides, fill, freeze, name_of
+from conftest import (
+    CLASSES,
+    MEASURES,
+    REDUCTIONS,
+    STATISTICS,
+    WIDTH,
+    WIDTHS,
+    draw_features,
+    draw_sides,
+    fill,
+    freeze,
+    name_of,
+)
 from torch import nn
 from torchmetrics import Metric, MetricCollection
 
@@ -31,7 +43,7 @@ ALL = [FID(), KID(subsets=5, subset_size=8), IS(splits=3), PRDC(k=3)]
 
 
 def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
-    options = {"num_features": WIDTH, "num_classes": CLASSES} | options
+    options = {"num_features": WIDTH, "num_classes": CLASSES, "widths": WIDTHS} | options
     return GenerativeMetrics(measures or ALL, extractor=None, **options)
 
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, draw_features, draw_side, fill, name_of
+from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, WIDTHS, draw_features, draw_side, fill, name_of
 from torch import nn
 from torchmetrics import MetricCollection
 
@@ -40,7 +40,9 @@ TORN = r"side.*Remedy: reset\(\) or load_state_dict\(\)"
 
 
 def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
-    return GenerativeMetrics(measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, **options)
+    return GenerativeMetrics(
+        measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS, **options
+    )
 
 
 def filled(*measures: Measure, **options: Any) -> GenerativeMetrics:

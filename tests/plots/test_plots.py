@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MEASURES, fill
+from conftest import MEASURES, WIDTHS, fill
 from test_image import Colours, feed
 
 from streaming_metrics import GenerativeMetrics, image, plots
@@ -116,7 +116,7 @@ def test_a_grid_wants_as_many_of_both() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES, ids=repr)
 def test_every_measure_plots_what_it_computes(measure: Any) -> None:
-    metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5))
+    metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5, widths=WIDTHS))
     value = metric.compute()
     figure, axes = metric.plot()
     drawn = {key: ys for ax in np.atleast_1d(axes) for key, ys in lines(ax).items()}
