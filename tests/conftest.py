@@ -15,7 +15,25 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    AMScore,
+    AuthPct,
+    BirthdayParadox,
+    Features,
+    IntraFID,
+    ModeScore,
+    ModifiedIS,
+    RPrecision,
+    Vendi,
+)
+from streaming_metrics.measures.modified_inception_score import ClassPredictions
+from streaming_metrics.measures.r_precision import CaptionPool, Retrieved
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -32,15 +50,18 @@ from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
+    CaptionDigest,
     Count,
     Distinct,
     FixedRows,
+    KnownCaptions,
     Marginals,
     Moments,
     Neighbours,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +76,7 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS = 3, 4
+TEXT, LABELS, CAPTIONS = WIDTH, 4, 20
 WORLD = 4
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -82,6 +103,12 @@ STATISTICS = [
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    Bank(WIDTH, captions=True, beside=(("text", TEXT),)),
+    Bank(TEXT, capacity=7, column="text", captions=True),
+    CaptionDigest(),
+    KnownCaptions(),
+    ClassPredictions(CLASSES),
+    Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -143,6 +170,13 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    FID(captions=True): SUMS,
+    ModeScore(): SUMS,
+    ModifiedIS(): SUMS,
+    AMScore(): SUMS,
+    BirthdayParadox(most=16, quantile=0.5): COUNTS,
+    BirthdayParadox(threshold=2.0): COUNTS,
+    RPrecision(candidates=5, r=2): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}
@@ -158,7 +192,8 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     logits = torch.randn(n, CLASSES, generator=generator)
     text = torch.randn(n, TEXT, generator=generator)
     labels = torch.randperm(n, generator=generator) % LABELS
-    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels)
+    captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels, captions=captions)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Spec
+from streaming_metrics.statistics.base import check_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +88,7 @@ def networks_of(
     extractor: Any,
     num_features: int | Mapping[str, int] | None = None,
     num_classes: int | Mapping[str, int] | None = None,
+    widths: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Network, ...]:
     """Return the networks that ``extractor=`` stands for: one, or several by name.
@@ -93,15 +96,21 @@ def networks_of(
     Args:
         extractor: a name, an extractor or a module; a mapping of such; None where features are given.
         num_features, num_classes: widths of given features; mappings where several networks' are given.
+        widths: of further given columns, by name; where several networks' are given, of each by its name.
         options: of a named extractor; those that are None are left out.
 
     Raises:
         TypeError, ValueError: where the extractor, a name or an option is not as expected.
     """
+    if widths and extractor is not None:
+        raise ValueError(
+            f"widths: expected none beside an extractor, which says its own, got {dict(widths)}. Remedy: an Extractor "
+            "whose spec has them, or extractor=None and Features."
+        )
     if not isinstance(extractor, Mapping):
         if extractor is None and isinstance(num_features or num_classes, Mapping):
-            return _given(num_features or {}, num_classes or {})
-        return (_network("", extractor, num_features, num_classes, options),)
+            return _given(num_features or {}, num_classes or {}, widths or {})
+        return (_network("", extractor, num_features, num_classes, options, widths),)
     wrong = sorted(name for name, value in options.items() if value is not None and name != "precision")
     if wrong or not extractor:
         raise ValueError(
@@ -130,16 +139,27 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
     return names.index(measure.on)
 
 
-def _network(name: str, extractor: Any, num_features: Any, num_classes: Any, options: Mapping[str, Any]) -> Network:
+def _network(
+    name: str, extractor: Any, num_features: Any, num_classes: Any, options: Mapping[str, Any], widths: Any = None
+) -> Network:
     if extractor is None:
-        return Network(name, None, Spec(num_features, num_classes))
+        return Network(name, None, _spec(num_features, num_classes, widths))
     made: Extractor | nn.Module = resolve(extractor, num_features=num_features, **options)
     return Network(name, made, made.spec)
 
 
-def _given(num_features: Any, num_classes: Any) -> tuple[Network, ...]:
+def _given(num_features: Any, num_classes: Any, widths: Any) -> tuple[Network, ...]:
     names = dict.fromkeys([*num_features, *num_classes])
-    return tuple(Network(_checked(name), None, Spec(num_features.get(name), num_classes.get(name))) for name in names)
+    specs = {name: _spec(num_features.get(name), num_classes.get(name), widths.get(name)) for name in names}
+    return tuple(Network(_checked(name), None, spec) for name, spec in specs.items())
+
+
+def _spec(num_features: Any, num_classes: Any, widths: Any) -> Spec:
+    """Return the widths of given features; raise where those of further columns are none."""
+    for column, width in (widths or {}).items():
+        check_column(column)
+        check_integer(f"widths of {column}", width, least=1)
+    return Spec(num_features, num_classes, dict(widths or {}))
 
 
 def _checked(name: Any) -> str:
