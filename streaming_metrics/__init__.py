@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import AMScore as AMScore
     from streaming_metrics.measures import AuthPct as AuthPct
     from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import ModeScore as ModeScore
+    from streaming_metrics.measures import ModifiedIS as ModifiedIS
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
+    from streaming_metrics.measures import RPrecision as RPrecision
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import Vendi as Vendi
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded
     from streaming_metrics.signature import Signature as Signature
+    from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
 
 HOMES = {
     "RepeatsWarning": "core.repeats",
@@ -54,6 +60,7 @@ HOMES = {
     "UnpaddedSampler": "sampling",
     "keep_unpadded": "sampling",
     "Signature": "signature",
+    "caption_hashes": "statistics.captions",
 }
 """The module that each public name is defined in; the measures are those of the registry."""
 __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | homes())

@@ -22,13 +22,20 @@ from streaming_metrics import (
     MMD,
     NDB,
     PRDC,
+    AMScore,
     AuthPct,
+    BirthdayParadox,
     Features,
     ImageStatistics,
     IntraFID,
+    ModeScore,
+    ModifiedIS,
+    RPrecision,
     SharpnessDifference,
     Vendi,
 )
+from streaming_metrics.measures.modified_inception_score import ClassPredictions
+from streaming_metrics.measures.r_precision import CaptionPool, Retrieved
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -45,16 +52,19 @@ from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
+    CaptionDigest,
     Count,
     Distinct,
     FixedRows,
     Histogram,
+    KnownCaptions,
     Marginals,
     Moments,
     Neighbours,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,11 +79,11 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, GRADIENTS = 3, 4, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
 RANGES = {"luminance": 255, "contrast": 128, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -101,6 +111,12 @@ STATISTICS = [
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    Bank(WIDTH, captions=True, beside=(("text", TEXT),)),
+    Bank(TEXT, capacity=7, column="text", captions=True),
+    CaptionDigest(),
+    KnownCaptions(),
+    ClassPredictions(CLASSES),
+    Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -164,6 +180,13 @@ MEASURES: dict[Measure, Tolerance] = {
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
     SharpnessDifference(): SUMS,
+    FID(captions=True): SUMS,
+    ModeScore(): SUMS,
+    ModifiedIS(): SUMS,
+    AMScore(): SUMS,
+    BirthdayParadox(most=16, quantile=0.5): COUNTS,
+    BirthdayParadox(threshold=2.0): COUNTS,
+    RPrecision(candidates=5, r=2): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}
@@ -181,7 +204,9 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
-    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels, **images)
+    captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
+    beside = {"text": text, "labels": labels, "captions": captions}
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:

@@ -102,6 +102,11 @@ def networks_of(
     Raises:
         TypeError, ValueError: where the extractor, a name or an option is not as expected.
     """
+    if widths and extractor is not None:
+        raise ValueError(
+            f"widths: expected none beside an extractor, which says its own, got {dict(widths)}. Remedy: an Extractor "
+            "whose spec has them, or extractor=None and Features."
+        )
     if not isinstance(extractor, Mapping):
         if extractor is None:
             return _given(num_features, num_classes, {} if widths is None else widths)

@@ -98,7 +98,7 @@ def _of_several(records: Mapping[str, Any]) -> dict[str, Any]:
     """Return what makes a metric of several networks, by what a file says of each."""
     if all("name" in record for record in records.values()):
         return {"extractor": {name: Recorded(record) for name, record in records.items()}}
-    widths = {
+    widths: dict[str, Any] = {
         f"num_{what}": {name: record[what] for name, record in records.items()} for what in ("features", "classes")
     }
     further = {name: record["widths"] for name, record in records.items() if "widths" in record}

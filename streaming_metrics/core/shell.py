@@ -18,6 +18,7 @@ from torchmetrics import Metric
 
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
+from streaming_metrics.core.closest import closest_of, generated_bank_of
 from streaming_metrics.core.evaluate import evaluate
 from streaming_metrics.core.frozen import Remembered, remembering
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
@@ -26,7 +27,7 @@ from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
 from streaming_metrics.core.networks import networks_of, with_own
 from streaming_metrics.core.record import about as about_metric
-from streaming_metrics.core.record import described, signature_of
+from streaming_metrics.core.record import captions_of, described, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
@@ -40,6 +41,7 @@ from streaming_metrics.measures.registry import MeasuresGiven, as_measures
 from streaming_metrics.measures.reported import reported_keys
 from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import state_device
+from streaming_metrics.statistics.captions import hashed_texts
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from streaming_metrics.core.closest import ClosestPairs
     from streaming_metrics.core.inputs import Given
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.references import References, SavedSide
@@ -154,6 +157,7 @@ class GenerativeMetrics(Metric):
         self._remembered: dict[Role, Remembered] = {}
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
+        self._captions: str | None = None
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{self._configuration()} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
@@ -211,8 +215,10 @@ class GenerativeMetrics(Metric):
         return int(vars(self)[self._layout.names[Slot(role, 0, COUNT)]["n"]])
 
     def signature(self) -> str:
-        """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
-        return self._signed(self._totals or {role: self.num_samples(role) for role in self.roles})
+        """Return how the numbers come about, as one line; counts and captions are those of the last ``compute``."""
+        if self._totals is None:
+            return self._signed({role: self.num_samples(role) for role in self.roles}, self._own_captions())
+        return self._signed(self._totals, self._captions)
 
     def distinct(self, role: Role) -> DistinctCount | None:
         """Return how many of the samples of ``role`` are distinct: exact below 4096, else about (± 2 %).
@@ -232,7 +238,7 @@ class GenerativeMetrics(Metric):
         *,
         role: Role | None = None,
         labels: Tensor | None = None,
-        captions: Tensor | None = None,
+        captions: Tensor | Sequence[str] | None = None,
     ) -> None:
         """Add a batch; local, no collective. Where it raises, nothing was added.
 
@@ -243,8 +249,9 @@ class GenerativeMetrics(Metric):
             index: int64 ``(N,)`` in ``[0, 2⁴⁰)``, ids that are unique over all ranks of a role; by default the order of
                 arrival on each rank. Splits of IS, subsets of KID and reservoirs depend on it.
             role: instead of ``real``: ``"real"``, ``"fake"``, or another that a measure asks for, e.g. ``"train"``.
-            labels, captions: int64 ``(N,)``, classes of the samples, and hashes of their captions, where a measure
-                reads them: then in every batch.
+            labels, captions: int64 ``(N,)``, classes of the samples, and their captions' hashes, or their texts, of
+                which :func:`~streaming_metrics.caption_hashes` are taken; where a measure reads them: then in every
+                batch.
 
         Raises:
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
@@ -252,7 +259,9 @@ class GenerativeMetrics(Metric):
         """
         role = self._role(real, role)
         states = self._states
-        states.add(role, self._take(states, images, role, index, {"labels": labels, "captions": captions}))
+        states.add(
+            role, self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
+        )
 
     def forward(
         self,
@@ -262,7 +271,7 @@ class GenerativeMetrics(Metric):
         *,
         role: Role | None = None,
         labels: Tensor | None = None,
-        captions: Tensor | None = None,
+        captions: Tensor | Sequence[str] | None = None,
     ) -> Any:
         """Add a batch and return its value against the other roles' samples on this rank; no collective.
 
@@ -271,7 +280,7 @@ class GenerativeMetrics(Metric):
         role, states = self._role(real, role), self._states
         with torch.inference_mode(False), torch.no_grad(), self._identity.noting_failures():
             self._check_whole("forward()")
-            features = self._take(states, images, role, index, {"labels": labels, "captions": captions})
+            features = self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
             device = state_device(self.device)
             batch = {
                 slot: slot.statistic.update(slot.statistic.empty(device), features[slot.network])
@@ -296,7 +305,7 @@ class GenerativeMetrics(Metric):
         states.replace({role: states.empty(role, device) for role in forgotten})
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
-        self._totals = self._found = None
+        self._totals = self._found = self._captions = None
 
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: :meth:`freeze` of ``"real"``."""
@@ -367,6 +376,26 @@ class GenerativeMetrics(Metric):
         sides = self._sides(comm)[network]
         with remembering(self._memories(self._states), network) as cache:
             return nearest_samples(bank, k, sides, comm, cache)
+
+    def closest_pairs(self, k: int = 20, most: int = 1000, among: Tensor | None = None) -> ClosestPairs | None:
+        """Return the k pairs of generated samples with the closest features, the same on every rank; collective.
+
+        The pairs to look at for repeats, as the birthday paradox asks for.
+
+        Args:
+            k: how many.
+            most: samples that are searched, which depend on their ids alone.
+            among: ids ``(n,)``; of these samples, those with other ids are left out.
+
+        Returns:
+            Their ids and distances; None where no measure keeps features of generated samples.
+        """
+        streams, comm = self._states.streams, self._gather_ranks("closest_pairs()")
+        kept = generated_bank_of(streams)
+        if kept is None:
+            return None
+        network, bank = kept
+        return closest_of(self._sides(comm)[network][MEASURED], bank, k, most, among)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.
@@ -455,7 +484,9 @@ class GenerativeMetrics(Metric):
         tensors = {name: vars(self)[name] for name in self._defaults if name not in marks}
         held = {role: self.num_samples(role) for role in self.roles}
         said = about_metric(self.measures, self._inputs.networks)
-        write_tensors(path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held))
+        write_tensors(
+            path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held, self._own_captions())
+        )
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return frozen sides, and the states that ``Metric.persistent`` asks for, without spare room of storage."""
@@ -495,7 +526,7 @@ class GenerativeMetrics(Metric):
         return role
 
     def _take(
-        self, states: States, given: Given, role: Role, index: Tensor | None, beside: Mapping[str, Tensor | None]
+        self, states: States, given: Given, role: Role, index: Tensor | None, beside: Mapping[str, Any]
     ) -> list[Features]:
         """Return a batch as each network's features with an index, on the states' device."""
         if states.is_frozen(role):
@@ -505,7 +536,8 @@ class GenerativeMetrics(Metric):
         _refuse_torn("update()", [states.torn((role,))])
         where = f"{role} batch (update {self._update_count})"
         needs = states.streams[role].needs
-        found = self._inputs(given, needs, where, {k: v for k, v in beside.items() if v is not None})
+        beside = {column: rows for column, rows in beside.items() if rows is not None}
+        found = self._inputs(given, needs, where, beside)
         n, device = len(next(iter(found[0].values()), ())), state_device(self.device)
         ids = found[0].get("index") if index is None else index
         if ids is None:
@@ -620,6 +652,7 @@ class GenerativeMetrics(Metric):
         sides = self._sides(comm)
         self._totals = {role: side.num_samples for role, side in sides[0].items()}
         self._found = {role: distinct_of(side) for role, side in sides[0].items()}
+        self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
             warn_of_repeats(found, role, "images" if self.extractor else "samples")
         return self._values(self._places(), sides, comm, streams)
@@ -661,8 +694,12 @@ class GenerativeMetrics(Metric):
         """Return the class and the measures in force, in words."""
         return configuration_of(type(self).__name__, self._described())
 
-    def _signed(self, totals: Mapping[Role, int]) -> str:
-        return str(signature_of(self._described(), self._inputs.networks, self._states, totals))
+    def _signed(self, totals: Mapping[Role, int], captions: str | None) -> str:
+        return str(signature_of(self._described(), self._inputs.networks, self._states, totals, captions))
+
+    def _own_captions(self) -> str | None:
+        """Return the digest of this rank's generated captions."""
+        return captions_of(self._states.local(MEASURED, network) for network in range(len(self._inputs.networks)))
 
     def _network(self, on: str | None) -> int:
         names = [network.name for network in self._inputs.networks]

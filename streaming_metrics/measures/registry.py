@@ -38,6 +38,11 @@ MEASURES = {
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
     "low_level": f"{HOUSE}.image_statistics:ImageStatistics",
     "sharpness_difference": f"{HOUSE}.sharpness:SharpnessDifference",
+    "mode_score": f"{HOUSE}.mode_score:ModeScore",
+    "modified_is": f"{HOUSE}.modified_inception_score:ModifiedIS",
+    "am_score": f"{HOUSE}.am_score:AMScore",
+    "birthday": f"{HOUSE}.birthday:BirthdayParadox",
+    "r_precision": f"{HOUSE}.r_precision:RPrecision",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

@@ -6,6 +6,9 @@ from streaming_metrics.statistics.base import State as State
 from streaming_metrics.statistics.base import Statistic as Statistic
 from streaming_metrics.statistics.base import state_device as state_device
 from streaming_metrics.statistics.bin_counts import BinCounts as BinCounts
+from streaming_metrics.statistics.captions import CaptionDigest as CaptionDigest
+from streaming_metrics.statistics.captions import KnownCaptions as KnownCaptions
+from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
 from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount

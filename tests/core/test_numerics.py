@@ -11,7 +11,19 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    BirthdayParadox,
+    GenerativeMetrics,
+    IntraFID,
+    RPrecision,
+    Vendi,
+)
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
@@ -233,6 +245,8 @@ INTEGERS = {
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     IntraFID: {"classes": 1},
+    BirthdayParadox: {"most": 2},
+    RPrecision: {"candidates": 2, "r": 1, "most": 100, "seed": 0},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -242,7 +256,7 @@ INTEGERS = {
     Moments: {"num_features": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1")}
+FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
@@ -256,6 +270,7 @@ OTHERS = {
     IntraFID: {"per_class", "shrinkage"},
     PRDC: {"variant"},
     Vendi: {"q"},
+    BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
 }
