@@ -137,7 +137,8 @@ class Difference:
 
 NOTES = {"version", "fake data"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
-NAMES |= {"train", "heldout", "captions"}
+OTHERS = "other networks"
+NAMES |= {"train", "heldout", "captions", OTHERS}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -235,6 +236,8 @@ def _of_signature(line: str) -> dict[str, str]:
     for measure in signature.measures:  # of several, the first has its keys bare: their order matters
         label = measure.partition("(")[0]
         measures[label] = f"{measures[label]}+{measure}" if label in measures else measure
-    counted = dict(part.split(":", 1) for part in str(signature).split("|")[2:-2])  # resize, and each role's samples
-    ends = {"precision": signature.precision, "version": signature.version}
-    return measures | {"extractor": signature.extractor} | counted | ends
+    counted = dict(part.split(":", 1) for part in str(signature).split("|")[3:-2])  # each role's samples
+    named = {what: getattr(signature, what) for what in ("extractor", "resize", "precision")}
+    first = {what: value.partition("+")[0] for what, value in named.items()}  # what others read, their measures say
+    others = {OTHERS: "+".join(rest for value in named.values() if (rest := value.partition("+")[2]))}
+    return measures | first | counted | {"version": signature.version} | {k: v for k, v in others.items() if v}

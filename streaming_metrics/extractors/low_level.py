@@ -19,8 +19,8 @@ from torch.nn.functional import pad
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.features import Features, Spec
 
-GRADIENT_BINS = 35
-"""Bins of gradient magnitudes up to 255·√2: the one numbered b is around ``2^(b/4) − 1`` grey levels."""
+GRADIENT_BINS = 18
+"""Bins of gradient magnitudes up to 255·√2: the one numbered b is around ``2^(b/2) − 1`` grey levels."""
 WIDTHS = {
     "luminance": 1,
     "contrast": 1,
@@ -31,7 +31,7 @@ WIDTHS = {
 }
 """Columns of :class:`LowLevel`, and their widths."""
 LUMA = (299.0, 587.0, 114.0)
-"""Thousandths of red, green and blue in a grey level (ITU-R BT.601); whole numbers, so that grey stays what it is."""
+"""Thousandths of red, green and blue in a grey level (ITU-R BT.601); whole numbers, whose sum float32 holds."""
 ROUNDING = 1 / 12
 """Power of the noise that rounding to whole grey levels makes: below it a spectrum says nothing."""
 AT_ONCE = 1 << 18
@@ -41,7 +41,7 @@ AT_ONCE = 1 << 18
 class LowLevel(Extractor):
     """Low-level statistics of images of any size, in columns of :class:`Features`; no weights, no resize.
 
-    With Y the grey levels 0.299 R + 0.587 G + 0.114 B, in [0, 255]:
+    With Y the grey levels 0.299 R + 0.587 G + 0.114 B, rounded to 0 … 255 as in a grey picture of 8 bits:
 
     - ``luminance``: mean of Y.
     - ``contrast``: standard deviation of Y (RMS contrast), in [0, 127.5].
@@ -52,7 +52,7 @@ class LowLevel(Extractor):
       mean of its |DFT|² / (H·W), without a window, plus 1/12, the power of rounding to grey levels: the flatter a
       picture, the nearer to 0, and 0 where it is constant, or less than 4 pixels wide and high.
     - ``sharpness``: mean of |∂x| + |∂y|, grey levels a pixel; ∂ is the difference to the pixel before, 0 at the border.
-    - ``gradients``: ``(N, 35)``, share of pixels by √(∂x² + ∂y²), in bins around ``2^(b/4) − 1``.
+    - ``gradients``: ``(N, 18)``, share of pixels by √(∂x² + ∂y²), in bins around ``2^(b/2) − 1``.
 
     Args:
         precision: taken since networks share it, and without effect: all is float32.
@@ -74,7 +74,7 @@ class LowLevel(Extractor):
         super().__init__(precision)
         self.precision = "fp32"
         self.spec = Spec(widths=WIDTHS)
-        self.register_buffer("luma", torch.tensor(LUMA))  # by which it knows its device
+        self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1))  # by which it knows its device
 
     def extract(self, images: Tensor) -> Features:
         """Return the columns of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
@@ -84,7 +84,7 @@ class LowLevel(Extractor):
 
     def _described(self, images: Tensor) -> dict[str, Tensor]:
         """Return each column of float32 images."""
-        grey = torch.einsum("nchw,c->nhw", images, self.luma) / 1000
+        grey = ((images * self.luma).sum(1) / 1000).round()
         across, down = differences(grey)
         scalars = {
             "luminance": _mean(grey),
@@ -117,9 +117,9 @@ def colourfulness(images: Tensor) -> Tensor:
 
 
 def gradient_histogram(across: Tensor, down: Tensor) -> Tensor:
-    """Return the share of pixels ``(N, 35)`` in each bin of gradient magnitude, of differences ``(N, H, W)``."""
+    """Return the share of pixels ``(N, 18)`` in each bin of gradient magnitude, of differences ``(N, H, W)``."""
     magnitude = (across.square() + down.square()).sqrt()
-    place = (4 * (magnitude + 1).log2()).round().long().flatten(1)
+    place = (2 * (magnitude + 1).log2()).round().long().flatten(1)
     n, pixels = place.shape
     place += GRADIENT_BINS * torch.arange(n, device=place.device).unsqueeze(1)
     return torch.bincount(place.flatten(), minlength=n * GRADIENT_BINS).view(n, GRADIENT_BINS) / pixels
@@ -131,7 +131,7 @@ def spectrum_slope(grey: Tensor) -> Tensor:
     rings = rings_of(height, width, grey.device)
     spectrum = torch.fft.rfft2(grey - _mean(grey).view(-1, 1, 1))
     power = (spectrum.real.square() + spectrum.imag.square()).flatten(1) / (height * width)
-    of_rings = power.index_select(1, rings.members.flatten()).view(-1, *rings.shares.shape)
+    of_rings = power.index_select(1, rings.members.flatten()).view(len(grey), *rings.shares.shape)
     power = (of_rings * rings.shares).sum(-1)
     return (power / ROUNDING).log1p() @ rings.fit  # log(power + ROUNDING), up to what has no slope
 

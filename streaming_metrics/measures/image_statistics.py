@@ -56,7 +56,7 @@ class ImageStatistics(Measure):
 
     The descriptors are the columns of :class:`~streaming_metrics.extractors.LowLevel`, which says how each is defined;
     with images it comes with the measure, whatever network others read. Kept of each side: a histogram of each of the
-    five, ``bins`` counts over a fixed range, and the moments of the 35 shares. A distance is exact to within a bin, of
+    five, ``bins`` counts over a fixed range, and the moments of the 18 shares. A distance is exact to within a bin, of
     1/16, 1/32, 5/64, 1/8 grey levels and 0.006 by default; what is beyond a range, which only a slope can be, counts at
     its end.
 

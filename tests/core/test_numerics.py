@@ -24,9 +24,10 @@ from streaming_metrics import (
     RPrecision,
     Vendi,
 )
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, ImageStatistics, IntraFID, Vendi
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
-from streaming_metrics.statistics import Bank, Marginals, Moments
+from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,6 +248,7 @@ INTEGERS = {
     IntraFID: {"classes": 1},
     BirthdayParadox: {"most": 2},
     RPrecision: {"candidates": 2, "r": 1, "most": 100, "seed": 0},
+    ImageStatistics: {"bins": 1},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -254,6 +256,7 @@ INTEGERS = {
     BallCounts: {"k": 1},
     Bank: {"num_features": 1, "capacity": 1},
     Moments: {"num_features": 1},
+    Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
 FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",)}
@@ -262,6 +265,7 @@ NEEDED = {
     Radii: {"role": "real"},
     BallCounts: {"balls": "real"},
     Bank: {"num_features": 3},
+    Histogram: {"low": 0, "high": 1},
     Marginals: {"num_classes": 3},
 }
 OTHERS = {
