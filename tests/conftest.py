@@ -35,7 +35,6 @@ from streaming_metrics import (
     Vendi,
 )
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
-from streaming_metrics.measures.r_precision import CaptionPool, Retrieved
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -53,6 +52,7 @@ from streaming_metrics.statistics import (
     Bank,
     BinCounts,
     CaptionDigest,
+    CaptionPool,
     Count,
     Distinct,
     FixedRows,
@@ -61,6 +61,7 @@ from streaming_metrics.statistics import (
     Marginals,
     Moments,
     Neighbours,
+    Retrieved,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of

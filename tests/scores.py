@@ -32,6 +32,15 @@ def score_logits(measure: Measure, logits: Tensor, index: Tensor | None = None) 
     return dict(zip(measure.keys, (value.item() for value in metric.compute().values())))
 
 
+def score_predictions(measure: Measure, real: Tensor, fake: Tensor) -> dict[str, float]:
+    """Return ``measure`` of both sides' class scores by its own keys, streamed in small batches."""
+    metric = GenerativeMetrics([measure], extractor=None, num_classes=real.shape[1])
+    for role, logits in ((True, real), (False, fake)):
+        for batch in logits.split(37):
+            metric.update(batch, real=role)
+    return dict(zip(measure.keys, (value.item() for value in metric.compute().values())))
+
+
 def normal(seed: int, n: int, width: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Return ``(n, width)`` float32 Gaussian rows."""
     return mean + std * torch.randn(n, width, generator=torch.Generator().manual_seed(seed))

@@ -8,7 +8,7 @@ Parity target: pytorch-fid and torch-fidelity.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -190,7 +190,7 @@ class FID(Measure):
         {'fd_features': tensor(9., dtype=torch.float64)}
     """
 
-    captions: bool = False
+    captions: bool = field(default=False, kw_only=True)
 
     label: ClassVar[str] = "fid"
     group: ClassVar[str] = "core"
@@ -205,9 +205,8 @@ class FID(Measure):
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moments = Moments(width(spec, "FID"))
-        if self.captions:
-            return {"real": (moments, KnownCaptions()), "fake": (moments, CaptionDigest())}
-        return {"real": (moments,), "fake": (moments,)}
+        real, fake = ((KnownCaptions(),), (CaptionDigest(),)) if self.captions else ((), ())
+        return {"real": (moments, *real), "fake": (moments, *fake)}
 
     def check(self, sides: Sides) -> None:
         for side in (sides.real, sides.fake):
@@ -244,7 +243,7 @@ def _warn_if_of_other_captions(sides: Sides) -> None:
     if known.count(sides.real[known]) == sides.real.num_samples and real != fake:
         warnings.warn(
             f"FID(captions=True): expected both sides to be of equal captions, got {real} of {sides.real.num_samples} "
-            f"real samples and {fake} of {sides.fake.num_samples} generated ones: part of the distance may lie between "
+            f"real samples, {fake} of {sides.fake.num_samples} generated ones: part of the distance may be between "
             "captions. Remedy: generate one image for each caption of the real side.",
             BiasWarning,
             stacklevel=2,

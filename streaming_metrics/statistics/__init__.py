@@ -17,5 +17,7 @@ from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
+from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
+from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums

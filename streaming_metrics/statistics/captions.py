@@ -72,7 +72,7 @@ class CaptionDigest(Sums):
         return {"sums": ((3,), torch.int64)}
 
     def sums_of(self, features: Features) -> State:
-        captions = check_captions(features.captions, len(features))
+        captions = check_captions(self.rows_of(features, "captions"), len(features))
         once = hashed(captions)
         return {"sums": torch.stack([torch.ones_like(once).sum(), once.sum(), hashed(~once).sum()])}
 
