@@ -15,7 +15,22 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    CAS,
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    AdversarialDivergence,
+    AuthPct,
+    BoundaryDistortion,
+    Features,
+    GANTest,
+    IntraFID,
+    Vendi,
+)
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -32,12 +47,15 @@ from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
+    ClassSums,
     Count,
     Distinct,
     FixedRows,
+    LinearProbe,
     Marginals,
     Moments,
     Neighbours,
+    ProbeHits,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
@@ -60,6 +78,8 @@ WORLD = 4
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
+PROBE = LinearProbe(FIXED[:LABELS].double(), torch.zeros(LABELS).double(), torch.arange(LABELS) > 0)
+"""A classifier that statistics count the hits of."""
 
 STATISTICS = [
     Count(),
@@ -82,6 +102,9 @@ STATISTICS = [
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    ClassSums(WIDTH, LABELS),
+    ClassSums(TEXT, LABELS, column="text"),
+    ProbeHits(WIDTH, LABELS, probe=PROBE),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -143,6 +166,11 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    CAS(classes=LABELS): COUNTS,
+    CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
+    GANTest(classes=LABELS): COUNTS,
+    BoundaryDistortion(classes=LABELS): COUNTS,
+    AdversarialDivergence(classes=LABELS): SUMS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

@@ -6,6 +6,7 @@ from streaming_metrics.lazy import lazy_names
 from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
+    from streaming_metrics.measures.adversarial_divergence import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures.authenticity import AuthPct as AuthPct
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side as Side
     from streaming_metrics.measures.base import Sides as Sides
     from streaming_metrics.measures.bins import NDB as NDB
+    from streaming_metrics.measures.boundary_distortion import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID

@@ -36,6 +36,10 @@ MEASURES = {
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
+    "cas": f"{HOUSE}.classification:CAS",
+    "gan_test": f"{HOUSE}.gan_test:GANTest",
+    "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
+    "adversarial_divergence": f"{HOUSE}.adversarial_divergence:AdversarialDivergence",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

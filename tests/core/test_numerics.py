@@ -11,7 +11,21 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
+from streaming_metrics import (
+    CAS,
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    AdversarialDivergence,
+    BoundaryDistortion,
+    GANTest,
+    GenerativeMetrics,
+    IntraFID,
+    Vendi,
+)
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
@@ -233,6 +247,10 @@ INTEGERS = {
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     IntraFID: {"classes": 1},
+    CAS: {"classes": 2},
+    GANTest: {"classes": 2},
+    BoundaryDistortion: {"classes": 2},
+    AdversarialDivergence: {"classes": 2},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -254,6 +272,10 @@ OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
+    CAS: {"probe", "shrinkage"},
+    GANTest: {"probe", "shrinkage"},
+    BoundaryDistortion: {"probe", "shrinkage"},
+    AdversarialDivergence: {"shrinkage"},
     PRDC: {"variant"},
     Vendi: {"q"},
     IS: {"assignment"},
