@@ -115,8 +115,8 @@ class Fit(ABC):
     def left_out(self, rows: Tensor, labels: Tensor, norms: Tensor) -> Tensor:
         """Return scores of rows that it was trained on, float64 ``(N, C)``, each by the probe trained without it.
 
-        The shares of classes, the mean of all and the amount of shrinkage stay those of all rows. A class of which
-        nothing else is left is not known: −∞.
+        The shares of classes and the amount of shrinkage stay those of all rows: without one, its class would be the
+        rarer, and be told of features that say nothing. A class of which nothing else is left is not known: −∞.
 
         Args:
             rows: ``(N, D)``.
@@ -191,11 +191,14 @@ class Ridge(Fit):
         return self.moments.covariance()
 
     def _left_out(self, slopes: Tensor, labels: Tensor, norms: Tensor) -> Tensor:
-        """Without a sample of leverage h, its residual is what it was, over ``1 − h``."""
-        shares = self.moments.shares
-        leverage = (1 - self.shrinkage) / self.moments.counts.sum() * norms
-        targets = one_hot(labels, len(shares)) - shares
-        return shares + (self._scale * slopes - leverage * targets) / (1 - leverage)
+        """Without a sample of leverage h, its residual is what it was, over ``1 − h``; the intercept is then moved to
+        where the shares of classes are those of all samples.
+        """
+        n, shares = self.moments.counts.sum(), self.moments.shares
+        targets = one_hot(labels, len(shares))
+        leverage = 1 / n + (1 - self.shrinkage) / n * norms
+        left_out = (shares + self._scale * slopes - leverage * targets) / (1 - leverage)
+        return left_out + (targets - shares) / (n - 1)
 
     @property
     def _scale(self) -> Tensor:
