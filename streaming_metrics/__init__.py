@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Spec as Spec
     from streaming_metrics.files.reference import Reference as Reference
     from streaming_metrics.files.reference import load_reference as load_reference
+    from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KID as KID
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
+    from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
+    from streaming_metrics.measures import AuthPct as AuthPct
+    from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import ModeScore as ModeScore

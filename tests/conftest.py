@@ -16,6 +16,7 @@ import torch.distributed as dist
 from hypothesis import settings
 
 from streaming_metrics import (
+    CAS,
     FID,
     IS,
     KID,
@@ -35,6 +36,14 @@ from streaming_metrics import (
     Vendi,
 )
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
+    AdversarialDivergence,
+    AuthPct,
+    BoundaryDistortion,
+    Features,
+    GANTest,
+    IntraFID,
+    Vendi,
+)
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -62,6 +71,15 @@ from streaming_metrics.statistics import (
     Moments,
     Neighbours,
     Retrieved,
+    ClassSums,
+    Count,
+    Distinct,
+    FixedRows,
+    LinearProbe,
+    Marginals,
+    Moments,
+    Neighbours,
+    ProbeHits,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
@@ -89,6 +107,8 @@ WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
+PROBE = LinearProbe(FIXED[:LABELS].double(), torch.zeros(LABELS).double(), torch.arange(LABELS) > 0)
+"""A classifier that statistics count the hits of."""
 
 STATISTICS = [
     Count(),
@@ -118,6 +138,9 @@ STATISTICS = [
     KnownCaptions(),
     ClassPredictions(CLASSES),
     Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
+    ClassSums(WIDTH, LABELS),
+    ClassSums(TEXT, LABELS, column="text"),
+    ProbeHits(WIDTH, LABELS, probe=PROBE),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -188,6 +211,11 @@ MEASURES: dict[Measure, Tolerance] = {
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
     RPrecision(candidates=5, r=2): COUNTS,
+    CAS(classes=LABELS): COUNTS,
+    CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
+    GANTest(classes=LABELS): COUNTS,
+    BoundaryDistortion(classes=LABELS): COUNTS,
+    AdversarialDivergence(classes=LABELS): SUMS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

@@ -43,6 +43,10 @@ MEASURES = {
     "am_score": f"{HOUSE}.am_score:AMScore",
     "birthday": f"{HOUSE}.birthday:BirthdayParadox",
     "r_precision": f"{HOUSE}.r_precision:RPrecision",
+    "cas": f"{HOUSE}.classification:CAS",
+    "gan_test": f"{HOUSE}.gan_test:GANTest",
+    "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
+    "adversarial_divergence": f"{HOUSE}.adversarial_divergence:AdversarialDivergence",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

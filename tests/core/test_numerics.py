@@ -12,6 +12,7 @@ import torch
 from scores import normal, score
 
 from streaming_metrics import (
+    CAS,
     FID,
     IS,
     KID,
@@ -25,6 +26,13 @@ from streaming_metrics import (
     Vendi,
 )
 from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, ImageStatistics, IntraFID, Vendi
+    AdversarialDivergence,
+    BoundaryDistortion,
+    GANTest,
+    GenerativeMetrics,
+    IntraFID,
+    Vendi,
+)
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments
@@ -249,6 +257,10 @@ INTEGERS = {
     BirthdayParadox: {"most": 2},
     RPrecision: {"candidates": 2, "r": 1, "most": 100, "seed": 0},
     ImageStatistics: {"bins": 1},
+    CAS: {"classes": 2},
+    GANTest: {"classes": 2},
+    BoundaryDistortion: {"classes": 2},
+    AdversarialDivergence: {"classes": 2},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -272,6 +284,10 @@ OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
+    CAS: {"probe", "shrinkage"},
+    GANTest: {"probe", "shrinkage"},
+    BoundaryDistortion: {"probe", "shrinkage"},
+    AdversarialDivergence: {"shrinkage"},
     PRDC: {"variant"},
     Vendi: {"q"},
     BirthdayParadox: {"quantile", "threshold", "level"},
