@@ -24,16 +24,14 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures import AMScore as AMScore
     from streaming_metrics.measures import AuthPct as AuthPct
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
-    from streaming_metrics.measures import ImageStatistics as ImageStatistics
-    from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
-    from streaming_metrics.measures import AuthPct as AuthPct
-    from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures import GANTest as GANTest
+    from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import ModeScore as ModeScore

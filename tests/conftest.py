@@ -15,26 +15,7 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import (
-    CAS,
-    FID,
-    IS,
-    KID,
-    MMD,
-    NDB,
-    PRDC,
-    AMScore,
-    AuthPct,
-    BirthdayParadox,
-    Features,
-    ImageStatistics,
-    IntraFID,
-    ModeScore,
-    ModifiedIS,
-    RPrecision,
-    SharpnessDifference,
-    Vendi,
-)
+from streaming_metrics import AMScore, AuthPct, BirthdayParadox, CAS, FID, Features, IS, ImageStatistics, IntraFID, KID, MMD, ModeScore, ModifiedIS, NDB, PRDC, RPrecision, SharpnessDifference, Vendi
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
     AdversarialDivergence,
     AuthPct,
@@ -56,32 +37,7 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     squared_radii,
 )
-from streaming_metrics.statistics import (
-    Authentic,
-    Bank,
-    BinCounts,
-    CaptionDigest,
-    CaptionPool,
-    Count,
-    Distinct,
-    FixedRows,
-    Histogram,
-    KnownCaptions,
-    Marginals,
-    Moments,
-    Neighbours,
-    Retrieved,
-    ClassSums,
-    Count,
-    Distinct,
-    FixedRows,
-    LinearProbe,
-    Marginals,
-    Moments,
-    Neighbours,
-    ProbeHits,
-    SecondMoment,
-)
+from streaming_metrics.statistics import Authentic, Bank, BinCounts, CaptionDigest, CaptionPool, ClassSums, Count, Distinct, FixedRows, Histogram, KnownCaptions, LinearProbe, Marginals, Moments, Neighbours, ProbeHits, Retrieved, SecondMoment
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 

@@ -6,8 +6,8 @@ from streaming_metrics.lazy import lazy_names
 from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
-    from streaming_metrics.measures.am_score import AMScore as AMScore
     from streaming_metrics.measures.adversarial_divergence import AdversarialDivergence as AdversarialDivergence
+    from streaming_metrics.measures.am_score import AMScore as AMScore
     from streaming_metrics.measures.authenticity import AuthPct as AuthPct
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Sides as Sides
     from streaming_metrics.measures.bins import NDB as NDB
     from streaming_metrics.measures.birthday import BirthdayParadox as BirthdayParadox
-    from streaming_metrics.measures.frechet import FID as FID
-    from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.boundary_distortion import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest
+    from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID

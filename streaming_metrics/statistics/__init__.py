@@ -15,15 +15,12 @@ from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
 from streaming_metrics.statistics.histogram import Histogram as Histogram
-from streaming_metrics.statistics.marginals import Marginals as Marginals
-from streaming_metrics.statistics.moments import Moments as Moments
-from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
-from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
-from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.linear_probe import LinearProbe as LinearProbe
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
+from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
+from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums
