@@ -15,10 +15,26 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    AuthPct,
+    Features,
+    ImageRetrieval,
+    IntraFID,
+    ParzenLikelihood,
+    Vendi,
+)
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
+    Bandwidths,
     Draw,
     KernelSums,
     Nearest,
@@ -35,8 +51,10 @@ from streaming_metrics.statistics import (
     Count,
     Distinct,
     FixedRows,
+    KernelDensities,
     Marginals,
     Moments,
+    NearestPoints,
     Neighbours,
     SecondMoment,
 )
@@ -60,6 +78,7 @@ WORLD = 4
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
+WIDTHS = torch.tensor([0.25, 2.0], dtype=torch.float64)
 
 STATISTICS = [
     Count(),
@@ -82,6 +101,10 @@ STATISTICS = [
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    KernelDensities(WIDTH, rows=FixedRows(FIXED), bandwidths=Bandwidths.around(1.0)),
+    KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(WIDTHS)),
+    NearestPoints(WIDTH, rows=FixedRows(FIXED)),
+    NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -143,6 +166,13 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    ParzenLikelihood(): SUMS,
+    ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
+    AdaGANCoverage(most=24): COUNTS,
+    ImageRetrieval(): COUNTS,
+    ImageRetrieval(classes=LABELS, ks=(1, 3), most=16): COUNTS,
+    NNAA(): COUNTS,
+    NNAA(most=24, privacy=True): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

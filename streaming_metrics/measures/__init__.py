@@ -6,6 +6,7 @@ from streaming_metrics.lazy import lazy_names
 from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
+    from streaming_metrics.measures.adagan_coverage import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures.authenticity import AuthPct as AuthPct
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
+    from streaming_metrics.measures.nnaa import NNAA as NNAA
+    from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

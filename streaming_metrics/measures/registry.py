@@ -36,6 +36,10 @@ MEASURES = {
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
+    "parzen": f"{HOUSE}.parzen:ParzenLikelihood",
+    "coverage_adagan": f"{HOUSE}.adagan_coverage:AdaGANCoverage",
+    "retrieval": f"{HOUSE}.retrieval:ImageRetrieval",
+    "nnaa": f"{HOUSE}.nnaa:NNAA",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

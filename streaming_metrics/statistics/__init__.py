@@ -10,8 +10,10 @@ from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
+from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
+from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums

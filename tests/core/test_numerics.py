@@ -11,7 +11,21 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    GenerativeMetrics,
+    ImageRetrieval,
+    IntraFID,
+    ParzenLikelihood,
+    Vendi,
+)
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
@@ -233,6 +247,10 @@ INTEGERS = {
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     IntraFID: {"classes": 1},
+    ParzenLikelihood: {"most": 4},
+    AdaGANCoverage: {"most": 2},
+    ImageRetrieval: {"classes": 1, "most": 1},
+    NNAA: {"most": 2},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -242,7 +260,7 @@ INTEGERS = {
     Moments: {"num_features": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1")}
+FLAGS = {PRDC: ("recall", "f1"), NNAA: ("privacy",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
@@ -254,6 +272,9 @@ OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
+    ParzenLikelihood: {"widths"},
+    AdaGANCoverage: {"level", "widths"},
+    ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     Vendi: {"q"},
     IS: {"assignment"},
