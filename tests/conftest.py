@@ -23,11 +23,26 @@ from streaming_metrics.measures.modified_inception_score import ClassPredictions
     Features,
     GANTest,
     IntraFID,
+from streaming_metrics import (
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    AuthPct,
+    Features,
+    ImageRetrieval,
+    IntraFID,
+    ParzenLikelihood,
     Vendi,
 )
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
+    Bandwidths,
     Draw,
     KernelSums,
     Nearest,
@@ -38,6 +53,20 @@ from streaming_metrics.pairwise import (
     squared_radii,
 )
 from streaming_metrics.statistics import Authentic, Bank, BinCounts, CaptionDigest, CaptionPool, ClassSums, Count, Distinct, FixedRows, Histogram, KnownCaptions, LinearProbe, Marginals, Moments, Neighbours, ProbeHits, Retrieved, SecondMoment
+from streaming_metrics.statistics import (
+    Authentic,
+    Bank,
+    BinCounts,
+    Count,
+    Distinct,
+    FixedRows,
+    KernelDensities,
+    Marginals,
+    Moments,
+    NearestPoints,
+    Neighbours,
+    SecondMoment,
+)
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 
@@ -65,6 +94,7 @@ FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
 PROBE = LinearProbe(FIXED[:LABELS].double(), torch.zeros(LABELS).double(), torch.arange(LABELS) > 0)
 """A classifier that statistics count the hits of."""
+WIDTHS = torch.tensor([0.25, 2.0], dtype=torch.float64)
 
 STATISTICS = [
     Count(),
@@ -97,6 +127,10 @@ STATISTICS = [
     ClassSums(WIDTH, LABELS),
     ClassSums(TEXT, LABELS, column="text"),
     ProbeHits(WIDTH, LABELS, probe=PROBE),
+    KernelDensities(WIDTH, rows=FixedRows(FIXED), bandwidths=Bandwidths.around(1.0)),
+    KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(WIDTHS)),
+    NearestPoints(WIDTH, rows=FixedRows(FIXED)),
+    NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -172,6 +206,13 @@ MEASURES: dict[Measure, Tolerance] = {
     GANTest(classes=LABELS): COUNTS,
     BoundaryDistortion(classes=LABELS): COUNTS,
     AdversarialDivergence(classes=LABELS): SUMS,
+    ParzenLikelihood(): SUMS,
+    ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
+    AdaGANCoverage(most=24): COUNTS,
+    ImageRetrieval(): COUNTS,
+    ImageRetrieval(classes=LABELS, ks=(1, 3), most=16): COUNTS,
+    NNAA(): COUNTS,
+    NNAA(most=24, privacy=True): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

@@ -47,6 +47,10 @@ MEASURES = {
     "gan_test": f"{HOUSE}.gan_test:GANTest",
     "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
     "adversarial_divergence": f"{HOUSE}.adversarial_divergence:AdversarialDivergence",
+    "parzen": f"{HOUSE}.parzen:ParzenLikelihood",
+    "coverage_adagan": f"{HOUSE}.adagan_coverage:AdaGANCoverage",
+    "retrieval": f"{HOUSE}.retrieval:ImageRetrieval",
+    "nnaa": f"{HOUSE}.nnaa:NNAA",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

@@ -31,6 +31,13 @@ from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, I
     GANTest,
     GenerativeMetrics,
     IntraFID,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    GenerativeMetrics,
+    ImageRetrieval,
+    IntraFID,
+    ParzenLikelihood,
     Vendi,
 )
 from streaming_metrics.measures import Measure, frechet
@@ -261,6 +268,10 @@ INTEGERS = {
     GANTest: {"classes": 2},
     BoundaryDistortion: {"classes": 2},
     AdversarialDivergence: {"classes": 2},
+    ParzenLikelihood: {"most": 4},
+    AdaGANCoverage: {"most": 2},
+    ImageRetrieval: {"classes": 1, "most": 1},
+    NNAA: {"most": 2},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
@@ -272,6 +283,7 @@ INTEGERS = {
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
 FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",)}
+FLAGS = {PRDC: ("recall", "f1"), NNAA: ("privacy",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
@@ -288,6 +300,9 @@ OTHERS = {
     GANTest: {"probe", "shrinkage"},
     BoundaryDistortion: {"probe", "shrinkage"},
     AdversarialDivergence: {"shrinkage"},
+    ParzenLikelihood: {"widths"},
+    AdaGANCoverage: {"level", "widths"},
+    ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     Vendi: {"q"},
     BirthdayParadox: {"quantile", "threshold", "level"},
