@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures import AMScore as AMScore
     from streaming_metrics.measures import AuthPct as AuthPct
@@ -32,18 +33,15 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures import GANTest as GANTest
-    from streaming_metrics.measures import ImageStatistics as ImageStatistics
-    from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
-    from streaming_metrics.measures import AuthPct as AuthPct
-    from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
+    from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import ModeScore as ModeScore
     from streaming_metrics.measures import ModifiedIS as ModifiedIS
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
-    from streaming_metrics.measures import RPrecision as RPrecision
     from streaming_metrics.measures import ParzenLikelihood as ParzenLikelihood
+    from streaming_metrics.measures import RPrecision as RPrecision
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import Vendi as Vendi

@@ -15,15 +15,8 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import AMScore, AuthPct, BirthdayParadox, CAS, FID, Features, IS, ImageStatistics, IntraFID, KID, MMD, ModeScore, ModifiedIS, NDB, PRDC, RPrecision, SharpnessDifference, Vendi
-from streaming_metrics.measures.modified_inception_score import ClassPredictions
-    AdversarialDivergence,
-    AuthPct,
-    BoundaryDistortion,
-    Features,
-    GANTest,
-    IntraFID,
 from streaming_metrics import (
+    CAS,
     FID,
     IS,
     KID,
@@ -32,13 +25,24 @@ from streaming_metrics import (
     NNAA,
     PRDC,
     AdaGANCoverage,
+    AdversarialDivergence,
+    AMScore,
     AuthPct,
+    BirthdayParadox,
+    BoundaryDistortion,
     Features,
+    GANTest,
     ImageRetrieval,
+    ImageStatistics,
     IntraFID,
+    ModeScore,
+    ModifiedIS,
     ParzenLikelihood,
+    RPrecision,
+    SharpnessDifference,
     Vendi,
 )
+from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -52,19 +56,26 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     squared_radii,
 )
-from streaming_metrics.statistics import Authentic, Bank, BinCounts, CaptionDigest, CaptionPool, ClassSums, Count, Distinct, FixedRows, Histogram, KnownCaptions, LinearProbe, Marginals, Moments, Neighbours, ProbeHits, Retrieved, SecondMoment
 from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
+    CaptionDigest,
+    CaptionPool,
+    ClassSums,
     Count,
     Distinct,
     FixedRows,
+    Histogram,
     KernelDensities,
+    KnownCaptions,
+    LinearProbe,
     Marginals,
     Moments,
     NearestPoints,
     Neighbours,
+    ProbeHits,
+    Retrieved,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of

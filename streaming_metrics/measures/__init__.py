@@ -6,9 +6,9 @@ from streaming_metrics.lazy import lazy_names
 from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
+    from streaming_metrics.measures.adagan_coverage import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures.adversarial_divergence import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures.am_score import AMScore as AMScore
-    from streaming_metrics.measures.adagan_coverage import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures.authenticity import AuthPct as AuthPct
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
     from streaming_metrics.measures.modified_inception_score import ModifiedIS as ModifiedIS
-    from streaming_metrics.measures.prdc import PRDC as PRDC
-    from streaming_metrics.measures.r_precision import RPrecision as RPrecision
-    from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.nnaa import NNAA as NNAA
     from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.r_precision import RPrecision as RPrecision
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
+    from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

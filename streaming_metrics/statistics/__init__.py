@@ -15,8 +15,8 @@ from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
 from streaming_metrics.statistics.histogram import Histogram as Histogram
-from streaming_metrics.statistics.linear_probe import LinearProbe as LinearProbe
 from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
+from streaming_metrics.statistics.linear_probe import LinearProbe as LinearProbe
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
