@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Spec as Spec
     from streaming_metrics.files.reference import Reference as Reference
     from streaming_metrics.files.reference import load_reference as load_reference
+    from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KID as KID
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import AuthPct as AuthPct
     from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
     from streaming_metrics.measures import Scalar as Scalar
+    from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures import Vendi as Vendi
+    from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded

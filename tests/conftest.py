@@ -15,7 +15,22 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    C2ST,
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    PRDC,
+    AuthPct,
+    Features,
+    GeometryScore,
+    IntraFID,
+    SlicedWasserstein,
+    Vendi,
+    WassersteinCritic,
+)
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -38,6 +53,7 @@ from streaming_metrics.statistics import (
     Marginals,
     Moments,
     Neighbours,
+    Projections,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
@@ -82,6 +98,7 @@ STATISTICS = [
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    Projections(WIDTH, num_projections=5),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -143,6 +160,12 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    SlicedWasserstein(n_projections=5): SUMS,
+    SlicedWasserstein(p=1, n_projections=5, seed=1): SUMS,
+    WassersteinCritic(most=24, width=3, steps=4): SUMS,
+    C2ST(permutations=9): COUNTS,
+    C2ST("logistic", most=24): COUNTS,
+    GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

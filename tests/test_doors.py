@@ -23,6 +23,7 @@ DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
     "torchmetrics": {"core/shell.py", "image.py"},
+    "gudhi": {"measures/geometry.py"},
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},

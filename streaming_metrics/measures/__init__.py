@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side as Side
     from streaming_metrics.measures.base import Sides as Sides
     from streaming_metrics.measures.bins import NDB as NDB
+    from streaming_metrics.measures.c2st import C2ST as C2ST
+    from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

@@ -13,5 +13,6 @@ from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
 from streaming_metrics.statistics.marginals import Marginals as Marginals
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
+from streaming_metrics.statistics.projections import Projections as Projections
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums
