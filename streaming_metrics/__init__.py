@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Spec as Spec
     from streaming_metrics.files.reference import Reference as Reference
     from streaming_metrics.files.reference import load_reference as load_reference
+    from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import IS as IS
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures import GANTest as GANTest
+    from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import RPrecision as RPrecision
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
+    from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures import Vendi as Vendi
+    from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded

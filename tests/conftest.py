@@ -16,6 +16,7 @@ import torch.distributed as dist
 from hypothesis import settings
 
 from streaming_metrics import (
+    C2ST,
     CAS,
     FID,
     IS,
@@ -32,6 +33,7 @@ from streaming_metrics import (
     BoundaryDistortion,
     Features,
     GANTest,
+    GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
@@ -40,7 +42,9 @@ from streaming_metrics import (
     ParzenLikelihood,
     RPrecision,
     SharpnessDifference,
+    SlicedWasserstein,
     Vendi,
+    WassersteinCritic,
 )
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
@@ -75,6 +79,7 @@ from streaming_metrics.statistics import (
     NearestPoints,
     Neighbours,
     ProbeHits,
+    Projections,
     Retrieved,
     SecondMoment,
 )
@@ -142,6 +147,7 @@ STATISTICS = [
     KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(WIDTHS)),
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
+    Projections(WIDTH, num_projections=5),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -224,6 +230,12 @@ MEASURES: dict[Measure, Tolerance] = {
     ImageRetrieval(classes=LABELS, ks=(1, 3), most=16): COUNTS,
     NNAA(): COUNTS,
     NNAA(most=24, privacy=True): COUNTS,
+    SlicedWasserstein(n_projections=5): SUMS,
+    SlicedWasserstein(p=1, n_projections=5, seed=1): SUMS,
+    WassersteinCritic(most=24, width=3, steps=4): SUMS,
+    C2ST(permutations=9): COUNTS,
+    C2ST("logistic", most=24): COUNTS,
+    GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.bins import NDB as NDB
     from streaming_metrics.measures.birthday import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures.boundary_distortion import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures.c2st import C2ST as C2ST
     from streaming_metrics.measures.classification import CAS as CAS
+    from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest
+    from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.r_precision import RPrecision as RPrecision
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
+    from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

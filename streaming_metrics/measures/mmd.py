@@ -18,10 +18,8 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
-from streaming_metrics.pairwise import RBFKernel, Shard
-from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.shards import Block
-from streaming_metrics.pairwise.tiles import Tile
+from streaming_metrics.pairwise import RBFKernel
+from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -155,28 +153,14 @@ def median_distance(rows: Tensor) -> float:
     """Return the median of ``‖x_i − x_j‖`` over the pairs i < j of ``rows (n, D)``, n ≥ 2; the lower of two."""
     n = len(rows)
     i, j = torch.triu_indices(n, n, offset=1, device=rows.device)
-    return float(_pairs(rows, rows).squared[i, j].median().sqrt())
+    return float(all_pairs(rows, rows).squared[i, j].median().sqrt())
 
 
 def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...]) -> Tensor:
-    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, float64 ``(n + m, n + m)``.
-
-    A side with itself is seen from its own mean: seen from afar, all pairs of a collapsed generator's rows would have
-    to be measured one by one.
-    """
+    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, float64 ``(n + m, n + m)``."""
     kernel = RBFKernel(widths)
-    within, other, across = (kernel.rest(_pairs(x, y)) for x, y in ((real, real), (fake, fake), (real, fake)))
+    within, other, across = (kernel.rest(all_pairs(x, y)) for x, y in ((real, real), (fake, fake), (real, fake)))
     return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
-
-
-def _pairs(rows: Tensor, columns: Tensor) -> Tile:
-    """Return all pairs of some rows with others as one tile, of rows with themselves a row with itself among them."""
-    centre = (column_sums(columns) / len(columns)).float()
-    return Tile(_block(rows, centre), _block(columns, centre))
-
-
-def _block(rows: Tensor, centre: Tensor) -> Block:
-    return Block(Shard(rows, torch.arange(len(rows), device=rows.device), centre), slice(0, len(rows)))
 
 
 class _Permutations:

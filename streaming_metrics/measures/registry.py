@@ -51,6 +51,10 @@ MEASURES = {
     "coverage_adagan": f"{HOUSE}.adagan_coverage:AdaGANCoverage",
     "retrieval": f"{HOUSE}.retrieval:ImageRetrieval",
     "nnaa": f"{HOUSE}.nnaa:NNAA",
+    "sliced_wasserstein": f"{HOUSE}.sliced_wasserstein:SlicedWasserstein",
+    "wasserstein_critic": f"{HOUSE}.critic:WassersteinCritic",
+    "c2st": f"{HOUSE}.c2st:C2ST",
+    "geometry_score": f"{HOUSE}.geometry:GeometryScore",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)

@@ -22,6 +22,7 @@ from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
+from streaming_metrics.statistics.projections import Projections as Projections
 from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
 from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
