@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import Vendi as Vendi

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Modes, Vendi
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
@@ -36,6 +36,7 @@ from streaming_metrics.statistics import (
     Distinct,
     FixedRows,
     Marginals,
+    ModeSums,
     Moments,
     Neighbours,
     SecondMoment,
@@ -81,6 +82,8 @@ STATISTICS = [
     Distinct(k=8),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
+    ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
+    ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
 ]
 
@@ -141,6 +144,8 @@ MEASURES: dict[Measure, Tolerance] = {
     AuthPct(): COUNTS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
+    Modes(modes=4): SUMS,
+    Modes(classes=LABELS): SUMS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
+    from streaming_metrics.measures.modes import Modes as Modes
     from streaming_metrics.measures.prdc import PRDC as PRDC
     from streaming_metrics.measures.vendi import Vendi as Vendi
 

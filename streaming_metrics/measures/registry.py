@@ -35,6 +35,7 @@ MEASURES = {
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
+    "modes": f"{HOUSE}.modes:Modes",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""

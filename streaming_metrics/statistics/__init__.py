@@ -11,6 +11,7 @@ from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
 from streaming_metrics.statistics.marginals import Marginals as Marginals
+from streaming_metrics.statistics.mode_sums import ModeSums as ModeSums
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment

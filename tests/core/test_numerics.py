@@ -11,7 +11,7 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
+from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Modes, Vendi
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Marginals, Moments
@@ -232,6 +232,7 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
+    Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
@@ -253,6 +254,7 @@ NEEDED = {
 OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
+    Modes: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
     PRDC: {"variant"},
     Vendi: {"q"},
