@@ -102,9 +102,20 @@ class ModeTable:
         return float(fake / real) if fake or real else 1.0
 
     @property
+    def by_shortfall(self) -> Tensor:
+        """Places of the modes of the real side, int64, that which lacks generated samples most first."""
+        signed = self._z * (self.fake_share - self.real_share).sign()
+        order = signed.argsort(stable=True)
+        return order[self.is_mode[order]]
+
+    @property
     def _quantile(self) -> float:
         return float(ndtri(1 - self.alpha / 2))
 
     @property
     def _differs(self) -> Tensor:
-        return two_proportions(self.real.double(), self.fake.double()) > self._quantile
+        return self._z > self._quantile
+
+    @property
+    def _z(self) -> Tensor:
+        return two_proportions(self.real.double(), self.fake.double())

@@ -171,6 +171,11 @@ def test_intervals_are_scipys(counts: list[int], alpha: float) -> None:
         assert (float(low[mode]), float(high[mode])) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
+def test_the_mode_that_lacks_most_comes_first() -> None:
+    real, fake = torch.tensor([30, 0, 30, 30, 10]), torch.tensor([30, 30, 0, 60, 9])
+    assert ModeTable.of(real, fake, *torch.ones(2, 5).double()).by_shortfall.tolist() == [2, 0, 4, 3]
+
+
 # --- forms and ranks --------------------------------------------------------------------------------------------------
 
 
