@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,19 +70,17 @@ def with_room(found: Projection, real: Collection[int], fake: Collection[int]) -
     in their order.
     """
     placed = placed_within(found)
-    taken = torch.zeros(ACROSS, ACROSS, dtype=torch.bool)
     sides = [
         [place for place, number in enumerate(ids.tolist()) if number in images]
         for ids, images in ((found.real_ids, real), (found.fake_ids, fake))
     ]
+    turns = [(is_fake, place) for pair in zip_longest(*sides) for is_fake, place in zip((False, True), pair)]
     shown: list[tuple[bool, int]] = []
-    for turn in range(max(map(len, sides))):
-        for is_fake, places in enumerate(sides):
-            if turn < len(places):
-                column, row = (placed[is_fake][places[turn]] * (ACROSS - 1)).round().long().tolist()
-                if not taken[column, row]:
-                    taken[column, row] = True
-                    shown.append((bool(is_fake), places[turn]))
+    taken = torch.empty(0, 2, dtype=torch.float64)
+    for is_fake, place in turns:
+        if place is not None and ((taken - placed[is_fake][place]).abs().amax(1) * ACROSS >= 1).all():
+            taken = torch.cat([taken, placed[is_fake][place][None]])
+            shown.append((is_fake, place))
     return shown
 
 

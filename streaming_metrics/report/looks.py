@@ -108,11 +108,11 @@ def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Car
     flags = {"missing": table.is_missing, "fewer": table.is_fewer, "more": table.is_more}
     lines = [
         f"real {_percent(table.real_share[mode])}",
-        f"generated {_percent(table.fake_share[mode])} ({_percent(low)} to {_percent(high)})",
+        f"generated {_percent(table.fake_share[mode])} ({100 * float(low):.1f} to {100 * float(high):.1f})",
     ]
     if table.fake[mode] and table.real_distance[mode] > 0:
         ratio = float(table.fake_distance[mode] / table.real_distance[mode])
-        lines.append(f"distance {ratio:.2f} of the real ones'")
+        lines.append(f"at {ratio:.2f} times the distance")
     return Card(
         f"{'Label' if table.is_labelled else 'Mode'} {mode}",
         next((flag for flag, holds in flags.items() if holds[mode]), ""),
