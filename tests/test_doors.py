@@ -22,12 +22,8 @@ FILES = sorted(HOUSE.rglob("*.py"))
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
-<<<<<<< HEAD
     "torchmetrics": {"core/shell.py", "image.py", "paired_sharpness.py"},
-=======
-    "torchmetrics": {"core/shell.py", "image.py"},
     "gudhi": {"measures/geometry.py"},
->>>>>>> bankm
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},

@@ -36,9 +36,11 @@ from streaming_metrics.extractors.base import device_after
 from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
-from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
+from streaming_metrics.measures.projection import MOST, Projection, project
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures
 from streaming_metrics.measures.reported import reported_keys
+from streaming_metrics.measures.units import Units, units_apart
 from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import state_device
 from streaming_metrics.statistics.captions import hashed_texts
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure
+    from streaming_metrics.measures.mode_table import ModeTable
     from streaming_metrics.statistics import DistinctCount, State
 
 STATE_KIND = "streaming-metrics state 1"
@@ -396,6 +399,50 @@ class GenerativeMetrics(Metric):
             return None
         network, bank = kept
         return closest_of(self._sides(comm)[network][MEASURED], bank, k, most, among)
+
+    def modes(self, among: Tensor | None = None) -> ModeTable | None:
+        """Return what each mode of the real side holds of either side, the same on every rank; collective.
+
+        The table of :class:`~streaming_metrics.Modes`, measured or, where features of both sides are kept, made of
+        them; None where there is none.
+
+        Args:
+            among: ids of the generated samples that may be among its examples; None for all.
+        """
+        from streaming_metrics.core.mode_reader import mode_table  # SciPy's k-means, which few ask for
+
+        comm, states = self._gather_ranks("modes()"), self._states
+        prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
+        return mode_table(states.streams, self._sides(comm), prepared, comm, among)
+
+    def projection(self, most: int = MOST) -> Projection | None:
+        """Return features of both sides on two principal components of the real ones, the same on every rank;
+        collective.
+
+        None where no measure keeps features of both sides.
+
+        Args:
+            most: samples of each side, which depend on their ids alone.
+        """
+        comm = self._gather_ranks("projection()")
+        kept = bank_of(self._states.streams)
+        if kept is None:
+            return None
+        sides = self._sides(comm)[kept[0]]
+        return project(kept[1], sides["real"], sides[MEASURED], most)
+
+    def units(self, n: int = 8, among: Tensor | None = None) -> Units | None:
+        """Return the columns of the features in which the sides differ most, the same on every rank; collective.
+
+        Of the moments that FID keeps, else of features kept of both sides; None where no measure keeps either.
+
+        Args:
+            n: how many.
+            among: ids of the generated samples that may be among the examples; None for all.
+        """
+        comm = self._gather_ranks("units()")
+        network, bank, _ = bank_of(self._states.streams) or (0, None, None)
+        return units_apart(Sides(self._sides(comm)[network], self._inputs.networks[network].spec), bank, n, among)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.

@@ -68,9 +68,18 @@ class DigitFlow(LightningModule):
 
     def sample(self, n: int, steps: int = 40) -> Tensor:
         """Return n digits ``(n, 1, 8, 8)`` in [0, 1]: go from noise to where the network says that points head."""
-        points = torch.randn(n, 1, 8, 8, device=self.device)
+        return self.flow(torch.randn(n, 1, 8, 8, device=self.device), steps)
+
+    def interpolate(self, ways: int, steps: int) -> Tensor:
+        """Return digits ``(ways, steps, 1, 8, 8)`` of noise on the way from one draw to another, as loud as either."""
+        start, end = torch.randn(2, ways, 1, 1, 8, 8, device=self.device)
+        angle = torch.linspace(0, torch.pi / 2, steps, device=self.device).view(1, steps, 1, 1, 1)
+        return self.flow((start * angle.cos() + end * angle.sin()).flatten(0, 1)).unflatten(0, (ways, steps))
+
+    def flow(self, points: Tensor, steps: int = 40) -> Tensor:
+        """Return the digits in [0, 1] that noise ``(n, 1, 8, 8)`` flows to."""
         for left in range(steps, 0, -1):
-            time = torch.full((n, 1, 1, 1), 1 - left / steps, device=self.device)
+            time = torch.full((len(points), 1, 1, 1), 1 - left / steps, device=self.device)
             points = points.lerp(self.average(points, time), 1 / left)
         return (points.clamp(-1, 1) + 1) / 2
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
+    from streaming_metrics.measures.modes import Modes as Modes
     from streaming_metrics.measures.modified_inception_score import ModifiedIS as ModifiedIS
     from streaming_metrics.measures.nnaa import NNAA as NNAA
     from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood

@@ -35,6 +35,7 @@ MEASURES = {
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
+    "modes": f"{HOUSE}.modes:Modes",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
     "low_level": f"{HOUSE}.image_statistics:ImageStatistics",
     "sharpness_difference": f"{HOUSE}.sharpness:SharpnessDifference",

@@ -105,9 +105,11 @@ class GenerationMonitor(Callback):
         refresh_real: measure the real images every time, rather than once (augmented or growing validation data).
         report: write ``report.html`` into the trainer's ``log_dir``, or a file of that path, after every measurement:
             curves, the same samples through the epochs and, where features are kept (PRDC, KID), samples beside their
-            neighbours; measures that bind (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256
-            small copies a rank are kept; real ones are read again. Monitors with one path share a report: raw weights
-            beside their average, say. Needs matplotlib.
+            neighbours, modes, units that tell the sides apart and a map of features; measures that bind
+            (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256 small copies a rank are kept;
+            real ones are read again. Where images come from ``sample`` and the model has a method
+            ``interpolate(ways, steps)`` to images ``(ways, steps, 3 or 1, H, W)``, ways between samples. Monitors with
+            one path share a report: raw weights beside their average, say. Needs matplotlib.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:

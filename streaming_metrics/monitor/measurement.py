@@ -15,6 +15,7 @@ from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
@@ -47,6 +48,7 @@ class Measurement:
     Attributes:
         collector: what takes the images of an epoch.
         rehearsal: what went wrong with the first images.
+        ways: between samples, for a report, on the rank that writes it; None where the model does not interpolate.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Measurement:
             metric, rank, world_size, ranges, settings.log_images, thumbnails, sampler.reach
         )
         self.rehearsal, self._must_generate = Rehearsal(), False
+        self.ways: Tensor | None = None
         self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
         self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
 
@@ -113,6 +116,9 @@ class Measurement:
             for chunk in mine:
                 self.collector.fake(self._draw(run, chunk.size, chunk.seed), chunk.index)
                 advance(chunk.size)
+            if self.collector.thumbnails is not None and run.is_writer:
+                with run.precision():
+                    self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
 
     def take(self, run: Run, outputs: Any, batch: Any) -> None:
         """Take a validation batch's real images, and the generated ones that belong to them."""

@@ -81,7 +81,7 @@ def curves(
             ax.fill_between(xs, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
     ax.locator_params(axis="x", integer=True)
-    _tidy(ax)
+    tidy(ax)
     _scale(ax)
     label_ends(ax)
     return ax
@@ -130,7 +130,7 @@ def pr_scatter(
     ax.set(xlim=_room_for(across), ylim=_room_for(up))
     ax.set_xlabel(keys[0], color=GREY, fontsize=8, loc="left")
     ax.set_ylabel(keys[1], color=GREY, fontsize=8, loc="bottom")
-    _tidy(ax)
+    tidy(ax)
     ax.grid(axis="both", color=FAINT)
     return ax
 
@@ -274,7 +274,8 @@ def _scale(ax: Axes) -> None:
         ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
 
 
-def _tidy(ax: Axes) -> None:
+def tidy(ax: Axes) -> None:
+    """Leave of an axes' frame what helps reading."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)
     ax.tick_params(colors=GREY, labelsize=8)

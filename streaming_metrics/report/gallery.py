@@ -148,7 +148,8 @@ def _ordinal(k: int) -> str:
 
 
 NO_FEATURES = (
-    "No measure here keeps features of both sides, so who is nearest to whom is not known. PRDC() or KID() shows it."
+    "No measure here keeps features of both sides, so who is nearest to whom, which modes there "
+    "are and where images lie is not known. PRDC() or KID() shows it."
 )
 _UNIT = (
     "Distances are between features: 1 is the median distance of a real image to its {} nearest other one, and a "

@@ -11,8 +11,10 @@ from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
-from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
+from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
+from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
@@ -22,10 +24,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.shell import GenerativeMetrics
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATES = Path(__file__).parent
 SIDE = 128
 MOST_OPEN = 12
 """Values, or charts, up to which no group of them is folded."""
@@ -65,7 +66,8 @@ def write_comparison(
 ) -> None:
     """Write the report of one comparison; collective: every rank calls it, rank 0 writes.
 
-    Galleries need a measure that keeps features of both sides, PRDC or KID. The file stays below 3 MB.
+    Galleries, modes and the map need a measure that keeps features of both sides, PRDC or KID. The file stays below
+    3 MB.
 
     Args:
         path: of the HTML file; one that was there is replaced only once the new one is whole.
@@ -78,24 +80,26 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    around = metric.neighbourhood()
+    found = Findings.of(metric)
 
     def write() -> None:
         history = History("comparison")
         history.note(0, values, metric)
         history.about = list(about)
-        history.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
+        fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
+        history.gallery = _gallery_of(found, fakes, reals)
+        history.looks = looks_of(found, fakes or {}, reals or {})
         write_report(path, [history], "Generated images against real ones")
 
     metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
 
-def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
-    selection = Selection.of(around)
-    fakes, reals = _read(fake, selection.fakes(around)), _read(real, selection.reals(around))
+def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
+    if found.around is None or found.selection is None:
+        return Gallery(NO_FEATURES)
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-    return Gallery.of(around, selection, fakes, reals, missing=told)
+    return Gallery.of(found.around, found.selection, fakes, reals, missing=told)
 
 
 def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:
@@ -113,12 +117,13 @@ def rendered(histories: Sequence[History], title: str) -> str:
         histories: those without an epoch are left out.
         title: of the page.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     histories = [history for history in histories if history.rows]
-    house = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
+    house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    return house.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return house.get_template("page.html").render(
         title=title,
         histories=histories,
         summary=_summary(histories),

@@ -18,6 +18,7 @@ from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
 from streaming_metrics.statistics.linear_probe import LinearProbe as LinearProbe
 from streaming_metrics.statistics.marginals import Marginals as Marginals
+from streaming_metrics.statistics.mode_sums import ModeSums as ModeSums
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
+from streaming_metrics.features import Features
 from streaming_metrics.statistics.base import LARGEST, State, Statistic, check_column, unless
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Features
+
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,14 @@ class Bank(Statistic):
     def bounds(self, state: State) -> tuple[float, float]:
         kept = len(state["index"])
         return kept, inf if kept == self.capacity else kept
+
+
+def bank_features(bank: Bank, state: State) -> Iterator[Features]:
+    """Yield what a bank holds as the features that it was given, some thousand at a time."""
+    columns = {"rows": bank.column or "pool"}
+    named = {columns.get(key, key): column for key, column in state.items()}
+    for start in range(0, len(state["index"]), CHUNK):
+        yield Features(**{name: column[start : start + CHUNK] for name, column in named.items()})
 
 
 def check_labels(labels: Tensor | None, n: int, num_labels: int) -> Tensor:

@@ -31,6 +31,7 @@ from streaming_metrics import (
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    Modes,
     ParzenLikelihood,
     RPrecision,
     SlicedWasserstein,
@@ -263,6 +264,7 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
+    Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
     BirthdayParadox: {"most": 2},
     RPrecision: {"candidates": 2, "r": 1, "most": 100, "seed": 0},
@@ -304,6 +306,7 @@ NEEDED = {
 OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
+    Modes: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
     CAS: {"probe", "shrinkage"},
     GANTest: {"probe", "shrinkage"},

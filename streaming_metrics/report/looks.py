@@ -1,0 +1,203 @@
+"""Looks: sections of the report that show modes, units, a map of features and ways between samples, with pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming_metrics import plots
+from streaming_metrics.plots.feature_map import placed_within, with_room
+from streaming_metrics.plots.unit_bars import signed
+from streaming_metrics.report.charts import svg_of
+from streaming_metrics.report.pictures import data_uri, grid_of, is_small, shrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+    from streaming_metrics.measures.mode_table import ModeTable
+    from streaming_metrics.measures.projection import Projection
+    from streaming_metrics.measures.units import Units
+    from streaming_metrics.report.findings import Findings
+
+    Images = Mapping[int, Tensor]
+
+SIDE, SIDE_ON_MAP = 64, 48
+
+
+class Picture(NamedTuple):
+    """A picture: a data URI, what it is in words, whether its pixels show."""
+
+    uri: str
+    words: str
+    is_small: bool
+
+    @classmethod
+    def of(cls, image: Tensor, words: str, side: int = SIDE) -> Picture:
+        """Return an image ``(3, H, W)`` uint8, no larger than ``side``."""
+        return cls(data_uri(shrunk(image[None], side)[0]), words, is_small(image))
+
+
+class Card(NamedTuple):
+    """Card of a mode or a unit: its name, what stands out of it, lines of text, pictures of either side."""
+
+    title: str
+    flag: str
+    lines: tuple[str, ...]
+    real: tuple[Picture, ...]
+    fake: tuple[Picture, ...]
+
+
+class Mark(NamedTuple):
+    """Mark on a map: its place in per cent, whether it is of a generated image, a picture where there is room."""
+
+    left: float
+    bottom: float
+    is_fake: bool
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """Section of a report: a heading, what it shows, and a chart, cards, a map or a strip, as the case may be."""
+
+    title: str
+    text: str
+    chart: str = ""
+    words: str = ""
+    cards: tuple[Card, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    strip: Picture | None = None
+
+
+def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None) -> tuple[Look, ...]:
+    """Return the sections of what was found.
+
+    Args:
+        found: what there is to look at.
+        fakes, reals: images ``(3, H, W)`` uint8 by id; none where they cannot be shown.
+        ways: ``(ways, steps, 3, H, W)`` uint8, where the model interpolates.
+    """
+    looks: list[Look] = []
+    if found.modes is not None:
+        looks.append(mode_look(found.modes, found.shown_modes, fakes, reals))
+    if found.projection is not None:
+        looks.append(map_look(found.projection, fakes, reals))
+    if found.units is not None:
+        looks.append(unit_look(found.units, fakes, reals))
+    if ways is not None:
+        looks.append(way_look(ways))
+    return tuple(looks)
+
+
+def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> Look:
+    """Return each mode's shares, in a chart and on cards."""
+    counted = int(table.is_mode.sum())
+    missing, fewer, more = (int(one.sum()) for one in (table.is_missing, table.is_fewer, table.is_more))
+    kind = "labels" if table.is_labelled else "cells of k-means centres of their features"
+    text = _MODES.format(counted, kind, missing, fewer, more, 1 - table.alpha, table.distance_ratio)
+    words = f"Shares of {counted} modes: {missing} hold no generated image, {fewer} significantly fewer than real ones."
+    cards = tuple(_mode_card(table, mode, fakes, reals) for mode in shown.tolist())
+    first = f" The {len(cards)} that lack generated images most:" if len(cards) < counted else ""
+    return Look("Modes", text + first, svg_of(plots.modes(table, plots.new_axes(7, 2.6)), "Modes"), words, cards)
+
+
+def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Card:
+    low, high = (end[mode] for end in table.interval)
+    flags = {"missing": table.is_missing, "fewer": table.is_fewer, "more": table.is_more}
+    lines = [
+        f"real {_percent(table.real_share[mode])}",
+        f"generated {_percent(table.fake_share[mode])} ({100 * float(low):.1f} to {100 * float(high):.1f})",
+    ]
+    if table.fake[mode] and table.real_distance[mode] > 0:
+        ratio = float(table.fake_distance[mode] / table.real_distance[mode])
+        lines.append(f"at {ratio:.2f} times the distance")
+    return Card(
+        f"{'Label' if table.is_labelled else 'Mode'} {mode}",
+        next((flag for flag, holds in flags.items() if holds[mode]), ""),
+        tuple(lines),
+        _pictures(table.real_examples[mode], reals, "Real, of this mode"),
+        _pictures(table.fake_examples[mode], fakes, "Generated, of this mode"),
+    )
+
+
+def unit_look(found: Units, fakes: Images, reals: Images) -> Look:
+    """Return the units that tell the sides apart, in a chart and on cards."""
+    cards = tuple(
+        Card(
+            f"Unit {unit}",
+            f"{signed(difference)} σ",
+            (f"higher in {'generated' if difference > 0 else 'real'} images",),
+            _pictures(found.real_examples[place], reals, "Real, exciting this unit"),
+            _pictures(found.fake_examples[place], fakes, "Generated, exciting this unit"),
+        )
+        for place, (unit, difference) in enumerate(zip(found.places.tolist(), found.difference.tolist()))
+    )
+    has_pictures = any(card.real or card.fake for card in cards)
+    words = "; ".join(f"{card.title} {card.flag}" for card in cards)
+    text, chart = (
+        _UNITS if has_pictures else _NO_UNITS,
+        svg_of(plots.units(found, plots.new_axes(7, 0.4 + 0.28 * len(found))), "Units"),
+    )
+    return Look("Units that tell the sides apart", text, chart, words, cards * has_pictures)
+
+
+def map_look(found: Projection, fakes: Images, reals: Images) -> Look:
+    """Return the map of features, with pictures where there is room."""
+    shown = set(with_room(found, reals, fakes))
+    first, second = found.explained.tolist()
+    marks = [
+        Mark(
+            round(100 * left, 1),
+            round(100 * bottom, 1),
+            is_fake,
+            _mapped(number, is_fake, fakes if is_fake else reals) if (is_fake, place) in shown else None,
+        )
+        for is_fake, ids, points in zip((False, True), (found.real_ids, found.fake_ids), placed_within(found))
+        for place, (number, (left, bottom)) in enumerate(zip(ids.tolist(), points.tolist()))
+    ]
+    marks.sort(key=lambda mark: mark.picture is not None)  # pictures above points
+    text = _MAP.format(len(found.real_ids), len(found.fake_ids), first, second)
+    words = f"Map of {len(found.real_ids)} real and {len(found.fake_ids)} generated images"
+    return Look("Map of features", text, words=words, marks=tuple(marks))
+
+
+def way_look(ways: Tensor) -> Look:
+    """Return ways between samples, a row each."""
+    small = shrunk(ways.flatten(0, 1), SIDE)
+    picture = Picture(data_uri(grid_of(small, ways.shape[1]), is_small(small)), _WAY_WORDS.format(*ways.shape), False)
+    return Look("Between samples", _WAYS, strip=picture._replace(is_small=is_small(small)))
+
+
+def _mapped(number: int, is_fake: bool, images: Images) -> Picture:
+    return Picture.of(images[number], "Generated" if is_fake else "Real", SIDE_ON_MAP)
+
+
+def _pictures(ids: Iterable[Tensor], images: Images, words: str) -> tuple[Picture, ...]:
+    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
+
+
+def _percent(share: Tensor) -> str:
+    return f"{100 * float(share):.1f} %"
+
+
+_MODES = (
+    "{} modes of the real images: {}. {} hold no generated image, {} significantly fewer than real ones, {} more. A "
+    "line is a mode's share of the real images, a point that of the generated ones with its {:.0%} interval. Generated "
+    "images are {:.2f} times as far from the centres of their modes as real ones: below 1, modes are collapsed. "
+    "Pictures are the nearest to the centre that there are."
+)
+_MAP = (
+    "{} real and {} generated images, chosen by their numbers, placed by the two directions in which real features "
+    "vary most: {:.0%} and {:.0%} of the variance. The map stays from one measurement to the next."
+)
+_DIFFER = (
+    "The features whose means differ most, in standard deviations: positive where generated images excite them more. "
+)
+_UNITS = _DIFFER + "Below, the images of either side that excite them most."
+_NO_UNITS = _DIFFER + (
+    "No measure here keeps features of both sides, so which images excite them is not known. PRDC() or KID() shows it."
+)
+_WAYS = "Each row goes from one sample to another, the same ones every time."
+_WAY_WORDS = "{} ways between samples, {} steps each"
