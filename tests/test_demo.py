@@ -96,7 +96,7 @@ def test_every_measure_is_had_or_left_out_for_a_reason(capsys: pytest.CaptureFix
     assert "labels" in left_out["intra_fid"]
     few = demo.chosen("all", num_real=1797, num_samples=4)
     assert "prdc" not in [measure.label for measure in few]
-    assert "left out: prdc(k=5): PRDC needs at least 7 fake samples, got 4" in capsys.readouterr().out
+    assert "left out: prdc(k=5): PRDC(k=5) needs at least 7 fake samples, got 4" in capsys.readouterr().out
     assert [measure.describe() for measure in demo.chosen("fid,prdc(k=3)", 9, 9)] == ["fid", "prdc(k=3)"]
 
 
