@@ -133,7 +133,7 @@ def read_by(entry: Entry) -> str:
     columns = dict.fromkeys(chain.from_iterable(entry.reads.values()))
     usual, roles = {"real", "fake"}, {*entry.reads}
     said = "" if roles == usual else " of " + ", ".join("generated" if role == "fake" else role for role in entry.reads)
-    return f"{', '.join(columns)}{said}"
+    return f"{', '.join(columns)}{said}" + (f", by {entry.network}" if entry.network else "")
 
 
 def kept_by(entry: Entry) -> str:

@@ -9,6 +9,7 @@ from inspect import cleandoc
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.options import options_of
 from streaming_metrics.measures.registry import MEASURES, class_of
@@ -17,7 +18,7 @@ from streaming_metrics.measures.sizes import Kept, TypicalSpec, kept_by
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from streaming_metrics.features import Role
+    from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure, Scalar
     from streaming_metrics.statistics import Statistic
 
@@ -89,6 +90,11 @@ class Entry:
         return {role: tuple(dict.fromkeys(c for s in of for c in s.columns)) for role, of in by_role.items()}
 
     @property
+    def network(self) -> str | None:
+        """The extractor of its own, which comes with it where there are images."""
+        return getattr(self.measure, "network", None)
+
+    @property
     def columns(self) -> set[str]:
         """The columns that it reads of any role."""
         return {column for columns in self.reads.values() for column in columns}
@@ -123,13 +129,21 @@ class Entry:
     @cached_property
     def statistics(self) -> dict[Role, tuple[Statistic, ...]]:
         """Its statistics by role, before any side is frozen."""
-        return dict(self.measure.statistics(TypicalSpec()))
+        return dict(self.measure.statistics(self._spec))
 
     @cached_property
     def _statistics_bound(self) -> dict[Role, tuple[Statistic, ...]]:
         if self.measure.fixed is None:
             return self.statistics
-        return dict(self.measure.bind(TypicalSpec(), None, {}).statistics(TypicalSpec()))
+        return dict(self.measure.bind(self._spec, None, {}).statistics(self._spec))
+
+    @cached_property
+    def _spec(self) -> Spec:
+        if self.network is None:
+            return TypicalSpec()
+        from streaming_metrics.extractors.registry import resolve
+
+        return resolve(self.network).spec
 
     @cached_property
     def _paragraphs(self) -> list[str]:
@@ -164,27 +178,23 @@ def entries() -> list[Entry]:
 
 
 def all_measures(
-    columns: Collection[str] = ("pool", "logits"), roles: Collection[str] = ("real", "fake")
+    columns: Collection[str] = ("pool", "logits"), roles: Collection[str] = ("real", "fake"), *, images: bool = True
 ) -> tuple[list[Measure], list[LeftOut]]:
     """Return every measure of this library that columns and roles suffice for, with its defaults; and the others.
 
     Args:
         columns: what there is of each sample.
         roles: which sides there are.
+        images: whether measures that have a network of their own can run it.
 
     Example:
         >>> found, left_out = all_measures(["pool"], ["real", "fake"])
         >>> "fid" in [measure.label for measure in found], dict(left_out)["is"]
         (True, 'it reads logits')
     """
-    found, left_out = [], []
-    for entry in entries():
-        why = _why_not(entry, columns, roles)
-        if why:
-            left_out.append(LeftOut(entry.label, why))
-        else:
-            found.append(entry.measure)
-    return found, left_out
+    reasons = [(entry, _why_not(entry, columns, roles, images)) for entry in entries()]
+    found = [entry.measure for entry, why in reasons if not why]
+    return found, [LeftOut(entry.label, why) for entry, why in reasons if why]
 
 
 def needed_of(cls: type[Measure]) -> list[str]:
@@ -202,12 +212,16 @@ def as_markdown(text: str) -> str:
     return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
 
 
-def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str]) -> str:
-    lacking = [column for column in sorted(entry.columns) if column not in columns]
+def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:
+    """Return why a measure cannot be had; nothing where it can."""
+    own = entry.columns - set(SAMPLE_COLUMNS) if entry.network and images else set[str]()
+    lacking = sorted(entry.columns - set(columns) - own)
     missing = [role for role in entry.reads if role not in roles]
-    if lacking or missing:
-        return " and ".join(["it reads " + ", ".join(lacking)] * bool(lacking) + [f"it wants {r}" for r in missing])
-    return f"it wants {', '.join(f'{name}=' for name in needed)}" if (needed := needed_of(entry.cls)) else ""
+    needed = [f"{name}=" for name in needed_of(entry.cls)]
+    for verb, what in (("reads", lacking), ("wants samples of the role", missing), ("wants", needed)):
+        if what:
+            return f"it {verb} {', '.join(what)}"
+    return ""
 
 
 def _specimen(cls: type[Measure]) -> Measure:

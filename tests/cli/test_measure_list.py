@@ -99,7 +99,7 @@ def test_one_measure_is_told_in_full() -> None:
 def test_every_measure_that_can_be_had() -> None:
     found, left_out = all_measures()
     assert {measure.label for measure in found} | {one.label for one in left_out} == {*MEASURES}
-    assert dict(left_out)["authpct"] == "it wants train"
+    assert dict(left_out)["authpct"] == "it wants samples of the role train"
     assert dict(left_out)["intra_fid"] == "it reads labels"
     with_labels, left_out = all_measures(["pool", "labels"], ["real", "fake", "train"])
     assert "authpct" in [measure.label for measure in with_labels]
