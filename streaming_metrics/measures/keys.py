@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.measures.base import GROUPS, Scalar
 from streaming_metrics.measures.registry import known_measures
+from streaming_metrics.measures.torchmetrics_names import KNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streaming_metrics.measures.base import Measure
 
 
@@ -85,14 +88,32 @@ def group_of(key: str) -> str:
 
 
 def known_scalars() -> dict[str, Scalar]:
-    """Return what measures may yield, in their order, by each name that it is reported under; of two, the first."""
-    return _scalars_of(tuple(known_measures().values()))
+    """Return what measures may yield, in their order, by each name that it is reported under; of two, the first.
+
+    What :func:`declare` was told comes last.
+    """
+    return _scalars_of(tuple(known_measures().values()), tuple(_declared.values()))
+
+
+def declare(scalars: Iterable[Scalar]) -> None:
+    """Make known what is reported beside measures, such as metrics of torchmetrics; of two, the later.
+
+    Example:
+        >>> declare([Scalar("sharpness", better="higher")])
+        >>> scalar_of("val/sharpness").better
+        'higher'
+    """
+    _declared.update({scalar.key: scalar for scalar in scalars})
+
+
+_declared: dict[str, Scalar] = {named.scalar.key: named.scalar for named in KNOWN.values()}
 
 
 @lru_cache(maxsize=8)
-def _scalars_of(classes: tuple[type[Measure], ...]) -> dict[str, Scalar]:
+def _scalars_of(classes: tuple[type[Measure], ...], declared: tuple[Scalar, ...]) -> dict[str, Scalar]:
     scalars: dict[str, Scalar] = {}
-    for scalar in (scalar for cls in classes for scalar in cls.known_scalars()):
+    of_measures = (scalar for cls in classes for scalar in cls.known_scalars())
+    for scalar in (*of_measures, *declared):
         for name in _names_of(scalar):
             scalars.setdefault(name, scalar)
     return scalars

@@ -1,0 +1,146 @@
+"""Metric suite: metrics of torchmetrics that are fed the same batches, and meet the other ranks once a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from streaming_metrics.core.given_metrics import metrics_by_key, scalar_of_metric
+from streaming_metrics.core.metric_states import gathered, holding, merged, state_of
+from streaming_metrics.measures.keys import declare
+from streaming_metrics.precision import full_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from streaming_metrics.core.given_metrics import MetricsGiven
+    from streaming_metrics.distributed.comm import Comm
+    from streaming_metrics.measures.base import Scalar
+    from streaming_metrics.measures.torchmetrics_names import Named
+
+MEAN_FIRST = "PerceptualPathLength"
+"""A metric that returns mean, deviation and all distances."""
+
+
+class MetricSuite:
+    """Suite of torchmetrics' metrics, by the keys of their values.
+
+    Each keeps its own states, in float32 whatever the precision around it, and is neither synchronised nor moved by
+    anybody else. Ranks may have other numbers of batches, or none.
+
+    Args:
+        given: see :func:`~streaming_metrics.core.given_metrics.metrics_by_key`.
+        known: what names there are.
+        source: names the argument in errors.
+
+    Attributes:
+        metrics: by key.
+
+    Example:
+        >>> from streaming_metrics.distributed.comm import Comm
+        >>> from streaming_metrics.measures.torchmetrics_names import PAIRED
+        >>> suite = MetricSuite("mse", PAIRED, "paired")
+        >>> suite.update(torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5))
+        >>> suite.values(Comm())["mse"].item()
+        0.25
+    """
+
+    def __init__(self, given: MetricsGiven | None, known: Mapping[str, Named], source: str) -> None:
+        self.source, self.metrics = source, metrics_by_key(given, known, source)
+        for part in self._parts():
+            part.distributed_available_fn = _never
+        declare(self.scalars)
+
+    def __bool__(self) -> bool:
+        return bool(self.metrics)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the values."""
+        return tuple(self.metrics)
+
+    @property
+    def scalars(self) -> list[Scalar]:
+        """What is known of each value."""
+        return [scalar_of_metric(key, metric) for key, metric in self.metrics.items()]
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the metrics compute on."""
+        return next(iter(self.metrics.values())).device if self.metrics else torch.device("cpu")
+
+    def to(self, device: torch.device | str) -> MetricSuite:
+        """Move the metrics, and their networks, to a device."""
+        for metric in self.metrics.values():
+            metric.to(device)
+        return self
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for part in self._parts():
+            part.reset()
+
+    def update(self, *batch: Any) -> None:
+        """Give every metric a batch; tensors go to the metrics' device.
+
+        Raises:
+            TypeError, ValueError, RuntimeError: what a metric says of it, and which one it is.
+        """
+        moved = [one.to(self.device) if isinstance(one, Tensor) else one for one in batch]
+        with full_precision(self.device):
+            for key, metric in self.metrics.items():
+                try:
+                    metric.update(*moved)
+                except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+                    raise _kind(error)(f"{self.source}: {key}: {error}") from error
+
+    def values(self, comm: Comm) -> dict[str, Tensor]:
+        """Return each metric's value over all ranks, float64 ``()``; none where no rank had a batch; collective.
+
+        Raises:
+            ValueError: where a metric yields something else than one number.
+        """
+        parts = list(self._parts())
+        states = [state_of(part) for part in parts]
+        if comm.world_size > 1 and parts:
+            every = gathered(states, comm, self.device)
+            states = [merged(part, of_part) for part, of_part in zip(parts, zip(*every))]
+        if not any(state["updates"] for state in states):
+            return {}
+        with holding(parts, states):
+            values = torch.stack([*self.own_values().values()])
+        return dict(zip(self.metrics, comm.broadcast(values)))
+
+    def own_values(self) -> dict[str, Tensor]:
+        """Return each metric's value of this rank's batches, as :meth:`values` does; no collective."""
+        with full_precision(self.device):
+            return {key: self._value(key, metric) for key, metric in self.metrics.items()}
+
+    def _value(self, key: str, metric: Metric) -> Tensor:
+        value = metric.compute()
+        if isinstance(value, tuple) and value and type(metric).__name__ == MEAN_FIRST:
+            value = value[0]
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            told = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise ValueError(
+                f"{self.source}: {key}: expected one number, got {told}. Remedy: a reduction, e.g. reduction="
+                '"elementwise_mean", or a metric for each number.'
+            )
+        return value.detach().reshape(()).to("cpu", torch.float64)
+
+    def _parts(self) -> Iterator[Any]:
+        """Yield the metrics, and those inside of them: each holds states of its own."""
+        for metric in self.metrics.values():
+            yield from (part for part in metric.modules() if isinstance(part, Metric))
+
+
+def _never() -> bool:
+    return False
+
+
+def _kind(error: Exception) -> type[Exception]:
+    """Return a kind of error that a message alone makes."""
+    return next((kind for kind in (ValueError, TypeError) if isinstance(error, kind)), RuntimeError)
