@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Gallery, Selection
+from streaming_metrics.report.gallery import NO_FEATURES, PAIRS, SHOWN, Gallery, Selection
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class History:
         comm, around = metric.ranks(), metric.neighbourhood()
         kept = thumbnails.common(comm)
         selection = None if around is None else Selection.of(around, among=kept)
-        wanted = torch.cat([kept[:SHOWN], selection.fakes(around)]) if around and selection else kept[:SHOWN]
+        closest = None if around is None else metric.closest_pairs(PAIRS, among=kept)
+        wanted = kept[:SHOWN]
+        if around and selection and closest:
+            wanted = torch.cat([wanted, selection.fakes(around), closest.ids.flatten()])
         pictures = thumbnails.gather(wanted, comm)
 
         def show() -> None:
@@ -94,7 +97,7 @@ class History:
             if around and selection:
                 fakes = dict(zip(wanted.tolist(), pictures))
                 reals, missing = (None, find) if isinstance(find, str) else (find(selection.reals(around).tolist()), "")
-                self.gallery = Gallery.of(around, selection, fakes, reals, len(kept), missing)
+                self.gallery = Gallery.of(around, selection, fakes, reals, len(kept), missing, closest)
 
         return show
 

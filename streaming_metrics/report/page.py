@@ -6,10 +6,12 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.plots.result_keys import arrow, column, leading, number, spread_of
 from streaming_metrics.report import charts
-from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
+from streaming_metrics.report.gallery import NO_FEATURES, PAIRS, Gallery, Selection
 from streaming_metrics.report.history import History
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.core.closest import ClosestPairs
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.shell import GenerativeMetrics
 
@@ -62,24 +65,25 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    around = metric.neighbourhood()
+    around, closest = metric.neighbourhood(), metric.closest_pairs(PAIRS)
 
     def write() -> None:
         history = History("comparison")
         history.note(0, values, metric)
         history.about = list(about)
-        history.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
+        history.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, closest, real, fake)
         write_report(path, [history], "Generated images against real ones")
 
     metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
 
-def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
-    selection = Selection.of(around)
-    fakes, reals = _read(fake, selection.fakes(around)), _read(real, selection.reals(around))
+def _gallery_of(around: NearestSamples, closest: ClosestPairs | None, real: Any, fake: Any) -> Gallery:
+    selection, pairs = Selection.of(around), torch.empty(0) if closest is None else closest.ids.flatten()
+    fakes = _read(fake, torch.cat([selection.fakes(around), pairs.long()]).unique())
+    reals = _read(real, selection.reals(around))
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-    return Gallery.of(around, selection, fakes, reals, missing=told)
+    return Gallery.of(around, selection, fakes, reals, missing=told, closest=closest)
 
 
 def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:
