@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from streaming_metrics.core.layout import MEASURED
-from streaming_metrics.pairwise.closest import closest_pairs, squared_distances
+from streaming_metrics.pairwise.closest import closest_pairs, squared_matrix
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -49,5 +49,5 @@ def closest_of(side: Side, bank: Bank, k: int, most: int, among: Tensor | None) 
     if among is not None:
         is_among = torch.isin(kept["index"], among.to(kept["index"].device))
         kept = {key: column[is_among] for key, column in kept.items()}
-    squared, places = closest_pairs(squared_distances(kept["rows"]), k)
+    squared, places = closest_pairs(squared_matrix(kept["rows"]), k)
     return ClosestPairs(kept["index"][places].cpu(), squared.sqrt().cpu(), len(kept["index"]))

@@ -34,8 +34,8 @@ class AMScore(Measure):
     and not infinitely much. Range [0, log C + 41.4], lower is better: 0 for sure predictions with real labels, balanced
     or not, where the Inception Score wants balanced ones.
 
-    Of each side C + 2 sums are kept. Which classifier gave the logits belongs to the number: the authors' is a DenseNet
-    trained on the data set.
+    Of each side sums over predictions are kept, those of ``IS()``. Which classifier gave the logits belongs to the
+    number: the authors' is a DenseNet trained on the data set.
 
     Raises:
         NotEnoughSamples: at compute, without samples on a side.

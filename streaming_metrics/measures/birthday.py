@@ -16,7 +16,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_integer, check_real
 from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.pairwise.closest import squared_distances
+from streaming_metrics.pairwise.closest import squared_matrix
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class BirthdayParadox(Measure):
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         bank = self._bank(sides.spec)
         threshold = self._squared_threshold(sides, bank)
-        found = Duplicates.of(squared_distances(sides.fake.rows(bank)) <= threshold)
+        found = Duplicates.of(squared_matrix(sides.fake.rows(bank)) <= threshold)
         low, high = found.interval(self.level)
         values = (found.support, low, high, found.pairs)
         return dict(zip(self.keys, torch.tensor(values, dtype=torch.float64, device=threshold.device)))
@@ -124,7 +124,7 @@ class BirthdayParadox(Measure):
             return torch.tensor(self.threshold, dtype=torch.float64, device=sides.fake[bank]["rows"].device).square()
         rows = sides.real.rows(bank)
         key = "nearest distance", bank, self.quantile
-        return sides.real.once(key, lambda: nearest_quantile(squared_distances(rows), self.quantile))
+        return sides.real.once(key, lambda: nearest_quantile(squared_matrix(rows), self.quantile))
 
 
 class Duplicates(NamedTuple):
@@ -180,7 +180,7 @@ def nearest_quantile(squared: Tensor, quantile: float) -> Tensor:
     """Return the quantile of the rows' squared distances to their nearest other row, float64 ``()``; of two, the lower.
 
     Example:
-        >>> nearest_quantile(squared_distances(torch.tensor([[0.0], [1.0], [3.0], [9.0]])), 0.5)
+        >>> nearest_quantile(squared_matrix(torch.tensor([[0.0], [1.0], [3.0], [9.0]])), 0.5)
         tensor(1., dtype=torch.float64)
     """
     nearest = squared.clone().fill_diagonal_(torch.inf).amin(1)

@@ -38,8 +38,8 @@ class ModeScore(Measure):
     As Che et al. print it, ``exp(E KL(p ‖ p̄_real) − KL(p̄_gen ‖ p̄_real))``, the real labels cancel, and what is left is
     the Inception Score of one split: that form is ``IS(splits=1)``.
 
-    Of each side C + 2 sums are kept. Which classifier gave the logits belongs to the number: the reference Inception
-    tells 1008 classes of ImageNet, the paper used one of its data set.
+    Of each side sums over predictions are kept, those of ``IS()``. Which classifier gave the logits belongs to the
+    number: the reference Inception tells 1008 classes of ImageNet, the paper used one of its data set.
 
     Raises:
         NotEnoughSamples: at compute, without samples on a side.
@@ -93,12 +93,12 @@ class Predictions(NamedTuple):
         marginals = marginals_of(spec, measure)
         _warn_if_few(side, marginals.num_classes, measure)
         state, n = side[marginals], side.num_samples
-        return cls(-marginals.negentropies(state)[0] / n, marginals.probabilities(state)[0] / n)
+        return cls(-marginals.negentropies(state).sum() / n, marginals.probabilities(state).sum(0) / n)
 
 
 def marginals_of(spec: Spec, measure: str) -> Marginals:
-    """Return the sums over all predictions of a side."""
-    return Marginals(width(spec, measure, "logits"), splits=1)
+    """Return the sums over a side's predictions, of all splits: those that ``IS()`` keeps, so that both share them."""
+    return Marginals(width(spec, measure, "logits"))
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:

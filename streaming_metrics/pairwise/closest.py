@@ -10,7 +10,7 @@ from streaming_metrics.pairwise.shards import Block, Shard
 from streaming_metrics.pairwise.tiles import Tile
 
 
-def squared_distances(rows: Tensor) -> Tensor:
+def squared_matrix(rows: Tensor) -> Tensor:
     """Return ``‖x_i − x_j‖²`` of ``rows (n, D)``, float64 ``(n, n)``, within a relative 2⁻³⁰; 0 for equal rows."""
     centre = (column_sums(rows) / max(len(rows), 1)).float()
     block = Block(Shard(rows, torch.arange(len(rows), device=rows.device), centre), slice(0, len(rows)))
@@ -21,14 +21,14 @@ def closest_pairs(squared: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k closest pairs of different rows, the closest first; of equally close ones those that come first.
 
     Args:
-        squared: ``(n, n)``, as :func:`squared_distances` returns them.
+        squared: ``(n, n)``, as :func:`squared_matrix` returns them.
         k: how many; fewer where there are fewer pairs.
 
     Returns:
         Their squared distances ``(k,)``, and their places ``(k, 2)`` int64, the smaller first.
 
     Example:
-        >>> closest_pairs(squared_distances(torch.tensor([[0.0], [5.0], [2.0], [5.5]])), k=2)
+        >>> closest_pairs(squared_matrix(torch.tensor([[0.0], [5.0], [2.0], [5.5]])), k=2)
         (tensor([0.2500, 4.0000], dtype=torch.float64), tensor([[1, 3],
                 [0, 2]]))
     """

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from streaming_metrics.plots.feature_map import with_room
-from streaming_metrics.report.gallery import Selection
+from streaming_metrics.report.gallery import PAIRS, Selection
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from streaming_metrics.core.closest import ClosestPairs
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.shell import GenerativeMetrics
     from streaming_metrics.measures.mode_table import ModeTable
@@ -29,6 +30,7 @@ class Findings:
     Args:
         around: who is nearest to whom.
         selection: which of them to look at.
+        closest: the pairs of generated samples that are closest to each other.
         modes: what each mode holds.
         units: in which the sides differ most.
         projection: of both sides' features.
@@ -37,6 +39,7 @@ class Findings:
 
     around: NearestSamples | None
     selection: Selection | None
+    closest: ClosestPairs | None
     modes: ModeTable | None
     units: Units | None
     projection: Projection | None
@@ -47,11 +50,14 @@ class Findings:
         """Return what a metric shows after ``compute``; collective."""
         around = metric.neighbourhood()
         selection = None if around is None else Selection.of(around, among)
-        return cls(around, selection, metric.modes(among), metric.units(among=among), metric.projection(), among)
+        closest = None if around is None else metric.closest_pairs(PAIRS, among=among)
+        modes, units = metric.modes(among), metric.units(among=among)
+        return cls(around, selection, closest, modes, units, metric.projection(), among)
 
     def fakes(self) -> Tensor:
         """Return the ids of the generated images to show."""
         chosen = [] if self.around is None or self.selection is None else [self.selection.fakes(self.around)]
+        chosen += [] if self.closest is None else [self.closest.ids]
         chosen += [] if self.modes is None else [self.modes.fake_examples[self.shown_modes]]
         chosen += [] if self.units is None else [self.units.fake_examples]
         return _joined([*chosen, self._mapped()[1]])

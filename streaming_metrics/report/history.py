@@ -102,7 +102,9 @@ class History:
             reals, missing = (None, find) if isinstance(find, str) else (find(found.reals().tolist()), "")
             self.gallery = Gallery(NO_FEATURES)
             if found.around and found.selection:
-                self.gallery = Gallery.of(found.around, found.selection, fakes, reals, len(kept), missing)
+                self.gallery = Gallery.of(
+                    found.around, found.selection, fakes, reals, len(kept), missing, found.closest
+                )
             self.looks = looks_of(found, fakes, reals or {}, ways)
 
         return show

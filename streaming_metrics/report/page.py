@@ -99,7 +99,7 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
         return Gallery(NO_FEATURES)
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-    return Gallery.of(found.around, found.selection, fakes, reals, missing=told)
+    return Gallery.of(found.around, found.selection, fakes, reals, missing=told, closest=found.closest)
 
 
 def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:

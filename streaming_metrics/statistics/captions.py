@@ -38,7 +38,9 @@ def caption_hashes(texts: Iterable[str]) -> Tensor:
         if not isinstance(text, str):
             raise TypeError(f"captions: expected texts, got {text!r} among them. Remedy: a list of strings.")
     digests = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
-    return torch.tensor([int.from_bytes(digest, "big", signed=True) for digest in digests], dtype=torch.int64)
+    return torch.tensor(
+        [int.from_bytes(digest, "big", signed=True) for digest in digests], dtype=torch.int64, device="cpu"
+    )
 
 
 def hashed_texts(given: Any) -> Any:

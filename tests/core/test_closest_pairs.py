@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from scores import normal
 
 from streaming_metrics import FID, KID, PRDC, BirthdayParadox, GenerativeMetrics
-from streaming_metrics.pairwise.closest import closest_pairs, squared_distances
+from streaming_metrics.pairwise.closest import closest_pairs, squared_matrix
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
@@ -88,5 +88,5 @@ def test_every_rank_is_told_the_same_pairs(ranks: Ranks) -> None:
 
 def test_rows_far_from_zero_are_told_apart() -> None:
     rows = 1e4 + normal(1, 20, 3)
-    squared, _ = closest_pairs(squared_distances(rows), 190)
+    squared, _ = closest_pairs(squared_matrix(rows), 190)
     assert squared.tolist() == pytest.approx(sorted(pdist(rows.double().numpy()) ** 2), rel=1e-8)
