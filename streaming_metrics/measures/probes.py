@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side
 
 Kind: TypeAlias = Literal["lda", "ridge"]
-ROUNDING = 1e-12
-"""Share of a mean that float64 sums may be wrong by, with room; float32 features differ by 6e-8 or not at all."""
+ROUNDING = 1e-7
+"""Share of a mean by which features that are kept in float32 may be wrong."""
 COLLAPSED = 1e-8
 """Share of the variance of all samples below which that within classes is taken as this share."""
 LEAST = 1e-150

@@ -69,7 +69,7 @@ class Probes:
         def train() -> Fit:
             return FITS[self.kind](ClassMoments.of(side, self.moments, self.sums), self.shrinkage)
 
-        return side.once((self, side.num_samples), train)
+        return side.once((self, "trained"), train)
 
     def accuracy(self, probe: LinearProbe, side: Side) -> Tensor:
         """Return the accuracy of a probe on a side, float64 ``()``; collective."""
@@ -79,7 +79,7 @@ class Probes:
 
     def left_out_accuracy(self, side: Side) -> Tensor:
         """Return the accuracy on each of a side's samples of the probe trained on its others; collective."""
-        hits = side.once((self, side.num_samples, "hits"), lambda: self._left_out_hits(side))
+        hits = side.once((self, "hits"), lambda: self._left_out_hits(side))
         return side.comm.sum(hits.clone()) / side.num_samples
 
     def norms(self, side: Side) -> Tensor:
@@ -89,7 +89,7 @@ class Probes:
         def make() -> Tensor:
             return torch.cat([fit.norms(chunk) for chunk in rows.split(CHUNK)])
 
-        return side.once((self, side.num_samples, "norms"), make)
+        return side.once((self, "norms"), make)
 
     def _left_out_hits(self, side: Side) -> Tensor:
         fit, state = self.trained(side), side[self.bank]

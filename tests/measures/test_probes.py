@@ -179,7 +179,12 @@ def test_scale_and_place_do_not_matter(kind: Kind, scaled: Callable[[Tensor], Te
     assert torch.allclose(left_out(found, there), left_out(expected, features), atol=1e-5)
 
 
-EQUAL = {"zeros": torch.zeros(7), "0.1": torch.full((7,), 0.1), "1e5": normal(0, 1, 7)[0] + 1e5}
+EQUAL = {
+    "zeros": torch.zeros(7),
+    "1e5": normal(0, 1, 7)[0] + 1e5,
+    "0.1, in float64": torch.full((7,), 0.1, dtype=torch.float64),  # whose sums round
+    "1e5, in float64": normal(0, 1, 7)[0].double() / 3 + 1e5,
+}
 
 
 @every_kind
