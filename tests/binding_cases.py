@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from streaming_metrics import PRDC, Features, GenerativeMetrics
+from streaming_metrics import PRDC, Features, GenerativeMetrics, ImageRetrieval, ParzenLikelihood
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.measures.intra_frechet import IntraFID
@@ -25,6 +25,7 @@ BINDING: list[list[Measure]] = [
     [PRDC(variant="improved", recall=False)],
     [NDB(bins=4, most=20)],
     [AuthPct()],
+    [ParzenLikelihood(most=20), ImageRetrieval(classes=2, ks=(1, 3), most=20)],
     [PRDC(k=2, recall=False), NDB(bins=3), AuthPct(), NDB(bins=3, alpha=0.2)],
 ]
 MIXED: list[list[Measure]] = [
