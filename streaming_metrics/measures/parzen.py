@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 LEAST = 4
-"""Real samples: one for validation and three for a mean with its error, or two and two."""
+"""Real samples: two for the bandwidth, and two for a mean with its error."""
 
 
 @dataclass(frozen=True)
