@@ -25,7 +25,7 @@ BINDING: list[list[Measure]] = [
     [PRDC(variant="improved", recall=False)],
     [NDB(bins=4, most=20)],
     [AuthPct()],
-    [ParzenLikelihood(most=20), ImageRetrieval(classes=2, ks=(1, 3), most=20)],
+    [ParzenLikelihood(most=20), ImageRetrieval(most=20)],
     [PRDC(k=2, recall=False), NDB(bins=3), AuthPct(), NDB(bins=3, alpha=0.2)],
 ]
 MIXED: list[list[Measure]] = [
