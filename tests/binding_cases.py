@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from streaming_metrics import PRDC, Features, GenerativeMetrics
+from streaming_metrics import PRDC, Features, GenerativeMetrics, ImageRetrieval, ParzenLikelihood
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.measures.intra_frechet import IntraFID
@@ -27,6 +27,7 @@ BINDING: list[list[Measure]] = [
     [NDB(bins=4, most=20)],
     [AuthPct()],
     [RPrecision(candidates=4)],
+    [ParzenLikelihood(most=20), ImageRetrieval(most=20)],
     [PRDC(k=2, recall=False), NDB(bins=3), AuthPct(), NDB(bins=3, alpha=0.2)],
 ]
 MIXED: list[list[Measure]] = [

@@ -3,7 +3,8 @@
 O. Breuleux, Y. Bengio, P. Vincent, "Quickly generating representative samples from an RBM-derived process", Neural
 Computation 2011; I. Goodfellow et al., "Generative adversarial nets", NeurIPS 2014. What is wrong with it: L. Theis,
 A. van den Oord, M. Bethge, "A note on the evaluation of generative models", ICLR 2016.
-Parity target: scikit-learn's ``KernelDensity``, and the procedure of Goodfellow's ``parzen_ll.py``.
+Parity target: scikit-learn's ``KernelDensity`` (with leaves of all samples: in many dimensions its trees stop adding
+too early), and the procedure of Goodfellow's ``parzen_ll.py``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 LEAST = 4
-"""Real samples: one for validation and three for a mean with its error, or two and two."""
+"""Real samples: two for the bandwidth, and two for a mean with its error."""
 
 
 @dataclass(frozen=True)

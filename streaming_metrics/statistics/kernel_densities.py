@@ -98,8 +98,8 @@ class KernelDensities(Statistic):
 
     def check(self, state: State) -> None:
         super().check(state)
-        nearest, sums, points = (state[key] for key in ("nearest", "sums", "points"))
-        least, most = (min(int(points), bound) * (1 + error) for bound, error in ((1, -ROUNDING), (inf, ROUNDING)))
+        nearest, sums, points = state["nearest"], state["sums"], int(state["points"])
+        least, most = min(points, 1) * (1 - ROUNDING), points * (1 + ROUNDING)
         self._expect((nearest >= 0).all() and points >= 0, "distances and a count that are not negative")
         self._expect(((sums >= least) & (sums <= most)).all(), "sums of kernels, at least 1 and at most one a point")
 
