@@ -177,6 +177,11 @@ def test_a_network_without_its_file_is_named_with_the_remedy(folder: Path) -> No
         build(reference=folder / "a")
 
 
+def test_moments_of_columns_are_no_features_of_an_npz(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected moments of at least 2 samples"):
+        filled(build(), "real").save_reference(tmp_path / "low.npz", on="low-level")
+
+
 def test_a_state_says_which_networks_it_is_of(folder: Path) -> None:
     expected = filled(build())
     metric = build()
