@@ -82,7 +82,7 @@ class ImageStatistics(Measure):
 
     label: ClassVar[str] = "low_level"
     group: ClassVar[str] = "pixels"
-    paper: ClassVar[str] = "Zeng, Lu and Borji, 2017; Hasler and Süsstrunk, HVEI 2003"
+    paper: ClassVar[str] = "Zeng et al., 2017"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "gradients"
 

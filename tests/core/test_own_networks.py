@@ -16,7 +16,6 @@ from streaming_metrics import (
     Features,
     GenerativeMetrics,
     ImageStatistics,
-    Measure,
     SharpnessDifference,
     Signature,
     merge_states,
@@ -143,12 +142,9 @@ def test_a_signature_names_each_network_and_parses() -> None:
     assert filled(build(MEASURES[:2])).signature().startswith(f"fid+prdc(k=2)|ext:{first}|resize:native|")
 
 
-def test_measures_without_a_network_of_their_own_read_the_first() -> None:
-    assert {cls.network for cls in Measure.__subclasses__() if cls.__module__.startswith("streaming_metrics.")} <= {
-        None,
-        "low-level",
-    }
-    assert FID.network is None
+def test_measures_without_a_network_of_their_own_bring_none() -> None:
+    assert build(MEASURES[:2]).networks == ()
+    assert build(MEASURES[:2], {"a": network(), "b": Dimmed()}).networks == ("a", "b")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from streaming_metrics.measures.image_statistics import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
