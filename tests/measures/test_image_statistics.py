@@ -18,7 +18,6 @@ from streaming_metrics.measures.image_statistics import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor
 
