@@ -261,7 +261,7 @@ def _origin(text: str, source: Source, outcome: ReadResult | None, skipped: Read
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
     kept = [slot.statistic for slot in metric._layout.slots["real"] if slot.network == 0]
-    if not any(isinstance(statistic, Moments) for statistic in kept):
+    if not any(isinstance(statistic, Moments) and statistic.column == "pool" for statistic in kept):
         raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
     Side("real", num_samples, {}).require(2, "An .npz", "more images")
 

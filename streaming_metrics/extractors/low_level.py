@@ -74,7 +74,7 @@ class LowLevel(Extractor):
         super().__init__(precision)
         self.precision = "fp32"
         self.spec = Spec(widths=WIDTHS)
-        self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1))  # by which it knows its device
+        self.register_buffer("luma", torch.tensor(LUMA, device="cpu").view(3, 1, 1))  # it knows its device by it
 
     def extract(self, images: Tensor) -> Features:
         """Return the columns of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
@@ -150,18 +150,18 @@ class Rings(NamedTuple):
     fit: Tensor
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def rings_of(height: int, width: int, device: torch.device) -> Rings:
     """Return the rings of ``rfft2`` of images of a size: frequencies are rounded to cycles of the longer side."""
-    side = max(height, width)
-    down, across = torch.fft.fftfreq(height).view(-1, 1), torch.fft.rfftfreq(width)
+    side, exact = max(height, width), {"dtype": torch.float64, "device": "cpu"}
+    down, across = torch.fft.fftfreq(height, **exact).view(-1, 1), torch.fft.rfftfreq(width, **exact)
     ring = ((down.square() + across.square()).sqrt() * side).round().long().flatten()
     is_twice = ((across > 0) & (across < 0.5)).expand(height, -1).flatten()  # in the half that rfft leaves out
     count = torch.bincount(ring, minlength=side // 2 + 1)
     order = ring.argsort(stable=True)
-    place = torch.arange(len(ring)) - (count.cumsum(0) - count)[ring[order]]  # of each in its ring
-    members = torch.zeros(len(count), int(count.max()), dtype=torch.int64)
-    shares = torch.zeros(members.shape)
+    place = torch.arange(len(ring), device="cpu") - (count.cumsum(0) - count)[ring[order]]  # of each in its ring
+    members = torch.zeros(len(count), int(count.max()), dtype=torch.int64, device="cpu")
+    shares = torch.zeros(members.shape, device="cpu")
     members[ring[order], place], shares[ring[order], place] = order, 1.0 + is_twice[order]
     kept = slice(1, side // 2 + 1)  # neither the mean nor what is beyond half a cycle a pixel, in the corners
     members, shares = members[kept], shares[kept] / shares[kept].sum(1, keepdim=True)
@@ -170,9 +170,11 @@ def rings_of(height: int, width: int, device: torch.device) -> Rings:
 
 def _slope_weights(count: int) -> Tensor:
     """Return the weights by which values at log 1 … log K give their least-squares slope; 0 for fewer than 2."""
-    x = torch.arange(1, count + 1).double().log()
+    if count < 2:
+        return torch.zeros(count, device="cpu")
+    x = torch.arange(1, count + 1, device="cpu").double().log()
     centred = x - x.mean()
-    return (centred / centred.square().sum().clamp(min=1e-300)).float() if count > 1 else torch.zeros(count)
+    return (centred / centred.square().sum()).float()
 
 
 def _mean(planes: Tensor) -> Tensor:

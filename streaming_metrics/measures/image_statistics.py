@@ -51,8 +51,8 @@ class ImageStatistics(Measure):
     distance ``∫ |F_real − F_generated|`` of the descriptor's two distributions. ``gradients``: Jensen-Shannon
     divergence of the two mean histograms of gradient magnitude, nats, range [0, log 2]. All are ≥ 0, lower is better, 0
     where the distributions are equal; two samples of one distribution are about ``1/√n`` of its spread apart, so
-    compare equal numbers. They tell what is off before any network does (brightness, washed out colour, blur, noise, a
-    checkerboard's spectrum), and say nothing of content: shuffle what is shown, and they stay.
+    compare equal numbers. They tell brightness, washed-out colour, blur, noise and a checkerboard's spectrum apart, and
+    say nothing of what the images show.
 
     The descriptors are the columns of :class:`~streaming_metrics.extractors.LowLevel`, which says how each is defined;
     with images it comes with the measure, whatever network others read. Kept of each side: a histogram of each of the
@@ -82,7 +82,7 @@ class ImageStatistics(Measure):
 
     label: ClassVar[str] = "low_level"
     group: ClassVar[str] = "pixels"
-    paper: ClassVar[str] = "Zeng, Lu and Borji, 2017; Hasler and Süsstrunk, HVEI 2003"
+    paper: ClassVar[str] = "Zeng et al., 2017"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "gradients"
 

@@ -79,9 +79,10 @@ def test_files_of_other_images_do_not_pass_for_one(sides: tuple[Path, Path], tmp
 def test_an_npz_is_of_the_first_network_alone(sides: tuple[Path, Path], tmp_path: Path) -> None:
     done("reference", sides[0], "-o", tmp_path / "real.npz", *TINY, *MEASURES)
     assert list(tmp_path.glob("real.*")) == [tmp_path / "real.npz"]
-    result = run("reference", sides[0], "-o", tmp_path / "low.npz", *TINY, "--measures", "low_level")
-    assert result.exit_code == 3
-    assert "An .npz holds mean and covariance" in result.stderr
+    for extractor in (TINY, ["--extractor", "low-level", "--workers", 0]):
+        result = run("reference", sides[0], "-o", tmp_path / "low.npz", *extractor, "--measures", "low_level")
+        assert result.exit_code == 3
+        assert "An .npz holds mean and covariance" in result.stderr
 
 
 def test_the_extractor_is_listed() -> None:

@@ -16,7 +16,6 @@ from streaming_metrics import (
     Features,
     GenerativeMetrics,
     ImageStatistics,
-    Measure,
     SharpnessDifference,
     Signature,
     merge_states,
@@ -143,12 +142,9 @@ def test_a_signature_names_each_network_and_parses() -> None:
     assert filled(build(MEASURES[:2])).signature().startswith(f"fid+prdc(k=2)|ext:{first}|resize:native|")
 
 
-def test_measures_without_a_network_of_their_own_read_the_first() -> None:
-    assert {cls.network for cls in Measure.__subclasses__() if cls.__module__.startswith("streaming_metrics.")} <= {
-        None,
-        "low-level",
-    }
-    assert FID.network is None
+def test_measures_without_a_network_of_their_own_bring_none() -> None:
+    assert build(MEASURES[:2]).networks == ()
+    assert build(MEASURES[:2], {"a": network(), "b": Dimmed()}).networks == ("a", "b")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -175,6 +171,11 @@ def test_a_network_without_its_file_is_named_with_the_remedy(folder: Path) -> No
     told = r"got none of 'low-level-1\|pool\|native\|fp32'. Remedy: .* save_reference\(…, on='low-level'\)"
     with pytest.raises(ValueError, match=told):
         build(reference=folder / "a")
+
+
+def test_moments_of_columns_are_no_features_of_an_npz(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected moments of at least 2 samples"):
+        filled(build(), "real").save_reference(tmp_path / "low.npz", on="low-level")
 
 
 def test_a_state_says_which_networks_it_is_of(folder: Path) -> None:
