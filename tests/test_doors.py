@@ -22,7 +22,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
-    "torchmetrics": {"core/shell.py", "image.py"},
+    "torchmetrics": {"core/shell.py", "core/metric_suite.py", "core/given_metrics.py", "image.py"},
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
