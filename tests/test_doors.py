@@ -22,7 +22,13 @@ FILES = sorted(HOUSE.rglob("*.py"))
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
-    "torchmetrics": {"core/shell.py", "image.py", "paired_sharpness.py"},
+    "torchmetrics": {
+        "core/shell.py",
+        "core/metric_suite.py",
+        "core/given_metrics.py",
+        "image.py",
+        "paired_sharpness.py",
+    },
     "gudhi": {"measures/geometry.py"},
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},

@@ -51,6 +51,21 @@ def _check_measures(text: str) -> str:
     return text
 
 
+def _check_paired(text: str) -> str:
+    if not text:
+        return text
+    from streaming_metrics.extractors.names import lookup
+    from streaming_metrics.measures.torchmetrics_names import PAIRED
+
+    try:
+        for name in filter(None, map(str.strip, text.split(","))):
+            if ":" not in name:
+                lookup(PAIRED, name.lower().replace("_", "-"), "paired metric")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
 class _Commands(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         lenient_streams()
@@ -72,6 +87,8 @@ Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
+PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, lpips; or package.module:metric of torchmetrics."
+Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
@@ -108,6 +125,7 @@ def compare(
     real: Real,
     fake: Fake,
     measures: Measures = "fid",
+    paired: Paired = "",
     extractor: ExtractorName = None,
     weights: Weights = None,
     resize: Resize = None,
@@ -133,7 +151,7 @@ def compare(
         if report is not None:
             _check_charts(measures)
         reading = ImageReader(batch_size, workers, on_error == "skip")
-        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet)
+        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet, paired)
         comparison = job.compare(real, fake)
         if comm.rank == 0:
             _publish(comparison.result, json, _teller(quiet))
@@ -301,7 +319,7 @@ def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> 
     if json == STDOUT:
         say(result.to_json())
     else:
-        _show_scores(result.scores, result.signature)
+        _show_scores(result.scores, result.signature, shows_better=bool(result.paired))
     if json not in (None, STDOUT):
         result.save(json)
 
@@ -314,8 +332,13 @@ def _write_report(path: Path, comparison: Comparison) -> None:
     report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
 
 
-def _show_scores(scores: Any, signature: str) -> None:
-    show_table(("measure", "value"), [(key, f"{value:.6g}") for key, value in scores.items()])
+def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
+    rows = [(key, f"{value:.6g}") for key, value in scores.items()]
+    if shows_better:
+        from streaming_metrics.measures.keys import scalar_of
+
+        rows = [(*row, scalar_of(row[0]).better or "") for row in rows]
+    show_table(("measure", "value", "better")[: len(rows[0])], rows)
     say(signature)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import Reference
 
 KIND = "streaming-metrics scores 1"
+ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Result:
         real, fake: where the samples came from.
         warnings: what was said on the way.
         unscored: measures that had too few samples, and why.
+        paired: how the scores of pairs came about, empty where there are none: ``"pairs"``, how many; ``"library"``,
+            whose metrics; ``"better"``, by key.
         date: when they were made, ISO 8601 in UTC; empty where a file does not say.
     """
 
@@ -77,6 +80,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     unscored: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
+    paired: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def about(self) -> list[tuple[str, str]]:
@@ -84,6 +88,9 @@ class Result:
         sides = (("real", self.real), ("fake", self.fake))
         lines = [("warning", warning) for warning in self.warnings]
         lines += [("not scored", f"{measure}: {why}") for measure, why in self.unscored.items()]
+        if self.paired:
+            metrics = ", ".join(f"{key} {ARROWS[better]}".strip() for key, better in self.paired["better"].items())
+            lines.append(("paired", f"{metrics} of {self.paired['pairs']:,} pairs, by {self.paired['library']}"))
         for role, side in sides:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
         return lines + ([("date", self.date)] if self.date else [])
@@ -91,7 +98,10 @@ class Result:
     def to_json(self) -> str:
         """Return it as a JSON object; a score that is not finite is null."""
         scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
-        return json.dumps({"kind": KIND, **asdict(self), "scores": scores}, indent=2, allow_nan=False)
+        known = {"kind": KIND, **asdict(self), "scores": scores}
+        if not self.paired:
+            del known["paired"]  # as earlier versions wrote it, and read it
+        return json.dumps(known, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import torch
 from torch import nn
 
+from streaming_metrics.cli.pairs import read_pairs, suite_of
+from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.reference_files import files_of, with_others
@@ -20,6 +22,7 @@ from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_source, imported
 from streaming_metrics.images.names import told
+from streaming_metrics.images.pairs import aligned
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
 from streaming_metrics.report.recorded_warnings import recorded_warnings
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
 
@@ -97,6 +101,7 @@ class Job:
         seed: of that draw.
         tell: told in lines, on rank 0, what is worth knowing before the work is done.
         shows_progress: whether rank 0 shows how far it is.
+        paired: metrics of torchmetrics between the two images of a pair, by name; empty for none.
     """
 
     network: Network
@@ -107,6 +112,7 @@ class Job:
     seed: int = 0
     tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
     shows_progress: bool = True
+    paired: str = ""
 
     def compare(self, real: str, fake: str) -> Comparison:
         """Return the scores of two sources, of those measures that have enough samples; collective.
@@ -116,26 +122,31 @@ class Job:
             Unreadable: naming all images that do not read.
         """
         with recorded_warnings() as said:
-            sides: Roles[Source] = Roles(self._find(real), self._find(fake))
+            suite = suite_of(self.paired)
+            sides = self._sides(real, fake, are_pairs=bool(suite))
             plan = self._plan(sides)
             saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
             known = saved[0]
             network = self.network.load(known[0] if known else None)
+            pairs = cast("Roles[Images]", sides)
             sides, skipped = self._without_unreadable(sides, plan)
             if skipped.unreadable:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
+            suite.refuse_keys(metric.keys)
             outcomes = self._add(metric.to(network.device), sides, saved[1])
             origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
+            told = self._add_pairs(suite.to(network.device), pairs) if suite else {}
+            values |= suite.values(self.comm)
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
         unscored = {**plan.unscored, **last.unscored}
-        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now())
+        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now(), told)
         return Comparison(metric, values, result, sides)
 
     def reference(
@@ -159,13 +170,26 @@ class Job:
             self._say([] if name is None else [f"features of {name} are in {file}"])
         return origin, said
 
+    def _sides(self, real: str, fake: str, are_pairs: bool) -> Roles[Source]:
+        """Return the sources, or what is drawn of each; of pairs, the same ones of both."""
+        sides = [self._whole(text) for text in (real, fake)]
+        if are_pairs:
+            sides = aligned(*(_images(side, text) for side, text in zip(sides, (real, fake))), names=(real, fake))
+        return Roles(*map(self._part, sides))
+
     def _find(self, text: str) -> Images | Reference:
+        return self._part(self._whole(text))
+
+    def _whole(self, text: str) -> Images | Reference:
         source = find_source(text)
-        if isinstance(source, Reference):
-            return source
-        if source.left_out:
+        if isinstance(source, Images) and source.left_out:
             self._say([f"{text}: {told(source.left_out)}"])
-        return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
+        return source
+
+    def _part(self, source: Images | Reference) -> Images | Reference:
+        if isinstance(source, Reference) or self.num_samples is None:
+            return source
+        return Part(source, self.num_samples, self.seed)
 
     def _saved(self, text: str, side: Source, plan: Plan) -> list[Reference]:
         """Return the references of a side, one of each network; none where it is images."""
@@ -216,6 +240,12 @@ class Job:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
 
+    def _add_pairs(self, suite: MetricSuite, pairs: Roles[Images]) -> dict[str, Any]:
+        """Give the pairs to their metrics; return how that came about."""
+        shown = self.shows_progress and self.comm.rank == 0
+        with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
+            return told_of_pairs(suite, read_pairs(suite, pairs, self.comm, self.reading, advance))
+
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
             self.tell(line)
@@ -241,6 +271,12 @@ class Comparison:
     def images(self) -> Roles[Images | None]:
         """The sources that are images; None for a saved reference."""
         return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
+
+
+def _images(source: Images | Reference, text: str) -> Images:
+    if isinstance(source, Reference):
+        raise ValueError(f"{text}: expected images, for pairs, got a saved reference. Remedy: its images.")
+    return source
 
 
 def _count(source: Source, outcome: ReadResult | None = None) -> int:

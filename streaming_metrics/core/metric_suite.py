@@ -14,7 +14,7 @@ from streaming_metrics.measures.keys import declare
 from streaming_metrics.precision import full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from streaming_metrics.core.given_metrics import MetricsGiven
     from streaming_metrics.distributed.comm import Comm
@@ -71,6 +71,15 @@ class MetricSuite:
     def device(self) -> torch.device:
         """The device that the metrics compute on."""
         return next(iter(self.metrics.values())).device if self.metrics else torch.device("cpu")
+
+    def refuse_keys(self, taken: Iterable[str]) -> None:
+        """Raise ValueError where a value has the key of another."""
+        shared = sorted({*taken} & {*self.keys})
+        if shared:
+            raise ValueError(
+                f"{self.source}: two metrics yield {', '.join(shared)}. Remedy: another key, {{key: metric}}; on the "
+                "command line, a class of another name."
+            )
 
     def to(self, device: torch.device | str) -> MetricSuite:
         """Move the metrics, and their networks, to a device."""

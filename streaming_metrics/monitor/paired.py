@@ -71,9 +71,9 @@ class PairedMetrics:
 
     def refuse_contradictions(self, keys: tuple[str, ...], settings: Settings) -> None:
         """Raise ValueError where arguments contradict each other, or two metrics, or one and a measure, share a key."""
-        every = [*keys, *self.keys]
-        twice = sorted({key for key in every if every.count(key) > 1})
-        refuse(bool(twice), f"Two metrics yield {', '.join(twice)}. Remedy: another key, paired={{key: metric}}.")
+        self.paired.refuse_keys(keys)
+        self.captioned.refuse_keys([*keys, *self.paired.keys])
+        self.through.refuse_keys([*keys, *self.paired.keys, *self.captioned.keys])
         refuse(
             settings.caption_key is not None and not self.captioned,
             "caption_key=: expected captioned= metrics that read captions, got none. Remedy: leave it out.",

@@ -290,7 +290,7 @@ def test_reports_know_which_values_are_better() -> None:
         ({"paired": ["psnr", "fsim"]}, ValueError, "fsim"),
         ({"paired": [PeakSignalNoiseRatio]}, TypeError, "expected names .*instance"),
         ({"paired": ["psnr", PeakSignalNoiseRatio(1.0)]}, ValueError, "two metrics yield 'psnr'"),
-        ({"paired": {"fd_pixels": Listed()}}, ValueError, "Two metrics yield fd_pixels"),
+        ({"paired": {"fd_pixels": Listed()}}, ValueError, "paired: two metrics yield fd_pixels"),
         ({"paired": {"a b": Listed()}}, ValueError, "letters, digits and underscores"),
         ({"caption_key": 1}, ValueError, "expected captioned="),
         ({"through": [Listed()]}, ValueError, "expected both or neither"),
