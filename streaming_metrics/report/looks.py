@@ -100,7 +100,7 @@ def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> 
     words = f"Shares of {counted} modes: {missing} hold no generated image, {fewer} significantly fewer than real ones."
     cards = tuple(_mode_card(table, mode, fakes, reals) for mode in shown.tolist())
     first = f" The {len(cards)} that lack generated images most:" if len(cards) < counted else ""
-    return Look("Modes", text + first, svg_of(plots.modes(table, plots.new_axes(7, 2.6)), "Modes"), words, cards)
+    return Look("Modes", text + first, svg_of(plots.modes(table, plots.new_axes(5, 2.4)), "Modes"), words, cards)
 
 
 def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Card:
@@ -138,7 +138,7 @@ def unit_look(found: Units, fakes: Images, reals: Images) -> Look:
     words = "; ".join(f"{card.title} {card.flag}" for card in cards)
     text, chart = (
         _UNITS if has_pictures else _NO_UNITS,
-        svg_of(plots.units(found, plots.new_axes(7, 0.4 + 0.28 * len(found))), "Units"),
+        svg_of(plots.units(found, plots.new_axes(5, 0.5 + 0.24 * len(found))), "Units"),
     )
     return Look("Units that tell the sides apart", text, chart, words, cards * has_pictures)
 
