@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import Vendi as Vendi
+    from streaming_metrics.measures.mode_table import ModeTable as ModeTable
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded
@@ -49,6 +50,7 @@ HOMES = {
     "Measure": "measures.base",
     "NotEnoughSamples": "measures.base",
     "Scalar": "measures.base",
+    "ModeTable": "measures.mode_table",
     "DealtStream": "sampling",
     "UnpaddedSampler": "sampling",
     "keep_unpadded": "sampling",
