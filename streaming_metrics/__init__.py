@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures import Vendi as Vendi
     from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.mode_table import ModeTable as ModeTable
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded
@@ -69,6 +70,7 @@ HOMES = {
     "Measure": "measures.base",
     "NotEnoughSamples": "measures.base",
     "Scalar": "measures.base",
+    "ModeTable": "measures.mode_table",
     "DealtStream": "sampling",
     "UnpaddedSampler": "sampling",
     "keep_unpadded": "sampling",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
-    from streaming_metrics.report.looks import Look
+    from streaming_metrics.report.look import Look
     from streaming_metrics.report.thumbnails import Thumbnails
 
     Finder = Callable[[Sequence[int]], dict[int, Tensor]]

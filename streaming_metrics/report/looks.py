@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 from streaming_metrics import plots
 from streaming_metrics.plots.feature_map import placed_within, with_room
 from streaming_metrics.plots.unit_bars import signed
 from streaming_metrics.report.charts import svg_of
+from streaming_metrics.report.look import SIDE, Card, Look, Mark, Picture
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small, shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from matplotlib.axes import Axes
     from torch import Tensor
 
     from streaming_metrics.measures.mode_table import ModeTable
@@ -23,52 +25,7 @@ if TYPE_CHECKING:
 
     Images = Mapping[int, Tensor]
 
-SIDE, SIDE_ON_MAP = 64, 48
-
-
-class Picture(NamedTuple):
-    """A picture: a data URI, what it is in words, whether its pixels show."""
-
-    uri: str
-    words: str
-    is_small: bool
-
-    @classmethod
-    def of(cls, image: Tensor, words: str, side: int = SIDE) -> Picture:
-        """Return an image ``(3, H, W)`` uint8, no larger than ``side``."""
-        return cls(data_uri(shrunk(image[None], side)[0]), words, is_small(image))
-
-
-class Card(NamedTuple):
-    """Card of a mode or a unit: its name, what stands out of it, lines of text, pictures of either side."""
-
-    title: str
-    flag: str
-    lines: tuple[str, ...]
-    real: tuple[Picture, ...]
-    fake: tuple[Picture, ...]
-
-
-class Mark(NamedTuple):
-    """Mark on a map: its place in per cent, whether it is of a generated image, a picture where there is room."""
-
-    left: float
-    bottom: float
-    is_fake: bool
-    picture: Picture | None
-
-
-@dataclass(frozen=True)
-class Look:
-    """Section of a report: a heading, what it shows, and a chart, cards, a map or a strip, as the case may be."""
-
-    title: str
-    text: str
-    chart: str = ""
-    words: str = ""
-    cards: tuple[Card, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    strip: Picture | None = None
+SIDE_ON_MAP = 48
 
 
 def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None) -> tuple[Look, ...]:
@@ -100,7 +57,7 @@ def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> 
     words = f"Shares of {counted} modes: {missing} hold no generated image, {fewer} significantly fewer than real ones."
     cards = tuple(_mode_card(table, mode, fakes, reals) for mode in shown.tolist())
     first = f" The {len(cards)} that lack generated images most:" if len(cards) < counted else ""
-    return Look("Modes", text + first, svg_of(plots.modes(table, plots.new_axes(7, 2.6)), "Modes"), words, cards)
+    return Look("Modes", text + first, _chart(partial(plots.modes, table), 2.4, "Modes"), words, cards)
 
 
 def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Card:
@@ -138,9 +95,9 @@ def unit_look(found: Units, fakes: Images, reals: Images) -> Look:
     words = "; ".join(f"{card.title} {card.flag}" for card in cards)
     text, chart = (
         _UNITS if has_pictures else _NO_UNITS,
-        svg_of(plots.units(found, plots.new_axes(7, 0.4 + 0.28 * len(found))), "Units"),
+        _chart(partial(plots.units, found), 0.5 + 0.24 * len(found), "Units"),
     )
-    return Look("Units that tell the sides apart", text, chart, words, cards * has_pictures)
+    return Look("Units that tell the sides apart", text, chart, words, cards if has_pictures or not chart else ())
 
 
 def map_look(found: Projection, fakes: Images, reals: Images) -> Look:
@@ -168,6 +125,14 @@ def way_look(ways: Tensor) -> Look:
     small = shrunk(ways.flatten(0, 1), SIDE)
     picture = Picture(data_uri(grid_of(small, ways.shape[1]), is_small(small)), _WAY_WORDS.format(*ways.shape), False)
     return Look("Between samples", _WAYS, strip=picture._replace(is_small=is_small(small)))
+
+
+def _chart(draw: Callable[[Axes], Axes], height: float, name: str) -> str:
+    """Return a chart as SVG; empty without matplotlib: cards say the same."""
+    try:
+        return svg_of(draw(plots.new_axes(5, height)), name)
+    except ModuleNotFoundError:
+        return ""
 
 
 def _mapped(number: int, is_fake: bool, images: Images) -> Picture:

@@ -18,6 +18,7 @@ from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from conftest import Ranks
     from torch import Tensor
@@ -150,6 +151,31 @@ def test_units_of_moments_are_those_of_features_and_numpys() -> None:
                 IDS[FAKE[:, unit].argsort(descending=True)[:4]].tolist() for unit in order
             ]
     assert filled([FID()]).units().real_examples.shape == (6, 0)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "npz"])
+def test_units_against_a_reference_are_those_against_its_samples(tmp_path: Path, ending: str) -> None:
+    filled([FID()]).save_reference(tmp_path / f"real.{ending}")
+    metric = GenerativeMetrics([FID()], None, num_features=WIDTH, reference=tmp_path / f"real.{ending}")
+    metric.update(FAKE, real=False)
+    found, expected = metric.units(), filled([FID()]).units()
+    assert found is not None
+    assert expected is not None
+    assert found.places.tolist() == expected.places.tolist()
+    np.testing.assert_allclose(found.difference, expected.difference, rtol=1e-2)  # an .npz holds no number of samples
+
+
+def test_of_several_networks_that_with_features_is_looked_at() -> None:
+    widths = {"first": 2, "second": WIDTH}
+    metric = GenerativeMetrics([FID(), PRDC(k=3, on="second")], None, num_features=widths)
+    for rows, real in ((REAL, True), (FAKE, False)):
+        metric.update({"first": Features(rows[:, :2]), "second": Features(rows)}, real=real)
+    alone = filled([PRDC(k=3)])
+    for look in LOOKS:
+        found, expected = (getattr(one, look)() for one in (metric, alone))
+        told = "places" if look == "units" else "real"
+        assert getattr(found, told).shape == getattr(expected, told).shape
+    assert metric.units().places.tolist() == alone.units().places.tolist()  # pyright: ignore
 
 
 def test_a_unit_that_is_constant_on_both_sides_differs_without_bound_or_not_at_all() -> None:
