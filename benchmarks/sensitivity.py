@@ -5,9 +5,10 @@
 Every measure that its columns suffice for sees the same real and training images, frozen, and one set after another:
 other real images (``none``), real images whose pixels were changed (blur, noise, JPEG, colour), and other choices of
 real ones (classes left out, images of another set, few images again and again, training images, classes shifted,
-labels wrong). A cell is how far the value is from its mean over draws of real images, in their standard deviations,
-towards worse: z. A measure that does not leave ±3 is marked ·, one that calls the corrupted images better ×, and one
-that refuses them ?. Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
+labels wrong). A cell is z: how far the value is from its mean over draws of real images, in their standard deviations,
+towards worse; either way, where neither is better. A measure that stays within ±3 is marked ·, one that calls the
+corrupted images better ×, one that refuses them ?; a cell is blank where nothing that the measure reads has changed.
+Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
 
 Also prints the time of an update and a compute, and what is kept of the generated samples.
 """
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import Measure, Scalar
+    from streaming_metrics import Measure
+    from streaming_metrics.extractors import Extractor
 
 THRESHOLD = 3.0
 VERDICTS = ("notices", "misses", "calls better", "refuses")
@@ -65,7 +67,6 @@ class Row:
     """What a measure said of every case, ``values[case][key]``; seconds of an update and of a compute; bytes kept."""
 
     measure: Measure
-    scalars: list[Scalar]
     values: list[dict[str, float]]
     update: float
     compute: float
@@ -162,7 +163,7 @@ def run(measure: Measure, sides: dict[str, Case], found: Sequence[Case], store: 
     update, compute = (median(of) if of else math.nan for of in took.values())
     metric.reset()
     metric.update(tickets(found[0].places), real=False, labels=found[0].labels)
-    return Row(measure, [scalar for scalar in measure.scalars if scalar.better], values, update, compute, held(metric))
+    return Row(measure, values, update, compute, held(metric))
 
 
 def _values(metric: GenerativeMetrics, case: Case, took: dict[str, list[float]]) -> dict[str, float]:
@@ -181,23 +182,33 @@ def _values(metric: GenerativeMetrics, case: Case, took: dict[str, list[float]])
     return {key: float(value) for key, value in zip(keys, computed.values())}
 
 
-def scores(row: Row, key: str, better: str, draws: int) -> list[float]:
-    """Return how far each case after the draws of real images is from these, towards worse, in their deviations."""
+def scores(row: Row, key: str, better: str | None, draws: int) -> list[float]:
+    """Return how far each case after the draws of real images is from these, towards worse, in their deviations;
+    of a value of which no direction is better, either way.
+    """
     values = [value.get(key, math.nan) for value in row.values]
     null = torch.tensor([value for value in values[:draws] if not math.isnan(value)], dtype=torch.float64)
-    sign = 1 if better == "lower" else -1
     mean, deviation = (float(null.mean()), float(null.std())) if len(null) > 1 else (math.nan, math.nan)
     floor = 1e-9 * max(1.0, abs(mean))
-    return [sign * (value - mean) / max(deviation, floor) for value in values[draws:]]
+    away = [(value - mean) / max(deviation, floor) for value in values[draws:]]
+    return [{"lower": z, "higher": -z}.get(better or "", abs(z)) for z in away]
 
 
 def lines_of(rows: Sequence[Row], draws: int) -> list[heatmap.Line]:
-    """Return the rows of the map: a line for each value of which one direction is better."""
+    """Return the rows of the map: a line for each value of which one direction is better, and for the first of each
+    measure in any case.
+    """
     return [
-        heatmap.Line(scalar.key, row.measure.group, scores(row, scalar.key, scalar.better or "", draws))
+        heatmap.Line(scalar.key, row.measure.group, _changed_cells(scores(row, scalar.key, scalar.better, draws)))
         for row in rows
-        for scalar in row.scalars
+        for scalar in row.measure.scalars
+        if scalar.better or scalar == row.measure.scalars[0]
     ]
+
+
+def _changed_cells(cells: Sequence[float]) -> list[float | None]:
+    """Return cells, None for those that are the first's to the last bit: what the measure reads has not changed."""
+    return [cells[0], *(None if z == cells[0] else z for z in cells[1:])]
 
 
 def told(lines: Sequence[heatmap.Line], columns: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
@@ -210,10 +221,10 @@ def told(lines: Sequence[heatmap.Line], columns: Sequence[tuple[str, Sequence[st
         said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         start = 0
         for name, strengths in columns:
-            cells = line.cells[start : start + len(strengths)]
+            cells = [z for z in line.cells[start : start + len(strengths)] if z is not None]
             start += len(strengths)
-            if name != NONE and {*cells} != {line.cells[0]}:
-                verdict, what = _verdict(name, strengths, cells)
+            if name != NONE and cells:
+                verdict, what = _verdict(name, strengths[-len(cells) :], cells)
                 said[verdict].append(what)
         rows.append([f"`{line.name}`", *("; ".join(of) or "–" for of in said.values())])
     return rows
@@ -238,11 +249,16 @@ def costs(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def bench(
-    data: ImageSet, n: int, draws: int, side: int, without: Sequence[str] = (), tell: Callable[[str], None] = print
+    data: ImageSet,
+    n: int,
+    draws: int,
+    network: Extractor,
+    without: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
     own = [name for name in dict.fromkeys(entry.network for entry in entries()) if name]
-    store, start = Store([EfficientNetLite0(side=side), *map(resolve, own)]), time.perf_counter()
+    store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
     measures, left_out = measures_for(data, {*store.columns, "labels"}, n)
@@ -272,7 +288,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     start, data = time.perf_counter(), SETS[options.set](options.folder)
     n = min(options.samples, len(data) // (options.draws + 3))
-    rows, columns = bench(data, n, options.draws, options.side, options.without.split(","))
+    rows, columns = bench(data, n, options.draws, EfficientNetLite0(side=options.side), options.without.split(","))
     lines = lines_of(rows, options.draws)
     picture = PICTURES / f"sensitivity-{data.name}.png"
     title = f"{n} + {n} images of {data.name}. Red: worse. ·: within ±{THRESHOLD:g}. ×: better. ?: refused"
