@@ -5,9 +5,10 @@
 Every measure that its columns suffice for sees the same real and training images, frozen, and one set after another:
 other real images (``none``), real images whose pixels were changed (blur, noise, JPEG, colour), and other choices of
 real ones (classes left out, images of another set, few images again and again, training images, classes shifted,
-labels wrong). A cell is how far the value is from its mean over draws of real images, in their standard deviations,
-towards worse: z. A measure that does not leave ±3 is marked ·, one that calls the corrupted images better ×, and one
-that refuses them ?. Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
+labels wrong). A cell is z: how far the value is from its mean over draws of real images, in their standard deviations,
+towards worse; either way, where neither is better. A measure that stays within ±3 is marked ·, one that calls the
+corrupted images better ×, one that refuses them ?; a cell is blank where nothing that the measure reads has changed.
+Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
 
 Also prints the time of an update and a compute, and what is kept of the generated samples.
 """
@@ -25,110 +26,40 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from harness import heatmap
+from harness.cases import NONE, Case, cases
 from harness.common import machine
-from harness.corruptions import PIXELS, repeated, replaced, shifted, without_modes
-from harness.image_sets import SETS, ImageSet, digits, photographs, resized
+from harness.image_sets import SETS, ImageSet
 from harness.page import markdown, write_part
 from harness.stored import Store, tickets
 from kept import held
 
 from streaming_metrics import GenerativeMetrics
 from streaming_metrics.extractors import EfficientNetLite0, resolve
-from streaming_metrics.measures.catalogue import entries, needed_of
+from streaming_metrics.measures.catalogue import Entry, entries, needed_of
 from streaming_metrics.measures.sizes import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from torch import Tensor
-
-    from streaming_metrics import Measure, Scalar
+    from streaming_metrics import Measure
+    from streaming_metrics.extractors import Extractor
 
 THRESHOLD = 3.0
 VERDICTS = ("notices", "misses", "calls better", "refuses")
-NONE = "none"
 PICTURES = Path(__file__).parent / "pictures"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A set of samples: what was done to real ones, how strongly; the numbers of the images, and their labels."""
-
-    corruption: str
-    strength: str
-    places: Tensor
-    labels: Tensor
 
 
 @dataclass
 class Row:
-    """What a measure said of every case, ``values[case][key]``; seconds of an update and of a compute; bytes kept."""
+    """What a measure said of every case, ``values[case][key]``, None where it would read what it read of real ones;
+    seconds of an update and of a compute; bytes kept.
+    """
 
     measure: Measure
-    scalars: list[Scalar]
-    values: list[dict[str, float]]
+    values: list[dict[str, float] | None]
     update: float
     compute: float
     kept: int
-
-
-def cases(data: ImageSet, n: int, draws: int, store: Store, seed: int = 0) -> tuple[dict[str, Case], list[Case]]:
-    """Return the sides that are compared with, and every case, of which the first ``draws`` are real and the next too.
-
-    Real images, training images and draws are different ones.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(data), generator=generator)[: n * (draws + 3)]
-    images, labels = data.images[order], data.labels[order]
-    numbers = store.add(images)
-    parts = list(zip(numbers.split(n), labels.split(n)))
-    sides = {role: Case(role, "", *parts[place]) for role, place in (("real", 0), ("train", 1), ("heldout", 1))}
-    real = [Case(NONE, "", *part) for part in parts[2:]]
-    spare = Case(NONE, "", numbers[2 * n :], labels[2 * n :])
-    changed = _changed(images[-n:], real[-1], store, generator)
-    chosen = _chosen(data.classes, spare, real[-1], sides["train"], generator)
-    return sides, [*real, *changed, *chosen, *_invented(data, real[-1], store, generator)]
-
-
-def _changed(images: Tensor, first: Case, store: Store, generator: torch.Generator) -> Iterator[Case]:
-    """Yield the cases whose pixels were changed."""
-    for name, (corrupt, strengths, unit) in PIXELS.items():
-        for strength in strengths:
-            yield Case(name, f"{strength:g} {unit}", store.add(corrupt(images, strength, generator)), first.labels)
-
-
-def _chosen(classes: int, spare: Case, first: Case, train: Case, generator: torch.Generator) -> Iterator[Case]:
-    """Yield the cases that are other choices of real images."""
-    n = len(first.places)
-    for share in (0.1, 0.3, 0.6):
-        dropped = max(1, round(share * classes))
-        picked = without_modes(spare.labels, dropped, n, generator)
-        yield Case("mode drop", f"{dropped} of {classes}", spare.places[picked], spare.labels[picked])
-    for share in (0.5, 0.9, 0.99):
-        picked = repeated(n, share, generator)
-        yield Case("duplication", f"{share:.0%}", first.places[picked], first.labels[picked])
-    for share in (0.1, 0.5, 1.0):
-        yield Case("copying", f"{share:.0%}", *mixed(first, train, replaced(n, share, generator)))
-    for ratio in (0.9, 0.75, 0.5):
-        picked = shifted(spare.labels, ratio, n, generator)
-        yield Case("label shift", f"× {ratio}", spare.places[picked], spare.labels[picked])
-    for share in (0.1, 0.5, 1.0):
-        wrong = torch.where(replaced(n, share, generator), (first.labels + 1) % classes, first.labels)
-        yield Case("wrong labels", f"{share:.0%}", first.places, wrong)
-
-
-def _invented(data: ImageSet, first: Case, store: Store, generator: torch.Generator) -> Iterator[Case]:
-    """Yield the cases in which images of another set stand for some."""
-    n, other = len(first.places), (photographs if data.name == "digits" else digits)()
-    picked = torch.randperm(len(other), generator=generator).repeat(-(-n // len(other)))[:n]
-    invented = Case("", "", store.add(resized(other.images[picked], data.images.shape[-1])), first.labels)
-    for share in (0.03, 0.1, 0.3):
-        yield Case("invention", f"{share:.0%}", *mixed(first, invented, replaced(n, share, generator)))
-
-
-def mixed(first: Case, instead: Case, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the numbers and labels of samples, with others in the place of those in ``mask``."""
-    return torch.where(mask, instead.places, first.places), torch.where(mask, instead.labels, first.labels)
 
 
 def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measure], dict[str, str]]:
@@ -158,11 +89,12 @@ def run(measure: Measure, sides: dict[str, Case], found: Sequence[Case], store: 
             metric.update(tickets(sides[role].places), role=role, labels=sides[role].labels)
             metric.freeze(role)
     took: dict[str, list[float]] = {"update": [], "compute": []}
-    values = [_values(metric, case, took) for case in found]
+    reads_labels = "labels" in Entry(measure).columns
+    values = [None if case.is_relabelled and not reads_labels else _values(metric, case, took) for case in found]
     update, compute = (median(of) if of else math.nan for of in took.values())
     metric.reset()
     metric.update(tickets(found[0].places), real=False, labels=found[0].labels)
-    return Row(measure, [scalar for scalar in measure.scalars if scalar.better], values, update, compute, held(metric))
+    return Row(measure, values, update, compute, held(metric))
 
 
 def _values(metric: GenerativeMetrics, case: Case, took: dict[str, list[float]]) -> dict[str, float]:
@@ -181,22 +113,27 @@ def _values(metric: GenerativeMetrics, case: Case, took: dict[str, list[float]])
     return {key: float(value) for key, value in zip(keys, computed.values())}
 
 
-def scores(row: Row, key: str, better: str, draws: int) -> list[float]:
-    """Return how far each case after the draws of real images is from these, towards worse, in their deviations."""
-    values = [value.get(key, math.nan) for value in row.values]
-    null = torch.tensor([value for value in values[:draws] if not math.isnan(value)], dtype=torch.float64)
-    sign = 1 if better == "lower" else -1
-    mean, deviation = (float(null.mean()), float(null.std())) if len(null) > 1 else (math.nan, math.nan)
+def scores(row: Row, key: str, better: str | None, draws: int) -> list[float | None]:
+    """Return how far each case after the draws of real images is from these, towards worse, in their deviations;
+    of a value of which no direction is better, either way.
+    """
+    values = [None if value is None else value.get(key, math.nan) for value in row.values]
+    null = torch.tensor([value for value in values[:draws] if value is not None], dtype=torch.float64)
+    mean, deviation = float(null.mean()), float(null.std())
     floor = 1e-9 * max(1.0, abs(mean))
-    return [sign * (value - mean) / max(deviation, floor) for value in values[draws:]]
+    away = [None if value is None else (value - mean) / max(deviation, floor) for value in values[draws:]]
+    return [None if z is None else {"lower": z, "higher": -z}.get(better or "", abs(z)) for z in away]
 
 
 def lines_of(rows: Sequence[Row], draws: int) -> list[heatmap.Line]:
-    """Return the rows of the map: a line for each value of which one direction is better."""
+    """Return the rows of the map: a line for each value of which one direction is better, and for the first of each
+    measure in any case.
+    """
     return [
-        heatmap.Line(scalar.key, row.measure.group, scores(row, scalar.key, scalar.better or "", draws))
+        heatmap.Line(scalar.key, row.measure.group, scores(row, scalar.key, scalar.better, draws))
         for row in rows
-        for scalar in row.scalars
+        for scalar in row.measure.scalars
+        if scalar.better or scalar == row.measure.scalars[0]
     ]
 
 
@@ -210,9 +147,9 @@ def told(lines: Sequence[heatmap.Line], columns: Sequence[tuple[str, Sequence[st
         said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         start = 0
         for name, strengths in columns:
-            cells = line.cells[start : start + len(strengths)]
+            cells = [z for z in line.cells[start : start + len(strengths)] if z is not None]
             start += len(strengths)
-            if name != NONE and {*cells} != {line.cells[0]}:
+            if name != NONE and cells:
                 verdict, what = _verdict(name, strengths, cells)
                 said[verdict].append(what)
         rows.append([f"`{line.name}`", *("; ".join(of) or "–" for of in said.values())])
@@ -238,11 +175,16 @@ def costs(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def bench(
-    data: ImageSet, n: int, draws: int, side: int, without: Sequence[str] = (), tell: Callable[[str], None] = print
+    data: ImageSet,
+    n: int,
+    draws: int,
+    network: Extractor,
+    without: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
     own = [name for name in dict.fromkeys(entry.network for entry in entries()) if name]
-    store, start = Store([EfficientNetLite0(side=side), *map(resolve, own)]), time.perf_counter()
+    store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
     measures, left_out = measures_for(data, {*store.columns, "labels"}, n)
@@ -272,7 +214,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     start, data = time.perf_counter(), SETS[options.set](options.folder)
     n = min(options.samples, len(data) // (options.draws + 3))
-    rows, columns = bench(data, n, options.draws, options.side, options.without.split(","))
+    rows, columns = bench(data, n, options.draws, EfficientNetLite0(side=options.side), options.without.split(","))
     lines = lines_of(rows, options.draws)
     picture = PICTURES / f"sensitivity-{data.name}.png"
     title = f"{n} + {n} images of {data.name}. Red: worse. ·: within ±{THRESHOLD:g}. ×: better. ?: refused"

@@ -14,22 +14,22 @@ MOST = 3.0
 
 
 class Line(NamedTuple):
-    """A row: its name, the group that it is in, and its cells, NaN where there is none."""
+    """A row: its name, the group that it is in, and its cells: NaN where it was refused, None where it says nothing."""
 
     name: str
     group: str
-    cells: Sequence[float]
+    cells: Sequence[float | None]
 
 
-def shade(z: float) -> float:
-    """Return a score as the colour map has it, in [-1, 1]."""
-    return math.copysign(min(math.log10(1 + abs(z)) / MOST, 1), z)
+def shade(z: float | None) -> float:
+    """Return a score as the colour map has it, in [-1, 1]; NaN where there is none."""
+    return math.nan if z is None else math.copysign(min(math.log10(1 + abs(z)) / MOST, 1), z)
 
 
-def mark(z: float, threshold: float) -> str:
+def mark(z: float | None, threshold: float) -> str:
     """Return what stands in a cell: × where it moved the wrong way, · where it did not move, ? where it was refused."""
-    if math.isnan(z):
-        return "?"
+    if z is None or math.isnan(z):
+        return "" if z is None else "?"
     return "×" if z < -threshold else "·" if z < threshold else ""
 
 
