@@ -112,7 +112,7 @@ FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
 PROBE = LinearProbe(FIXED[:LABELS].double(), torch.zeros(LABELS).double(), torch.arange(LABELS) > 0)
 """A classifier that statistics count the hits of."""
-WIDTHS = torch.tensor([0.25, 2.0], dtype=torch.float64)
+BANDWIDTHS = torch.tensor([0.25, 2.0], dtype=torch.float64)
 
 STATISTICS = [
     Count(),
@@ -148,7 +148,7 @@ STATISTICS = [
     ClassSums(TEXT, LABELS, column="text"),
     ProbeHits(WIDTH, LABELS, probe=PROBE),
     KernelDensities(WIDTH, rows=FixedRows(FIXED), bandwidths=Bandwidths.around(1.0)),
-    KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(WIDTHS)),
+    KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(BANDWIDTHS)),
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
