@@ -60,6 +60,8 @@ def checked_columns(given: Mapping[str, Any], n: int, source: str) -> dict[str, 
     Example:
         >>> checked_columns({"labels": [3, 1]}, 2, "sample")
         {'labels': tensor([3, 1])}
+        >>> checked_columns({"captions": ["a cat"]}, 1, "sample")
+        {'captions': tensor([5900954942076057986])}
     """
     unknown = [name for name in given if name not in COLUMNS]
     if unknown:

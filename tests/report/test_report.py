@@ -141,6 +141,14 @@ def test_galleries_show_what_brute_force_finds(tmp_path: Path) -> None:
     assert f"{len(lonely) / 60:.1%} of 60 real images" in page.said
 
 
+def test_a_gallery_shows_the_closest_generated_pairs(tmp_path: Path) -> None:
+    page = compared(tmp_path / "a.html", real=Coloured(), fake=Coloured())
+    apart = torch.pdist(FAKE.double())
+    pairs = torch.triu_indices(50, 50, 1)[:, apart.argsort()[:8]].T.flatten()
+    assert [colour_of(uri) for uri in section(page, "Generated, closest to each other")] == (100 + pairs).tolist()
+    assert "Of 50 generated samples. Pairs that show one picture are repeats" in page.said
+
+
 def test_only_what_is_shown_is_read_again(tmp_path: Path) -> None:
     real, fake = Coloured(), Coloured()
     page = compared(tmp_path / "a.html", real=real, fake=fake)
