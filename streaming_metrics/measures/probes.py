@@ -124,7 +124,7 @@ class Fit(ABC):
             norms: of :meth:`norms`; all that costs much.
         """
         slopes = (rows.double() - self.moments.mean) @ self._directions.T
-        scores = self._left_out(slopes, labels, norms.unsqueeze(1)).masked_fill(self.moments.counts == 0, -inf)
+        scores = self._left_out(slopes, labels, norms.unsqueeze(1))
         is_alone = (self.moments.counts[labels] == 1).unsqueeze(1)
         return scores.masked_fill(is_alone & one_hot(labels, scores.shape[1]).bool(), -inf)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,6 +14,8 @@ from sklearn.linear_model import RidgeClassifier
 from streaming_metrics import CAS, Features, GenerativeMetrics, NotEnoughSamples
 
 if TYPE_CHECKING:
+    from conftest import Ranks
+
     from streaming_metrics.measures.probes import Kind
 
 repeats = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
@@ -166,3 +168,23 @@ def test_what_was_made_of_a_side_does_not_outlive_it() -> None:
     metric.reset()
     metric.update(fake[slice(0, 50)], real=False)
     assert [value.item() for value in metric.compute().values()] == cas(real, fake[slice(0, 50)])
+
+
+def computed_twice(group: Any, sides: tuple[Features, Features]) -> list[list[float]]:
+    real, fake = sides
+    metric = GenerativeMetrics([CAS(classes=3)], extractor=None, num_features=4, process_group=group)
+    metric.update(real, real=True)
+    metric.freeze_real()
+    metric.update(fake, real=False)
+    found = []
+    for _ in range(2):
+        found.append([value.item() for value in metric.compute().values()])
+        metric._computed = None
+    return found
+
+
+def test_ranks_that_compute_again_find_what_they_found(ranks: Ranks) -> None:
+    real, fake = labelled(0, [30, 30, 30], 4), labelled(1, [30, 30, 30], 4)
+    shares = [(real[slice(rank, None, 2)], fake[slice(rank, None, 2)]) for rank in range(2)]
+    for found in ranks.run(2, computed_twice, each=shares):
+        assert found == [cas(real, fake)] * 2
