@@ -41,8 +41,8 @@ class WassersteinCritic(Measure):
 
     ``(mean f(x) − mean f(y)) / mean ‖∇f‖`` over samples that f has not seen, the gradient at points between pairs of
     them. f, a perceptron of two hidden layers, is trained by Adam on ``mean f(y) − mean f(x) + 10·mean (‖∇f‖ − 1)²``,
-    for ``steps`` batches of 64, its rate falling to 0. At a distance of δ that penalty leaves slopes of ``1 + δ/20``, which
-    the denominator undoes.
+    for ``steps`` batches of 64, its rate falling to 0. At a distance of δ that penalty leaves slopes of ``1 + δ/20``,
+    which the denominator undoes.
 
     Range about [0, ∞), in units of the features; lower is better. Of equal distributions it is about 0, and may be
     below. Features are scaled so that real ones have a root mean squared distance of 1 from their mean; the value is
