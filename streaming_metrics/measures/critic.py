@@ -67,9 +67,9 @@ class WassersteinCritic(Measure):
         >>> from streaming_metrics import GenerativeMetrics
         >>> metric = GenerativeMetrics([WassersteinCritic(steps=100)], extractor=None, num_features=1)
         >>> metric.update(torch.arange(20.0).view(20, 1), real=True)
-        >>> metric.update(torch.arange(20.0).view(20, 1) + 50, real=False)
-        >>> 48 < metric.compute()["wasserstein_critic_features"].item() < 52
-        True
+        >>> metric.update(torch.arange(20.0).view(20, 1) + 1000, real=False)
+        >>> round(metric.compute()["wasserstein_critic_features"].item(), -2)
+        1000.0
     """
 
     most: int = 2000
