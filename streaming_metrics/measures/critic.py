@@ -50,7 +50,7 @@ class WassersteinCritic(Measure):
     part of it, of a difference in scale alone a small one: compare values of the same options and numbers of samples.
 
     Of each side, ``most`` rows are kept, equally many of both are used; ids alone decide which train f and which judge
-    it. It is trained on the CPU in float64, without the global random state: some 5 seconds of one core at width 2048.
+    it. It is trained on the CPU in float64, without the global random state: some 6 seconds of one core at width 2048.
 
     Args:
         most: rows of each side.
