@@ -71,7 +71,7 @@ class C2ST(Measure):
         >>> metric.update(torch.arange(10.0).view(10, 1), real=True)
         >>> metric.update(torch.arange(10.0).view(10, 1) + 5.3, real=False)
         >>> {key: round(value.item(), 3) for key, value in metric.compute().items()}
-        {'c2st_features': 0.5, 'c2st_real_features': 0.5, 'c2st_fake_features': 0.5, 'c2st_p_features': 0.6}
+        {'c2st_features': 0.5, 'c2st_real_features': 0.5, 'c2st_fake_features': 0.5, 'c2st_p_features': 0.43}
     """
 
     classifier: Literal["knn", "logistic", "mlp"] = "knn"

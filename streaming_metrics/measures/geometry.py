@@ -18,6 +18,7 @@ from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.measures.held_out import balanced_size
 from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank
+from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,11 +125,16 @@ class GeometryScore(Measure):
         """Yield the relative living times ``(i_max,)`` of each complex of rows ``(N, D)``."""
         distances = all_pairs(rows, rows).squared.sqrt().cpu().numpy()
         gamma = WIDEST * len(rows) / USUAL if self.gamma is None else self.gamma
-        random = np.random.RandomState(self.seed)
+        random, witnesses = np.random.RandomState(self.seed), distinct_rows(rows)
         for _ in range(self.n):
-            from_landmarks = distances[:, random.choice(len(rows), self.landmarks)]
+            from_landmarks = distances[np.ix_(witnesses, random.choice(len(rows), self.landmarks))]
             alpha_max = gamma * from_landmarks.max()
             yield relative_living_times(loops(from_landmarks, alpha_max), alpha_max, self.i_max)
+
+
+def distinct_rows(rows: Tensor) -> np.ndarray:
+    """Return the places of rows, one of each set of copies: as witnesses, copies would add nothing but time."""
+    return np.unique(hashes_of(rows).cpu().numpy(), return_index=True)[1]
 
 
 def loops(distances: np.ndarray, alpha_max: float) -> np.ndarray:
@@ -138,6 +144,8 @@ def loops(distances: np.ndarray, alpha_max: float) -> np.ndarray:
         distances: ``(witnesses, landmarks)``.
         alpha_max: the largest scale.
     """
+    if not alpha_max > 0:
+        return np.empty((0, 2))  # copies of one sample
     complex_of = load_gudhi().WitnessComplex
     tree = complex_of(witness_table(distances, alpha_max)).create_simplex_tree(alpha_max, limit_dimension=2)
     tree.compute_persistence(homology_coeff_field=2)
@@ -165,7 +173,7 @@ def relative_living_times(intervals: np.ndarray, alpha_max: float, i_max: int) -
         array([0.25, 0.5 , 0.25, 0.  ])
     """
     if not alpha_max > 0:
-        return np.eye(1, i_max)[0]  # copies of one sample: there never is a hole
+        return np.eye(1, i_max)[0]
     births, deaths = np.minimum(intervals, alpha_max).T
     ends = np.unique([0.0, alpha_max, *births, *deaths])
     middles = (ends[1:] + ends[:-1]) / 2

@@ -34,7 +34,7 @@ def logistic_regression(x: np.ndarray, signs: np.ndarray, penalty: float = 1.0) 
     Example:
         >>> f = logistic_regression(np.array([[0.0], [2.0]]), np.array([-1.0, 1.0]))
         >>> f(np.array([[0.0], [1.0], [2.0]])).round(3)
-        array([-0.601,  0.   ,  0.601])
+        array([-0.675, -0.   ,  0.675])
     """
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
