@@ -5,10 +5,10 @@
 Every measure that its columns suffice for sees the same real and training images, frozen, and one set after another:
 other real images (``none``), real images whose pixels were changed (blur, noise, JPEG, colour), and other choices of
 real ones (classes left out, images of another set, few images again and again, training images, classes shifted,
-labels wrong). A cell is z: how far the value is from its mean over draws of real images, in their standard deviations, towards worse;
-either way, where neither is better; of logarithms, where values span decades. A measure that stays within ±3 is marked
-·, one that calls the corrupted images better ×, one that refuses them ?; a cell is blank where nothing that the measure
-reads has changed.
+labels wrong). A cell is z: how far the value is from its mean over draws of real images, in their standard deviations,
+towards worse; either way, where neither is better; of logarithms, where values span decades. A measure that stays
+within ±3 is marked ·, one that calls the corrupted images better ×, one that refuses them ?; a cell is blank where
+nothing that the measure reads has changed.
 Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
 
 Also prints the time of an update and a compute, and what is kept of the generated samples.
