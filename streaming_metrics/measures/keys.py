@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.measures.base import GROUPS, Scalar
 from streaming_metrics.measures.registry import known_measures
-from streaming_metrics.measures.torchmetrics_names import KNOWN
+from streaming_metrics.measures.torchmetrics_names import CAPTIONED, KNOWN, PAIRED, THROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,10 +81,11 @@ def group_of(key: str) -> str:
     """Return the group of the measure that yields a key, ``"own"`` for one of no known measure.
 
     Example:
-        >>> group_of("val/fd_dinov2"), group_of("vendi"), group_of("loss")
-        ('core', 'diversity', 'own')
+        >>> group_of("val/fd_dinov2"), group_of("vendi"), group_of("psnr"), group_of("loss")
+        ('core', 'diversity', 'pixels', 'own')
     """
-    return _groups_of(tuple(known_measures().values())).get(parse_key(key).name, GROUPS[-1])
+    groups = GROUPS_OF_METRICS | _groups_of(tuple(known_measures().values()))
+    return groups.get(parse_key(key).name, GROUPS[-1])
 
 
 def known_scalars() -> dict[str, Scalar]:
@@ -106,6 +107,12 @@ def declare(scalars: Iterable[Scalar]) -> None:
     _declared.update({scalar.key: scalar for scalar in scalars})
 
 
+GROUPS_OF_METRICS = {
+    named.scalar.key: group
+    for group, metrics in (("pixels", PAIRED), ("text", CAPTIONED), ("diversity", THROUGH))
+    for named in metrics.values()
+}
+"""Groups of the metrics of torchmetrics that have a name here, by key."""
 _declared: dict[str, Scalar] = {named.scalar.key: named.scalar for named in KNOWN.values()}
 
 
