@@ -9,7 +9,7 @@ import pytest
 import torch
 from binding_cases import MEASURES, named
 
-from streaming_metrics import KID, PRDC, GenerativeMetrics
+from streaming_metrics import KID, PRDC, Features, GenerativeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +37,12 @@ def held() -> int:
 
 
 def filled(measures: list[Measure]) -> GenerativeMetrics:
-    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH)
+    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH, widths={"text": WIDTH})
     generator = torch.Generator().manual_seed(0)
     for role in metric.roles:
         labels = torch.arange(N) % 2
-        metric.update(torch.randn(N, WIDTH, generator=generator), role=role, labels=labels)
+        features = Features(torch.randn(N, WIDTH, generator=generator), text=torch.randn(N, WIDTH, generator=generator))
+        metric.update(features, role=role, labels=labels, captions=torch.arange(N))
     return metric
 
 

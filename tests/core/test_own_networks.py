@@ -209,7 +209,9 @@ def test_given_columns_are_read_off_the_network_of_that_name_or_of_on(name: str)
     measure = ImageStatistics(on=None if name == "low-level" else name)
     metric = GenerativeMetrics([FID(), measure], None, num_features={"a": 6}, widths={name: WIDTHS})
     for seed, real in ((1, True), (2, False)):
-        metric.update({"a": draw_features(seed + 5).having(labels=None), name: draw_features(seed)}, real=real)
+        metric.update(
+            {"a": draw_features(seed + 5).having(labels=None, captions=None), name: draw_features(seed)}, real=real
+        )
     alone = GenerativeMetrics([ImageStatistics()], None, widths=WIDTHS)
     for seed, real in ((1, True), (2, False)):
         alone.update(draw_features(seed), real=real)
