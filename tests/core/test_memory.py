@@ -38,12 +38,14 @@ def held() -> int:
 
 def filled(measures: list[Measure]) -> GenerativeMetrics:
     metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH, widths={"text": WIDTH})
-    generator = torch.Generator().manual_seed(0)
     for role in metric.roles:
-        labels = torch.arange(N) % 2
-        features = Features(torch.randn(N, WIDTH, generator=generator), text=torch.randn(N, WIDTH, generator=generator))
-        metric.update(features, role=role, labels=labels, captions=torch.arange(N))
+        metric.update(drawn(), role=role)
     return metric
+
+
+def drawn() -> Features:
+    pool, text, ids = torch.randn(N, WIDTH), torch.randn(N, WIDTH), torch.arange(N)
+    return Features(pool, text=text, labels=ids % 2, captions=ids)
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -61,7 +63,7 @@ def test_a_frozen_side_goes_with_its_metric(measures: Any) -> None:
     for role in metric.roles:
         if role != "fake":
             metric.freeze(role)
-    metric.update(torch.randn(N, WIDTH), real=False, labels=torch.arange(N) % 2)
+    metric.update(drawn(), real=False)
     metric.compute()
     del metric
     gc.collect()
