@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
 from streaming_metrics.core.closest import closest_of, generated_bank_of
@@ -25,7 +26,7 @@ from streaming_metrics.core.identity import Identity, configuration_of, meet, na
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
-from streaming_metrics.core.networks import networks_of, with_own
+from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import captions_of, described, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
@@ -43,7 +44,6 @@ from streaming_metrics.measures.reported import reported_keys
 from streaming_metrics.measures.units import Units, units_apart
 from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import state_device
-from streaming_metrics.statistics.captions import hashed_texts
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class GenerativeMetrics(Metric):
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``. Several networks by name,
             ``{"inception": "inception-v3", "dino": …}``: a measure reads the first unless it says ``on="dino"``.
-            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it.
+            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it, and where
+            nothing reads the default, it is not loaded.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
         precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
             signature says which.
@@ -128,7 +129,7 @@ class GenerativeMetrics(Metric):
     def __init__(
         self,
         measures: MeasuresGiven,
-        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = "inception-v3",
+        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = DEFAULT_EXTRACTOR,
         *,
         weights: str | Path | None = None,
         resize: str | None = None,
@@ -148,6 +149,8 @@ class GenerativeMetrics(Metric):
         _check_options(kwargs, sync_on_compute)
         measures, value_range = tuple(as_measures(measures)), check_value_range(value_range)
         options = {"weights": weights, "resize": resize, "tag": tag, "precision": precision}
+        if extractor == DEFAULT_EXTRACTOR:
+            extractor = read_by(measures, weights=weights, resize=resize, tag=tag)
         networks = networks_of(extractor, num_features, num_classes, widths, **options)
         networks = with_own(networks, measures, precision=precision)
         layout = Layout(measures, networks)
@@ -262,9 +265,7 @@ class GenerativeMetrics(Metric):
         """
         role = self._role(real, role)
         states = self._states
-        states.add(
-            role, self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
-        )
+        states.add(role, self._take(states, images, role, index, {"labels": labels, "captions": captions}))
 
     def forward(
         self,
@@ -283,7 +284,7 @@ class GenerativeMetrics(Metric):
         role, states = self._role(real, role), self._states
         with torch.inference_mode(False), torch.no_grad(), self._identity.noting_failures():
             self._check_whole("forward()")
-            features = self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
+            features = self._take(states, images, role, index, {"labels": labels, "captions": captions})
             device = state_device(self.device)
             batch = {
                 slot: slot.statistic.update(slot.statistic.empty(device), features[slot.network])
@@ -386,13 +387,15 @@ class GenerativeMetrics(Metric):
         The pairs to look at for repeats, as the birthday paradox asks for.
 
         Args:
-            k: how many.
-            most: samples that are searched, which depend on their ids alone.
+            k: how many, at least 1.
+            most: samples that are searched, which depend on their ids alone; at least 2.
             among: ids ``(n,)``; of these samples, those with other ids are left out.
 
         Returns:
             Their ids and distances; None where no measure keeps features of generated samples.
         """
+        check_integer("closest_pairs k", k, least=1)
+        check_integer("closest_pairs most", most, least=2)
         streams, comm = self._states.streams, self._gather_ranks("closest_pairs()")
         kept = generated_bank_of(streams)
         if kept is None:

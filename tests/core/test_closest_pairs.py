@@ -90,3 +90,18 @@ def test_rows_far_from_zero_are_told_apart() -> None:
     rows = 1e4 + normal(1, 20, 3)
     squared, _ = closest_pairs(squared_matrix(rows), 190)
     assert squared.tolist() == pytest.approx(sorted(pdist(rows.double().numpy()) ** 2), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"k": 0}, ValueError, "closest_pairs k: expected at least 1, got 0"),
+        ({"k": -1}, ValueError, "closest_pairs k: expected at least 1, got -1"),
+        ({"k": None}, TypeError, "closest_pairs k: expected an integer, got None"),
+        ({"most": 1}, ValueError, "closest_pairs most: expected at least 2, got 1"),
+        ({"most": None}, TypeError, "closest_pairs most: expected an integer, got None"),
+    ],
+)
+def test_what_is_no_number_of_pairs_is_refused(options: dict[str, Any], error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told):
+        built([KID()], torch.arange(5)).closest_pairs(**options)
