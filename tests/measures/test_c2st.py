@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from by_hand import compute, lives
-from scipy.stats import norm
+from scipy.stats import binom, norm
 from scores import normal
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -205,6 +205,17 @@ def test_levels_are_kept_under_the_null(measure: C2ST, draws: int, n: int) -> No
         assert (values <= level).mean() < level + 4 * error
         assert (values <= level).mean() > 0.4 * level - 4 * error  # accuracies are few: levels are met in steps
     assert 0.4 < values.mean() < 0.62
+
+
+@pytest.mark.parametrize("n", [12, 18, 50])
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_the_papers_p_value_of_any_classifier_keeps_levels(n: int, share: float) -> None:
+    """It calls this share of samples real, of either side; all numbers of those are summed over."""
+    counts = np.arange(n // 2 + 1)
+    odds = np.outer(*[binom.pmf(counts, n // 2, share)] * 2)
+    p_values = norm.sf((np.subtract.outer(counts, counts) / n) * 2 * n**0.5)
+    for level in (0.01, 0.05, 0.1, 0.2):
+        assert odds[p_values <= level].sum() < 1.6 * level
 
 
 @pytest.mark.parametrize("measure", [C2ST(permutations=99), C2ST("logistic")], ids=str)
