@@ -36,7 +36,7 @@ def nearest_candidates(tile: Tile, k: int, reach: Tensor) -> tuple[Tensor, Tenso
     are_many = len(rows) > (MANY + k) * len(reach)
     if are_many:
         rows, columns = _within(tile.squared / SLACK, tile.squared * SLACK, k, reach)
-    measure = _distinct_distances if are_many else pair_distances
+    measure = _distinct_distances if are_many and len(rows) else pair_distances
     local, others = tile.rows.places(rows), tile.columns.places(columns)
     return rows, columns, measure(tile.rows.shard, tile.columns.shard, local, others)
 

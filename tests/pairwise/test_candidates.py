@@ -50,6 +50,14 @@ def test_nothing_beyond_reach_is_among_them() -> None:
     assert len(nearest_candidates(tile_of(rows, points), 1, torch.zeros(37).double())[0]) == 0
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e6])
+def test_nothing_is_where_float64_alone_says_that_all_are_beyond_reach(scale: float) -> None:
+    rows, points = scale * normal(0, 40, 64), scale * POINTS["equal"]
+    exact = squared_distances(rows[3:], points[3].expand(37, -1))
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact * (1 - 1e-8))[0]) == 0
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact)[0]) == 37 * 297
+
+
 @pytest.mark.parametrize(("points", "most"), [("equal", 40), ("all but equal", 80), ("on two places", 80)])
 def test_few_are_measured_of_a_collapsed_generator(monkeypatch: pytest.MonkeyPatch, points: str, most: int) -> None:
     measured = []
