@@ -28,8 +28,8 @@ POINTS = {
 
 def tile_of(rows: Tensor, points: Tensor) -> Tile:
     centre = rows.mean(0)
-    blocks = [Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points)]
-    return Tile(*blocks)
+    one, other = (Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points))
+    return Tile(one, other)
 
 
 @pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
