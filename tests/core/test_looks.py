@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from sklearn.decomposition import PCA
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics, IntraFID, Modes
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.measures.extremes import highest
+from streaming_metrics.report.findings import Findings
+from streaming_metrics.statistics import Moments
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
@@ -113,7 +116,7 @@ def test_the_projection_is_scikit_learns(most: int) -> None:
     assert [found.real_ids.tolist(), found.fake_ids.tolist()] == [ids.tolist() for ids in kept]
     rows, fakes = REAL[kept[0]].double().numpy(), FAKE[(kept[1] - 100) // 3].double().numpy()
     theirs = PCA(2, svd_solver="full").fit(rows)
-    signs = np.sign([axis[np.abs(axis).argmax()] for axis in theirs.components_])
+    signs = np.sign([axis[np.abs(axis).argmax()] for axis in np.asarray(theirs.components_)])
     np.testing.assert_allclose(found.real, theirs.transform(rows) * signs, atol=1e-9)
     np.testing.assert_allclose(found.fake, theirs.transform(fakes) * signs, atol=1e-9)
     np.testing.assert_allclose(found.explained, theirs.explained_variance_ratio_, atol=1e-12)
@@ -206,6 +209,26 @@ def test_looking_leaves_the_metric_as_it_was(look: str) -> None:
     before = metric.compute()
     getattr(metric, look)()
     assert metric.compute() == before
+
+
+def test_a_report_takes_one_meeting_and_one_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return method(self, *args, **kwargs)
+
+        monkeypatch.setattr(owner, name, run)
+
+    metric = filled([FID(), PRDC(k=3), Modes(5)])
+    counted(GenerativeMetrics, "_gather_ranks")
+    counted(Moments, "all_reduce")
+    found = Findings.of(metric)
+    assert None not in (found.around, found.closest, found.modes, found.units, found.projection)
+    assert calls == {"_gather_ranks": 1, "all_reduce": 2}  # of moments, one a side
 
 
 def looked(group: Any, look: str, freeze: bool, samples: Any) -> list[Tensor]:

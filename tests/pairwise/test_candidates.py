@@ -28,8 +28,8 @@ POINTS = {
 
 def tile_of(rows: Tensor, points: Tensor) -> Tile:
     centre = rows.mean(0)
-    blocks = [Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points)]
-    return Tile(*blocks)
+    one, other = (Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points))
+    return Tile(one, other)
 
 
 @pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
@@ -48,6 +48,14 @@ def test_the_nearest_are_among_them_with_their_exact_distances(points: Tensor, k
 def test_nothing_beyond_reach_is_among_them() -> None:
     rows, points = normal(0, 40, 64), POINTS["drawn"]
     assert len(nearest_candidates(tile_of(rows, points), 1, torch.zeros(37).double())[0]) == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e6])
+def test_nothing_is_where_float64_alone_says_that_all_are_beyond_reach(scale: float) -> None:
+    rows, points = scale * normal(0, 40, 64), scale * POINTS["equal"]
+    exact = squared_distances(rows[3:], points[3].expand(37, -1))
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact * (1 - 1e-8))[0]) == 0
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact)[0]) == 37 * 297
 
 
 @pytest.mark.parametrize(("points", "most"), [("equal", 40), ("all but equal", 80), ("on two places", 80)])
