@@ -67,6 +67,11 @@ def scalar_of_metric(key: str, metric: Metric) -> Scalar:
     return Scalar(key, better=BETTER[metric.higher_is_better])  # pyright: ignore[reportArgumentType]
 
 
+def parts_of(metric: Metric) -> list[Metric]:
+    """Return a metric, and those inside of it: each holds states of its own."""
+    return [part for part in metric.modules() if isinstance(part, Metric)]
+
+
 def _listed(given: Any) -> list[tuple[str | None, Any]]:
     """Return keys and what stands for a metric; None where it says its key itself."""
     if given is None:
