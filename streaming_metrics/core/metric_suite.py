@@ -36,6 +36,7 @@ class MetricSuite:
         given: see :func:`~streaming_metrics.core.given_metrics.metrics_by_key`.
         known: what names there are.
         source: names the argument in errors.
+        group: the heading under which reports show the values.
 
     Attributes:
         metrics: by key.
@@ -49,12 +50,15 @@ class MetricSuite:
         0.25
     """
 
-    def __init__(self, given: MetricsGiven | None, known: Mapping[str, Named], source: str) -> None:
+    def __init__(
+        self, given: MetricsGiven | None, known: Mapping[str, Named], source: str, group: str = "paired"
+    ) -> None:
         self.source, self.metrics = source, metrics_by_key(given, known, source)
         self._batches = 0  # which metrics count themselves, but not wrappers of others
         for part in self._parts():
             part.distributed_available_fn = _never
-        declare(self.scalars)
+        with self._naming():
+            declare(self.scalars, group)
 
     def __bool__(self) -> bool:
         return bool(self.metrics)
@@ -165,11 +169,12 @@ class MetricSuite:
             yield from parts_of(metric)
 
     @contextmanager
-    def _naming(self, key: str) -> Iterator[None]:
+    def _naming(self, *keys: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            raise _kind(error)(f"{self.source}: {key}: {error if _speaks(error) else repr(error)}") from error
+            told = error if _speaks(error) else repr(error)
+            raise _kind(error)(": ".join([self.source, *keys, str(told)])) from error
 
 
 def _never() -> bool:

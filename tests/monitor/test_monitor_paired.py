@@ -23,6 +23,8 @@ from trainings import QUIET, REAL, TINY, Model, Stream, fit, loader, monitor, tr
 
 from streaming_metrics import FID
 from streaming_metrics.measures.keys import scalar_of
+from streaming_metrics.paired_sharpness import PairedSharpness
+from streaming_metrics.plots.result_keys import by_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -318,6 +320,25 @@ def test_reports_know_which_values_are_better() -> None:
     }
 
 
+def test_reports_show_them_under_headings_of_their_own() -> None:
+    watching(paired={"contrast_kept": Listed()}, captioned={"in_words": Listed()})
+    keys = ["loss", "val/contrast_kept", "val/in_words", "val/psnr", "val/clip_score", "fid"]
+    assert by_group(keys) == {
+        "core": ["fid"],
+        "text": ["val/in_words", "val/clip_score"],
+        "paired": ["val/contrast_kept", "val/psnr"],
+        "own": ["loss"],
+    }
+
+
+def test_sharpness_difference_of_pairs_has_a_name() -> None:
+    oracle = PairedSharpness()
+    oracle.update(rounded(REAL), REAL / 255)
+    assert run(watching(paired="paired-sharpness"))["val/paired_sharpness"] == pytest.approx(
+        oracle.compute().item(), rel=1e-5
+    )
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
@@ -328,6 +349,7 @@ def test_reports_know_which_values_are_better() -> None:
         ({"paired": [PeakSignalNoiseRatio]}, TypeError, "expected names .*instance"),
         ({"paired": ["psnr", PeakSignalNoiseRatio(1.0)]}, ValueError, "two metrics yield 'psnr'"),
         ({"paired": {"fd_pixels": Listed()}}, ValueError, "paired: two metrics yield fd_pixels"),
+        ({"paired": {"fid": Listed()}}, ValueError, "paired: expected another key than 'fid', which is a measure's"),
         ({"paired": {"a b": Listed()}}, ValueError, "letters, digits and underscores"),
         ({"caption_key": 1}, ValueError, "expected captioned="),
         ({"through": [Listed()]}, ValueError, "expected both or neither"),
