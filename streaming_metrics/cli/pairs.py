@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset
 
-from streaming_metrics.cli.reading import Pack, Packs
+from streaming_metrics.cli.reading import Pack, Packs, ReadResult
 from streaming_metrics.core.metric_suite import MetricSuite
 from streaming_metrics.images import imported
 from streaming_metrics.images.conversion import to_unit
+from streaming_metrics.measures.base import Roles
 from streaming_metrics.measures.torchmetrics_names import PAIRED
+from streaming_metrics.signature import Signature, library_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
-    from streaming_metrics.measures.base import Roles
 
 OPTION = "--paired"
+NONE = "none"
+"""What stands for no measures, of a run that scores pairs alone."""
 
 
 def suite_of(text: str) -> MetricSuite:
@@ -54,10 +57,10 @@ def read_pairs(
     comm: Comm,
     reading: ImageReader,
     advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
-) -> int:
-    """Give this rank's share of the pairs to the metrics; return how many there were over all ranks; collective.
+) -> tuple[int, Roles[ReadResult]]:
+    """Give this rank's share of the pairs to the metrics; return how many there were, and what became of the images.
 
-    A pair of which an image does not read is left out: that it does not has been said.
+    Both are over all ranks; collective. A pair of which an image does not read is left out.
 
     Args:
         suite: the metrics.
@@ -69,8 +72,9 @@ def read_pairs(
     Raises:
         ValueError: on every rank, naming the first pair of two sizes.
     """
-    pairs, unlike = 0, ""
+    pairs, unlike, outcomes = 0, "", Roles(ReadResult(), ReadResult())
     for real, fake in reading.batches(_PairPacks(sides), len(sides.real), comm):
+        outcomes = Roles(outcomes.real + real.outcome, outcomes.fake + fake.outcome)
         ours, theirs = real.by_number(), fake.by_number()
         both = [number for number in ours if number in theirs]
         different = [number for number in both if ours[number].shape != theirs[number].shape]
@@ -86,7 +90,17 @@ def read_pairs(
     said = [json.loads(text) for text in comm.rendezvous(json.dumps([pairs, unlike]))]
     if first := next((text for _, text in said if text), ""):
         raise ValueError(first)
-    return sum(count for count, _ in said)
+    return sum(count for count, _ in said), Roles(outcomes.real.over(comm), outcomes.fake.over(comm))
+
+
+def unscored(suite: MetricSuite, pairs: int) -> dict[str, str]:
+    """Return the metrics that there is no pair for, and why."""
+    return {} if pairs else dict.fromkeys(suite.keys, f"{OPTION}: expected a pair of which both images read, got none.")
+
+
+def signature_of(suite: MetricSuite, outcomes: Roles[ReadResult]) -> str:
+    """Return how the scores of pairs alone came about, without a network."""
+    return str(Signature(suite.keys, NONE, NONE, outcomes.real.read, outcomes.fake.read, "fp32", library_version()))
 
 
 class _PairPacks(Dataset["tuple[Pack, Pack]"]):

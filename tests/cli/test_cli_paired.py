@@ -122,6 +122,59 @@ def test_metrics_of_ones_own(sides: tuple[Path, Path]) -> None:
     assert told["scores"]["psnr"] == pytest.approx(oracle.item(), rel=1e-5)
 
 
+# --- pairs alone ------------------------------------------------------------------------------------------------------
+
+ALONE = ["--measures", "none", "--device", "cpu", "--workers", 0]
+
+
+def test_pairs_alone_need_no_network(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    told = scores_of(*sides, *ALONE, *PAIRED)
+    beside = scores_of(*sides, *TINY, *PAIRED)
+    assert told["scores"] == pytest.approx(expected(), rel=1e-5)
+    assert (told["paired"], told["real"], told["fake"]) == (beside["paired"], beside["real"], beside["fake"])
+    assert told["signature"].startswith("psnr+ssim+mse|ext:none|resize:none|real:11|fake:11|fp32|v")
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, names in zip(paths, ("psnr,mse", "mse,psnr")):
+        done("compare", *sides, *ALONE, "--paired", names, "--json", path)
+    assert "score\tmse" in done("diff", *paths).stdout
+    done("compare", *sides, *ALONE, "--paired", "mse", "--num-samples", 5, "--json", paths[1])
+    apart = run("diff", *paths)
+    assert (apart.exit_code, "differs\tpairs\t11\t5" in apart.output) == (1, True)
+
+
+def test_pairs_alone_list_all_that_does_not_read(sides: tuple[Path, Path]) -> None:
+    for side, name in zip(sides, ("09", "07")):
+        (side / "part1" / f"{name}.png").write_bytes(b"no image")
+    result = run("compare", *sides, *ALONE, *PAIRED)
+    assert result.exit_code == 3
+    assert all(f"part1/{name}.png" in result.output for name in ("09", "07"))
+    told = scores_of(*sides, *ALONE, *PAIRED, "--on-error", "skip")
+    left = [place for place in range(11) if place not in (1, 3)]
+    assert told["scores"] == pytest.approx(expected(REAL[left], FAKE[left]), rel=1e-5)
+    assert (told["paired"]["pairs"], told["real"]["num_samples"], len(told["fake"]["unreadable"])) == (9, 10, 1)
+
+
+def test_no_pair_left_is_not_passed_over(sides: tuple[Path, Path]) -> None:
+    for place, side in enumerate(sides):
+        for file in (side / f"part{place}").iterdir():
+            file.write_bytes(b"no image")
+    skips = ["--on-error", "skip"]
+    alone = run("compare", *sides, *ALONE, *PAIRED, *skips)
+    assert (alone.exit_code, "not scored: psnr: --paired: expected a pair" in alone.output) == (4, True)
+    beside = run("compare", *sides, *TINY, *PAIRED, *skips)
+    assert (beside.exit_code, "fd_patches" in beside.output) == (4, True)
+    assert "not scored: psnr: --paired: expected a pair" in beside.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [([], "expected --paired metrics beside it"), ([*PAIRED, "--report", "r.html"], "expected measures to draw")],
+)
+def test_no_measures_without_pairs_and_no_report(sides: tuple[Path, Path], options: list[str], message: str) -> None:
+    result = run("compare", *sides, *ALONE, *options)
+    assert (result.exit_code, message in result.output) == (3, True)
+
+
 # --- which images are a pair ------------------------------------------------------------------------------------------
 
 
