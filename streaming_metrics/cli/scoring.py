@@ -141,13 +141,19 @@ class Job:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
             suite.refuse_keys(metric.keys)
-            outcomes = self._add(metric.to(network.device), sides, saved[1])
+            suite, metric = suite.to(network.device), metric.to(network.device)
+            count, outcomes, reads_once = 0, Roles(None, None), bool(suite) and not skipped.unreadable
+            if reads_once:
+                count, outcomes = self._add_pairs(suite, pairs, metric)
+            else:
+                outcomes = self._add(metric, sides, saved[1])
             origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
-            count = self._add_pairs(suite.to(network.device), pairs)[0] if suite else 0
+            if suite and not reads_once:  # of the generated images some are left out, and so numbered anew
+                count, _ = self._add_pairs(suite, pairs)
             values |= suite.values(self.comm)
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
@@ -163,11 +169,8 @@ class Job:
             suite = suite_of(self.paired).to(self.network.found_device())
             sides = self._sides(real, fake, are_pairs=True)
             pairs, outcomes = self._add_pairs(suite, cast("Roles[Images]", sides))
-            if not self.reading.skip:
-                refuse_unreadable([*outcomes], self.comm)
             Plan([], without_pairs(suite, pairs)).refuse_some()
             values = suite.values(self.comm)
-        self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
         origins = Roles(*(_origin(*side, ReadResult()) for side in zip((real, fake), sides, outcomes)))
         scores, signature = {key: value.item() for key, value in values.items()}, signature_of(suite, outcomes)
         told = told_of_pairs(suite, pairs)
@@ -265,11 +268,16 @@ class Job:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
 
-    def _add_pairs(self, suite: MetricSuite, pairs: Roles[Images]) -> tuple[int, Roles[ReadResult]]:
-        """Give the pairs to their metrics; return how many there were, and what became of the images."""
+    def _add_pairs(
+        self, suite: MetricSuite, pairs: Roles[Images], metric: GenerativeMetrics | None = None
+    ) -> tuple[int, Roles[ReadResult]]:
+        """Give the pairs to their metrics, and to the measures; return how many, and what became of the images."""
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
-            return read_pairs(suite, pairs, self.comm, self.reading, advance)
+            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, metric)
+        if metric is not None or self.measures == NONE:  # else it has been said
+            self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
+        return count, outcomes
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():

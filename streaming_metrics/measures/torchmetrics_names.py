@@ -53,6 +53,11 @@ PAIRED = {
         UNIT,
     ),
     "mse": Named("torchmetrics.regression:MeanSquaredError", Scalar("mse", "Mean squared error", "lower")),
+    "rmse": Named(
+        "torchmetrics.regression:MeanSquaredError",
+        Scalar("rmse", "Root mean squared error", "lower"),
+        {"squared": False},
+    ),
     "lpips": Named(
         "torchmetrics.image:LearnedPerceptualImagePatchSimilarity",
         Scalar("lpips", "LPIPS", "lower"),

@@ -22,6 +22,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.image import PeakSignalNoiseRatio
 
+from streaming_metrics.cli.reading import Packs
 from streaming_metrics.images import find_source
 from streaming_metrics.images.pairs import aligned
 
@@ -104,6 +105,26 @@ def test_pairs_are_scored_beside_the_measures(sides: tuple[Path, Path], tmp_path
     text = page.read_text()
     assert re.search(r"psnr ↑, ssim ↑, mse ↓ of 11 pairs, by torchmetrics \d", text)
     assert f"{told['scores']['psnr']:.1f}" in text
+
+
+@pytest.mark.parametrize("measures", ["fid", "none"])
+def test_each_image_is_decoded_once(measures: str, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    read = Packs.__getitem__
+    monkeypatch.setattr(Packs, "__getitem__", lambda self, numbers: decoded.extend(numbers) or read(self, numbers))
+    scores_of(*sides, *TINY, *PAIRED, "--measures", measures)
+    assert len(decoded) == len(REAL) + len(FAKE)
+
+
+def test_images_left_out_of_a_shuffled_measure_are_left_out_of_pairs(sides: tuple[Path, Path]) -> None:
+    """IS is told how many images there are, so that those which do not read are found, and left out, before."""
+    (sides[1] / "part0" / "10.png").write_bytes(b"no image")
+    options = ["--extractor", "test_cli_counts:patches", "--workers", 0, "--measures", "is(splits=2),fid"]
+    options += ["--on-error", "skip"]
+    told, alone = scores_of(*sides, *options, *PAIRED), scores_of(*sides, *options)
+    assert told["scores"].items() >= alone["scores"].items()
+    left = {key: told["scores"][key] for key in expected()}
+    assert left == pytest.approx(expected(REAL[1:], FAKE[1:]), rel=1e-5)
 
 
 def test_files_of_scores_are_read_again(sides: tuple[Path, Path], tmp_path: Path) -> None:

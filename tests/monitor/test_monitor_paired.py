@@ -320,6 +320,18 @@ def test_reports_know_which_values_are_better() -> None:
     }
 
 
+def test_an_instance_has_the_name_of_what_it_yields() -> None:
+    class PeakSignalNoiseRatio(Listed):
+        """One of a user's own, lower is better."""
+
+    given = [MeanSquaredError(squared=False), MeanSquaredError(), PeakSignalNoiseRatio()]
+    callback = watching(paired=given)
+    assert callback.keys[1:] == ("val/rmse", "val/mse", "val/peak_signal_noise_ratio")
+    assert scalar_of("val/peak_signal_noise_ratio").better == "lower"
+    got = run(callback)
+    assert got["val/rmse"] ** 2 == pytest.approx(got["val/mse"], rel=1e-5)
+
+
 def test_reports_show_them_under_headings_of_their_own() -> None:
     watching(paired={"contrast_kept": Listed()}, captioned={"in_words": Listed()})
     keys = ["loss", "val/contrast_kept", "val/in_words", "val/psnr", "val/clip_score", "fid"]
