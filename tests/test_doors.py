@@ -24,7 +24,6 @@ DOORS = {
     "lightning": {"monitor/callback.py", "demo/run.py"},
     "torchmetrics": {
         "core/shell.py",
-        "core/metric_suite.py",
         "core/given_metrics.py",
         "image.py",
         "paired_sharpness.py",

@@ -51,6 +51,12 @@ def _check_measures(text: str) -> str:
     return text
 
 
+def _check_measures_or_none(text: str) -> str:
+    from streaming_metrics.cli.pairs import NONE
+
+    return NONE if text.strip().lower() == NONE else _check_measures(text)
+
+
 def _check_paired(text: str) -> str:
     if not text:
         return text
@@ -87,7 +93,9 @@ Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
-PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, lpips; or package.module:metric of torchmetrics."
+SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
+MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
+PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric of torchmetrics."
 Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
@@ -124,7 +132,7 @@ def main(version: Version = False) -> None:
 def compare(
     real: Real,
     fake: Fake,
-    measures: Measures = "fid",
+    measures: MeasuresOrNone = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -147,6 +155,7 @@ def compare(
 
     network = Network(extractor, weights, resize, precision, device)
     with _running(None if json == STDOUT else json, report) as comm:
+        _refuse_nothing(measures, paired, report)
         refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
@@ -306,6 +315,16 @@ def _exit_code(error: Exception) -> int:
     return 4 if isinstance(error, NotEnoughSamples) else 5 if isinstance(error, MissingRanks) else 3
 
 
+def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
+    """Raise ValueError where nothing is to be scored, or a report would have nothing to show."""
+    from streaming_metrics.cli.pairs import NONE
+
+    if measures == NONE and not paired.strip(", "):
+        raise ValueError("--measures none: expected --paired metrics beside it, got none. Remedy: --paired psnr,ssim.")
+    if measures == NONE and report is not None:
+        raise ValueError("--report: expected measures to draw, got --measures none. Remedy: --measures fid; or --json.")
+
+
 def _check_charts(measures: str) -> None:
     """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
     from streaming_metrics import report
@@ -329,6 +348,7 @@ def _write_report(path: Path, comparison: Comparison) -> None:
     from streaming_metrics import report
 
     metric, (real, fake), about = comparison.metric, comparison.images, comparison.result.about
+    assert metric is not None
     report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
 
 

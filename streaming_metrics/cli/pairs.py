@@ -1,4 +1,4 @@
-"""Pairs of images for metrics of torchmetrics: read once more beside each other, dealt to ranks without padding."""
+"""Pairs of images for metrics of torchmetrics: read beside each other, dealt to ranks without padding."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset
 
-from streaming_metrics.cli.reading import Pack, Packs
+from streaming_metrics.cli.reading import Pack, Packs, ReadResult, refuse_unreadable
 from streaming_metrics.core.metric_suite import MetricSuite
 from streaming_metrics.images import imported
 from streaming_metrics.images.conversion import to_unit
+from streaming_metrics.measures.base import Roles
 from streaming_metrics.measures.torchmetrics_names import PAIRED
+from streaming_metrics.signature import Signature, library_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
+    from streaming_metrics import GenerativeMetrics
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
-    from streaming_metrics.measures.base import Roles
 
 OPTION = "--paired"
+NONE = "none"
+"""What stands for no measures, of a run that scores pairs alone."""
 
 
 def suite_of(text: str) -> MetricSuite:
@@ -54,10 +58,11 @@ def read_pairs(
     comm: Comm,
     reading: ImageReader,
     advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
-) -> int:
-    """Give this rank's share of the pairs to the metrics; return how many there were over all ranks; collective.
+    metric: GenerativeMetrics | None = None,
+) -> tuple[int, Roles[ReadResult]]:
+    """Give this rank's share of the pairs to the metrics; return how many there were, and what became of the images.
 
-    A pair of which an image does not read is left out: that it does not has been said.
+    Both are over all ranks; collective. A pair of which an image does not read is left out.
 
     Args:
         suite: the metrics.
@@ -65,12 +70,15 @@ def read_pairs(
         comm: the ranks.
         reading: how images are read.
         advance: told of each batch, how many pairs it had over all ranks.
+        metric: takes the images of both sides too, so that each is decoded once.
 
     Raises:
         ValueError: on every rank, naming the first pair of two sizes.
+        Unreadable: naming all images that do not read, unless those are skipped.
     """
-    pairs, unlike = 0, ""
+    pairs, unlike, outcomes = 0, "", Roles(ReadResult(), ReadResult())
     for real, fake in reading.batches(_PairPacks(sides), len(sides.real), comm):
+        outcomes = Roles(outcomes.real + real.outcome, outcomes.fake + fake.outcome)
         ours, theirs = real.by_number(), fake.by_number()
         both = [number for number in ours if number in theirs]
         different = [number for number in both if ours[number].shape != theirs[number].shape]
@@ -78,15 +86,31 @@ def read_pairs(
             number = different[0]
             unlike = _unlike(sides, number, ours[number], theirs[number])
             break
-        for group in _of_one_size(both, ours):
-            generated, target = (torch.stack([of[number] for number in group]) for of in (theirs, ours))
-            suite.update(to_unit(generated), to_unit(target))
+        if reading.skip or not any(outcome.unreadable for outcome in outcomes):  # else decode alone, to list them all
+            for group in _of_one_size(both, ours):
+                generated, target = (torch.stack([of[number] for number in group]) for of in (theirs, ours))
+                suite.update(to_unit(generated), to_unit(target))
+            if metric is not None:
+                _add(metric, Roles(real, fake))
         pairs += len(both)
         advance(real.size * comm.world_size)
     said = [json.loads(text) for text in comm.rendezvous(json.dumps([pairs, unlike]))]
     if first := next((text for _, text in said if text), ""):
         raise ValueError(first)
-    return sum(count for count, _ in said)
+    whole = Roles(outcomes.real.over(comm), outcomes.fake.over(comm))
+    if not reading.skip:
+        refuse_unreadable([*whole], comm)
+    return sum(count for count, _ in said), whole
+
+
+def unscored(suite: MetricSuite, pairs: int) -> dict[str, str]:
+    """Return the metrics that there is no pair for, and why."""
+    return {} if pairs else dict.fromkeys(suite.keys, f"{OPTION}: expected a pair of which both images read, got none.")
+
+
+def signature_of(suite: MetricSuite, outcomes: Roles[ReadResult]) -> str:
+    """Return how the scores of pairs alone came about, without a network."""
+    return str(Signature(suite.keys, NONE, NONE, outcomes.real.read, outcomes.fake.read, "fp32", library_version()))
 
 
 class _PairPacks(Dataset["tuple[Pack, Pack]"]):
@@ -95,6 +119,12 @@ class _PairPacks(Dataset["tuple[Pack, Pack]"]):
 
     def __getitem__(self, numbers: Any) -> tuple[Pack, Pack]:
         return self.real[numbers], self.fake[numbers]
+
+
+def _add(metric: GenerativeMetrics, packs: Roles[Pack]) -> None:
+    for pack, is_real in zip(packs, (True, False)):
+        for group, index in pack.groups():
+            metric.update(group, real=is_real, index=index)
 
 
 def _of_one_size(numbers: list[int], images: dict[int, Tensor]) -> Iterator[list[int]]:

@@ -145,10 +145,10 @@ class Difference:
     matters: bool
 
 
-NOTES = {"version", "fake data"}
+NOTES = {"version", "fake data", "library"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
 OTHERS = "other networks"
-NAMES |= {"train", "heldout", "captions", OTHERS}
+NAMES |= {"train", "heldout", "captions", "pairs", "library", OTHERS}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -186,7 +186,8 @@ def facts(text: str) -> dict[str, str]:
     if path.suffix == ".json":
         result = Result.load(path)
         data = {"real data": result.real.data, "fake data": result.fake.data}
-        return _of_signature(result.signature) | {what: value for what, value in data.items() if value}
+        pairs = {what: str(result.paired[what]) for what in ("pairs", "library") if what in result.paired}
+        return _of_signature(result.signature) | {what: value for what, value in data.items() if value} | pairs
     if _is_state(path):
         return _of_signature(str(read_arrays(path, STATE_KIND)[1].get("signature")))
     return _of_reference(Outline.load(path))

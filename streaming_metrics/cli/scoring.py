@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Union, cast
 import torch
 from torch import nn
 
-from streaming_metrics.cli.pairs import read_pairs, suite_of
+from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
+from streaming_metrics.cli.pairs import unscored as without_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.reference_files import files_of, with_others
@@ -68,12 +69,16 @@ class Network:
             ValueError, OSError: where there is no such network, device or file of weights.
         """
         extractor, options = self._resolved(measures, reference)
+        return resolve(extractor, **options).to(self.found_device())
+
+    def found_device(self) -> str:
+        """Return the device; raise ValueError where this machine has no such one."""
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device: expected one of this machine, got {device!r}: {error}") from error
-        return resolve(extractor, **options).to(device)
+        return device
 
     def _resolved(
         self, measures: Sequence[Measure], reference: Reference | None
@@ -98,7 +103,7 @@ class Job:
 
     Args:
         network: the extractor.
-        measures: their names; see :func:`measures_of`.
+        measures: their names; see :func:`measures_of`; ``"none"`` scores pairs alone.
         comm: the ranks.
         reading: how images are read.
         num_samples: how many of each source's images to take, at random; None takes all.
@@ -125,6 +130,8 @@ class Job:
             NotEnoughSamples: before an image is read, where no measure has enough.
             Unreadable: naming all images that do not read.
         """
+        if self.measures == NONE:
+            return self._pairs_alone(real, fake)
         with recorded_warnings() as said:
             suite = suite_of(self.paired)
             sides = self._sides(real, fake, are_pairs=bool(suite))
@@ -138,20 +145,41 @@ class Job:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
             suite.refuse_keys(metric.keys)
-            outcomes = self._add(metric.to(network.device), sides, saved[1])
+            suite, metric = suite.to(network.device), metric.to(network.device)
+            count, outcomes, reads_once = 0, Roles(None, None), bool(suite) and not skipped.unreadable
+            if reads_once:
+                count, outcomes = self._add_pairs(suite, pairs, metric)
+            else:
+                outcomes = self._add(metric, sides, saved[1])
             origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
-            told = self._add_pairs(suite.to(network.device), pairs) if suite else {}
+            if suite and not reads_once:  # of the generated images some are left out, and so numbered anew
+                count, _ = self._add_pairs(suite, pairs)
             values |= suite.values(self.comm)
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
-        unscored = {**plan.unscored, **last.unscored}
+        unscored = {**plan.unscored, **last.unscored, **without_pairs(suite, count)}
+        told = told_of_pairs(suite, count) if count else {}
         result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now(), told)
         return Comparison(metric, values, result, sides)
+
+    def _pairs_alone(self, real: str, fake: str) -> Comparison:
+        """Return the scores of pairs, each image decoded once, and no network loaded for measures; collective."""
+        with recorded_warnings() as said:
+            suite = suite_of(self.paired).to(self.network.found_device())
+            sides = self._sides(real, fake, are_pairs=True)
+            pairs, outcomes = self._add_pairs(suite, cast("Roles[Images]", sides))
+            Plan([], without_pairs(suite, pairs)).refuse_some()
+            values = suite.values(self.comm)
+        origins = Roles(*(_origin(*side, ReadResult()) for side in zip((real, fake), sides, outcomes)))
+        scores, signature = {key: value.item() for key, value in values.items()}, signature_of(suite, outcomes)
+        told = told_of_pairs(suite, pairs)
+        result = Result(scores, signature, origins.real, origins.fake, said, date=_now(), paired=told)
+        return Comparison(None, values, result, sides)
 
     def reference(
         self, data: str, path: Path, capacity: int | None = None, half: bool = False
@@ -245,11 +273,16 @@ class Job:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
 
-    def _add_pairs(self, suite: MetricSuite, pairs: Roles[Images]) -> dict[str, Any]:
-        """Give the pairs to their metrics; return how that came about."""
+    def _add_pairs(
+        self, suite: MetricSuite, pairs: Roles[Images], metric: GenerativeMetrics | None = None
+    ) -> tuple[int, Roles[ReadResult]]:
+        """Give the pairs to their metrics, and to the measures; return how many, and what became of the images."""
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
-            return told_of_pairs(suite, read_pairs(suite, pairs, self.comm, self.reading, advance))
+            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, metric)
+        if metric is not None or self.measures == NONE:  # else it has been said
+            self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
+        return count, outcomes
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
@@ -261,13 +294,13 @@ class Comparison:
     """Comparison of two sources, done: what :meth:`Job.compare` returns.
 
     Args:
-        metric: holds the samples.
+        metric: holds the samples; None where pairs alone are scored.
         values: what its ``compute`` returned.
         result: scores and where they came from.
         sides: the sources; image i is the sample with index i.
     """
 
-    metric: GenerativeMetrics
+    metric: GenerativeMetrics | None
     values: dict[str, Tensor]
     result: Result
     sides: Roles[Source]

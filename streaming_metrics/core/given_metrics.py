@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MetricsGiven: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]"
 """What users may give as ``paired=``, ``captioned=`` and ``through=``."""
+SQUARED = "squared"
 BETTER = {True: "higher", False: "lower", None: None}
 
 
@@ -67,6 +68,11 @@ def scalar_of_metric(key: str, metric: Metric) -> Scalar:
     return Scalar(key, better=BETTER[metric.higher_is_better])  # pyright: ignore[reportArgumentType]
 
 
+def parts_of(metric: Metric) -> list[Metric]:
+    """Return a metric, and those inside of it: each holds states of its own."""
+    return [part for part in metric.modules() if isinstance(part, Metric)]
+
+
 def _listed(given: Any) -> list[tuple[str | None, Any]]:
     """Return keys and what stands for a metric; None where it says its key itself."""
     if given is None:
@@ -111,4 +117,11 @@ def _key_of(one: Any) -> str:
 
 
 def _named(metric: Metric) -> Named | None:
-    return next((named for named in KNOWN.values() if named.class_name == type(metric).__name__), None)
+    return next((named for named in KNOWN.values() if _is_one(metric, named)), None)
+
+
+def _is_one(metric: Metric, named: Named) -> bool:
+    """Return whether a metric yields what a name stands for: a root of an error is not that error."""
+    module, cls = type(metric).__module__, type(metric).__name__
+    is_of_it = cls == named.class_name and module.startswith(named.where.partition(".")[0])
+    return is_of_it and getattr(metric, SQUARED, True) == named.options.get(SQUARED, True)

@@ -32,10 +32,12 @@ def gathered(own: Sequence[State], comm: Comm, device: torch.device) -> list[lis
     """Return the states of every rank, in the order of ranks; collective, twice whatever they hold.
 
     Args:
-        own: of this rank.
+        own: of this rank; none where it has nothing to say.
         comm: the ranks.
         device: where to have them.
     """
+    if comm.world_size == 1:
+        return [list(own)]
     stream = io.BytesIO()
     torch.save(list(own), stream)
     mine = torch.frombuffer(bytearray(stream.getvalue()), dtype=torch.uint8)
@@ -45,14 +47,12 @@ def gathered(own: Sequence[State], comm: Comm, device: torch.device) -> list[lis
 
 
 def merged(metric: Any, states: Sequence[State]) -> State:
-    """Return one state of several ranks' by the reductions that a metric was made with.
-
-    A rank without a sample has nothing to say: its zeros would count in a mean.
-    """
-    heard = [state for state in states if state["updates"]] or states[:1]
+    """Return one state of several ranks' by the reductions that a metric was made with."""
+    if len(states) == 1:
+        return states[0]
     reductions: Mapping[str, Any] = metric._reductions
-    kept = {name: _reduced([state["kept"][name] for state in heard], reductions[name]) for name in reductions}
-    return {"updates": sum(state["updates"] for state in heard), "kept": kept}
+    kept = {name: _reduced([state["kept"][name] for state in states], reductions[name]) for name in reductions}
+    return {"updates": sum(state["updates"] for state in states), "kept": kept}
 
 
 @contextmanager

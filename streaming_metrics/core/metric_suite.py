@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from streaming_metrics.core.given_metrics import metrics_by_key, scalar_of_metric
+from streaming_metrics.core.given_metrics import metrics_by_key, parts_of, scalar_of_metric
 from streaming_metrics.core.metric_states import gathered, holding, merged, state_of
 from streaming_metrics.measures.keys import declare
 from streaming_metrics.precision import full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from streaming_metrics.core.given_metrics import MetricsGiven
+    from streaming_metrics.core.given_metrics import Metric, MetricsGiven
+    from streaming_metrics.core.metric_states import State
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.measures.base import Scalar
     from streaming_metrics.measures.torchmetrics_names import Named
@@ -35,6 +36,7 @@ class MetricSuite:
         given: see :func:`~streaming_metrics.core.given_metrics.metrics_by_key`.
         known: what names there are.
         source: names the argument in errors.
+        group: the heading under which reports show the values.
 
     Attributes:
         metrics: by key.
@@ -48,11 +50,15 @@ class MetricSuite:
         0.25
     """
 
-    def __init__(self, given: MetricsGiven | None, known: Mapping[str, Named], source: str) -> None:
+    def __init__(
+        self, given: MetricsGiven | None, known: Mapping[str, Named], source: str, group: str = "paired"
+    ) -> None:
         self.source, self.metrics = source, metrics_by_key(given, known, source)
+        self._batches = 0  # which metrics count themselves, but not wrappers of others
         for part in self._parts():
             part.distributed_available_fn = _never
-        declare(self.scalars)
+        with self._naming():
+            declare(self.scalars, group)
 
     def __bool__(self) -> bool:
         return bool(self.metrics)
@@ -89,6 +95,7 @@ class MetricSuite:
 
     def reset(self) -> None:
         """Forget all batches."""
+        self._batches = 0
         for part in self._parts():
             part.reset()
 
@@ -98,30 +105,45 @@ class MetricSuite:
         Raises:
             TypeError, ValueError, RuntimeError: what a metric says of it, and which one it is.
         """
+        self._batches += 1
         moved = [one.to(self.device) if isinstance(one, Tensor) else one for one in batch]
         with full_precision(self.device):
             for key, metric in self.metrics.items():
-                try:
+                with self._naming(key):
                     metric.update(*moved)
-                except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-                    raise _kind(error)(f"{self.source}: {key}: {error}") from error
 
     def values(self, comm: Comm) -> dict[str, Tensor]:
         """Return each metric's value over all ranks, float64 ``()``; none where no rank had a batch; collective.
 
+        The first rank that had a batch computes, from the states of all that had one: zeros of the others would count
+        in a mean, and their metrics may lack what a first batch sets.
+
         Raises:
-            ValueError: where a metric yields something else than one number.
+            TypeError, ValueError, RuntimeError: on every rank: what a metric says, and which one it is; ValueError,
+                where it yields something else than one number.
         """
-        parts = list(self._parts())
-        states = [state_of(part) for part in parts]
-        if comm.world_size > 1 and parts:
-            every = gathered(states, comm, self.device)
-            states = [merged(part, of_part) for part, of_part in zip(parts, zip(*every))]
-        if not any(state["updates"] for state in states):
+        if not self.metrics:
             return {}
-        with holding(parts, states):
-            values = torch.stack([*self.own_values().values()])
-        return dict(zip(self.metrics, comm.broadcast(values)))
+        parts = list(self._parts())
+        every = gathered([state_of(part) for part in parts] if self._batches else [], comm, self.device)
+        heard = [rank for rank, states in enumerate(every) if states]
+        if not heard:
+            return {}
+        values, failure = torch.zeros(len(self.metrics), dtype=torch.float64), None
+        if comm.rank == heard[0]:
+            try:
+                values = self._computed(parts, [every[rank] for rank in heard])
+            except Exception as error:
+                failure = error
+        failed, *summed = comm.sum(torch.cat([torch.tensor([failure is not None]), values]))
+        if failed:
+            raise failure or RuntimeError(f"{self.source}: a metric failed on rank {heard[0]}. Remedy: see its error.")
+        return dict(zip(self.metrics, summed))
+
+    def _computed(self, parts: Sequence[Any], every: Sequence[Sequence[State]]) -> Tensor:
+        """Return the values of several ranks' states, ``(metrics,)``."""
+        with holding(parts, [merged(part, of_part) for part, of_part in zip(parts, zip(*every))]):
+            return torch.stack([*self.own_values().values()])
 
     def own_values(self) -> dict[str, Tensor]:
         """Return each metric's value of this rank's batches, as :meth:`values` does; no collective."""
@@ -129,7 +151,8 @@ class MetricSuite:
             return {key: self._value(key, metric) for key, metric in self.metrics.items()}
 
     def _value(self, key: str, metric: Metric) -> Tensor:
-        value = metric.compute()
+        with self._naming(key):
+            value = metric.compute()
         if isinstance(value, tuple) and value and type(metric).__name__ == MEAN_FIRST:
             value = value[0]
         if not isinstance(value, Tensor) or value.numel() != 1:
@@ -143,11 +166,24 @@ class MetricSuite:
     def _parts(self) -> Iterator[Any]:
         """Yield the metrics, and those inside of them: each holds states of its own."""
         for metric in self.metrics.values():
-            yield from (part for part in metric.modules() if isinstance(part, Metric))
+            yield from parts_of(metric)
+
+    @contextmanager
+    def _naming(self, *keys: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            told = error if _speaks(error) else repr(error)
+            raise _kind(error)(": ".join([self.source, *keys, str(told)])) from error
 
 
 def _never() -> bool:
     return False
+
+
+def _speaks(error: Exception) -> bool:
+    """Return whether an error's text says what it is."""
+    return bool(str(error)) and isinstance(error, (ValueError, TypeError, AttributeError, RuntimeError))
 
 
 def _kind(error: Exception) -> type[Exception]:

@@ -33,9 +33,13 @@ GROUPS = (
     "copying",
     "pixels",
     "text",
+    "paired",
     "own",
 )
-"""Groups of measures, in the order in which tables and reports show them; ``"own"`` are classes of a user's own."""
+"""Groups of measures, in the order in which tables and reports show them.
+
+``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
+"""
 
 
 @dataclass(frozen=True)

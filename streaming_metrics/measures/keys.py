@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.measures.base import GROUPS, Scalar
 from streaming_metrics.measures.registry import known_measures
-from streaming_metrics.measures.torchmetrics_names import CAPTIONED, KNOWN, PAIRED, THROUGH
+from streaming_metrics.measures.torchmetrics_names import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,10 +82,12 @@ def group_of(key: str) -> str:
 
     Example:
         >>> group_of("val/fd_dinov2"), group_of("vendi"), group_of("psnr"), group_of("loss")
-        ('core', 'diversity', 'pixels', 'own')
+        ('core', 'diversity', 'paired', 'own')
     """
-    groups = GROUPS_OF_METRICS | _groups_of(tuple(known_measures().values()))
-    return groups.get(parse_key(key).name, GROUPS[-1])
+    name, groups = parse_key(key).name, _groups_of(tuple(known_measures().values()))
+    if name in groups or name not in _declared:
+        return groups.get(name, GROUPS[-1])
+    return _declared[name][1]
 
 
 def known_scalars() -> dict[str, Scalar]:
@@ -93,27 +95,33 @@ def known_scalars() -> dict[str, Scalar]:
 
     What :func:`declare` was told comes last.
     """
-    return _scalars_of(tuple(known_measures().values()), tuple(_declared.values()))
+    return _scalars_of(tuple(known_measures().values()), tuple(scalar for scalar, _ in _declared.values()))
 
 
-def declare(scalars: Iterable[Scalar]) -> None:
-    """Make known what is reported beside measures, such as metrics of torchmetrics; of two, the later.
+def declare(scalars: Iterable[Scalar], group: str = "paired") -> None:
+    """Make known what is reported beside measures, metrics of torchmetrics, and its group; of two, the later.
+
+    Like classes of one's own, which are measures once they are imported, it is known to the process from then on: what
+    draws charts knows keys alone.
+
+    Raises:
+        ValueError: for the key of a measure: a number that is not FID is never called FID.
 
     Example:
-        >>> declare([Scalar("sharpness", better="higher")])
-        >>> scalar_of("val/sharpness").better
-        'higher'
+        >>> declare([Scalar("likeness", better="higher")])
+        >>> scalar_of("val/likeness").better, group_of("val/likeness")
+        ('higher', 'paired')
     """
-    _declared.update({scalar.key: scalar for scalar in scalars})
+    of_measures = _groups_of(tuple(known_measures().values()))
+    for scalar in scalars:
+        if scalar.key in of_measures:
+            raise ValueError(
+                f"expected another key than {scalar.key!r}, which is a measure's. Remedy: {{'other_key': metric}}."
+            )
+        _declared[scalar.key] = scalar, group
 
 
-GROUPS_OF_METRICS = {
-    named.scalar.key: group
-    for group, metrics in (("pixels", PAIRED), ("text", CAPTIONED), ("diversity", THROUGH))
-    for named in metrics.values()
-}
-"""Groups of the metrics of torchmetrics that have a name here, by key."""
-_declared: dict[str, Scalar] = {named.scalar.key: named.scalar for named in KNOWN.values()}
+_declared: dict[str, tuple[Scalar, str]] = {named.scalar.key: (named.scalar, named.group) for named in KNOWN.values()}
 
 
 @lru_cache(maxsize=8)

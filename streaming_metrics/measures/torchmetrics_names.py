@@ -22,11 +22,13 @@ class Named:
         where: its module and class, ``"torchmetrics.image:PeakSignalNoiseRatio"``.
         scalar: what is known of its value.
         options: what it is made with, so that it takes images as they are handed to it.
+        group: the heading under which tables and reports show it.
     """
 
     where: str
     scalar: Scalar
     options: Mapping[str, Any] = field(default_factory=dict)
+    group: str = "paired"
 
     @property
     def class_name(self) -> str:
@@ -51,14 +53,26 @@ PAIRED = {
         UNIT,
     ),
     "mse": Named("torchmetrics.regression:MeanSquaredError", Scalar("mse", "Mean squared error", "lower")),
+    "rmse": Named(
+        "torchmetrics.regression:MeanSquaredError",
+        Scalar("rmse", "Root mean squared error", "lower"),
+        {"squared": False},
+    ),
     "lpips": Named(
         "torchmetrics.image:LearnedPerceptualImagePatchSimilarity",
         Scalar("lpips", "LPIPS", "lower"),
         {"normalize": True},
     ),
+    "paired-sharpness": Named(
+        "streaming_metrics.paired_sharpness:PairedSharpness",
+        Scalar("paired_sharpness", "Sharpness difference of pairs, dB", "higher"),
+        UNIT,
+    ),
 }
 """Metrics of a generated and a real image, both float in [0, 1]."""
-CAPTIONED = {"clip-score": Named("torchmetrics.multimodal:CLIPScore", Scalar("clip_score", "CLIP score", "higher"))}
+CAPTIONED = {
+    "clip-score": Named("torchmetrics.multimodal:CLIPScore", Scalar("clip_score", "CLIP score", "higher"), group="text")
+}
 """Metrics of a generated image, uint8, and its caption."""
 THROUGH = {
     "ppl": Named(

@@ -48,7 +48,7 @@ class PairedMetrics:
         through: MetricsGiven | None = None,
     ) -> None:
         self.paired = MetricSuite(paired, PAIRED, "paired")
-        self.captioned = MetricSuite(captioned, CAPTIONED, "captioned")
+        self.captioned = MetricSuite(captioned, CAPTIONED, "captioned", group="text")
         self.through = MetricSuite(through, THROUGH, "through")
         self._walked: dict[str, Tensor] = {}
 

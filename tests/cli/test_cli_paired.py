@@ -22,6 +22,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.image import PeakSignalNoiseRatio
 
+from streaming_metrics.cli.reading import Packs
 from streaming_metrics.images import find_source
 from streaming_metrics.images.pairs import aligned
 
@@ -106,6 +107,26 @@ def test_pairs_are_scored_beside_the_measures(sides: tuple[Path, Path], tmp_path
     assert f"{told['scores']['psnr']:.1f}" in text
 
 
+@pytest.mark.parametrize("measures", ["fid", "none"])
+def test_each_image_is_decoded_once(measures: str, sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    read = Packs.__getitem__
+    monkeypatch.setattr(Packs, "__getitem__", lambda self, numbers: decoded.extend(numbers) or read(self, numbers))
+    scores_of(*sides, *TINY, *PAIRED, "--measures", measures)
+    assert len(decoded) == len(REAL) + len(FAKE)
+
+
+def test_images_left_out_of_a_shuffled_measure_are_left_out_of_pairs(sides: tuple[Path, Path]) -> None:
+    """IS is told how many images there are, so that those which do not read are found, and left out, before."""
+    (sides[1] / "part0" / "10.png").write_bytes(b"no image")
+    options = ["--extractor", "test_cli_counts:patches", "--workers", 0, "--measures", "is(splits=2),fid"]
+    options += ["--on-error", "skip"]
+    told, alone = scores_of(*sides, *options, *PAIRED), scores_of(*sides, *options)
+    assert told["scores"].items() >= alone["scores"].items()
+    left = {key: told["scores"][key] for key in expected()}
+    assert left == pytest.approx(expected(REAL[1:], FAKE[1:]), rel=1e-5)
+
+
 def test_files_of_scores_are_read_again(sides: tuple[Path, Path], tmp_path: Path) -> None:
     done("compare", *sides, *TINY, *PAIRED, "--json", tmp_path / "a.json")
     shown = done("show", tmp_path / "a.json").stdout
@@ -120,6 +141,59 @@ def test_metrics_of_ones_own(sides: tuple[Path, Path]) -> None:
     assert told["scores"]["brightness"] == pytest.approx(apart, rel=1e-5)
     oracle = functional.peak_signal_noise_ratio(in_unit(FAKE), in_unit(REAL), 1.0, dim=(1, 2, 3))
     assert told["scores"]["psnr"] == pytest.approx(oracle.item(), rel=1e-5)
+
+
+# --- pairs alone ------------------------------------------------------------------------------------------------------
+
+ALONE = ["--measures", "none", "--device", "cpu", "--workers", 0]
+
+
+def test_pairs_alone_need_no_network(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    told = scores_of(*sides, *ALONE, *PAIRED)
+    beside = scores_of(*sides, *TINY, *PAIRED)
+    assert told["scores"] == pytest.approx(expected(), rel=1e-5)
+    assert (told["paired"], told["real"], told["fake"]) == (beside["paired"], beside["real"], beside["fake"])
+    assert told["signature"].startswith("psnr+ssim+mse|ext:none|resize:none|real:11|fake:11|fp32|v")
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, names in zip(paths, ("psnr,mse", "mse,psnr")):
+        done("compare", *sides, *ALONE, "--paired", names, "--json", path)
+    assert "score\tmse" in done("diff", *paths).stdout
+    done("compare", *sides, *ALONE, "--paired", "mse", "--num-samples", 5, "--json", paths[1])
+    apart = run("diff", *paths)
+    assert (apart.exit_code, "differs\tpairs\t11\t5" in apart.output) == (1, True)
+
+
+def test_pairs_alone_list_all_that_does_not_read(sides: tuple[Path, Path]) -> None:
+    for side, name in zip(sides, ("09", "07")):
+        (side / "part1" / f"{name}.png").write_bytes(b"no image")
+    result = run("compare", *sides, *ALONE, *PAIRED)
+    assert result.exit_code == 3
+    assert all(f"part1/{name}.png" in result.output for name in ("09", "07"))
+    told = scores_of(*sides, *ALONE, *PAIRED, "--on-error", "skip")
+    left = [place for place in range(11) if place not in (1, 3)]
+    assert told["scores"] == pytest.approx(expected(REAL[left], FAKE[left]), rel=1e-5)
+    assert (told["paired"]["pairs"], told["real"]["num_samples"], len(told["fake"]["unreadable"])) == (9, 10, 1)
+
+
+def test_no_pair_left_is_not_passed_over(sides: tuple[Path, Path]) -> None:
+    for place, side in enumerate(sides):
+        for file in (side / f"part{place}").iterdir():
+            file.write_bytes(b"no image")
+    skips = ["--on-error", "skip"]
+    alone = run("compare", *sides, *ALONE, *PAIRED, *skips)
+    assert (alone.exit_code, "not scored: psnr: --paired: expected a pair" in alone.output) == (4, True)
+    beside = run("compare", *sides, *TINY, *PAIRED, *skips)
+    assert (beside.exit_code, "fd_patches" in beside.output) == (4, True)
+    assert "not scored: psnr: --paired: expected a pair" in beside.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [([], "expected --paired metrics beside it"), ([*PAIRED, "--report", "r.html"], "expected measures to draw")],
+)
+def test_no_measures_without_pairs_and_no_report(sides: tuple[Path, Path], options: list[str], message: str) -> None:
+    result = run("compare", *sides, *ALONE, *options)
+    assert (result.exit_code, message in result.output) == (3, True)
 
 
 # --- which images are a pair ------------------------------------------------------------------------------------------

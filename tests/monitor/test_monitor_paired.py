@@ -17,10 +17,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import Metric
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure, UniversalImageQualityIndex
+from torchmetrics.regression import MeanSquaredError
+from torchmetrics.wrappers import Running
 from trainings import QUIET, REAL, TINY, Model, Stream, fit, loader, monitor, trainer
 
 from streaming_metrics import FID
 from streaming_metrics.measures.keys import scalar_of
+from streaming_metrics.paired_sharpness import PairedSharpness
+from streaming_metrics.plots.result_keys import by_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +51,22 @@ class Listed(Metric):
 
     def compute(self) -> Tensor:
         return torch.cat(self.errors).sqrt().mean()
+
+
+class Breaks(Listed):
+    """Fails at a batch, or at its value."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        if self.at == "batch":
+            raise KeyError("window")
+        super().update(preds, target)
+
+    def compute(self) -> Tensor:
+        raise AssertionError
 
 
 class Reconstructs(Model):
@@ -151,6 +171,11 @@ def test_a_sampler_with_a_batch_is_paired_until_there_are_enough() -> None:
     assert paired(got) == pytest.approx(expected(REAL[:10]), rel=1e-5)
 
 
+def test_a_wrapper_that_does_not_count_its_batches_is_not_taken_for_empty() -> None:
+    got = run(watching(paired={"windowed": Running(MeanSquaredError(), window=20)}))
+    assert got["val/windowed"] == pytest.approx(expected()["val/mse"], rel=1e-5)
+
+
 def test_a_metric_of_metrics_is_merged_too() -> None:
     both = PeakSignalNoiseRatio(1.0) + StructuralSimilarityIndexMeasure(data_range=1.0)
     got = run(watching(paired={"sum": both}))
@@ -194,17 +219,29 @@ class OnOne(Uneven):
     second = 0
 
 
+class OnTheSecond(Stream):
+    """Rank 0 has no batch."""
+
+    second = 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        is_first = torch.distributed.is_initialized() and torch.distributed.get_rank() == 0
+        return iter(self.images[: self.second] if is_first else self.images)
+
+
 @pytest.mark.usefixtures("forks")
-@pytest.mark.parametrize("stream", [Uneven, OnOne])
-def test_ranks_with_other_numbers_of_batches_or_none(stream: type[Uneven]) -> None:
+@pytest.mark.parametrize("stream", [Uneven, OnOne, OnTheSecond])
+def test_ranks_with_other_numbers_of_batches_or_none(stream: Any) -> None:
     quality = UniversalImageQualityIndex(kernel_size=(3, 3), sigma=(0.5, 0.5))  # keeps the images, to be concatenated
-    callback = watching(paired=[*NAMES, Listed(), quality])
+    windowed = Running(MeanSquaredError(), window=20)  # keeps states of its own, and does not count updates
+    callback = watching(paired=[*NAMES, Listed(), quality, windowed])
     real = DataLoader(stream(REAL), batch_size=4)
     got = run(callback, real, devices=2, strategy="ddp_fork")
     every = torch.cat([REAL, REAL[: stream.second]])
     assert paired(got) == pytest.approx(expected(every), rel=1e-5)
     oracle = functional.universal_image_quality_index(rounded(every), every / 255, (3, 3), (0.5, 0.5))
     assert got["val/universal_image_quality_index"] == pytest.approx(oracle.item(), rel=1e-5)
+    assert got["val/running"] == pytest.approx(got["val/mse"], rel=1e-5)
 
 
 # --- isolation --------------------------------------------------------------------------------------------------------
@@ -283,6 +320,37 @@ def test_reports_know_which_values_are_better() -> None:
     }
 
 
+def test_an_instance_has_the_name_of_what_it_yields() -> None:
+    class PeakSignalNoiseRatio(Listed):
+        """One of a user's own, lower is better."""
+
+    given = [MeanSquaredError(squared=False), MeanSquaredError(), PeakSignalNoiseRatio()]
+    callback = watching(paired=given)
+    assert callback.keys[1:] == ("val/rmse", "val/mse", "val/peak_signal_noise_ratio")
+    assert scalar_of("val/peak_signal_noise_ratio").better == "lower"
+    got = run(callback)
+    assert got["val/rmse"] ** 2 == pytest.approx(got["val/mse"], rel=1e-5)
+
+
+def test_reports_show_them_under_headings_of_their_own() -> None:
+    watching(paired={"contrast_kept": Listed()}, captioned={"in_words": Listed()})
+    keys = ["loss", "val/contrast_kept", "val/in_words", "val/psnr", "val/clip_score", "fid"]
+    assert by_group(keys) == {
+        "core": ["fid"],
+        "text": ["val/in_words", "val/clip_score"],
+        "paired": ["val/contrast_kept", "val/psnr"],
+        "own": ["loss"],
+    }
+
+
+def test_sharpness_difference_of_pairs_has_a_name() -> None:
+    oracle = PairedSharpness()
+    oracle.update(rounded(REAL), REAL / 255)
+    assert run(watching(paired="paired-sharpness"))["val/paired_sharpness"] == pytest.approx(
+        oracle.compute().item(), rel=1e-5
+    )
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +361,7 @@ def test_reports_know_which_values_are_better() -> None:
         ({"paired": [PeakSignalNoiseRatio]}, TypeError, "expected names .*instance"),
         ({"paired": ["psnr", PeakSignalNoiseRatio(1.0)]}, ValueError, "two metrics yield 'psnr'"),
         ({"paired": {"fd_pixels": Listed()}}, ValueError, "paired: two metrics yield fd_pixels"),
+        ({"paired": {"fid": Listed()}}, ValueError, "paired: expected another key than 'fid', which is a measure's"),
         ({"paired": {"a b": Listed()}}, ValueError, "letters, digits and underscores"),
         ({"caption_key": 1}, ValueError, "expected captioned="),
         ({"through": [Listed()]}, ValueError, "expected both or neither"),
@@ -318,14 +387,20 @@ def test_other_sizes_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "message"),
+    ("metric", "error", "message"),
     [
-        ("ms-ssim", "paired: ms_ssim: .*larger than"),
-        (PeakSignalNoiseRatio(1.0, dim=(1, 2, 3), reduction="none"), r"paired: psnr: expected one number, got \(23,\)"),
+        ("ms-ssim", ValueError, "paired: ms_ssim: .*larger than"),
+        (
+            PeakSignalNoiseRatio(1.0, dim=(1, 2, 3), reduction="none"),
+            ValueError,
+            r"paired: psnr: expected one number, got \(23,\)",
+        ),
+        (Breaks("batch"), RuntimeError, r"paired: breaks: KeyError\('window'\)"),
+        (Breaks("value"), RuntimeError, r"paired: breaks: AssertionError\(\)"),
     ],
 )
-def test_what_a_metric_cannot_take_or_give_says_which_it_is(metric: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_what_a_metric_cannot_take_or_give_says_which_it_is(metric: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         run(watching(paired=[metric]))
 
 

@@ -207,6 +207,7 @@ def test_panels_come_by_group() -> None:
     groups = [panel.group for panel, _ in grouped(reversed(["loss", *known_scalars()]))]
     assert groups == sorted(groups, key=GROUPS.index)
     assert (groups[0], groups[-1]) == ("core", "own")
+    assert "paired" in groups
 
 
 def test_two_of_one_measure_share_a_scale() -> None:
