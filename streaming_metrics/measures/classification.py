@@ -37,8 +37,9 @@ class CAS(Measure):
     or poor in variety, and where their shares are not the real ones, since the probe takes them for priors
     (``"ridge"`` the more so). A class without generated samples is never predicted. ``cas_real`` is what the same probe
     reaches that is trained on the real samples, each tested by the probe trained on all others (leave-one-out, in
-    closed form, which tests the samples that ``cas`` is tested on, and trains on almost as many as there are): what
-    ``cas`` is to be held against. Copies of the real samples score above it, since they are tested on themselves.
+    closed form, which tests the samples that ``cas`` is tested on, and trains on almost as many as there are; shares of
+    classes and the amount of shrinkage stay those of all): what ``cas`` is to be held against. Copies of the real
+    samples score above it, since they are tested on themselves.
 
     The probe is linear discriminant analysis, or ridge regression of one-hot labels, its covariance shrunk by
     ``shrinkage`` towards a multiple of the identity, so that it does not depend on the scale of features. Of scores
