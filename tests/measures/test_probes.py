@@ -190,6 +190,15 @@ def test_a_large_constant_does_not_hide_what_others_say(kind: Kind) -> None:
     assert (best(left_out(found, beside)) == best(left_out(expected, features))).double().mean() > 0.9
 
 
+@every_kind
+@given(seed=SEEDS)
+def test_classes_apart_by_little_more_than_rounding_are_fitted(kind: Kind, seed: int) -> None:
+    features = labelled(seed, [10, 10, 10, 10], 100)
+    assert features.pool is not None
+    near = features.having(pool=1 + 1e-6 * features.pool.double())
+    assert trained(near, kind, 0.001).probe.scores(features.pool).isfinite().all()
+
+
 EQUAL = {
     "zeros": torch.zeros(7),
     "1e5": normal(0, 1, 7)[0] + 1e5,
