@@ -26,7 +26,7 @@ from streaming_metrics.core.inspector import Inspector
 from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
-from streaming_metrics.core.record import captions_of, described, signature_of
+from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
@@ -694,7 +694,10 @@ class GenerativeMetrics(Metric):
         return configuration_of(type(self).__name__, self._described())
 
     def _signed(self, totals: Mapping[Role, int], captions: str | None) -> str:
-        return str(signature_of(self._described(), self._inputs.networks, self._states, totals, captions))
+        networks, places = self._inputs.networks, self._layout.places
+        specs = [networks[places[place]].spec for place in self._places()]
+        fixed = captions if any(map(holds_captions, self.measures, specs)) else None
+        return str(signature_of(self._described(), networks, self._states, totals, fixed))
 
     def _own_captions(self) -> str | None:
         """Return the digest of this rank's generated captions."""

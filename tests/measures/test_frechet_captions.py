@@ -9,7 +9,16 @@ import pytest
 import torch
 from scores import normal
 
-from streaming_metrics import FID, BiasWarning, Features, GenerativeMetrics, Signature, caption_hashes, merge_states
+from streaming_metrics import (
+    FID,
+    PRDC,
+    BiasWarning,
+    Features,
+    GenerativeMetrics,
+    Signature,
+    caption_hashes,
+    merge_states,
+)
 from streaming_metrics.cli.results import differences, facts
 
 if TYPE_CHECKING:
@@ -148,3 +157,13 @@ def test_captions_that_are_no_texts_are_refused_with_a_remedy(captions: Any) -> 
     with pytest.raises(TypeError, match=r"expected captions, int64 \(N,\), got .* or a list of texts"):
         metric.update(torch.zeros(1, 3), real=False, captions=captions)
     assert metric.num_samples("fake") == 0
+
+
+def test_the_signature_of_measures_in_force_says_captions_where_one_holds_them() -> None:
+    metric = GenerativeMetrics([FID(captions=True), PRDC(k=3)], None, num_features=3)
+    metric.update(REAL, real=True)
+    metric.update(FAKE, real=False, captions=TEXTS)
+    metric.compute()
+    assert "|captions:" in metric.signature()
+    metric.measures = (PRDC(k=3),)
+    assert "captions" not in metric.signature()
