@@ -40,12 +40,15 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 def _check_measures(text: str) -> str:
     from streaming_metrics.cli.own_measures import by_label
+    from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
     try:
         text = by_label(text)
-        if not measures_of(text):
+        found = measures_of(text)
+        if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
+        refuse_unread(found)
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -123,5 +124,12 @@ def show_text(lines: Iterable[str]) -> None:
 
 
 def say(text: str, *, stderr: bool = False) -> None:
-    """Print a line as it is."""
-    print(text, file=sys.stderr if stderr else sys.stdout)
+    """Print a line as it is; end the program where who reads stdout has gone, as ``head`` does, without a word."""
+    if stderr:
+        print(text, file=sys.stderr)
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # stdout's buffer still holds the line, and would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,16 @@ def test_every_measure_is_in_every_list(monkeypatch: pytest.MonkeyPatch) -> None
     listed = json.loads(done("measures", "--json").stdout)
     assert [one["label"] for one in listed] == [line[0] for line in lines]
     assert {word for line in terminal(monkeypatch).splitlines() for word in line.split()[:1]} >= {*MEASURES}
+
+
+@pytest.mark.parametrize("option", [[], ["--markdown"]])
+def test_a_pipe_that_is_closed_ends_it_without_a_word(option: list[str]) -> None:
+    command = [sys.executable, "-m", "streaming_metrics", "measures", *option]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout is not None
+        listing.stdout.close()
+        assert listing.stderr is not None
+        assert (listing.stderr.read(), listing.wait()) == ("", 1)
 
 
 @pytest.mark.parametrize("label", MEASURES)
