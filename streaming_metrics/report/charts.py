@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import re
 from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
 from streaming_metrics.measures.keys import ParsedKey, parse_key
 from streaming_metrics.plots.result_keys import column, find, find_both, grouped, leading, number, only
+from streaming_metrics.report.svg import svg_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
 
     from streaming_metrics.plots.result_keys import Panel, Row
     from streaming_metrics.report.history import History
 
 MOST_POINTS = 120
-CLEANING = (
-    (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
-    (r'<g id="[^"]*"', "<g"),
-    (r' (?:xmlns(?::xlink)?|version)="[^"]*"', ""),
-    (r'<svg width="[^"]*" height="[^"]*"', "<svg"),
-    (r"'DejaVu Sans'[^;\"]*", "var(--sans)"),
-)
 TRADE_OFFS = (("recall", "precision"), ("coverage", "density"))
 STYLES = ("-", "--", ":", "-.")
-INKS = {plots.INK: "--ink", plots.GREY: "--soft", plots.FAINT: "--line"} | {
-    colour: f"--curve-{i}" for i, colour in enumerate(plots.COLOURS)
-}
 
 
 class Chart(NamedTuple):
@@ -74,28 +61,6 @@ def trade_offs(histories: Sequence[History]) -> list[Chart]:
         if measured:
             charts.append(_scatter(f"{keys[1].capitalize()} over {keys[0]}", keys, measured))
     return charts
-
-
-def svg_of(ax: Axes, name: str) -> str:
-    """Return the figure of ``ax`` as an ``<svg>`` element without sizes, fonts, colours or addresses of its own.
-
-    Args:
-        ax: what was drawn.
-        name: keeps what the drawing refers to apart from what others in the page do.
-    """
-    import matplotlib as mpl
-
-    file = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
-        about = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        ax.get_figure(root=True).savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for pattern, instead in CLEANING:
-        svg = re.sub(pattern, instead, svg, flags=re.DOTALL)
-    for colour, variable in INKS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    return svg
 
 
 def _curves(panel: Panel, keys: Sequence[str], histories: Sequence[History], unit: str) -> Chart:
