@@ -6,8 +6,9 @@ Every measure that its columns suffice for sees the same real and training image
 other real images (``none``), real images whose pixels were changed (blur, noise, JPEG, colour), and other choices of
 real ones (classes left out, images of another set, few images again and again, training images, classes shifted,
 labels wrong). A cell is z: how far the value is from its mean over draws of real images, in their standard deviations,
-towards worse; either way, where neither is better. A measure that stays within ±3 is marked ·, one that calls the
-corrupted images better ×, one that refuses them ?; a cell is blank where nothing that the measure reads has changed.
+towards worse; either way, where neither is better; of logarithms, where values span decades. A measure that stays
+within ±3 is marked ·, one that calls the corrupted images better ×, one that refuses them ?; a cell is blank where
+nothing that the measure reads has changed.
 Features are EfficientNet-Lite0's, with the descriptors of pixels that a measure has of its own.
 
 Also prints the time of an update and a compute, and what is kept of the generated samples.
@@ -37,6 +38,7 @@ from streaming_metrics import GenerativeMetrics
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import Entry, entries, needed_of
 from streaming_metrics.measures.sizes import size
+from streaming_metrics.plots.result_keys import spans_decades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,9 +117,12 @@ def _values(metric: GenerativeMetrics, case: Case, took: dict[str, list[float]])
 
 def scores(row: Row, key: str, better: str | None, draws: int) -> list[float | None]:
     """Return how far each case after the draws of real images is from these, towards worse, in their deviations;
-    of a value of which no direction is better, either way.
+    of a value of which no direction is better, either way. Of values that span decades, as a report's logarithmic axis
+    has them: how far their logarithms are.
     """
     values = [None if value is None else value.get(key, math.nan) for value in row.values]
+    if spans_decades(value for value in values if value is not None):
+        values = [None if value is None else math.log(value) for value in values]
     null = torch.tensor([value for value in values[:draws] if value is not None], dtype=torch.float64)
     mean, deviation = float(null.mean()), float(null.std())
     floor = 1e-9 * max(1.0, abs(mean))

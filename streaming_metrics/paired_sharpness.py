@@ -30,7 +30,8 @@ class PairedSharpness(Metric):
         kwargs: of torchmetrics.
 
     Raises:
-        ValueError: where predictions and images are not both ``(N, C, H, W)``, of one shape; at compute, without any.
+        ValueError: where predictions and images are not both ``(N, C, H, W)``, of one shape; where they are integers
+            and ``data_range`` is 1; at compute, without any.
 
     Example:
         >>> stripes = torch.tensor([0.0, 1.0]).repeat(2, 3, 4, 2)
@@ -60,6 +61,11 @@ class PairedSharpness(Metric):
                 "PairedSharpness: expected predictions and images (N, C, H, W) of one shape, got "
                 f"{tuple(preds.shape)} and {tuple(target.shape)}. Remedy: unsqueeze(0) a single one, resize the others."
             )
+        if self.data_range == 1 and not (preds.is_floating_point() and target.is_floating_point()):
+            raise ValueError(
+                f"PairedSharpness: expected floats in [0, 1] with data_range=1, got {preds.dtype} and {target.dtype}. "
+                "Remedy: data_range=255 for uint8 images, or images / 255."
+            )
         apart = (sharpness(preds) - sharpness(target)).abs().flatten(1).mean(1)
         self.total = self.total + (10 * (self.data_range**2 / apart).log10()).sum()
         self.pairs = self.pairs + len(preds)
@@ -72,6 +78,6 @@ class PairedSharpness(Metric):
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Return ``|∂x| + |∂y|`` of each pixel of ``(…, H, W)``, as float."""
-    across, down = differences(images if images.is_floating_point() else images.float())
+    """Return ``|∂x| + |∂y|`` of each pixel of ``(…, H, W)``, in float32 at least: half rounds sums over an image."""
+    across, down = differences(images.to(torch.promote_types(images.dtype, torch.float32)))
     return across.abs() + down.abs()

@@ -103,7 +103,7 @@ settings.load_profile("house")
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
 TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
-RANGES = {"luminance": 255, "contrast": 128, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
+RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
 WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""

@@ -18,6 +18,7 @@ from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unread
 from streaming_metrics.cli.reference_files import files_of, with_others
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.files.reference import Reference
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.measures.base import Measure
 
 Source = Union[Images, Reference, None]  # noqa: UP007
-DEFAULT_EXTRACTOR = "inception-v3"
 RESIZABLE = "inception-v3"
 
 
@@ -49,7 +50,8 @@ class Network:
 
     Args:
         extractor: a name, or ``package.module:name`` of an ``nn.Module`` or of a function that makes one; None takes
-            the one that a saved reference was made with, else the reference Inception.
+            the one that a saved reference was made with, else the one that the measures read of their own, else the
+            reference Inception.
         weights, resize, precision: its options; None takes those of a saved reference, else the extractor's own.
         device: None takes CUDA where there is one.
     """
@@ -60,13 +62,13 @@ class Network:
     precision: str | None = None
     device: str | None = None
 
-    def load(self, reference: Reference | None = None) -> Extractor:
-        """Return the extractor, its weights read, on the device.
+    def load(self, measures: Sequence[Measure], reference: Reference | None = None) -> Extractor:
+        """Return the extractor that measures read, its weights read, on the device.
 
         Raises:
             ValueError, OSError: where there is no such network, device or file of weights.
         """
-        extractor, options = self._resolved(reference)
+        extractor, options = self._resolved(measures, reference)
         return resolve(extractor, **options).to(self.found_device())
 
     def found_device(self) -> str:
@@ -78,14 +80,16 @@ class Network:
             raise ValueError(f"device: expected one of this machine, got {device!r}: {error}") from error
         return device
 
-    def _resolved(self, reference: Reference | None) -> tuple[str | nn.Module, dict[str, Any]]:
+    def _resolved(
+        self, measures: Sequence[Measure], reference: Reference | None
+    ) -> tuple[str | nn.Module, dict[str, Any]]:
         """Return the extractor and its options: those that were asked for, else those that made the reference."""
         asked = {"weights": self.weights, "resize": self.resize, "precision": self.precision}
         if self.extractor is not None and ":" in self.extractor:
             found = imported(self.extractor)
             return found if isinstance(found, nn.Module) else found(), asked
         record = {} if reference is None else reference.about.get("extractor", {})
-        name = self.extractor or record.get("name", DEFAULT_EXTRACTOR)
+        name = self.extractor or record.get("name") or read_by(measures, weights=self.weights, resize=self.resize)
         if name == record.get("name"):
             asked["precision"] = self.precision or record["precision"]
             if name == RESIZABLE:
@@ -134,7 +138,7 @@ class Job:
             plan = self._plan(sides)
             saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
             known = saved[0]
-            network = self.network.load(known[0] if known else None)
+            network = self.network.load(plan.scored, known[0] if known else None)
             pairs = cast("Roles[Images]", sides)
             sides, skipped = self._without_unreadable(sides, plan)
             if skipped.unreadable:
@@ -185,8 +189,9 @@ class Job:
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
-            network = self.network.load()
-            metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
+            measures = measures_of(self.measures)
+            network = self.network.load(measures)
+            metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
             outcomes = self._add(metric.to(network.device), Roles(source, None))

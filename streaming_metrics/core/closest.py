@@ -50,4 +50,5 @@ def closest_of(side: Side, bank: Bank, k: int, most: int, among: Tensor | None) 
         is_among = torch.isin(kept["index"], among.to(kept["index"].device))
         kept = {key: column[is_among] for key, column in kept.items()}
     squared, places = closest_pairs(squared_matrix(kept["rows"]), k)
-    return ClosestPairs(kept["index"][places].cpu(), squared.sqrt().cpu(), len(kept["index"]))
+    ids, distance = map(side.comm.broadcast, (kept["index"][places], squared.sqrt()))  # hosts round differently
+    return ClosestPairs(ids.cpu(), distance.cpu(), len(kept["index"]))

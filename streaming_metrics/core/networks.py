@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Measure
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+DEFAULT_EXTRACTOR = "inception-v3"
+USUAL = {"pool": "num_features", "logits": "num_classes"}
+"""The columns whose widths have arguments of their own."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,24 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
     return names.index(measure.on)
 
 
+def read_by(measures: Iterable[Measure], **options: Any) -> str:
+    """Return the name of the extractor that measures read where the user names none: the reference Inception, or that
+    of their own which they all read, so that no weights are loaded that nothing reads.
+
+    Args:
+        measures: that read it.
+        options: that the user gave, by name; any that is not None is the Inception's.
+
+    Example:
+        >>> from streaming_metrics import FID, ImageStatistics, SharpnessDifference
+        >>> read_by([ImageStatistics(), SharpnessDifference()]), read_by([FID(), ImageStatistics()])
+        ('low-level', 'inception-v3')
+    """
+    own = {measure.network if measure.on is None else None for measure in measures}
+    only = own.pop() if len(own) == 1 else None
+    return DEFAULT_EXTRACTOR if only is None or any(value is not None for value in options.values()) else only
+
+
 def with_own(networks: tuple[Network, ...], measures: Iterable[Measure], **options: Any) -> tuple[Network, ...]:
     """Return the networks of images, and behind them those that measures read unless told, where there is none of them.
 
@@ -205,6 +226,10 @@ def _checked_widths(widths: Mapping[str, Any]) -> dict[str, int]:
     """Return widths of columns; raise where they are no such."""
     for column, width in widths.items():
         check_column(column)
+        if column in USUAL:
+            raise ValueError(
+                f"widths: expected further columns, got {column!r}. Remedy: {USUAL[column]}={width}, which says it."
+            )
         check_integer(f"widths of {column}", width, least=1)
     return dict(widths)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from streaming_metrics.core.layout import ALWAYS
+from streaming_metrics.core.layout import ALWAYS, MEASURED
 from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
 from streaming_metrics.measures.registry import bytes_in
 from streaming_metrics.signature import Signature, library_version
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.core.networks import Network
     from streaming_metrics.core.states import States
-    from streaming_metrics.features import Role
+    from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure, Side
 
 CAPTIONS = CaptionDigest()
@@ -58,6 +58,11 @@ def signature_of(
     others = tuple((role, count) for role, count in counts.items() if role not in ALWAYS)
     real, fake = (counts[role] for role in ALWAYS)
     return Signature(tuple(measures), label, resize, real, fake, precision, library_version(), others, captions or "")
+
+
+def holds_captions(measure: Measure, spec: Spec) -> bool:
+    """Return whether a measure holds the captions of generated samples fixed."""
+    return CAPTIONS in measure.statistics(spec).get(MEASURED, ())
 
 
 def captions_of(sides: Iterable[Side]) -> str | None:

@@ -18,16 +18,15 @@ from torchmetrics import Metric
 
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
-from streaming_metrics.core.closest import closest_of, generated_bank_of
 from streaming_metrics.core.evaluate import evaluate
-from streaming_metrics.core.frozen import Remembered, remembering
+from streaming_metrics.core.frozen import Remembered
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
+from streaming_metrics.core.inspector import Inspector
 from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
-from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
-from streaming_metrics.core.networks import networks_of, with_own
+from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
-from streaming_metrics.core.record import captions_of, described, signature_of
+from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
@@ -36,14 +35,12 @@ from streaming_metrics.extractors.base import device_after
 from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
-from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
-from streaming_metrics.measures.projection import MOST, Projection, project
+from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.projection import MOST
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures
 from streaming_metrics.measures.reported import reported_keys
-from streaming_metrics.measures.units import Units, units_apart
 from streaming_metrics.plots import plot_values
 from streaming_metrics.statistics import state_device
-from streaming_metrics.statistics.captions import hashed_texts
 from streaming_metrics.statistics.index import anonymous_index, check_index
 
 if TYPE_CHECKING:
@@ -59,6 +56,8 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.measures.mode_table import ModeTable
+    from streaming_metrics.measures.projection import Projection
+    from streaming_metrics.measures.units import Units
     from streaming_metrics.statistics import DistinctCount, State
 
 STATE_KIND = "streaming-metrics state 1"
@@ -88,7 +87,8 @@ class GenerativeMetrics(Metric):
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``. Several networks by name,
             ``{"inception": "inception-v3", "dino": …}``: a measure reads the first unless it says ``on="dino"``.
-            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it.
+            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it, and where
+            nothing reads the default, it is not loaded.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
         precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
             signature says which.
@@ -128,7 +128,7 @@ class GenerativeMetrics(Metric):
     def __init__(
         self,
         measures: MeasuresGiven,
-        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = "inception-v3",
+        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = DEFAULT_EXTRACTOR,
         *,
         weights: str | Path | None = None,
         resize: str | None = None,
@@ -148,6 +148,8 @@ class GenerativeMetrics(Metric):
         _check_options(kwargs, sync_on_compute)
         measures, value_range = tuple(as_measures(measures)), check_value_range(value_range)
         options = {"weights": weights, "resize": resize, "tag": tag, "precision": precision}
+        if extractor == DEFAULT_EXTRACTOR:
+            extractor = read_by(measures, weights=weights, resize=resize, tag=tag)
         networks = networks_of(extractor, num_features, num_classes, widths, **options)
         networks = with_own(networks, measures, precision=precision)
         layout = Layout(measures, networks)
@@ -262,9 +264,7 @@ class GenerativeMetrics(Metric):
         """
         role = self._role(real, role)
         states = self._states
-        states.add(
-            role, self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
-        )
+        states.add(role, self._take(states, images, role, index, {"labels": labels, "captions": captions}))
 
     def forward(
         self,
@@ -283,7 +283,7 @@ class GenerativeMetrics(Metric):
         role, states = self._role(real, role), self._states
         with torch.inference_mode(False), torch.no_grad(), self._identity.noting_failures():
             self._check_whole("forward()")
-            features = self._take(states, images, role, index, {"labels": labels, "captions": hashed_texts(captions)})
+            features = self._take(states, images, role, index, {"labels": labels, "captions": captions})
             device = state_device(self.device)
             batch = {
                 slot: slot.statistic.update(slot.statistic.empty(device), features[slot.network])
@@ -366,83 +366,35 @@ class GenerativeMetrics(Metric):
                 reasons.append(str(error))
         return values, reasons
 
-    def neighbourhood(self) -> NearestSamples | None:
-        """Return who is nearest to whom across the two sides, the same on every rank; collective.
+    def inspector(self, call: str = "inspector()") -> Inspector:
+        """Return what reads the samples to look at, several readings after one meeting of the ranks; collective.
 
-        One more sweep over the features that a measure keeps; None where none keeps any of both sides.
+        Args:
+            call: names it in errors.
         """
-        streams, comm = self._states.streams, self._gather_ranks("neighbourhood()")
-        kept = bank_of(streams)
-        if kept is None:
-            return None
-        network, bank, k = kept
-        sides = self._sides(comm)[network]
-        with remembering(self._memories(self._states), network) as cache:
-            return nearest_samples(bank, k, sides, comm, cache)
+        comm, states = self._gather_ranks(call), self._states
+        prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
+        return Inspector(states.streams, lambda: self._sides(comm), prepared, comm, self._memories(states))
+
+    def neighbourhood(self) -> NearestSamples | None:
+        """Return who is nearest to whom across the two sides: :meth:`Inspector.neighbourhood`; collective."""
+        return self.inspector("neighbourhood()").neighbourhood()
 
     def closest_pairs(self, k: int = 20, most: int = 1000, among: Tensor | None = None) -> ClosestPairs | None:
-        """Return the k pairs of generated samples with the closest features, the same on every rank; collective.
-
-        The pairs to look at for repeats, as the birthday paradox asks for.
-
-        Args:
-            k: how many.
-            most: samples that are searched, which depend on their ids alone.
-            among: ids ``(n,)``; of these samples, those with other ids are left out.
-
-        Returns:
-            Their ids and distances; None where no measure keeps features of generated samples.
-        """
-        streams, comm = self._states.streams, self._gather_ranks("closest_pairs()")
-        kept = generated_bank_of(streams)
-        if kept is None:
-            return None
-        network, bank = kept
-        return closest_of(self._sides(comm)[network][MEASURED], bank, k, most, among)
+        """Return the generated samples that are closest to each other: :meth:`Inspector.closest_pairs`; collective."""
+        return self.inspector("closest_pairs()").closest_pairs(k, most, among)
 
     def modes(self, among: Tensor | None = None) -> ModeTable | None:
-        """Return what each mode of the real side holds of either side, the same on every rank; collective.
-
-        The table of :class:`~streaming_metrics.Modes`, measured or, where features of both sides are kept, made of
-        them; None where there is none.
-
-        Args:
-            among: ids of the generated samples that may be among its examples; None for all.
-        """
-        from streaming_metrics.core.mode_reader import mode_table  # SciPy's k-means, which few ask for
-
-        comm, states = self._gather_ranks("modes()"), self._states
-        prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
-        return mode_table(states.streams, self._sides(comm), prepared, comm, among)
+        """Return what each mode of the real side holds of either side: :meth:`Inspector.modes`; collective."""
+        return self.inspector("modes()").modes(among)
 
     def projection(self, most: int = MOST) -> Projection | None:
-        """Return features of both sides on two principal components of the real ones, the same on every rank;
-        collective.
-
-        None where no measure keeps features of both sides.
-
-        Args:
-            most: samples of each side, which depend on their ids alone.
-        """
-        comm = self._gather_ranks("projection()")
-        kept = bank_of(self._states.streams)
-        if kept is None:
-            return None
-        sides = self._sides(comm)[kept[0]]
-        return project(kept[1], sides["real"], sides[MEASURED], most)
+        """Return features of both sides on two principal components: :meth:`Inspector.projection`; collective."""
+        return self.inspector("projection()").projection(most)
 
     def units(self, n: int = 8, among: Tensor | None = None) -> Units | None:
-        """Return the columns of the features in which the sides differ most, the same on every rank; collective.
-
-        Of the moments that FID keeps, else of features kept of both sides; None where no measure keeps either.
-
-        Args:
-            n: how many.
-            among: ids of the generated samples that may be among the examples; None for all.
-        """
-        comm = self._gather_ranks("units()")
-        network, bank, _ = bank_of(self._states.streams) or (0, None, None)
-        return units_apart(Sides(self._sides(comm)[network], self._inputs.networks[network].spec), bank, n, among)
+        """Return the features in which the sides differ most: :meth:`Inspector.units`; collective."""
+        return self.inspector("units()").units(n, among)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.
@@ -742,7 +694,10 @@ class GenerativeMetrics(Metric):
         return configuration_of(type(self).__name__, self._described())
 
     def _signed(self, totals: Mapping[Role, int], captions: str | None) -> str:
-        return str(signature_of(self._described(), self._inputs.networks, self._states, totals, captions))
+        networks, places = self._inputs.networks, self._layout.places
+        specs = [networks[places[place]].spec for place in self._places()]
+        fixed = captions if any(map(holds_captions, self.measures, specs)) else None
+        return str(signature_of(self._described(), networks, self._states, totals, fixed))
 
     def _own_captions(self) -> str | None:
         """Return the digest of this rank's generated captions."""

@@ -51,8 +51,8 @@ class AdaGANCoverage(Measure):
 
     Of each side, ``most`` rows are kept, which depend on the ids alone; nothing else is. Both densities must be of
     estimates made of equally many samples, so real densities cannot be added up over all generated samples while the
-    threshold comes from a few: of 16,000 and 1,000, equal distributions then had a coverage of 0.99. Computing takes
-    about four matrices of ``most²`` numbers.
+    threshold comes from a few: of 16,000 and 1,000, in 64 dimensions equal distributions then had a coverage of 0.99.
+    Computing takes about four matrices of ``most²`` numbers.
 
     Args:
         most: rows of each side.

@@ -6,6 +6,7 @@ Parity target: the paper's s² / (2·ln 2) where no pair is found, and the inver
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import inf, log
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -15,7 +16,7 @@ from scipy.special import gammaincinv
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer, check_real
-from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.pairwise.closest import squared_matrix
 from streaming_metrics.statistics import Bank
 
@@ -61,6 +62,10 @@ class BirthdayParadox(Measure):
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples on a side.
+
+    Warns:
+        BiasWarning: by ``quantile``, with fewer than half as many real rows as generated ones: the support is then too
+            small by as much; where the real side repeats itself so often that equal features alone are duplicates.
 
     Example:
         >>> from streaming_metrics import GenerativeMetrics
@@ -124,7 +129,21 @@ class BirthdayParadox(Measure):
             return torch.tensor(self.threshold, dtype=torch.float64, device=sides.fake[bank]["rows"].device).square()
         rows = sides.real.rows(bank)
         key = "nearest distance", bank, self.quantile
-        return sides.real.once(key, lambda: nearest_quantile(squared_matrix(rows), self.quantile))
+        threshold = sides.real.once(key, lambda: nearest_quantile(squared_matrix(rows), self.quantile))
+        real, fake = (min(side.num_samples, self.most) for side in (sides.real, sides.fake))
+        if 2 * real < fake:
+            _warn(
+                f"{real} real samples for {fake} generated ones: the fewer, the further apart they are, and the more "
+                "generated ones count as duplicates",
+                "as many real samples as generated ones, or a threshold of your own",
+            )
+        if threshold == 0:
+            _warn(
+                f"a share {self.quantile:g} of the real samples has another one that equals it, so that no others "
+                "count as duplicates among generated samples either",
+                "a real side without repeats, a larger quantile, or a threshold of your own",
+            )
+        return threshold
 
 
 class Duplicates(NamedTuple):
@@ -185,3 +204,7 @@ def nearest_quantile(squared: Tensor, quantile: float) -> Tensor:
     """
     nearest = squared.clone().fill_diagonal_(torch.inf).amin(1)
     return nearest.sort().values[max(0, -int(-quantile * len(nearest) // 1) - 1)]
+
+
+def _warn(what: str, remedy: str) -> None:
+    warnings.warn(f"BirthdayParadox: {what}. Remedy: {remedy}.", BiasWarning, stacklevel=4)

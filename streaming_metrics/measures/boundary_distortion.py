@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
-    from streaming_metrics.measures.probes import Kind
     from streaming_metrics.statistics import Statistic
 
 

@@ -148,7 +148,7 @@ class Entry:
     @cached_property
     def _paragraphs(self) -> list[str]:
         prose = SECTION.split(cleandoc(self.cls.__doc__ or ""))[0]
-        return [" ".join(paragraph.split()) for paragraph in prose.strip().split("\n\n")]
+        return [_unwrapped(paragraph) for paragraph in prose.strip().split("\n\n")]
 
 
 def by_group(found: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -210,6 +210,11 @@ def as_markdown(text: str) -> str:
         '`x` as `Thing` has it'
     """
     return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
+
+
+def _unwrapped(paragraph: str) -> str:
+    """Return a paragraph as one line, or as a line for each item where it is a list."""
+    return "\n".join(" ".join(item.split()) for item in re.split(r"\n(?=- )", paragraph))
 
 
 def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:

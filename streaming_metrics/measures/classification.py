@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Sides
-    from streaming_metrics.measures.probes import Kind
     from streaming_metrics.statistics import Statistic
 
 FAMILY = "Accuracy of a linear probe"
@@ -34,10 +34,12 @@ class CAS(Measure):
 
     ``mean_i [argmax_c s_c(x_i) = label of x_i]`` over real features x, with s the scores of a linear probe trained on
     generated features and their labels. Range [0, 1], higher is better: it falls where classes are dropped, mixed up,
-    or poor in variety. A class without generated samples is never predicted. ``cas_real`` is what the same probe
+    or poor in variety, and where their shares are not the real ones, since the probe takes them for priors
+    (``"ridge"`` the more so). A class without generated samples is never predicted. ``cas_real`` is what the same probe
     reaches that is trained on the real samples, each tested by the probe trained on all others (leave-one-out, in
-    closed form, which tests the samples that ``cas`` is tested on, and trains on almost as many as there are): what
-    ``cas`` is to be held against. Copies of the real samples score above it, since they are tested on themselves.
+    closed form, which tests the samples that ``cas`` is tested on, and trains on almost as many as there are; shares of
+    classes and the amount of shrinkage stay those of all): what ``cas`` is to be held against. Copies of the real
+    samples score above it, since they are tested on themselves.
 
     The probe is linear discriminant analysis, or ridge regression of one-hot labels, its covariance shrunk by
     ``shrinkage`` towards a multiple of the identity, so that it does not depend on the scale of features. Of scores

@@ -3,7 +3,7 @@
 I. Gulrajani, F. Ahmed, M. Arjovsky, V. Dumoulin, A. Courville, "Improved training of Wasserstein GANs", NeurIPS 2017;
 I. Danihelka, B. Lakshminarayanan, B. Uria, D. Wierstra, P. Dayan, "Comparison of maximum likelihood and GAN-based
 training of real NVPs", 2017 (a critic of its own for evaluation). Networks differ between papers, so no figures of
-theirs are a parity target: the value is compared with optimal transport.
+theirs can be met. Parity target: optimal transport between the samples (POT), in few dimensions.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.classification import FAMILY
+from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 from streaming_metrics.statistics import LinearProbe, ProbeHits
 from streaming_metrics.statistics.base import in_name
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
-    from streaming_metrics.measures.probes import Kind
     from streaming_metrics.statistics import Statistic
 
 

@@ -32,7 +32,9 @@ RANGES = {
     "sharpness": (0.0, 512.0),
     "spectrum_slope": (-12.0, 12.0),
 }
-"""Range of the histogram of each descriptor; all but slopes, of which few are beyond ±8, cannot leave it."""
+"""Range of the histogram of each descriptor; of images, all but slopes, few of which are beyond ±8, cannot leave it."""
+SLACK = 0.01
+"""How far shares of pixels, rounded to float16 perhaps, may add up to something else than 1."""
 GREY_LEVELS = "Low-level statistics, grey levels"
 TITLES = {
     "luminance": "Luminance distance",
@@ -57,14 +59,16 @@ class ImageStatistics(Measure):
     The descriptors are the columns of :class:`~streaming_metrics.extractors.LowLevel`, which says how each is defined;
     with images it comes with the measure, whatever network others read. Kept of each side: a histogram of each of the
     five, ``bins`` counts over a fixed range, and the moments of the 18 shares. A distance is exact to within a bin, of
-    1/16, 1/32, 5/64, 1/8 grey levels and 0.006 by default; what is beyond a range, which only a slope can be, counts at
-    its end.
+    1/16, 1/32, 5/64, 1/8 grey levels and 0.006 by default; a slope beyond its range counts at its end, and anything
+    else beyond its own, which no image has, is refused.
 
     Args:
         bins: of each histogram.
 
     Raises:
         NotEnoughSamples: at compute, without samples of either side.
+        ValueError: of given features, which are no such descriptors: grey levels beyond their range at update,
+            gradients that are no shares at compute.
 
     Example:
         >>> import torch
@@ -115,11 +119,18 @@ class ImageStatistics(Measure):
         for name in RANGES:
             if width(spec, "ImageStatistics", name) != 1:
                 raise ValueError(f"ImageStatistics: expected {name} of width 1, got {spec.width(name)}.")
-        return {name: Histogram(*RANGES[name], self.bins, name) for name in RANGES}
+        return {name: Histogram(*RANGES[name], self.bins, name, is_strict=name != "spectrum_slope") for name in RANGES}
 
     def _gradients(self, spec: Spec) -> Moments:
         return Moments(width(spec, "ImageStatistics", "gradients"), "gradients")
 
 
 def _mean(moments: Moments, side: Side) -> Tensor:
-    return moments.mean(side[moments])
+    """Return the mean histogram of gradients of a side."""
+    mean = moments.mean(side[moments])
+    if (mean < 0).any() or (mean.sum() - 1).abs() > SLACK:
+        raise ValueError(
+            f"ImageStatistics: expected gradients of {side.role} samples to be shares of pixels, adding up to 1, got "
+            f"{mean.min():g} to {mean.max():g} on average, {mean.sum():g} in all. Remedy: counts divided by pixels."
+        )
+    return mean

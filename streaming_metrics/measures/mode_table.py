@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 import torch
 from scipy.special import ndtri
@@ -96,9 +97,13 @@ class ModeTable:
 
     @property
     def distance_ratio(self) -> float:
-        """Mean distance of generated samples to their mode's centre over that of as many real ones of these modes."""
+        """Mean distance of generated samples to their mode's centre over that of as many real ones of these modes;
+        infinite where none is in a mode.
+        """
         held = self.is_mode & (self.fake > 0)
         fake, real = ((self.fake * distance)[held].sum() for distance in (self.fake_distance, self.real_distance))
+        if not held.any():
+            return inf
         return float(fake / real) if fake or real else 1.0
 
     @property

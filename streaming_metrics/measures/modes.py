@@ -42,7 +42,8 @@ class Modes(Measure):
       proportions at level ``alpha``. Range [0, 1], lower is better; about ``alpha / 2`` for equal distributions.
     - ``modes_js``: Jensen-Shannon divergence of p and q, nats. Range [0, log 2], lower is better.
     - ``modes_distance``: mean distance of generated samples to their mode's centre, over that of as many real ones of
-      the same modes. Range [0, ∞], 1 where they are alike: below, modes are collapsed; above, samples lie off them.
+      the same modes. Range [0, ∞], 1 where they are alike: below, modes are collapsed; above, samples lie off them;
+      ∞ where no generated sample has a label of real ones.
       Centres are fitted to the real samples: with n of them a mode, fresh real samples are at about 1 + 1/n.
 
     ``GenerativeMetrics.modes()`` gives the table that these are of, mode by mode, and ``plots.modes`` draws it. Centres

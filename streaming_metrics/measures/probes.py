@@ -52,7 +52,7 @@ class ClassMoments:
         """Return the moments of a side."""
         counts, mean = sums.counts(side[sums]), moments.mean(side[moments])
         offsets = sums.means(side[sums]) - mean
-        is_apart = (counts > 0) & (offsets.norm(dim=1) > ROUNDING * mean.norm())
+        is_apart = (counts > 0) & (offsets.abs() > ROUNDING * mean.abs()).any(1)
         return cls(counts, mean, offsets * is_apart.unsqueeze(1), moments.scatter(side[moments]))
 
     @property

@@ -46,9 +46,9 @@ def project(bank: Bank, real: Side, fake: Side, most: int = MOST) -> Projection 
         return None
     mean = rows.double().mean(0)
     directions, explained = principal_components(rows.double() - mean)
-    directions = real.comm.broadcast(directions)  # LAPACK may differ between hosts
     placed, fake_placed = ((side.double() - mean) @ directions for side in (rows, fakes))
-    return Projection(real_ids, fake_ids, placed, fake_placed, explained)
+    shared = map(real.comm.broadcast, (placed, fake_placed, explained))  # LAPACK may differ between hosts
+    return Projection(real_ids, fake_ids, *shared)
 
 
 def principal_components(centred: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ class RPrecision(Measure):
     encoders that were trained together (CLIP, the paper's DAMSM): the number belongs to them. The other candidates are
     drawn from the captions of real samples, by a hash of the image's own caption and the seed, so that they are the
     same whatever else is generated; the own caption is never among them. Ties count against the image. Range [0, 1],
-    higher is better; 0.01·r by chance.
+    higher is better; ``r / candidates`` by chance.
 
     Both sides need ``text`` and ``captions``, int64 ``(N,)``, see :func:`~streaming_metrics.caption_hashes`:
     ``update(Features(pool, text=…), captions=…)``; a metric of given features is told the width, by

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side, Sides
     from streaming_metrics.statistics import Bank
 
+ROUNDING = 2.0**-40
+"""Means that are relatively so close are equal: sums in float64 are rounded, those of constant features too."""
 EXAMPLES = 4
 """Samples of each side to look at for a unit."""
 
@@ -65,14 +67,15 @@ def units_apart(sides: Sides, bank: Bank | None, n: int, among: Tensor | None = 
 
 
 def standardised_difference(real: Tensor, real_variance: Tensor, fake: Tensor, fake_variance: Tensor) -> Tensor:
-    """Return the difference of means over the root of the mean variance, 0 where both are 0.
+    """Return the difference of means over the root of the mean variance, 0 where means are equal up to rounding.
 
     Example:
         >>> standardised_difference(*torch.tensor([[1.0, 1.0, 1.0], [4.0, 0.0, 0.0], [3.0, 1.0, 0.0], [4.0, 0.0, 0.0]]))
         tensor([1., 0., -inf])
     """
     apart = fake - real
-    return torch.where(apart == 0, 0, apart / ((real_variance + fake_variance) / 2).sqrt())
+    is_equal = apart.abs() <= ROUNDING * torch.maximum(real.abs(), fake.abs())
+    return torch.where(is_equal, 0, apart / ((real_variance + fake_variance) / 2).sqrt())
 
 
 def _moments(side: Side, num_features: int | None, bank: Bank | None) -> tuple[Tensor, Tensor] | None:

@@ -48,11 +48,12 @@ class Findings:
     @classmethod
     def of(cls, metric: GenerativeMetrics, among: Tensor | None = None) -> Findings:
         """Return what a metric shows after ``compute``; collective."""
-        around = metric.neighbourhood()
+        inspector = metric.inspector()
+        around = inspector.neighbourhood()
         selection = None if around is None else Selection.of(around, among)
-        closest = None if around is None else metric.closest_pairs(PAIRS, among=among)
-        modes, units = metric.modes(among), metric.units(among=among)
-        return cls(around, selection, closest, modes, units, metric.projection(), among)
+        closest = None if around is None else inspector.closest_pairs(PAIRS, among=among)
+        modes, units = inspector.modes(among), inspector.units(among=among)
+        return cls(around, selection, closest, modes, units, inspector.projection(), among)
 
     def fakes(self) -> Tensor:
         """Return the ids of the generated images to show."""

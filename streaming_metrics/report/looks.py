@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from streaming_metrics import plots
@@ -53,11 +54,13 @@ def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> 
     counted = int(table.is_mode.sum())
     missing, fewer, more = (int(one.sum()) for one in (table.is_missing, table.is_fewer, table.is_more))
     kind = "labels" if table.is_labelled else "cells of k-means centres of their features"
-    text = _MODES.format(counted, kind, missing, fewer, more, 1 - table.alpha, table.distance_ratio)
+    text = _MODES.format(counted, kind, missing, fewer, more, 1 - table.alpha)
     words = f"Shares of {counted} modes: {missing} hold no generated image, {fewer} significantly fewer than real ones."
     cards = tuple(_mode_card(table, mode, fakes, reals) for mode in shown.tolist())
-    first = f" The {len(cards)} that lack generated images most:" if len(cards) < counted else ""
-    return Look("Modes", text + first, _chart(partial(plots.modes, table), 2.4, "Modes"), words, cards)
+    if isfinite(table.distance_ratio):
+        text += _DISTANCE.format(table.distance_ratio)
+    text += _NEAREST + (f" The {len(cards)} that lack generated images most:" if len(cards) < counted else "")
+    return Look("Modes", text, _chart(partial(plots.modes, table), 2.4, "Modes"), words, cards)
 
 
 def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Card:
@@ -149,10 +152,13 @@ def _percent(share: Tensor) -> str:
 
 _MODES = (
     "{} modes of the real images: {}. {} hold no generated image, {} significantly fewer than real ones, {} more. A "
-    "line is a mode's share of the real images, a point that of the generated ones with its {:.0%} interval. Generated "
-    "images are {:.2f} times as far from the centres of their modes as real ones: below 1, modes are collapsed. "
-    "Pictures are the nearest to the centre that there are."
+    "line is a mode's share of the real images, a point that of the generated ones with its {:.0%} interval."
 )
+_DISTANCE = (
+    " Generated images are {:.2f} times as far from the centres of their modes as real ones: below 1, modes are "
+    "collapsed."
+)
+_NEAREST = " Pictures are the nearest to the centre that there are."
 _MAP = (
     "{} real and {} generated images, chosen by their numbers, placed by the two directions in which real features "
     "vary most: {:.0%} and {:.0%} of the variance. The map stays from one measurement to the next."

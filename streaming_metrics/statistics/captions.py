@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,9 +45,13 @@ def caption_hashes(texts: Iterable[str]) -> Tensor:
 
 
 def hashed_texts(given: Any) -> Any:
-    """Return the hashes of texts, and anything else as it is: what its reader checks."""
-    is_texts = isinstance(given, list | tuple) and any(isinstance(one, str) for one in given)
-    return caption_hashes(given) if is_texts else given
+    """Return the hashes of texts, of one, of none, or of an array of NumPy's, and anything else as it is: what its
+    reader checks.
+    """
+    if isinstance(given, np.ndarray) and given.dtype.kind in "UO":
+        given = given.tolist()
+    is_texts = isinstance(given, list | tuple) and (not given or any(isinstance(one, str) for one in given))
+    return caption_hashes(given) if is_texts or isinstance(given, str) else given
 
 
 @dataclass(frozen=True)

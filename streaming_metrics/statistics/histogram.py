@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.arguments import check_integer, check_real
+from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.statistics.base import check_column, in_name, unless
 from streaming_metrics.statistics.sums import Shapes, Sums
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Histogram(Sums):
-    """Histogram of a column of width 1; a value beyond the range is counted in the bin at that end.
+    """Histogram of a column of width 1; a value beyond the range is counted in the bin at that end, or refused.
 
     The state is ``counts (bins,) int64``.
 
@@ -28,9 +28,10 @@ class Histogram(Sums):
         low, high: the range, finite, low < high; each bin holds its lower edge.
         bins: how many.
         column: which.
+        is_strict: whether values beyond the range are refused, as of another unit than the range's.
 
     Raises:
-        ValueError: where the range is empty.
+        ValueError: where the range is empty; at update, where ``is_strict``, of values beyond it.
 
     Example:
         >>> from streaming_metrics.features import Features
@@ -43,12 +44,14 @@ class Histogram(Sums):
     high: float
     bins: int
     column: str = "pool"
+    is_strict: bool = False
 
     def __post_init__(self) -> None:
         check_real("Histogram low", self.low)
         check_real("Histogram high", self.high)
         check_integer("Histogram bins", self.bins, least=1)
         check_column(self.column)
+        check_flag("Histogram is_strict", self.is_strict)
         if not self.low < self.high:
             raise ValueError(f"Histogram: expected low < high, got {self.low} and {self.high}.")
         for name in ("low", "high"):  # 0 and 0.0 are one range, with one name
@@ -69,6 +72,11 @@ class Histogram(Sums):
 
     def sums_of(self, features: Features) -> State:
         values = self.rows_of(features).double().squeeze(1)
+        if self.is_strict and not ((values >= self.low) & (values <= self.high)).all():
+            raise ValueError(
+                f"{self.column}: expected values in [{self.low:g}, {self.high:g}], got {values.min():g} to "
+                f"{values.max():g}; nothing was added. Remedy: the units of the extractor that this column is of."
+            )
         place = ((values - self.low) / self.bin_width).floor().clamp(0, self.bins - 1).long()
         return {"counts": torch.bincount(place, minlength=self.bins)}
 

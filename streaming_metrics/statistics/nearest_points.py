@@ -87,7 +87,8 @@ class NearestPoints(Statistic):
             beside["labels"] = check_labels(features.labels, len(features), self.labels)
         for tile in self.rows.tiles(self.rows_of(features)):
             rows, columns, squared = nearest_candidates(tile, self.k, state["squared"][:, -1])
-            found = {key: column[columns] for key, column in beside.items()} | {"squared": squared}
+            places = tile.columns.places(columns)
+            found = {key: column[places] for key, column in beside.items()} | {"squared": squared}
             batch = {key: spread_out(found[key], rows, len(self.rows), FREE[key]) for key in state}
             state = self.merge([state, batch])
         return state

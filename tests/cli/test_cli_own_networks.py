@@ -88,3 +88,11 @@ def test_an_npz_is_of_the_first_network_alone(sides: tuple[Path, Path], tmp_path
 def test_the_extractor_is_listed() -> None:
     assert "low-level" in done("extractors").stdout
     assert "sharpness_difference" in done("measures").stdout
+
+
+def test_low_level_statistics_alone_need_no_other_network(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    alone = ["--workers", 0, "--measures", "low_level"]
+    expected = scores_of(*sides, *alone, "--extractor", "low-level")
+    assert scores_of(*sides, *alone)["scores"] == expected["scores"]
+    done("reference", sides[0], "-o", tmp_path / "saved.safetensors", *alone)
+    assert scores_of(tmp_path / "saved.safetensors", sides[1], *alone)["scores"] == rounded(expected["scores"])

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.distance import pdist
 from scores import normal
 
-from streaming_metrics import FID, KID, PRDC, BirthdayParadox, GenerativeMetrics
+from streaming_metrics import FID, KID, PRDC, BirthdayParadox, Features, GenerativeMetrics
 from streaming_metrics.pairwise.closest import closest_pairs, squared_matrix
 from streaming_metrics.statistics.index import hashed
 
@@ -75,6 +75,22 @@ def test_without_features_there_is_nothing_to_look_at() -> None:
     assert built([FID()], torch.arange(40)).closest_pairs() is None
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+def test_of_several_networks_the_pairs_are_of_that_whose_neighbours_are_shown() -> None:
+    """Their distances are shown in units of its spacing."""
+    metric = GenerativeMetrics([KID(on="a"), PRDC(k=3, on="b")], None, num_features={"a": 2, "b": 2})
+    first, second = normal(0, 30, 2), 1000 * normal(1, 30, 2)
+    for real in (True, False):
+        metric.update({"a": Features(first), "b": Features(second)}, real=real)
+    found, alone = metric.closest_pairs(3), GenerativeMetrics([PRDC(k=3)], None, num_features=2)
+    alone.update(second, real=False)
+    expected = alone.closest_pairs(3)
+    assert found is not None
+    assert expected is not None
+    assert torch.equal(found.ids, expected.ids)
+    assert torch.equal(found.distance, expected.distance)
+
+
 def on_a_rank(group: Any, rows: torch.Tensor) -> list[list[int]]:
     found = built([BirthdayParadox()], rows, process_group=group).closest_pairs(6)
     assert found is not None
@@ -90,3 +106,18 @@ def test_rows_far_from_zero_are_told_apart() -> None:
     rows = 1e4 + normal(1, 20, 3)
     squared, _ = closest_pairs(squared_matrix(rows), 190)
     assert squared.tolist() == pytest.approx(sorted(pdist(rows.double().numpy()) ** 2), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"k": 0}, ValueError, "closest_pairs k: expected at least 1, got 0"),
+        ({"k": -1}, ValueError, "closest_pairs k: expected at least 1, got -1"),
+        ({"k": None}, TypeError, "closest_pairs k: expected an integer, got None"),
+        ({"most": 1}, ValueError, "closest_pairs most: expected at least 2, got 1"),
+        ({"most": None}, TypeError, "closest_pairs most: expected an integer, got None"),
+    ],
+)
+def test_what_is_no_number_of_pairs_is_refused(options: dict[str, Any], error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told):
+        built([KID()], torch.arange(5)).closest_pairs(**options)

@@ -116,7 +116,7 @@ def test_one_measure_needs_no_list(given: Any) -> None:
         ("", ValueError, "expected at least one"),
         (None, TypeError, "got None among them. Remedy: "),
         ([FID(), 3], TypeError, "got 3 among them"),
-        ([[FID()]], TypeError, r"got \[FID\(\)\] among them"),
+        ([[FID()]], TypeError, r"got \[FID\(.*\)\] among them"),
         ({FID(), PRDC()}, TypeError, "got {.*} among them. Remedy: a list"),
         ([torch.nn.Flatten], TypeError, "Flatten"),
         ("fido", ValueError, "Did you mean 'fid'"),

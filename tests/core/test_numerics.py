@@ -292,8 +292,7 @@ INTEGERS = {
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",)}
-FLAGS = {PRDC: ("recall", "f1"), NNAA: ("privacy",)}
+FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",), NNAA: ("privacy",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},

@@ -209,7 +209,9 @@ def test_given_columns_are_read_off_the_network_of_that_name_or_of_on(name: str)
     measure = ImageStatistics(on=None if name == "low-level" else name)
     metric = GenerativeMetrics([FID(), measure], None, num_features={"a": 6}, widths={name: WIDTHS})
     for seed, real in ((1, True), (2, False)):
-        metric.update({"a": draw_features(seed + 5).having(labels=None), name: draw_features(seed)}, real=real)
+        metric.update(
+            {"a": draw_features(seed + 5).having(labels=None, captions=None), name: draw_features(seed)}, real=real
+        )
     alone = GenerativeMetrics([ImageStatistics()], None, widths=WIDTHS)
     for seed, real in ((1, True), (2, False)):
         alone.update(draw_features(seed), real=real)
@@ -247,6 +249,8 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no columns": ({"num_features": 6}, ValueError, "got networks .'features-6'. without a column 'gradients'"),
     "no widths": ({"widths": 5}, TypeError, "widths: expected widths by column"),
     "half by name": ({"num_features": 6, "widths": {"a": WIDTHS}}, TypeError, "expected all by the networks' names"),
+    "pool": ({"num_features": 6, "widths": {"pool": 4}}, ValueError, "widths: .* got 'pool'. Remedy: num_features=4"),
+    "logits": ({"widths": {"a": {"logits": 4}}}, ValueError, "widths: .* got 'logits'. Remedy: num_classes=4"),
     "no column": ({"widths": {"labels": 1}}, ValueError, "column: expected a network's column, got 'labels'"),
     "no width": ({"widths": {"gradients": 0}}, ValueError, "widths of gradients: expected at least 1, got 0"),
 }
@@ -256,3 +260,14 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 def test_columns_that_are_not_there_are_refused(options: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         GenerativeMetrics([ImageStatistics()], None, **options)
+
+
+def test_a_network_that_nothing_reads_is_not_loaded_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming_metrics.extractors.inception.load_weights", lambda *_: pytest.fail("loaded"))
+    metric = filled(GenerativeMetrics(MEASURES[2:]))
+    assert floats(metric.compute()) == close(floats(filled(build(MEASURES[2:], "low-level")).compute()))
+    assert metric.signature() == filled(build(MEASURES[2:], "low-level")).signature()
+    with pytest.raises(pytest.fail.Exception, match="loaded"):
+        GenerativeMetrics(MEASURES)
+    with pytest.raises(pytest.fail.Exception, match="loaded"):
+        GenerativeMetrics(MEASURES[2:], resize="clean")

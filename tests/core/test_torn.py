@@ -272,6 +272,8 @@ USES: dict[str, Callable[[GenerativeMetrics, Path], Any]] = {
     "save_state": lambda metric, path: metric.save_state(path),
     "sync": lambda metric, _: metric.sync(distributed_available=lambda: True),
     "neighbourhood": lambda metric, _: metric.neighbourhood(),
+    "closest_pairs": lambda metric, _: metric.closest_pairs(),
+    "inspector": lambda metric, _: metric.inspector(),
     "modes": lambda metric, _: metric.modes(),
     "projection": lambda metric, _: metric.projection(),
     "units": lambda metric, _: metric.units(),

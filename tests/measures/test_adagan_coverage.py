@@ -14,6 +14,7 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from streaming_metrics import AdaGANCoverage, BiasWarning, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.pairwise import Bandwidths
 
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -66,6 +67,21 @@ def test_the_authors_threshold_covers_nothing_in_many_dimensions() -> None:
     assert ours(AdaGANCoverage(widths=(0.4,)), *plane) == pytest.approx(authors(*plane, width=0.4), abs=0.02)
     assert authors(*space, width=1.1) == 0
     assert ours(AdaGANCoverage(widths=(1.1,)), *space) == pytest.approx(0.95, abs=0.04)
+
+
+def test_densities_of_all_generated_samples_would_exceed_a_threshold_by_a_few() -> None:
+    real, fake = normal(0, 500, 64).double(), normal(1, 16_000, 64).double()
+    few, one = fake[:1000], Bandwidths(torch.tensor([0.5]).double())
+
+    def densities(rows: Tensor, points: Tensor, n: int) -> Tensor:
+        squared = torch.cdist(rows, points, compute_mode="use_mm_for_euclid_dist").square()
+        squared = squared.fill_diagonal_(torch.inf) if rows is points else squared
+        return one.log_densities(*one.summed(squared), n, 64)[0]
+
+    threshold = densities(few, few, 999).quantile(0.05)
+    mixed, alike = ((densities(real, points, len(points)) > threshold).double().mean() for points in (fake, few))
+    assert mixed > 0.98
+    assert abs(alike - 0.95) < 0.03
 
 
 def test_the_region_of_a_uniform_is_most_of_it() -> None:

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import chi2
 from scores import normal, score
 
-from streaming_metrics import BirthdayParadox, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics import BiasWarning, BirthdayParadox, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.measures.birthday import Duplicates
 from streaming_metrics.statistics.index import hashed
 
@@ -87,8 +87,11 @@ def test_a_generator_of_few_samples_is_told_from_one_of_the_real_distribution() 
 
 def test_real_samples_that_repeat_leave_equal_features_alone_as_duplicates() -> None:
     real, fake = normal(0, 20, 3).repeat(2, 1), torch.cat([normal(1, 30, 3), normal(1, 5, 3)])
-    values = birthday(BirthdayParadox(), fake, real)
+    with pytest.warns(BiasWarning, match=r"BirthdayParadox: a share 0.01 of the real samples has another one that"):
+        values = birthday(BirthdayParadox(), fake, real)
     assert values["birthday_duplicates"] == (pdist(fake.double().numpy()) == 0).sum()
+    real[20] += 1  # 38 of 40 still have a copy
+    birthday(BirthdayParadox(quantile=0.97), fake, real)
 
 
 def test_samples_beyond_most_are_left_out_by_their_ids() -> None:
@@ -170,3 +173,13 @@ def test_one_sample_is_refused() -> None:
 def test_options_out_of_bounds_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"BirthdayParadox.*expected"):
         BirthdayParadox(**options)  # pyright: ignore[reportArgumentType]
+
+
+def test_few_real_samples_make_the_support_too_small_and_are_warned_of() -> None:
+    fake = normal(0, 1000, 4)
+    supports = {}
+    for n in (1000, 500):
+        supports[n] = birthday(BirthdayParadox(quantile=0.2), fake, normal(1, n, 4))["birthday_support"]
+    with pytest.warns(BiasWarning, match="BirthdayParadox: 100 real samples for 1000 generated ones: the fewer"):
+        supports[100] = birthday(BirthdayParadox(quantile=0.2), fake, normal(1, 100, 4))["birthday_support"]
+    assert supports[100] < supports[1000] / 5  # a tenth, but for chance

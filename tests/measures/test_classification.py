@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.probes import Kind
 
 repeats = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
-every_kind = pytest.mark.parametrize("kind", ["lda", "ridge"])
+KINDS: list[Kind] = ["lda", "ridge"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def digits() -> Features:
@@ -116,8 +117,10 @@ def test_one_generated_sample_is_enough(kind: Kind) -> None:
 
 def test_shares_of_classes_that_shift_cost_accuracy() -> None:
     real = labelled(0, [300, 300], 2, apart=1.5)
-    alike, shifted = (cas(real, labelled(1, sizes, 2, apart=1.5), classes=2)[0] for sizes in ([300, 300], [580, 20]))
+    sides = [labelled(1, sizes, 2, apart=1.5) for sizes in ([300, 300], [580, 20])]
+    (alike, shifted), (_, shifted_ridge) = ([cas(real, fake, kind, classes=2)[0] for fake in sides] for kind in KINDS)
     assert shifted < alike - 0.1
+    assert shifted_ridge < shifted
 
 
 @pytest.mark.parametrize(

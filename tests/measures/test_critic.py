@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUICK = WassersteinCritic(steps=120, width=32)
+BRIEF = WassersteinCritic(steps=15, width=8)  # where its value need not be near the distance
 
 
 def ours(real: Tensor, fake: Tensor, measure: WassersteinCritic = QUICK) -> float:
@@ -72,7 +74,7 @@ def test_of_equal_distributions_it_is_about_0_on_either_side() -> None:
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_units_are_those_of_the_features(scale: float) -> None:
     real, fake = normal(0, 200, 3), normal(1, 200, 3, 1.0)
-    assert ours(scale * real, scale * fake) == pytest.approx(scale * ours(real, fake), rel=1e-3)
+    assert ours(scale * real, scale * fake, BRIEF) == pytest.approx(scale * ours(real, fake, BRIEF), rel=1e-3)
 
 
 def test_a_slope_above_1_is_divided_out() -> None:
@@ -102,13 +104,13 @@ def test_a_seed_decides_and_the_global_random_state_does_not() -> None:
     real, fake = normal(0, 60, 3), normal(1, 60, 3, 0.5)
     torch.manual_seed(0)
     np.random.seed(0)
-    first, state = ours(real, fake), torch.get_rng_state()
+    first, state = ours(real, fake, BRIEF), torch.get_rng_state()
     torch.manual_seed(1)
     np.random.seed(1)
     drawn = np.random.get_state()[1].tolist()  # pyright: ignore
-    assert ours(real, fake) == first
+    assert ours(real, fake, BRIEF) == first
     assert np.random.get_state()[1].tolist() == drawn  # pyright: ignore
-    assert ours(real, fake, WassersteinCritic(steps=120, width=32, seed=1)) != first
+    assert ours(real, fake, replace(BRIEF, seed=1)) != first
     torch.manual_seed(0)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -120,7 +122,7 @@ def test_more_threads_change_nothing() -> None:
         values = []
         for number in (1, 2):
             torch.set_num_threads(number)
-            values.append(ours(real, fake, WassersteinCritic(steps=50)))
+            values.append(ours(real, fake, WassersteinCritic(steps=20)))
     finally:
         torch.set_num_threads(threads)
     assert values[0] == pytest.approx(values[1], rel=1e-9)
@@ -140,9 +142,9 @@ def test_freezing_the_real_side_changes_nothing() -> None:
 def test_it_trains_where_gradients_are_off(mode: Callable[[], AbstractContextManager[None]]) -> None:
     real, fake = normal(0, 60, 3), normal(1, 60, 3, 0.5)
     with mode():
-        inside = score(QUICK, real, fake)
-    assert inside == score(QUICK, real, fake)
-    assert inside["wasserstein_critic"] > 0.3
+        inside = score(BRIEF, real, fake)
+    assert inside == score(BRIEF, real, fake)
+    assert inside["wasserstein_critic"] > 0.1
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def test_real_features_without_a_scale_are_refused() -> None:
 @pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
 def test_identical_sides_are_at_0() -> None:
     rows = normal(0, 80, 3)
-    assert ours(rows, rows) == pytest.approx(0, abs=1e-12)
+    assert ours(rows, rows, BRIEF) == pytest.approx(0, abs=1e-12)
 
 
 def test_scale_is_the_root_mean_squared_distance_from_the_mean() -> None:
@@ -169,4 +171,4 @@ def test_scale_is_the_root_mean_squared_distance_from_the_mean() -> None:
 def test_fewer_than_4_samples_are_refused() -> None:
     with pytest.raises(NotEnoughSamples, match="WassersteinCritic needs at least 4 fake samples, got 3"):
         ours(normal(0, 9, 3), normal(1, 3, 3))
-    assert math.isfinite(ours(normal(0, 4, 3), normal(1, 4, 3)))
+    assert math.isfinite(ours(normal(0, 4, 3), normal(1, 4, 3), BRIEF))

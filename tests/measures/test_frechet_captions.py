@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from scores import normal
 
-from streaming_metrics import FID, BiasWarning, GenerativeMetrics, Signature, caption_hashes, merge_states
+from streaming_metrics import (
+    FID,
+    PRDC,
+    BiasWarning,
+    Features,
+    GenerativeMetrics,
+    Signature,
+    caption_hashes,
+    merge_states,
+)
 from streaming_metrics.cli.results import differences, facts
 
 if TYPE_CHECKING:
@@ -113,3 +123,47 @@ def on_a_rank(group: Any, rows: list[int]) -> str:
 def test_ranks_have_one_digest(ranks: Ranks) -> None:
     shares = [list(range(0, 40, 2)), list(range(1, 40, 2))]
     assert ranks.run(2, on_a_rank, each=shares) == [digest_of(filled(FID(captions=True)))] * 2
+
+
+FORMS: dict[str, Any] = {
+    "tuple": tuple,
+    "array of NumPy": np.array,
+    "array of objects": lambda texts: np.array(texts, dtype=object),
+    "hashes": caption_hashes,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("beside", [True, False])
+def test_captions_may_be_texts_in_any_list(form: str, beside: bool) -> None:
+    texts, rows = ["a cat", "a dog", "a cow"], torch.eye(3)
+    built = [GenerativeMetrics([FID(captions=True)], None, num_features=3) for _ in range(2)]
+    built[0].update(rows, real=False, captions=texts)
+    captions = FORMS[form](texts)
+    if beside:
+        built[1].update(rows, real=False, captions=captions)
+    else:
+        built[1].update(Features(rows, captions=captions), real=False)
+    built[1].update(rows[:0], real=False, captions=[])
+    assert built[1].signature() == built[0].signature()
+    built[0].update(rows[:1], real=False, captions="a cat")
+    built[1].update(rows[:1], real=False, captions=["a cat"])
+    assert built[1].signature() == built[0].signature()
+
+
+@pytest.mark.parametrize("captions", [[["a cat", "a dog"]], np.arange(1), iter(["a cat"]), [1]])
+def test_captions_that_are_no_texts_are_refused_with_a_remedy(captions: Any) -> None:
+    metric = GenerativeMetrics([FID(captions=True)], None, num_features=3)
+    with pytest.raises(TypeError, match=r"expected captions, int64 \(N,\), got .* or a list of texts"):
+        metric.update(torch.zeros(1, 3), real=False, captions=captions)
+    assert metric.num_samples("fake") == 0
+
+
+def test_the_signature_of_measures_in_force_says_captions_where_one_holds_them() -> None:
+    metric = GenerativeMetrics([FID(captions=True), PRDC(k=3)], None, num_features=3)
+    metric.update(REAL, real=True)
+    metric.update(FAKE, real=False, captions=TEXTS)
+    metric.compute()
+    assert "|captions:" in metric.signature()
+    metric.measures = (PRDC(k=3),)
+    assert "captions" not in metric.signature()

@@ -12,7 +12,7 @@ from scipy.stats import wasserstein_distance
 from skimage import data as photographs
 from torch.nn.functional import avg_pool2d
 
-from streaming_metrics import FID, GenerativeMetrics, ImageStatistics, NotEnoughSamples
+from streaming_metrics import FID, Features, GenerativeMetrics, ImageStatistics, NotEnoughSamples
 from streaming_metrics.extractors import LowLevel
 from streaming_metrics.measures.image_statistics import RANGES
 
@@ -47,7 +47,7 @@ def score(measure: ImageStatistics, real: Tensor, fake: Tensor) -> dict[str, flo
 
 def peers(real: Tensor, fake: Tensor) -> dict[str, float]:
     sides = [{name: c.double().numpy() for name, c in LowLevel()(side).columns().items()} for side in (real, fake)]
-    found = {name: wasserstein_distance(*(side[name].ravel() for side in sides)) for name in RANGES}
+    found = {name: float(wasserstein_distance(*(side[name].ravel() for side in sides))) for name in RANGES}
     return found | {"gradients": jensenshannon(*(side["gradients"].mean(0) for side in sides)) ** 2}
 
 
@@ -146,3 +146,37 @@ def test_half_of_the_real_side_saved_and_merged_is_the_whole(tmp_path) -> None:
     against = GenerativeMetrics([ImageStatistics()], "low-level", reference=tmp_path / "real.safetensors")
     against.update(FAKE, real=False)
     assert {k.removesuffix("_pixels"): v.item() for k, v in against.compute().items()} == pytest.approx(whole, rel=1e-9)
+
+
+BEYOND = [("luminance", 300.0), ("contrast", 129.0), ("colourfulness", -1.0), ("sharpness", 600.0)]
+
+
+def given(**columns: float) -> Features:
+    values: dict[str, float] = {**dict.fromkeys(RANGES, 1.0), "gradients": 1 / 18, **columns}
+    return Features(
+        **{name: torch.full((3, 18 if name == "gradients" else 1), value) for name, value in values.items()}
+    )
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.parametrize(("name", "value"), BEYOND)
+def test_given_descriptors_of_another_unit_are_refused(name: str, value: float) -> None:
+    metric = GenerativeMetrics([ImageStatistics()], None, widths=LowLevel().spec.widths)
+    metric.update(given(), real=True)
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected values in \[.*, got {value:g} to {value:g}; nothing was added"
+    ):
+        metric.update(given(**{name: value}), real=False)
+    assert metric.num_samples("fake") == 0
+    metric.update(given(spectrum_slope=-20.0), real=False)
+    assert metric.compute()["spectrum_slope_features"] == pytest.approx(13, abs=0.01)  # it ends at -12
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.parametrize("share", [1.0, 1 / 9, -1 / 18])
+def test_given_gradients_that_are_no_shares_are_refused(share: float) -> None:
+    metric = GenerativeMetrics([ImageStatistics()], None, widths=LowLevel().spec.widths)
+    metric.update(given(), real=True)
+    metric.update(given(gradients=share), real=False)
+    with pytest.raises(ValueError, match="gradients of fake samples to be shares of pixels, adding up to 1, got"):
+        metric.compute()

@@ -149,6 +149,14 @@ def test_constant_real_features_have_one_mode() -> None:
     assert (values["modes_missing"], values["modes_distance"]) == (0, float("inf"))
 
 
+@unused
+def test_samples_that_have_no_label_of_real_ones_lie_in_no_mode() -> None:
+    rows = normal(0, 80, 3)
+    real, fake = (Features(rows, index=torch.arange(80), labels=first + torch.arange(80) % 2) for first in (0, 2))
+    values = ours(Modes(classes=4), real, fake)
+    assert (values["modes_missing"], values["modes_fewer"], values["modes_distance"]) == (1, 1, float("inf"))
+
+
 def test_equal_distributions_miss_few_modes_by_chance() -> None:
     """Of fixed modes, a share of alpha / 2."""
     found = []

@@ -113,3 +113,17 @@ def test_without_pairs_it_is_refused() -> None:
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="data_range: expected a number greater than 0"):
             PairedSharpness(wrong)
+
+
+def test_half_precision_is_summed_in_float32() -> None:
+    target = floats(REAL).half()
+    preds = (target + 0.001 * floats(REAL)).half()
+    metric, exact = PairedSharpness(), PairedSharpness()
+    metric.update(preds, target)
+    exact.update(preds.double(), target.double())
+    assert metric.compute().item() == pytest.approx(exact.compute().item(), abs=1e-4)
+
+
+def test_bytes_in_the_range_of_floats_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected floats in \[0, 1\] with data_range=1, got torch.uint8 and"):
+        PairedSharpness().update(REAL, floats(REAL))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scores import normal
 
-from streaming_metrics.pairwise import candidates
+from streaming_metrics.pairwise import distances
 from streaming_metrics.pairwise.candidates import nearest_candidates
 from streaming_metrics.pairwise.distances import pair_distances, squared_distances
 from streaming_metrics.pairwise.shards import Block, Shard
@@ -28,8 +28,8 @@ POINTS = {
 
 def tile_of(rows: Tensor, points: Tensor) -> Tile:
     centre = rows.mean(0)
-    blocks = [Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points)]
-    return Tile(*blocks)
+    one, other = (Block(Shard(side, torch.arange(len(side)), centre), slice(3, len(side))) for side in (rows, points))
+    return Tile(one, other)
 
 
 @pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
@@ -50,14 +50,22 @@ def test_nothing_beyond_reach_is_among_them() -> None:
     assert len(nearest_candidates(tile_of(rows, points), 1, torch.zeros(37).double())[0]) == 0
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e6])
+def test_nothing_is_where_float64_alone_says_that_all_are_beyond_reach(scale: float) -> None:
+    rows, points = scale * normal(0, 40, 64), scale * POINTS["equal"]
+    exact = squared_distances(rows[3:], points[3].expand(37, -1))
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact * (1 - 1e-8))[0]) == 0
+    assert len(nearest_candidates(tile_of(rows, points), 1, exact)[0]) == 37 * 297
+
+
 @pytest.mark.parametrize(("points", "most"), [("equal", 40), ("all but equal", 80), ("on two places", 80)])
 def test_few_are_measured_of_a_collapsed_generator(monkeypatch: pytest.MonkeyPatch, points: str, most: int) -> None:
-    measured = []
+    counts = []
 
     def counted(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> Tensor:
-        measured.append(len(rows))
+        counts.append(len(rows))
         return pair_distances(x, y, rows, columns)
 
-    monkeypatch.setattr(candidates, "pair_distances", counted)
+    monkeypatch.setattr(distances, "pair_distances", counted)
     nearest_candidates(tile_of(normal(0, 40, 64), POINTS[points]), 1, torch.full((37,), torch.inf).double())
-    assert 0 < sum(measured) <= most
+    assert 0 < sum(counts) <= most

@@ -114,6 +114,7 @@ def test_a_grid_wants_as_many_of_both() -> None:
         plots.neighbour_grid(PICTURES, PICTURES[:2])
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 @pytest.mark.parametrize("measure", MEASURES, ids=repr)
 def test_every_measure_plots_what_it_computes(measure: Any) -> None:
     metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5, widths=WIDTHS))

@@ -13,8 +13,9 @@ from scores import normal
 from test_report import PROBE, Coloured, Page, colour_of
 
 from streaming_metrics import FID, KID, PRDC, Features, GenerativeMetrics, Modes
+from streaming_metrics.measures.mode_table import ModeTable
 from streaming_metrics.report import write_comparison
-from streaming_metrics.report.looks import way_look
+from streaming_metrics.report.looks import mode_look, way_look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,13 @@ def test_modes_that_lack_images_come_first_with_their_pictures(tmp_path: Path, m
     assert all(table.fake_examples[int(title.split()[1])].tolist() == shown for title, _, shown in others)
     assert "4 modes of the real images" in part
     assert "1 hold no generated image, 1 significantly fewer" in part
+
+
+def test_a_distance_that_there_is_not_is_not_told() -> None:
+    counts, none = torch.tensor([20, 20]), torch.empty(0, dtype=torch.int64)
+    table = ModeTable.of(counts, counts, 0.0 * counts, 1.0 * counts)
+    assert "inf" not in mode_look(table, none, {}, {}).text
+    assert "0.50 times as far" in mode_look(ModeTable.of(counts, counts, 2.0 * counts, 1.0 * counts), none, {}, {}).text
 
 
 def test_more_modes_than_fit_are_cut_to_those_that_lack_most(tmp_path: Path) -> None:
