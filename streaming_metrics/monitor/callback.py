@@ -93,9 +93,10 @@ class GenerationMonitor(Callback):
         label_key: where their labels are, one integer an image, for measures that read them
             (:class:`~streaming_metrics.IntraFID`): a key, a position or a callable.
         paired: metrics of torchmetrics between the generated image of a validation item and the real one, ``["psnr",
-            "ssim", "ms-ssim", "mse", "rmse", "lpips", "paired-sharpness"]``, any other instance of ``(preds, target)``,
-            or a dict of either by key. They take what is measured (uint8) as float32 in [0, 1]: ``data_range=1.0``. With
-            ``fake_key``, or a sample with a parameter ``batch``: reconstructions, super-resolution, image to image.
+            "ssim", "ms-ssim", "mse", "rmse", "lpips", "paired-sharpness"]``, any other instance of ``(preds,
+            target)``, or a dict of either by key. They take what is measured (uint8) as float32 in [0, 1]:
+            ``data_range=1.0``. With ``fake_key``, or a sample with a parameter ``batch``: reconstructions,
+            super-resolution, image to image.
         captioned: metrics of torchmetrics of generated images, uint8, and their captions: ``["clip-score"]``, or any
             instance of ``(images, captions)``.
         caption_key: where captions are in a batch; else they come beside images, ``(images, {"captions": [str, …]})``.
