@@ -98,7 +98,7 @@ MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
 SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
 MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
-PAIRS = "Also of pairs, by path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric of torchmetrics."
+PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric."
 Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
