@@ -34,6 +34,8 @@ LUMA = (299.0, 587.0, 114.0)
 """Thousandths of red, green and blue in a grey level (ITU-R BT.601); whole numbers, whose sum float32 holds."""
 ROUNDING = 1 / 12
 """Power of the noise that rounding to whole grey levels makes: below it a spectrum says nothing."""
+HALF = 0.5 + 1e-9
+"""What makes of rounding down one to the nearest; 1e-9 is beyond the rounding of float64, which would decide halves."""
 AT_ONCE = 1 << 18
 """Pixels that a CPU describes at a time, so that what is made of them stays in its cache."""
 
@@ -152,10 +154,12 @@ class Rings(NamedTuple):
 
 @lru_cache(maxsize=8)
 def rings_of(height: int, width: int, device: torch.device) -> Rings:
-    """Return the rings of ``rfft2`` of images of a size: frequencies are rounded to cycles of the longer side."""
+    """Return the rings of ``rfft2`` of images of a size: frequencies are rounded to cycles of the longer side, halves
+    up, of which there are many where the sides differ.
+    """
     side, exact = max(height, width), {"dtype": torch.float64, "device": "cpu"}
     down, across = torch.fft.fftfreq(height, **exact).view(-1, 1), torch.fft.rfftfreq(width, **exact)
-    ring = ((down.square() + across.square()).sqrt() * side).round().long().flatten()
+    ring = ((down.square() + across.square()).sqrt() * side + HALF).floor().long().flatten()
     is_twice = ((across > 0) & (across < 0.5)).expand(height, -1).flatten()  # in the half that rfft leaves out
     count = torch.bincount(ring, minlength=side // 2 + 1)
     order = ring.argsort(stable=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,13 @@ def numpy_slope(grey: NDArray[np.float64]) -> float:
     height, width = grey.shape
     side = max(height, width)
     power = np.abs(np.fft.fft2(grey - grey.mean())) ** 2 / grey.size
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]) * side
+    down, across = (np.fft.fftfreq(length, 1 / length).round().astype(int) for length in (height, width))
+    fourfold = 4 * side**2 * (down[:, None] ** 2 * width**2 + across**2 * height**2)  # squared, times (height · width)²
     rings = range(1, side // 2 + 1)
     if len(rings) < 2:
         return 0.0
-    means = [power[np.round(frequency) == ring].mean() for ring in rings]
+    edges = [((2 * ring - 1) * height * width) ** 2 for ring in (*rings, len(rings) + 1)]  # whole numbers: exact
+    means = [power[(low <= fourfold) & (fourfold < high)].mean() for low, high in itertools.pairwise(edges)]
     return float(np.polyfit(np.log(rings), np.log(np.array(means) + 1 / 12), 1)[0])
 
 
@@ -77,6 +80,8 @@ PICTURES: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "cat": lambda: photographs.chelsea()[:97, 40:200],
     "coffee, upright": lambda: photographs.coffee()[:200:2, :60],
     "noise": lambda: draw_images(1, 33, 20)[0].permute(1, 2, 0).numpy(),
+    "halfway between rings": lambda: draw_images(1, 36, 32)[0].permute(1, 2, 0).numpy(),
+    "halfway, but for rounding": lambda: draw_images(1, 18, 27)[0].permute(1, 2, 0).numpy(),
     "grey": lambda: np.repeat(photographs.camera()[::8, ::8, None], 3, axis=2),
     "one row": lambda: photographs.astronaut()[100:101, ::3],
     "one column": lambda: photographs.astronaut()[::3, 100:101],
