@@ -102,6 +102,11 @@ def _made(name: str, named: Named, source: str) -> Metric:
     module, _, cls = named.where.partition(":")
     try:
         return getattr(import_module(module), cls)(**named.options)
+    except AttributeError as error:  # torchmetrics leaves a class out where what it imports is missing
+        raise ImportError(
+            f"{source}: {name!r} is {cls} of {module}, which is not there: {error}. Remedy: what it imports, for "
+            f'clip-score pip install "streaming-metrics[captions]"; or another version of torchmetrics.'
+        ) from error
     except OSError as error:
         raise OSError(
             f"{source}: {name!r} looks through a network whose weights are not here: {error}. Remedy: once with a "

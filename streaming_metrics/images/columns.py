@@ -112,5 +112,5 @@ def refuse_missing(columns: Mapping[str, Tensor], needed: Iterable[str], source:
         if name not in columns:
             raise ValueError(
                 f"{source}: Expected {name} beside the images, as a measure reads them, got the images alone. Remedy: "
-                f'return (images, {{"{name}": {name}}}), one integer an image.'
+                f'return (images, {{"{name}": {name}}}), one {"text" if name == "captions" else "integer"} an image.'
             )

@@ -19,8 +19,11 @@ from torchmetrics.image import PerceptualPathLength
 from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer
 
 from streaming_metrics import FID
+from streaming_metrics.core.given_metrics import metrics_by_key
 from streaming_metrics.images.captions import as_captions
+from streaming_metrics.images.columns import as_column, refuse_missing
 from streaming_metrics.measures.keys import scalar_of
+from streaming_metrics.measures.torchmetrics_names import CAPTIONED, Named
 from streaming_metrics.sampling import chunks, isolated_rng
 
 if TYPE_CHECKING:
@@ -138,6 +141,25 @@ def test_one_text_is_no_list_of_captions() -> None:
     assert as_captions(("a", "b"), 2, "sample") == ("a", "b")
     with pytest.raises(TypeError, match="a list of str"):
         as_captions("ab", 2, "sample")
+
+
+def test_captions_that_a_measure_misses_are_texts() -> None:
+    with pytest.raises(ValueError, match=r'\{"captions": captions\}\), one text an image'):
+        refuse_missing({}, ["captions"], "sample")
+    with pytest.raises(ValueError, match="one integer an image"):
+        refuse_missing({}, ["labels"], "sample")
+
+
+def test_a_long_list_of_the_wrong_kind_is_told_in_a_line() -> None:
+    with pytest.raises(TypeError, match=r"got a list of (str, ){8}…\."):
+        as_column(["shoe"] * 64, 64, "Expected labels")
+
+
+def test_a_class_that_torchmetrics_leaves_out_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    scalar = CAPTIONED["clip-score"].scalar
+    monkeypatch.setitem(CAPTIONED, "clip-score", Named("torchmetrics.multimodal:Absent", scalar))
+    with pytest.raises(ImportError, match=r"captioned: 'clip-score' is Absent.*streaming-metrics\[captions\]"):
+        metrics_by_key(["clip-score"], CAPTIONED, "captioned")
 
 
 # --- CLIP score -------------------------------------------------------------------------------------------------------
