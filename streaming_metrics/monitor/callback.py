@@ -99,7 +99,8 @@ class GenerationMonitor(Callback):
             super-resolution, image to image.
         captioned: metrics of torchmetrics of generated images, uint8, and their captions: ``["clip-score"]``, or any
             instance of ``(images, captions)``.
-        caption_key: where captions are in a batch; else they come beside images, ``(images, {"captions": [str, …]})``.
+        caption_key: where captions are in a batch, for these and for measures that read them (``FID(captions=True)``);
+            else they come beside images, ``(images, {"captions": [str, …]})``.
         through: metrics of torchmetrics of a generator: ``["ppl"]``, or instances; every rank computes the same.
         generator: that generator: a part of the module by name, or a callable from the module; ``sample(n)`` returns
             latents ``(n, z)``, and calling it with them float images.
@@ -207,9 +208,9 @@ class GenerationMonitor(Callback):
                 **{"name": prefix, **kept, **metric_options},
             )
             self._blank_beside = PairedMetrics(paired, captioned, through)
-        self._blank_beside.refuse_contradictions(self._blank.keys, self.settings)
-        refuse_sides(self._blank, self.settings)
         needed = tuple(column for column in COLUMNS if self._blank.readers("fake", column))
+        self._blank_beside.refuse_contradictions(self._blank.keys, self.settings, "captions" in needed)
+        refuse_sides(self._blank, self.settings)
         self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)

@@ -12,6 +12,7 @@ import torch
 from streaming_metrics import Signature
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
+from streaming_metrics.images.captions import find_captions
 from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
@@ -21,6 +22,7 @@ from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
+from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -74,6 +76,7 @@ class Measurement:
         self.ways: Tensor | None = None
         self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
         self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
+        self._captioned = metric.roles if metric.readers("fake", "captions") else ()
 
     def is_paired(self, module: nn.Module) -> bool:
         """Return whether generated images come batch by batch, with the real ones that they belong to."""
@@ -222,10 +225,12 @@ class Measurement:
         return images, self._beside(batch, len(images), role)
 
     def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
-        key = self.settings.label_key
-        if key is None or role not in self._labelled or "labels" in own:
-            return {}
-        return {"labels": find_labels(batch, key, n)}
+        keys, found = self.settings, {}
+        if keys.label_key is not None and role in self._labelled and "labels" not in own:
+            found["labels"] = find_labels(batch, keys.label_key, n)
+        if keys.caption_key is not None and role in self._captioned and "captions" not in own:
+            found["captions"] = caption_hashes(find_captions(batch, keys.caption_key, n))
+        return found
 
     def _draw(
         self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None

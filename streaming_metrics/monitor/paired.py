@@ -69,14 +69,21 @@ class PairedMetrics:
             suite.reset()
         self._walked = {}
 
-    def refuse_contradictions(self, keys: tuple[str, ...], settings: Settings) -> None:
-        """Raise ValueError where arguments contradict each other, or two metrics, or one and a measure, share a key."""
+    def refuse_contradictions(self, keys: tuple[str, ...], settings: Settings, reads_captions: bool = False) -> None:
+        """Raise ValueError where arguments contradict each other, or two metrics, or one and a measure, share a key.
+
+        Args:
+            keys: of the measures.
+            settings: of the monitor.
+            reads_captions: whether a measure does.
+        """
         self.paired.refuse_keys(keys)
         self.captioned.refuse_keys([*keys, *self.paired.keys])
         self.through.refuse_keys([*keys, *self.paired.keys, *self.captioned.keys])
         refuse(
-            settings.caption_key is not None and not self.captioned,
-            "caption_key=: expected captioned= metrics that read captions, got none. Remedy: leave it out.",
+            settings.caption_key is not None and not self.captioned and not reads_captions,
+            "caption_key=: expected captioned= metrics, or a measure that reads captions, got neither. Remedy: leave "
+            "it out.",
         )
         refuse(
             bool(self.through) != (settings.generator is not None),

@@ -18,7 +18,7 @@ from torchmetrics.functional.image import perceptual_path_length
 from torchmetrics.image import PerceptualPathLength
 from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer
 
-from streaming_metrics import FID
+from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.core.given_metrics import metrics_by_key
 from streaming_metrics.images.captions import as_captions
 from streaming_metrics.images.columns import as_column, refuse_missing
@@ -102,6 +102,18 @@ def test_captions_come_with_the_samplers_images() -> None:
     got = run(watching(sample=draws), loader(), Model())
     parts = [(REAL[: chunk.size], WORDS[: chunk.size]) for chunk in chunks(len(REAL), 8)]
     assert got["val/agreement"] == pytest.approx(torch.cat([_far(*part) for part in parts]).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("fake", [{"fake_key": "fake"}, {"sample": of_batch}])
+def test_captions_of_batches_reach_measures_too(fake: dict[str, Any]) -> None:
+    callback = monitor([FID(captions=True)], caption_key="text", num_samples=len(REAL), **fake)
+    run(callback)
+    metric = callback.metric
+    alone = GenerativeMetrics([FID(captions=True)], metric.extractor)
+    alone.update(REAL, real=True, captions=WORDS)
+    alone.update(REAL // 2, real=False, captions=WORDS)
+    assert callback.metric.signature() == (alone.compute(), alone.signature())[1]
+    assert "|captions:" in metric.signature()
 
 
 @pytest.mark.parametrize(
