@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streaming_metrics.pairwise.all_pairs import pooled_squares
-from streaming_metrics.pairwise.distances import pair_distances
-from streaming_metrics.pairwise.shards import Shard
-from streaming_metrics.pairwise.tiles import SQUARED_ERROR
+from streaming_metrics.pairwise.all_pairs import all_pairs
+from streaming_metrics.pairwise.distances import measured
 
 ROUNDING = 1e-12
 """Shares so close are equal: a share is a sum of fractions of small denominators."""
@@ -18,14 +16,18 @@ ROUNDING = 1e-12
 class NearestLabels:
     """Nearest other samples of two pooled sides, a graph that the samples' sides have no part in.
 
+    Nodes are different rows: those of which there are copies are nearest to themselves.
+
     Args:
         real, fake: ``(n, D)`` and ``(m, D)`` float32.
     """
 
     def __init__(self, real: Tensor, fake: Tensor) -> None:
-        self.graph = nearest_graph(real, fake)
-        self.counts = self.graph.sum(1).to_dense().unsqueeze(1)
-        self.signs = torch.ones(len(real) + len(fake), dtype=torch.float64, device=real.device)
+        rows, self.node, copies = torch.cat([real, fake]).unique(dim=0, return_inverse=True, return_counts=True)
+        self.graph = nearest_graph(rows, copies > 1)
+        self.is_copied = (copies > 1)[self.node].unsqueeze(1)
+        self.signs = torch.ones(len(self.node), dtype=torch.float64, device=real.device)
+        self.counts = self._sums(self.signs.unsqueeze(1))
         self.signs[len(real) :] = -1
 
     @property
@@ -46,29 +48,27 @@ class NearestLabels:
 
     def _same(self, signs: Tensor) -> Tensor:
         """Return the share of each sample's nearest others that have its sign: ``(N, P)`` of ``signs (N, P)``."""
-        return (1 + signs * torch.sparse.mm(self.graph, signs) / self.counts) / 2
+        return (1 + signs * self._sums(signs) / self.counts) / 2
+
+    def _sums(self, values: Tensor) -> Tensor:
+        """Return the sum of each sample's nearest others' ``values (N, P)``."""
+        of_nodes = values.new_zeros(self.graph.shape[0], values.shape[1]).index_add_(0, self.node, values)
+        return torch.sparse.mm(self.graph, of_nodes)[self.node] - self.is_copied * values
 
 
-def nearest_graph(real: Tensor, fake: Tensor) -> Tensor:
-    """Return which pooled samples are nearest to each: sparse ``(N, N)`` float64, 1 where the column is nearest to the
-    row; several where they are equally near, exactly.
+def nearest_graph(rows: Tensor, is_copied: Tensor) -> Tensor:
+    """Return which different rows ``(N, D)`` are nearest to each: sparse ``(N, N)`` float64, 1 where the column is
+    nearest to the row; several where they are equally near, exactly. A copied row is nearest to itself.
     """
-    squared = pooled_squares(real, fake).fill_diagonal_(torch.inf)
-    nearest = squared.amin(1, keepdim=True)
-    rows, columns = (squared <= nearest * (1 + 4 * SQUARED_ERROR)).nonzero(as_tuple=True)
-    tied = _are_nearest(torch.cat([real, fake]), squared, rows, columns)
-    places, ones = torch.stack([rows[tied], columns[tied]]), squared.new_ones(int(tied.sum()))
-    return torch.sparse_coo_tensor(places, ones, squared.shape, check_invariants=False).coalesce()
-
-
-def _are_nearest(pool: Tensor, squared: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return which of the pairs, ``rows`` ascending, are nearest once they are measured exactly.
-
-    Copies, at distance 0, and pairs without a rival need no measuring.
-    """
-    found = squared[rows, columns]
-    open_ = (torch.bincount(rows)[rows] > 1) & (found > 0)
-    shard = Shard(pool, torch.arange(len(pool), device=pool.device), pool[0])
-    found[open_] = pair_distances(shard, shard, rows[open_], columns[open_])
-    least = torch.full((len(pool),), torch.inf, dtype=found.dtype, device=found.device)
-    return found == least.scatter_reduce(0, rows, found, "amin")[rows]
+    tile = all_pairs(rows, rows, diagonal=True)
+    low, high = tile.bounds64()
+    near = (low <= high.amin(1, keepdim=True)) & ~is_copied.unsqueeze(1)
+    near |= is_copied.diag()
+    r, c = near.nonzero(as_tuple=True)
+    exact = torch.zeros(len(r), dtype=torch.float64, device=rows.device)
+    is_open = torch.bincount(r)[r] > 1
+    exact[is_open] = measured(tile.rows.shard, tile.columns.shard, r[is_open], c[is_open])
+    least = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=rows.device)
+    is_nearest = exact == least.scatter_reduce(0, r, exact, "amin")[r]
+    places, ones = torch.stack([r, c])[:, is_nearest], exact.new_ones(int(is_nearest.sum()))
+    return torch.sparse_coo_tensor(places, ones, near.shape, check_invariants=False).coalesce()

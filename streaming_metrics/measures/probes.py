@@ -52,8 +52,8 @@ class ClassMoments:
         """Return the moments of a side."""
         counts, mean = sums.counts(side[sums]), moments.mean(side[moments])
         offsets = sums.means(side[sums]) - mean
-        is_apart = (counts > 0) & (offsets.norm(dim=1) > ROUNDING * mean.norm())
-        return cls(counts, mean, offsets * is_apart.unsqueeze(1), moments.scatter(side[moments]))
+        is_apart = (counts > 0).unsqueeze(1) & (offsets.abs() > ROUNDING * mean.abs())
+        return cls(counts, mean, offsets * is_apart, moments.scatter(side[moments]))
 
     @property
     def shares(self) -> Tensor:

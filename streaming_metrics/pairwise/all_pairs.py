@@ -14,23 +14,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def all_pairs(rows: Tensor, columns: Tensor) -> Tile:
+def all_pairs(rows: Tensor, columns: Tensor, *, diagonal: bool = False) -> Tile:
     """Return all pairs of ``rows (n, D)`` with ``columns (m, D)`` as one tile; of rows with themselves, also each
-    with itself.
+    with itself, unless ``diagonal``.
 
     They are seen from the mean of the columns: seen from afar, all pairs of a tight cluster would have to be measured
     one by one.
     """
     centre = (column_sums(columns) / len(columns)).float()
-    return Tile(_block(rows, centre), _block(columns, centre))
-
-
-def pooled_squares(x: Tensor, y: Tensor) -> Tensor:
-    """Return the squared distances of all pairs of the rows of ``x (n, D)`` and ``y (m, D)``, pooled: float64
-    ``(n + m, n + m)``, within a relative 2⁻³⁰.
-    """
-    within, other, across = (all_pairs(*pair).squared for pair in ((x, x), (y, y), (x, y)))
-    return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
+    return Tile(_block(rows, centre), _block(columns, centre), diagonal)
 
 
 def _block(rows: Tensor, centre: Tensor) -> Block:

@@ -17,10 +17,14 @@ from sklearn.preprocessing import StandardScaler
 
 from streaming_metrics import C2ST, Features, NotEnoughSamples
 from streaming_metrics.measures.nearest_labels import NearestLabels
+from streaming_metrics.pairwise import distances
+from streaming_metrics.pairwise.distances import pair_distances
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from streaming_metrics.pairwise.shards import Shard
 
 NO_P = C2ST(permutations=0)
 HELD_OUT = [C2ST("logistic"), C2ST("mlp")]
@@ -80,6 +84,29 @@ def test_a_collapsed_generator_is_told_apart(images: int) -> None:
     assert values["c2st_fake"] == 1
     assert values["c2st"] > 0.9
     assert values["c2st_p"] == 0.001
+
+
+@pytest.mark.parametrize(("noise", "most"), [(0.0, 0), (1e-3, 400)])
+def test_pairs_of_a_collapsed_generator_are_not_measured_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, noise: float, most: int
+) -> None:
+    counts = []
+
+    def counted(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> Tensor:
+        counts.append(len(rows))
+        return pair_distances(x, y, rows, columns)
+
+    monkeypatch.setattr(distances, "pair_distances", counted)
+    fake = normal(1, 3, 256)[torch.arange(200) % 3] + noise * normal(2, 200, 256)
+    of_fake = NearestLabels(normal(0, 200, 256), fake).accuracies[2]
+    assert of_fake == 1
+    assert sum(counts) <= most
+
+
+def test_zero_has_no_sign() -> None:
+    _, of_real, of_fake = ties([0.0, 9.0], [-0.0, -0.0])  # 9 is as near to all three
+    assert of_real == pytest.approx((0 + 1 / 3) / 2)
+    assert of_fake == 0.5
 
 
 @pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")

@@ -17,7 +17,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from streaming_metrics import BiasWarning, Features, NotEnoughSamples
 from streaming_metrics.measures.mmd import MMD, median_distance, rbf_gram
-from streaming_metrics.pairwise import tiles
+from streaming_metrics.pairwise import distances
 from streaming_metrics.pairwise.distances import pair_distances
 from streaming_metrics.statistics.index import hashed
 
@@ -92,7 +92,7 @@ def test_pairs_of_a_collapsed_generator_are_not_measured_one_by_one(monkeypatch:
         measured.append(len(rows))
         return pair_distances(x, y, rows, columns)
 
-    monkeypatch.setattr(tiles, "pair_distances", counted)
+    monkeypatch.setattr(distances, "pair_distances", counted)
     real, fake = normal(0, 60, 256), normal(1, 1, 256, 0.5) + normal(2, 60, 256, std=1e-3)
     both = torch.cat([real, fake])
     assert rbf_gram(real, fake, (1e-2, 9.0)).numpy() == pytest.approx(kernel(both, both, (1e-2, 9.0)), abs=1e-8)

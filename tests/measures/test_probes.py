@@ -179,6 +179,17 @@ def test_scale_and_place_do_not_matter(kind: Kind, scaled: Callable[[Tensor], Te
     assert torch.allclose(left_out(found, there), left_out(expected, features), atol=1e-5)
 
 
+@every_kind
+def test_a_large_constant_does_not_hide_what_others_say(kind: Kind) -> None:
+    features = labelled(0, [30, 30, 30, 30], 5)
+    assert features.pool is not None
+    beside = features.having(pool=torch.cat([1e-3 * features.pool, torch.full((120, 1), 1e6)], 1))
+    found, expected = trained(beside, kind, 0.1), trained(features, kind, 0.1)
+    agreement = found.probe.predicted(beside.pool) == expected.probe.predicted(features.pool)
+    assert agreement.double().mean() > 0.9
+    assert (best(left_out(found, beside)) == best(left_out(expected, features))).double().mean() > 0.9
+
+
 EQUAL = {
     "zeros": torch.zeros(7),
     "1e5": normal(0, 1, 7)[0] + 1e5,

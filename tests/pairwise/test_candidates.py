@@ -8,7 +8,7 @@ import pytest
 import torch
 from scores import normal
 
-from streaming_metrics.pairwise import candidates
+from streaming_metrics.pairwise import distances
 from streaming_metrics.pairwise.candidates import nearest_candidates
 from streaming_metrics.pairwise.distances import pair_distances, squared_distances
 from streaming_metrics.pairwise.shards import Block, Shard
@@ -52,12 +52,12 @@ def test_nothing_beyond_reach_is_among_them() -> None:
 
 @pytest.mark.parametrize(("points", "most"), [("equal", 40), ("all but equal", 80), ("on two places", 80)])
 def test_few_are_measured_of_a_collapsed_generator(monkeypatch: pytest.MonkeyPatch, points: str, most: int) -> None:
-    measured = []
+    counts = []
 
     def counted(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> Tensor:
-        measured.append(len(rows))
+        counts.append(len(rows))
         return pair_distances(x, y, rows, columns)
 
-    monkeypatch.setattr(candidates, "pair_distances", counted)
+    monkeypatch.setattr(distances, "pair_distances", counted)
     nearest_candidates(tile_of(normal(0, 40, 64), POINTS[points]), 1, torch.full((37,), torch.inf).double())
-    assert 0 < sum(measured) <= most
+    assert 0 < sum(counts) <= most
