@@ -35,7 +35,7 @@ from harness.common import in_steps, interleaved
 from harness.results import Result, Row
 from harness.tracer import calls_of
 
-from streaming_metrics import FID, NDB, PRDC, Vendi
+from streaming_metrics import FID, IS, NDB, PRDC, ImageStatistics, Vendi
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
 from streaming_metrics.measures.catalogue import entries
@@ -245,10 +245,17 @@ def test_a_ticket_stands_for_what_was_seen(network: ModuleExtractor) -> None:
 
 
 def test_cost_of_measures() -> None:
-    seconds, lines = measures_cost.bench([FID(), PRDC(), NDB(bins=4), Vendi()], n=60, width=8, repeats=1)
-    assert seconds.keys() == {"core", "all"}
+    measures, drawn = [FID(), PRDC(), NDB(bins=4), Vendi()], measures_cost.Drawn(60, width=8)
+    assert measures_cost.sums(measures, drawn, 1, aside=()).keys() == {"core", "all but older", "all"}
+    lines = [measures_cost.line_of(measure, drawn, 1) for measure in measures]
     assert [line[0] for line in lines] == ["`fid`", "`prdc(k=5)`", "`ndb(bins=4)`", "`vendi`"]
     assert lines[2][-2:] == [size(60 * (4 * 8 + 8)), size(4 * 8)]
+
+
+def test_cost_of_measures_from_images() -> None:
+    seconds = measures_cost.sums([IS(), ImageStatistics()], measures_cost.Pictures(4, side=32), 1, aside=())
+    assert min(seconds.values()) > 0
+    assert "0.50 s, 2.00× (SHORT)" in measures_cost.verdict({"core": 0.25, "all but older": 0.3, "all": 0.5}, ["x"])
 
 
 def test_a_part_of_a_page_is_replaced(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ class MMD(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         real, fake = (side.rows(self._bank(sides.spec)) for side in (sides.real, sides.fake))
-        gram = rbf_gram(real, fake, self._widths(sides.real, real))
+        widths = self._widths(sides.real, real)
+        within = sides.real.once(("kernel", self.most, widths), lambda: rbf_kernel(real, real, widths))
+        gram = rbf_gram(real, fake, widths, within)
         test = _Permutations(gram, len(real), self.block, self.biased)
         values = {"mmd": test.observed}
         if self.permutations:
@@ -156,10 +158,21 @@ def median_distance(rows: Tensor) -> float:
     return float(all_pairs(rows, rows).squared[i, j].median().sqrt())
 
 
-def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...]) -> Tensor:
-    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, float64 ``(n + m, n + m)``."""
-    kernel = RBFKernel(widths)
-    within, other, across = (kernel.rest(all_pairs(x, y)) for x, y in ((real, real), (fake, fake), (real, fake)))
+def rbf_kernel(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
+    """Return the kernel of all pairs of rows of ``x (n, D)`` and ``y (m, D)``, float64 ``(n, m)``."""
+    return RBFKernel(widths).rest(all_pairs(x, y))
+
+
+def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...], within: Tensor | None = None) -> Tensor:
+    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, pooled, float64 ``(n + m, n + m)``.
+
+    Args:
+        real, fake: rows.
+        widths: of the kernel.
+        within: the kernel of the real rows, where it is known.
+    """
+    within = rbf_kernel(real, real, widths) if within is None else within
+    other, across = (rbf_kernel(x, fake, widths) for x in (fake, real))
     return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
 
 

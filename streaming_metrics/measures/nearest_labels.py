@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.pairwise.all_pairs import all_pairs
-from streaming_metrics.pairwise.distances import measured
+from streaming_metrics.pairwise.distances import MANY, measured
 
 ROUNDING = 1e-12
 """Shares so close are equal: a share is a sum of fractions of small denominators."""
@@ -61,8 +61,9 @@ def nearest_graph(rows: Tensor, is_copied: Tensor) -> Tensor:
     nearest to the row; several where they are equally near, exactly. A copied row is nearest to itself.
     """
     tile = all_pairs(rows, rows, diagonal=True)
-    low, high = tile.bounds64()
-    near = (low <= high.amin(1, keepdim=True)) & ~is_copied.unsqueeze(1)
+    near = _can_be_nearest(tile.low, tile.high) & ~is_copied.unsqueeze(1)
+    if near.sum() > MANY * len(rows) or not (near.any(1) | is_copied).all():  # too near for float32, or beyond it
+        near = _can_be_nearest(*tile.bounds64()) & ~is_copied.unsqueeze(1)
     near |= is_copied.diag()
     r, c = near.nonzero(as_tuple=True)
     exact = torch.zeros(len(r), dtype=torch.float64, device=rows.device)
@@ -72,3 +73,8 @@ def nearest_graph(rows: Tensor, is_copied: Tensor) -> Tensor:
     is_nearest = exact == least.scatter_reduce(0, r, exact, "amin")[r]
     places, ones = torch.stack([r, c])[:, is_nearest], exact.new_ones(int(is_nearest.sum()))
     return torch.sparse_coo_tensor(places, ones, near.shape, check_invariants=False).coalesce()
+
+
+def _can_be_nearest(low: Tensor, high: Tensor) -> Tensor:
+    """Return which columns can be nearest to each row, bool, by bounds of the distances."""
+    return low <= high.amin(1, keepdim=True)

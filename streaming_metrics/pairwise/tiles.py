@@ -91,8 +91,9 @@ class Tile:
 
     @cached_property
     def high(self) -> Tensor:
-        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is above."""
-        return self._bounds(1)
+        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is above; inf where a pair does not count."""
+        high = self._bounds(1)
+        return high.fill_diagonal_(torch.inf) if self.diagonal else high
 
     @cached_property
     def refined(self) -> Tile:

@@ -19,6 +19,7 @@ from streaming_metrics import C2ST, Features, NotEnoughSamples
 from streaming_metrics.measures.nearest_labels import NearestLabels
 from streaming_metrics.pairwise import distances
 from streaming_metrics.pairwise.distances import pair_distances
+from streaming_metrics.pairwise.tiles import Tile
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
@@ -101,6 +102,18 @@ def test_pairs_of_a_collapsed_generator_are_not_measured_one_by_one(
     of_fake = NearestLabels(normal(0, 200, 256), fake).accuracies[2]
     assert of_fake == 1
     assert sum(counts) <= most
+
+
+@pytest.mark.parametrize("scale", [2.0**-80, 2.0**80])
+def test_neighbours_are_the_same_where_squares_are_beyond_float32(scale: float) -> None:
+    real, fake = normal(0, 60, 5), normal(1, 60, 5, 0.4)
+    assert NearestLabels(scale * real, scale * fake).accuracies == NearestLabels(real, fake).accuracies
+
+
+def test_neighbours_that_float32_tells_apart_need_no_products_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tile, "bounds64", None)
+    real, fake = normal(0, 300, 64), normal(1, 300, 64)
+    assert [*map(float, NearestLabels(real, fake).accuracies)] == pytest.approx(literal(real, fake), rel=1e-12)
 
 
 def test_zero_has_no_sign() -> None:
