@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.arguments import check_integer
+from streaming_metrics.core.given_specs import check_name, given_specs
 from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Spec
-from streaming_metrics.statistics.base import check_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,10 +21,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.base import Measure
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
 DEFAULT_EXTRACTOR = "inception-v3"
-USUAL = {"pool": "num_features", "logits": "num_classes"}
-"""The columns whose widths have arguments of their own."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,8 @@ def networks_of(
         )
     if not isinstance(extractor, Mapping):
         if extractor is None:
-            return _given(num_features, num_classes, {} if widths is None else widths)
+            specs = given_specs(num_features, num_classes, {} if widths is None else widths)
+            return tuple(Network(name, None, spec) for name, spec in specs.items())
         return (_network("", extractor, options | {"num_features": num_features}),)
     wrong = sorted(name for name, value in options.items() if value is not None and name != "precision")
     if wrong or not extractor:
@@ -120,7 +116,7 @@ def networks_of(
             f"extractor: expected networks by name, e.g. {{'inception': 'inception-v3', 'dino': DINOv2()}}, each with "
             f"its own options, got {extractor!r} with {wrong}. Remedy: give an Extractor, made with its options."
         )
-    networks = tuple(_network(_checked(name), one, options) for name, one in extractor.items())
+    networks = tuple(_network(check_name(name), one, options) for name, one in extractor.items())
     return _check_distinct(networks)
 
 
@@ -203,41 +199,6 @@ def _place_of(networks: Sequence[Network], name: str) -> int | None:
 def _network(name: str, extractor: Any, options: Mapping[str, Any]) -> Network:
     made: Extractor | nn.Module = resolve(extractor, **options)
     return Network(name, made, made.spec)
-
-
-def _given(num_features: Any, num_classes: Any, widths: Mapping[str, Any]) -> tuple[Network, ...]:
-    if not isinstance(widths, Mapping):
-        raise TypeError(f"widths: expected widths by column, e.g. {{'text': 512}}, got {widths!r}.")
-    given: list[Any] = [num_features or {}, num_classes or {}]
-    if not any(isinstance(one, Mapping) and one for one in (*given, *widths.values())):
-        return (Network("", None, Spec(num_features, num_classes, _checked_widths(widths))),)
-    if not all(isinstance(one, Mapping) for one in (*given, *widths.values())):
-        raise TypeError(
-            f"num_features, num_classes, widths: expected all by the networks' names, got {num_features}, "
-            f"{num_classes} and {widths}. Remedy: num_features={{'clip': 512}}, widths={{'clip': {{'text': 512}}}}."
-        )
-    features, classes = given
-    names = dict.fromkeys(_checked(name) for one in (features, classes, widths) for name in one)
-    specs = (Spec(features.get(n), classes.get(n), _checked_widths(widths.get(n, {}))) for n in names)
-    return tuple(Network(name, None, spec) for name, spec in zip(names, specs))
-
-
-def _checked_widths(widths: Mapping[str, Any]) -> dict[str, int]:
-    """Return widths of columns; raise where they are no such."""
-    for column, width in widths.items():
-        check_column(column)
-        if column in USUAL:
-            raise ValueError(
-                f"widths: expected further columns, got {column!r}. Remedy: {USUAL[column]}={width}, which says it."
-            )
-        check_integer(f"widths of {column}", width, least=1)
-    return dict(widths)
-
-
-def _checked(name: Any) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"extractor: expected names of letters, digits, - and _, got {name!r}.")
-    return name
 
 
 def _check_distinct(networks: tuple[Network, ...]) -> tuple[Network, ...]:
