@@ -56,9 +56,14 @@ def kept(measure: Measure, n: int, width: int, classes: int, *, frozen: bool) ->
             metric.freeze(role)
     for start in range(0, n, BATCH):
         metric.update(features_of(min(BATCH, n - start), width, classes), real=False)
+    return held(metric)
+
+
+def held(metric: GenerativeMetrics) -> int:
+    """Return the bytes that a metric holds of generated samples, without the count and the sketch of distinct ones."""
     states = metric._states.of("fake")
-    held = (state for slot, state in states.items() if not isinstance(slot.statistic, Count | Distinct))
-    return sum(tensor.nbytes for state in held for tensor in state.values())
+    measured = (state for slot, state in states.items() if not isinstance(slot.statistic, Count | Distinct))
+    return sum(tensor.nbytes for state in measured for tensor in state.values())
 
 
 def lines_of(measures: Iterable[str], samples: tuple[int, int], width: int, classes: int) -> list[list[str]]:

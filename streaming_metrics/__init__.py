@@ -17,23 +17,45 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Spec as Spec
     from streaming_metrics.files.reference import Reference as Reference
     from streaming_metrics.files.reference import load_reference as load_reference
+    from streaming_metrics.measures import C2ST as C2ST
+    from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KID as KID
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
+    from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
+    from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
+    from streaming_metrics.measures import AMScore as AMScore
     from streaming_metrics.measures import AuthPct as AuthPct
     from streaming_metrics.measures import BiasWarning as BiasWarning
+    from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
+    from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import GANTest as GANTest
+    from streaming_metrics.measures import GeometryScore as GeometryScore
+    from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
+    from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import Modes as Modes
+    from streaming_metrics.measures import ModeScore as ModeScore
+    from streaming_metrics.measures import ModifiedIS as ModifiedIS
     from streaming_metrics.measures import NotEnoughSamples as NotEnoughSamples
+    from streaming_metrics.measures import ParzenLikelihood as ParzenLikelihood
+    from streaming_metrics.measures import RPrecision as RPrecision
     from streaming_metrics.measures import Scalar as Scalar
+    from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
+    from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures import Vendi as Vendi
+    from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.mode_table import ModeTable as ModeTable
     from streaming_metrics.sampling import DealtStream as DealtStream
     from streaming_metrics.sampling import UnpaddedSampler as UnpaddedSampler
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded
     from streaming_metrics.signature import Signature as Signature
+    from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
 
 HOMES = {
     "RepeatsWarning": "core.repeats",
@@ -48,10 +70,12 @@ HOMES = {
     "Measure": "measures.base",
     "NotEnoughSamples": "measures.base",
     "Scalar": "measures.base",
+    "ModeTable": "measures.mode_table",
     "DealtStream": "sampling",
     "UnpaddedSampler": "sampling",
     "keep_unpadded": "sampling",
     "Signature": "signature",
+    "caption_hashes": "statistics.captions",
 }
 """The module that each public name is defined in; the measures are those of the registry."""
 __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | homes())

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from streaming_metrics import PRDC, Features, GenerativeMetrics
+from streaming_metrics import PRDC, Features, GenerativeMetrics, ImageRetrieval, ParzenLikelihood
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.measures.intra_frechet import IntraFID
 from streaming_metrics.measures.kernel import KID
 from streaming_metrics.measures.mmd import MMD
+from streaming_metrics.measures.r_precision import RPrecision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,8 @@ BINDING: list[list[Measure]] = [
     [PRDC(variant="improved", recall=False)],
     [NDB(bins=4, most=20)],
     [AuthPct()],
+    [RPrecision(candidates=4)],
+    [ParzenLikelihood(most=20), ImageRetrieval(most=20)],
     [PRDC(k=2, recall=False), NDB(bins=3), AuthPct(), NDB(bins=3, alpha=0.2)],
 ]
 MIXED: list[list[Measure]] = [
@@ -42,14 +45,15 @@ def named(measures: Any) -> str:
 
 
 def build(measures: Sequence[Measure], **options: Any) -> GenerativeMetrics:
-    return GenerativeMetrics(list(measures), extractor=None, num_features=WIDTH, **options)
+    return GenerativeMetrics(list(measures), extractor=None, num_features=WIDTH, widths={"text": WIDTH}, **options)
 
 
 def batch(role: str, number: int, n: int = BATCH) -> Features:
     """Return a role's batch of this number, with ids in another order than it comes in."""
     generator = torch.Generator().manual_seed(100 * ROLES.index(role) + number)
     rows = torch.randn(n, WIDTH, generator=generator) + 0.3 * (role == "fake")
-    return Features(rows, index=5000 - number * 200 - torch.arange(n), labels=torch.arange(n) % 2)
+    index, text = 5000 - number * 200 - torch.arange(n), torch.randn(n, WIDTH, generator=generator)
+    return Features(rows, index=index, labels=torch.arange(n) % 2, text=text, captions=index // 2)
 
 
 def add(metric: GenerativeMetrics, role: str, *numbers: int) -> None:

@@ -15,10 +15,43 @@ import torch
 import torch.distributed as dist
 from hypothesis import settings
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, AuthPct, Features, IntraFID, Vendi
+from streaming_metrics import (
+    C2ST,
+    CAS,
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    AdversarialDivergence,
+    AMScore,
+    AuthPct,
+    BirthdayParadox,
+    BoundaryDistortion,
+    Features,
+    GANTest,
+    GeometryScore,
+    ImageRetrieval,
+    ImageStatistics,
+    IntraFID,
+    Modes,
+    ModeScore,
+    ModifiedIS,
+    ParzenLikelihood,
+    RPrecision,
+    SharpnessDifference,
+    SlicedWasserstein,
+    Vendi,
+    WassersteinCritic,
+)
+from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
+    Bandwidths,
     Draw,
     KernelSums,
     Nearest,
@@ -32,15 +65,28 @@ from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
+    CaptionDigest,
+    CaptionPool,
+    ClassSums,
     Count,
     Distinct,
     FixedRows,
+    Histogram,
+    KernelDensities,
+    KnownCaptions,
+    LinearProbe,
     Marginals,
+    ModeSums,
     Moments,
+    NearestPoints,
     Neighbours,
+    ProbeHits,
+    Projections,
+    Retrieved,
     SecondMoment,
 )
 from streaming_metrics.statistics.hashes import hashes_of
+from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,11 +101,18 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS = 3, 4
+TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
+RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
+"""Descriptors of images, and how far they go from 0."""
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+"""Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
 """Rows of a side that statistics count against."""
+PROBE = LinearProbe(FIXED[:LABELS].double(), torch.zeros(LABELS).double(), torch.arange(LABELS) > 0)
+"""A classifier that statistics count the hits of."""
+BANDWIDTHS = torch.tensor([0.25, 2.0], dtype=torch.float64)
 
 STATISTICS = [
     Count(),
@@ -79,9 +132,26 @@ STATISTICS = [
     Bank(TEXT, capacity=7, column="text", labels=LABELS),
     Distinct(),
     Distinct(k=8),
+    Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
+    ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
+    ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
+    Bank(WIDTH, captions=True, beside=(("text", TEXT),)),
+    Bank(TEXT, capacity=7, column="text", captions=True),
+    CaptionDigest(),
+    KnownCaptions(),
+    ClassPredictions(CLASSES),
+    Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
+    ClassSums(WIDTH, LABELS),
+    ClassSums(TEXT, LABELS, column="text"),
+    ProbeHits(WIDTH, LABELS, probe=PROBE),
+    KernelDensities(WIDTH, rows=FixedRows(FIXED), bandwidths=Bandwidths.around(1.0)),
+    KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(BANDWIDTHS)),
+    NearestPoints(WIDTH, rows=FixedRows(FIXED)),
+    NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
+    Projections(WIDTH, num_projections=5),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -141,8 +211,37 @@ MEASURES: dict[Measure, Tolerance] = {
     AuthPct(): COUNTS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
+    Modes(modes=4): SUMS,
+    Modes(classes=LABELS): SUMS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
+    ImageStatistics(bins=50): SUMS,
+    SharpnessDifference(): SUMS,
+    FID(captions=True): SUMS,
+    ModeScore(): SUMS,
+    ModifiedIS(): SUMS,
+    AMScore(): SUMS,
+    BirthdayParadox(most=16, quantile=0.5): COUNTS,
+    BirthdayParadox(threshold=2.0): COUNTS,
+    RPrecision(candidates=5, r=2): COUNTS,
+    CAS(classes=LABELS): COUNTS,
+    CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
+    GANTest(classes=LABELS): COUNTS,
+    BoundaryDistortion(classes=LABELS): COUNTS,
+    AdversarialDivergence(classes=LABELS): SUMS,
+    ParzenLikelihood(): SUMS,
+    ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
+    AdaGANCoverage(most=24): COUNTS,
+    ImageRetrieval(): COUNTS,
+    ImageRetrieval(classes=LABELS, ks=(1, 3), most=16): COUNTS,
+    NNAA(): COUNTS,
+    NNAA(most=24, privacy=True): COUNTS,
+    SlicedWasserstein(n_projections=5): SUMS,
+    SlicedWasserstein(p=1, n_projections=5, seed=1): SUMS,
+    WassersteinCritic(most=24, width=3, steps=4): SUMS,
+    C2ST(permutations=9): COUNTS,
+    C2ST("logistic", most=24): COUNTS,
+    GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
 SHIFTS = {"fake": 0.3, "train": 0.1}
@@ -158,7 +257,11 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     logits = torch.randn(n, CLASSES, generator=generator)
     text = torch.randn(n, TEXT, generator=generator)
     labels = torch.randperm(n, generator=generator) % LABELS
-    return Features(pool, logits, torch.arange(n), hashes_of(pool), text=text, labels=labels)
+    images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
+    images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
+    captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
+    beside = {"text": text, "labels": labels, "captions": captions}
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from streaming_metrics import Features
-from streaming_metrics.extractors import EfficientNetLite0, InceptionV3, ModuleExtractor, TorchvisionExtractor
+from streaming_metrics.extractors import EfficientNetLite0, InceptionV3, LowLevel, ModuleExtractor, TorchvisionExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
     "inception-v3 at 64": lambda weights: InceptionV3(weights / "inception.pth", layer=64, resize="clean"),
     "inception-v3 at logits": lambda weights: InceptionV3(weights / "inception.pth", layer="logits"),
     "efficientnet-lite0": lambda _: EfficientNetLite0(side=64),
+    "low-level": lambda _: LowLevel(),
     "torchvision/mobilenet_v3_small": lambda weights: TorchvisionExtractor(
         "mobilenet_v3_small", weights / "mobilenet_v3_small.pth"
     ),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from extractor_table import Classifier
@@ -23,17 +24,22 @@ import growth
 import inception
 import kept
 import kid
+import measures_cost
 import precision_recall
 import run_all
+import sensitivity
 import sync
 import update
-from harness import ceilings, results
+from harness import ceilings, corruptions, heatmap, image_sets, page, results, stored
 from harness.common import in_steps, interleaved
 from harness.results import Result, Row
 from harness.tracer import calls_of
 
+from streaming_metrics import FID, IS, NDB, PRDC, ImageStatistics, Vendi
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import ModuleExtractor
+from streaming_metrics.measures.catalogue import entries
+from streaming_metrics.measures.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +186,87 @@ def test_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "No CUDA device" in capsys.readouterr().out
 
 
+def test_sensitivity(network: ModuleExtractor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    labels = {"fid", "prdc", "vendi", "intra_fid", "authpct", "kid"}
+    monkeypatch.setattr(sensitivity, "entries", lambda: [entry for entry in entries() if entry.label in labels])
+    data, told = image_sets.digits(), []
+    wanted = [entry.label for entry in entries() if entry.label in labels - {"kid"}]
+    rows, columns = sensitivity.bench(data, 60, 4, network, ["kid"], told.append)
+    assert [row.measure.label for row in rows] == wanted
+    assert dict(columns).keys() > {"none", "blur", "mode drop", "copying", "wrong labels", "invention"}
+    lines = {line.name: line for line in sensitivity.lines_of(rows, draws=4)}
+    place = [name for name, of in columns for _ in of].index
+    assert lines["fid"].cells[place("noise") + 2] > sensitivity.THRESHOLD
+    assert lines["authpct"].cells[place("copying") + 2] > sensitivity.THRESHOLD
+    assert lines["fid"].cells[place("wrong labels")] is None
+    assert np.isnan(lines["intra_fid"].cells[place("mode drop") + 2])
+    verdicts = {row[0]: row for row in sensitivity.told(list(lines.values()), columns)}
+    assert "noise" in verdicts["`fid`"][1]
+    assert "mode drop" in verdicts["`intra_fid`"][4]
+    assert all(row.kept and row.compute > 0 for row in rows)
+    heatmap.draw(list(lines.values()), columns, 3.0, "few", tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_score_is_in_deviations_between_real_draws_towards_worse() -> None:
+    values = [{"fid": 1.0}, {"fid": 3.0}, {"fid": 2.0}, {"fid": 7.0}, {}]
+    row = sensitivity.Row(FID(), values, 0.0, 0.0, 0)
+    assert sensitivity.scores(row, "fid", "lower", 3) == [5.0, pytest.approx(np.nan, nan_ok=True)]
+    assert sensitivity.scores(row, "fid", "higher", 3)[0] == -5.0
+    assert [heatmap.mark(z, 3.0) for z in (4.0, 0.0, -4.0, float("nan"), None)] == ["", "·", "×", "?", ""]
+
+
+@pytest.mark.parametrize("name", corruptions.PIXELS)
+def test_a_stronger_corruption_changes_more(name: str) -> None:
+    corrupt, strengths, _ = corruptions.PIXELS[name]
+    images = image_sets.photographs(each=4).images
+    changed = [corrupt(images, strength, torch.Generator().manual_seed(0)) for strength in strengths]
+    errors = [(one.float() - images).square().mean().item() for one in changed]
+    assert 0 < errors[0] < errors[1] < errors[2]
+    assert all((one.dtype, one.shape) == (torch.uint8, images.shape) for one in changed)
+
+
+def test_other_choices_of_images_are_what_they_say() -> None:
+    labels, generator = torch.arange(2000) % 10, torch.Generator().manual_seed(0)
+    assert labels[corruptions.without_modes(labels, 3, 500, generator)].unique().tolist() == [*range(3, 10)]
+    shares = labels[corruptions.shifted(labels, 0.5, 200, generator)].bincount(minlength=10) / 200
+    assert shares[0] == pytest.approx(0.5, abs=0.1)
+    assert len(corruptions.repeated(1000, 0.99, generator).unique()) == 10
+    assert corruptions.replaced(1000, 0.3, generator).sum() == 300
+
+
+def test_a_ticket_stands_for_what_was_seen(network: ModuleExtractor) -> None:
+    images = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8)
+    memory = stored.Store([network])
+    memory.add(images[:100])
+    places = memory.add(images[100:])[[5, 199, 5]]
+    found = next(iter(memory.stored.values()))(stored.tickets(places)).columns()
+    assert torch.allclose(found["pool"], network(images[[105, 299, 105]]).columns()["pool"])
+
+
+def test_cost_of_measures() -> None:
+    measures, drawn = [FID(), PRDC(), NDB(bins=4), Vendi()], measures_cost.Drawn(60, width=8)
+    assert measures_cost.sums(measures, drawn, 1, aside=()).keys() == {"core", "all but older", "all"}
+    lines = [measures_cost.line_of(measure, drawn, 1) for measure in measures]
+    assert [line[0] for line in lines] == ["`fid`", "`prdc(k=5)`", "`ndb(bins=4)`", "`vendi`"]
+    assert lines[2][-2:] == [size(60 * (4 * 8 + 8)), size(4 * 8)]
+
+
+def test_cost_of_measures_from_images() -> None:
+    seconds = measures_cost.sums([IS(), ImageStatistics()], measures_cost.Pictures(4, side=32), 1, aside=())
+    assert min(seconds.values()) > 0
+    assert "0.50 s, 2.00× (SHORT)" in measures_cost.verdict({"core": 0.25, "all but older": 0.3, "all": 0.5}, ["x"])
+
+
+def test_a_part_of_a_page_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- x -->\nold\n<!-- end of x -->\nafter\n")
+    page.write_part(path, "x", page.markdown(["a"], [["1"]]))
+    assert path.read_text() == "before\n<!-- x -->\n\n| a |\n| --- |\n| 1 |\n\n<!-- end of x -->\nafter\n"
+    with pytest.raises(ValueError, match="expected <!-- y -->"):
+        page.write_part(path, "y", "")
+
+
 def test_what_disagrees_is_no_figure() -> None:
     with pytest.raises(AssertionError, match=r"FID: 1\.0e-01 apart, relative, at most 1e-03 allowed"):
         Result().agree("FID", 1.1, 1.0, 1e-3)
@@ -229,5 +316,5 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_script_is_run() -> None:
-    alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept"}
+    alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)

@@ -14,6 +14,7 @@ from test_image_log import events
 from streaming_metrics import Signature
 from streaming_metrics.demo import output
 from streaming_metrics.demo import run as demo
+from streaming_metrics.measures.registry import MEASURES
 from streaming_metrics.plots.result_keys import number
 
 if TYPE_CHECKING:
@@ -87,11 +88,32 @@ def test_the_signature_says_what_was_measured(run: Path) -> None:
     assert signature.resize.endswith("-32")
 
 
+def test_every_measure_is_had_or_left_out_for_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    found = demo.chosen("all", num_real=1797, num_samples=1797)
+    left_out = dict(line.split(": ", 2)[1:] for line in capsys.readouterr().out.splitlines())
+    assert {measure.label for measure in found} | {label.split("(")[0] for label in left_out} == {*MEASURES}
+    assert [measure.label for measure in found][:4] == ["fid", "kid", "is", "prdc"]
+    assert "labels" in left_out["intra_fid"]
+    few = demo.chosen("all", num_real=1797, num_samples=4)
+    assert "prdc" not in [measure.label for measure in few]
+    assert "left out: prdc(k=5): PRDC(k=5) needs at least 7 fake samples, got 4" in capsys.readouterr().out
+    assert [measure.describe() for measure in demo.chosen("fid,prdc(k=3)", 9, 9)] == ["fid", "prdc(k=3)"]
+
+
+def test_a_line_of_an_epoch_is_of_the_first_group_and_the_table_of_all() -> None:
+    rows = [{"fd": 9.0, "vendi": 1.0}, {"fd": 4.0, "vendi": 3.0}]
+    table = output._table(rows)
+    assert [*table.columns[0].cells] == ["\n[bold]Core[/]", "fd ↓", "\n[bold]Diversity[/]", "vendi ↑"]
+    assert [*table.columns[2].cells][1] == "[bold green]4.00[/]"
+
+
 def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         demo.main(["--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert all(flag in told for flag in ("--epochs", "--devices", "--samples", "--extractor", "--out", "--seed"))
+    assert all(
+        flag in told for flag in ("--epochs", "--measures", "--devices", "--samples", "--extractor", "--out", "--seed")
+    )
     assert "(default: 12)" in told
 
 

@@ -20,6 +20,7 @@ import streaming_metrics.monitor
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
 from streaming_metrics.cli import app
 from streaming_metrics.extractors import ModuleExtractor
+from streaming_metrics.measures.registry import MEASURES
 from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     lost = [link for link in linked if not (page.parent / link).exists()]
     lost += [path for path in named if not (HOME / path).exists()]
     assert lost == []
+
+
+def test_the_readme_counts_the_measures() -> None:
+    assert f"core of {len(MEASURES)} measures" in (HOME / "README.md").read_text()
 
 
 def test_the_readme_is_short() -> None:

@@ -22,7 +22,13 @@ FILES = sorted(HOUSE.rglob("*.py"))
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
     "lightning": {"monitor/callback.py", "demo/run.py"},
-    "torchmetrics": {"core/shell.py", "image.py"},
+    "torchmetrics": {
+        "core/shell.py",
+        "core/given_metrics.py",
+        "image.py",
+        "paired_sharpness.py",
+    },
+    "gudhi": {"measures/geometry.py"},
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
@@ -32,7 +38,7 @@ DOORS = {
 FLOORS = [
     {"__main__", "demo"},
     {"monitor", "cli"},
-    {"__init__", "image", "report"},
+    {"__init__", "image", "paired_sharpness", "report"},
     {"core"},
     {"plots"},
     {"measures"},

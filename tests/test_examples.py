@@ -88,6 +88,14 @@ def test_diffusion_ema(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fd raw from" in page
 
 
+def test_reconstruction(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed_by("reconstruction", capsys)
+    last, best = values_of("val/psnr", text)[-2:]
+    assert 12 < last == best  # dB; of the mean digit, 11.3
+    assert 0 < values_of("val/ssim", text)[-1] < 1
+    assert "|real:1797|fake:1797|" in text
+
+
 def learns(text: str) -> None:
     """Two epochs: the second is nearer to the digits, and every digit is counted once."""
     first, second = values_of("fd_pixels", text)
@@ -112,7 +120,15 @@ def test_ddp_torchrun() -> None:
 
 
 def test_every_example_is_run() -> None:
-    run = {"features_only", "own_measure", "lightning_gan", "diffusion_ema", "fabric", "accelerate_loop"}
+    run = {
+        "features_only",
+        "own_measure",
+        "lightning_gan",
+        "diffusion_ema",
+        "fabric",
+        "accelerate_loop",
+        "reconstruction",
+    }
     assert {path.stem for path in EXAMPLES.glob("*.py")} == run | {"ddp_torchrun"}
 
 

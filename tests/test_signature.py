@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from conftest import CLASSES, MEASURES, WIDTH, draw_sides, name_of
+from conftest import CLASSES, MEASURES, WIDTH, WIDTHS, draw_sides, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ SIGNATURES = st.builds(
     fake=st.integers(0, 10**9),
     precision=st.sampled_from(["fp32", "bf16"]),
     version=WORDS,
+    captions=st.sampled_from(["", "12345678", "0a1b2c3d"]),
 )
 
 
@@ -83,13 +86,14 @@ def test_a_measure_tells_what_is_not_default(measure: Measure, label: str) -> No
 @pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_a_metrics_signature_reads_back(measure: Measure) -> None:
-    metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES)
+    metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS)
     for role, side in draw_sides(metric).items():
         metric.update(side[:30] if role == "fake" else side, role=role)
     signature = Signature.parse(metric.signature())
     others = tuple((role, 40) for role in metric.roles if role not in ("real", "fake"))
     expected = Signature((measure.describe(),), "features-6", "none", 40, 30, "fp32", library_version(), others)
-    assert signature == expected
+    assert replace(signature, captions="") == expected
+    assert bool(signature.captions) == (measure == FID(captions=True))
 
 
 @pytest.mark.parametrize(

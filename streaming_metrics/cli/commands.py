@@ -40,13 +40,37 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 def _check_measures(text: str) -> str:
     from streaming_metrics.cli.own_measures import by_label
+    from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
     try:
         text = by_label(text)
-        if not measures_of(text):
+        found = measures_of(text)
+        if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
+        refuse_unread(found)
     except (TypeError, ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
+def _check_measures_or_none(text: str) -> str:
+    from streaming_metrics.cli.pairs import NONE
+
+    return NONE if text.strip().lower() == NONE else _check_measures(text)
+
+
+def _check_paired(text: str) -> str:
+    if not text:
+        return text
+    from streaming_metrics.extractors.names import lookup
+    from streaming_metrics.measures.torchmetrics_names import PAIRED
+
+    try:
+        for name in filter(None, map(str.strip, text.split(","))):
+            if ":" not in name:
+                lookup(PAIRED, name.lower().replace("_", "-"), "paired metric")
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return text
 
@@ -72,6 +96,10 @@ Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
+SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
+MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
+PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric."
+Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
@@ -107,7 +135,8 @@ def main(version: Version = False) -> None:
 def compare(
     real: Real,
     fake: Fake,
-    measures: Measures = "fid",
+    measures: MeasuresOrNone = "fid",
+    paired: Paired = "",
     extractor: ExtractorName = None,
     weights: Weights = None,
     resize: Resize = None,
@@ -129,11 +158,12 @@ def compare(
 
     network = Network(extractor, weights, resize, precision, device)
     with _running(None if json == STDOUT else json, report) as comm:
+        _refuse_nothing(measures, paired, report)
         refuse_overwriting((json, report), (real, fake))
         if report is not None:
             _check_charts(measures)
         reading = ImageReader(batch_size, workers, on_error == "skip")
-        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet)
+        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet, paired)
         comparison = job.compare(real, fake)
         if comm.rank == 0:
             _publish(comparison.result, json, _teller(quiet))
@@ -238,12 +268,22 @@ def extractors() -> None:
 
 
 @app.command()
-def measures() -> None:
-    """List the measures, and the parameters that they take."""
-    from streaming_metrics.measures.registry import known_measures, parameters_of
+def measures(
+    names: Annotated[list[str] | None, typer.Argument(help="Say all of these: fid, kid, …")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page of documentation.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the measures: keys, what is better, class, what each reads, paper."""
+    from streaming_metrics.cli import measure_list
 
-    rows = [(name, ", ".join(parameters_of(cls)), _summary(cls)) for name, cls in known_measures().items()]
-    show_table(("measure", "parameters", "is"), rows)
+    with _exit_codes():
+        found = measure_list.chosen(names or [])
+        if markdown or json:
+            say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
+        elif names:
+            measure_list.show_each(found)
+        else:
+            measure_list.show(found)
 
 
 @contextmanager
@@ -278,6 +318,16 @@ def _exit_code(error: Exception) -> int:
     return 4 if isinstance(error, NotEnoughSamples) else 5 if isinstance(error, MissingRanks) else 3
 
 
+def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
+    """Raise ValueError where nothing is to be scored, or a report would have nothing to show."""
+    from streaming_metrics.cli.pairs import NONE
+
+    if measures == NONE and not paired.strip(", "):
+        raise ValueError("--measures none: expected --paired metrics beside it, got none. Remedy: --paired psnr,ssim.")
+    if measures == NONE and report is not None:
+        raise ValueError("--report: expected measures to draw, got --measures none. Remedy: --measures fid; or --json.")
+
+
 def _check_charts(measures: str) -> None:
     """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
     from streaming_metrics import report
@@ -291,7 +341,7 @@ def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> 
     if json == STDOUT:
         say(result.to_json())
     else:
-        _show_scores(result.scores, result.signature)
+        _show_scores(result.scores, result.signature, shows_better=bool(result.paired))
     if json not in (None, STDOUT):
         result.save(json)
 
@@ -301,11 +351,17 @@ def _write_report(path: Path, comparison: Comparison) -> None:
     from streaming_metrics import report
 
     metric, (real, fake), about = comparison.metric, comparison.images, comparison.result.about
+    assert metric is not None
     report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
 
 
-def _show_scores(scores: Any, signature: str) -> None:
-    show_table(("measure", "value"), [(key, f"{value:.6g}") for key, value in scores.items()])
+def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
+    rows = [(key, f"{value:.6g}") for key, value in scores.items()]
+    if shows_better:
+        from streaming_metrics.measures.keys import scalar_of
+
+        rows = [(*row, scalar_of(row[0]).better or "") for row in rows]
+    show_table(("measure", "value", "better")[: len(rows[0])], rows)
     say(signature)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
 
+T = TypeVar("T")
 DIGESTS = 1 << 256
 
 
@@ -92,12 +93,8 @@ class ImageReader:
             advance: told of each batch, how many images it had over all ranks.
             tell: told of the first image that does not read, where that is an error.
         """
-        mine = range(comm.rank, len(images), comm.world_size)
-        batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
-        workers = min(len(batches), _spare_cores() if self.workers is None else self.workers)
-        loader = DataLoader(_Packs(images), batch_size=None, sampler=cast("Any", batches), num_workers=workers)
         outcome = ReadResult()
-        for pack in loader:
+        for pack in self.batches(Packs(images), len(images), comm):
             if pack.outcome.unreadable and not outcome.unreadable and not self.skip:
                 tell(f"{pack.outcome.unreadable[0][1]} does not read; the others are decoded to list all that do not")
             outcome += pack.outcome
@@ -106,6 +103,19 @@ class ImageReader:
                     metric.update(group, real=real, index=index)
             advance(pack.size * comm.world_size)
         return outcome.over(comm)
+
+    def batches(self, packs: Dataset[T], count: int, comm: Comm) -> Iterator[T]:
+        """Yield this rank's batches of a dataset that makes one of a list of numbers; each number is dealt once.
+
+        Args:
+            packs: the dataset.
+            count: how many numbers there are.
+            comm: the ranks.
+        """
+        mine = range(comm.rank, count, comm.world_size)
+        batches = [list(mine[start : start + self.batch_size]) for start in range(0, len(mine), self.batch_size)]
+        workers = min(len(batches), _spare_cores() if self.workers is None else self.workers)
+        yield from DataLoader(packs, batch_size=None, sampler=cast("Any", batches), num_workers=workers)
 
 
 def refuse_unreadable(outcomes: Sequence[ReadResult], comm: Comm) -> None:
@@ -117,8 +127,8 @@ def refuse_unreadable(outcomes: Sequence[ReadResult], comm: Comm) -> None:
 
 
 @dataclass(frozen=True)
-class _Pack:
-    """A batch of images of any sizes as one tensor, which travels between processes as one."""
+class Pack:
+    """Batch of images of any sizes as one tensor, which travels between processes as one."""
 
     pixels: Tensor
     shapes: list[tuple[int, ...]]
@@ -128,18 +138,28 @@ class _Pack:
 
     def groups(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images of each size ``(n, 3, H, W)`` with their index."""
-        images = self.pixels.split([shape[0] * shape[1] * shape[2] for shape in self.shapes])
+        images = self.by_number()
         for shape in dict.fromkeys(self.shapes):
-            alike = [i for i, other in enumerate(self.shapes) if other == shape]
-            group = torch.stack([images[i].view(shape) for i in alike])
-            yield group, torch.tensor([self.index[i] for i in alike])
+            alike = [number for number, other in zip(self.index, self.shapes) if other == shape]
+            yield torch.stack([images[number] for number in alike]), torch.tensor(alike)
+
+    def by_number(self) -> dict[int, Tensor]:
+        """Return the images that were read, ``(3, H, W)`` each, by their numbers."""
+        flat = self.pixels.split([shape[0] * shape[1] * shape[2] for shape in self.shapes])
+        return {number: pixels.view(shape) for number, pixels, shape in zip(self.index, flat, self.shapes)}
 
 
-class _Packs(Dataset["_Pack"]):
+class Packs(Dataset["Pack"]):
+    """Dataset of batches: a list of numbers is the pack of those images, decoded where it is asked for.
+
+    Args:
+        images: the source.
+    """
+
     def __init__(self, images: Images) -> None:
         self.images = images
 
-    def __getitem__(self, numbers: Any) -> _Pack:
+    def __getitem__(self, numbers: Any) -> Pack:
         read: dict[int, Tensor] = {}
         outcome = ReadResult()
         for number in numbers:
@@ -149,7 +169,7 @@ class _Packs(Dataset["_Pack"]):
             except Unreadable as error:
                 outcome += ReadResult(0, [(number, self.images.name(number), str(error))])
         pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
-        return _Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), outcome)
+        return Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), outcome)
 
 
 def _digest(image: Tensor) -> int:

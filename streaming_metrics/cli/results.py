@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import Reference
 
 KIND = "streaming-metrics scores 1"
+ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Result:
         real, fake: where the samples came from.
         warnings: what was said on the way.
         unscored: measures that had too few samples, and why.
+        paired: how the scores of pairs came about, empty where there are none: ``"pairs"``, how many; ``"library"``,
+            whose metrics; ``"better"``, by key.
         date: when they were made, ISO 8601 in UTC; empty where a file does not say.
     """
 
@@ -77,6 +80,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     unscored: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
+    paired: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def about(self) -> list[tuple[str, str]]:
@@ -84,6 +88,9 @@ class Result:
         sides = (("real", self.real), ("fake", self.fake))
         lines = [("warning", warning) for warning in self.warnings]
         lines += [("not scored", f"{measure}: {why}") for measure, why in self.unscored.items()]
+        if self.paired:
+            metrics = ", ".join(f"{key} {ARROWS[better]}".strip() for key, better in self.paired["better"].items())
+            lines.append(("paired", f"{metrics} of {self.paired['pairs']:,} pairs, by {self.paired['library']}"))
         for role, side in sides:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
         return lines + ([("date", self.date)] if self.date else [])
@@ -91,7 +98,10 @@ class Result:
     def to_json(self) -> str:
         """Return it as a JSON object; a score that is not finite is null."""
         scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
-        return json.dumps({"kind": KIND, **asdict(self), "scores": scores}, indent=2, allow_nan=False)
+        known = {"kind": KIND, **asdict(self), "scores": scores}
+        if not self.paired:
+            del known["paired"]  # as earlier versions wrote it, and read it
+        return json.dumps(known, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -135,9 +145,10 @@ class Difference:
     matters: bool
 
 
-NOTES = {"version", "fake data"}
+NOTES = {"version", "fake data", "library"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
-NAMES |= {"train", "heldout", "captions"}
+OTHERS = "other networks"
+NAMES |= {"train", "heldout", "captions", "pairs", "library", OTHERS}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -175,7 +186,8 @@ def facts(text: str) -> dict[str, str]:
     if path.suffix == ".json":
         result = Result.load(path)
         data = {"real data": result.real.data, "fake data": result.fake.data}
-        return _of_signature(result.signature) | {what: value for what, value in data.items() if value}
+        pairs = {what: str(result.paired[what]) for what in ("pairs", "library") if what in result.paired}
+        return _of_signature(result.signature) | {what: value for what, value in data.items() if value} | pairs
     if _is_state(path):
         return _of_signature(str(read_arrays(path, STATE_KIND)[1].get("signature")))
     return _of_reference(Outline.load(path))
@@ -235,6 +247,8 @@ def _of_signature(line: str) -> dict[str, str]:
     for measure in signature.measures:  # of several, the first has its keys bare: their order matters
         label = measure.partition("(")[0]
         measures[label] = f"{measures[label]}+{measure}" if label in measures else measure
-    counted = dict(part.split(":", 1) for part in str(signature).split("|")[2:-2])  # resize, and each role's samples
-    ends = {"precision": signature.precision, "version": signature.version}
-    return measures | {"extractor": signature.extractor} | counted | ends
+    counted = dict(part.split(":", 1) for part in str(signature).split("|")[3:-2])  # each role's samples
+    named = {what: getattr(signature, what) for what in ("extractor", "resize", "precision")}
+    first = {what: value.partition("+")[0] for what, value in named.items()}  # what others read, their measures say
+    others = {OTHERS: "+".join(rest for value in named.values() if (rest := value.partition("+")[2]))}
+    return measures | first | counted | {"version": signature.version} | {k: v for k, v in others.items() if v}

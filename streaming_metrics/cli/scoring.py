@@ -4,36 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Union
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import torch
 from torch import nn
 
+from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
+from streaming_metrics.cli.pairs import told as told_of_pairs
+from streaming_metrics.cli.pairs import unscored as without_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
+from streaming_metrics.cli.reference_files import files_of, with_others
 from streaming_metrics.cli.results import Origin, Result, warnings_of
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_source, imported
 from streaming_metrics.images.names import told
+from streaming_metrics.images.pairs import aligned
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
+    from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.measures.base import Measure
 
 Source = Union[Images, Reference, None]  # noqa: UP007
-DEFAULT_EXTRACTOR = "inception-v3"
 RESIZABLE = "inception-v3"
 
 
@@ -43,7 +50,8 @@ class Network:
 
     Args:
         extractor: a name, or ``package.module:name`` of an ``nn.Module`` or of a function that makes one; None takes
-            the one that a saved reference was made with, else the reference Inception.
+            the one that a saved reference was made with, else the one that the measures read of their own, else the
+            reference Inception.
         weights, resize, precision: its options; None takes those of a saved reference, else the extractor's own.
         device: None takes CUDA where there is one.
     """
@@ -54,28 +62,34 @@ class Network:
     precision: str | None = None
     device: str | None = None
 
-    def load(self, reference: Reference | None = None) -> Extractor:
-        """Return the extractor, its weights read, on the device.
+    def load(self, measures: Sequence[Measure], reference: Reference | None = None) -> Extractor:
+        """Return the extractor that measures read, its weights read, on the device.
 
         Raises:
             ValueError, OSError: where there is no such network, device or file of weights.
         """
-        extractor, options = self._resolved(reference)
+        extractor, options = self._resolved(measures, reference)
+        return resolve(extractor, **options).to(self.found_device())
+
+    def found_device(self) -> str:
+        """Return the device; raise ValueError where this machine has no such one."""
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device: expected one of this machine, got {device!r}: {error}") from error
-        return resolve(extractor, **options).to(device)
+        return device
 
-    def _resolved(self, reference: Reference | None) -> tuple[str | nn.Module, dict[str, Any]]:
+    def _resolved(
+        self, measures: Sequence[Measure], reference: Reference | None
+    ) -> tuple[str | nn.Module, dict[str, Any]]:
         """Return the extractor and its options: those that were asked for, else those that made the reference."""
         asked = {"weights": self.weights, "resize": self.resize, "precision": self.precision}
         if self.extractor is not None and ":" in self.extractor:
             found = imported(self.extractor)
             return found if isinstance(found, nn.Module) else found(), asked
         record = {} if reference is None else reference.about.get("extractor", {})
-        name = self.extractor or record.get("name", DEFAULT_EXTRACTOR)
+        name = self.extractor or record.get("name") or read_by(measures, weights=self.weights, resize=self.resize)
         if name == record.get("name"):
             asked["precision"] = self.precision or record["precision"]
             if name == RESIZABLE:
@@ -89,13 +103,14 @@ class Job:
 
     Args:
         network: the extractor.
-        measures: their names; see :func:`measures_of`.
+        measures: their names; see :func:`measures_of`; ``"none"`` scores pairs alone.
         comm: the ranks.
         reading: how images are read.
         num_samples: how many of each source's images to take, at random; None takes all.
         seed: of that draw.
         tell: told in lines, on rank 0, what is worth knowing before the work is done.
         shows_progress: whether rank 0 shows how far it is.
+        paired: metrics of torchmetrics between the two images of a pair, by name; empty for none.
     """
 
     network: Network
@@ -106,6 +121,7 @@ class Job:
     seed: int = 0
     tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
     shows_progress: bool = True
+    paired: str = ""
 
     def compare(self, real: str, fake: str) -> Comparison:
         """Return the scores of two sources, of those measures that have enough samples; collective.
@@ -114,27 +130,56 @@ class Job:
             NotEnoughSamples: before an image is read, where no measure has enough.
             Unreadable: naming all images that do not read.
         """
+        if self.measures == NONE:
+            return self._pairs_alone(real, fake)
         with recorded_warnings() as said:
-            sides: Roles[Source] = Roles(self._find(real), self._find(fake))
+            suite = suite_of(self.paired)
+            sides = self._sides(real, fake, are_pairs=bool(suite))
             plan = self._plan(sides)
-            known = sides.real if isinstance(sides.real, Reference) else None
-            network = self.network.load(known)
+            saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
+            known = saved[0]
+            network = self.network.load(plan.scored, known[0] if known else None)
+            pairs = cast("Roles[Images]", sides)
             sides, skipped = self._without_unreadable(sides, plan)
             if skipped.unreadable:
                 plan = self._plan(sides)
-            metric = GenerativeMetrics(plan.scored, network, reference=known, timeout=self.comm.timeout)
-            outcomes = self._add(metric.to(network.device), sides)
+            metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
+            suite.refuse_keys(metric.keys)
+            suite, metric = suite.to(network.device), metric.to(network.device)
+            count, outcomes, reads_once = 0, Roles(None, None), bool(suite) and not skipped.unreadable
+            if reads_once:
+                count, outcomes = self._add_pairs(suite, pairs, metric)
+            else:
+                outcomes = self._add(metric, sides, saved[1])
             origins = [_origin(*side) for side in zip((real, fake), sides, outcomes, (ReadResult(), skipped))]
             last = Plan.of(metric.measures, *(_count(*pair) for pair in zip(sides, outcomes)))
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
+            if suite and not reads_once:  # of the generated images some are left out, and so numbered anew
+                count, _ = self._add_pairs(suite, pairs)
+            values |= suite.values(self.comm)
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
-        unscored = {**plan.unscored, **last.unscored}
-        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now())
+        unscored = {**plan.unscored, **last.unscored, **without_pairs(suite, count)}
+        told = told_of_pairs(suite, count) if count else {}
+        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now(), told)
         return Comparison(metric, values, result, sides)
+
+    def _pairs_alone(self, real: str, fake: str) -> Comparison:
+        """Return the scores of pairs, each image decoded once, and no network loaded for measures; collective."""
+        with recorded_warnings() as said:
+            suite = suite_of(self.paired).to(self.network.found_device())
+            sides = self._sides(real, fake, are_pairs=True)
+            pairs, outcomes = self._add_pairs(suite, cast("Roles[Images]", sides))
+            Plan([], without_pairs(suite, pairs)).refuse_some()
+            values = suite.values(self.comm)
+        origins = Roles(*(_origin(*side, ReadResult()) for side in zip((real, fake), sides, outcomes)))
+        scores, signature = {key: value.item() for key, value in values.items()}, signature_of(suite, outcomes)
+        told = told_of_pairs(suite, pairs)
+        result = Result(scores, signature, origins.real, origins.fake, said, date=_now(), paired=told)
+        return Comparison(None, values, result, sides)
 
     def reference(
         self, data: str, path: Path, capacity: int | None = None, half: bool = False
@@ -144,23 +189,44 @@ class Job:
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
-            network = self.network.load()
-            metric = GenerativeMetrics(measures_of(self.measures), network, timeout=self.comm.timeout)
+            measures = measures_of(self.measures)
+            network = self.network.load(measures)
+            metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
             outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
-        metric.save_reference(path, capacity=capacity, half=half, data=origin.data, about={**about, "date": _now()})
+        about["date"] = _now()
+        for name, file in files_of(metric, path).items():
+            metric.save_reference(file, capacity=capacity, half=half, data=origin.data, about=about, on=name)
+            self._say([] if name is None else [f"features of {name} are in {file}"])
         return origin, said
 
+    def _sides(self, real: str, fake: str, are_pairs: bool) -> Roles[Source]:
+        """Return the sources, or what is drawn of each; of pairs, the same ones of both."""
+        sides = [self._whole(text) for text in (real, fake)]
+        if are_pairs:
+            sides = aligned(*(_images(side, text) for side, text in zip(sides, (real, fake))), names=(real, fake))
+        return Roles(*map(self._part, sides))
+
     def _find(self, text: str) -> Images | Reference:
+        return self._part(self._whole(text))
+
+    def _whole(self, text: str) -> Images | Reference:
         source = find_source(text)
-        if isinstance(source, Reference):
-            return source
-        if source.left_out:
+        if isinstance(source, Images) and source.left_out:
             self._say([f"{text}: {told(source.left_out)}"])
-        return source if self.num_samples is None else Part(source, self.num_samples, self.seed)
+        return source
+
+    def _part(self, source: Images | Reference) -> Images | Reference:
+        if isinstance(source, Reference) or self.num_samples is None:
+            return source
+        return Part(source, self.num_samples, self.seed)
+
+    def _saved(self, text: str, side: Source, plan: Plan) -> list[Reference]:
+        """Return the references of a side, one of each network; none where it is images."""
+        return with_others(side, Path(text), plan.scored) if isinstance(side, Reference) else []
 
     def _plan(self, sides: Roles[Source]) -> Plan:
         measures = measures_of(self.measures)
@@ -181,10 +247,12 @@ class Job:
         left = Chosen(source, [number for number in range(len(source)) if number not in skipped])
         return replace(sides, fake=left), outcome
 
-    def _add(self, metric: GenerativeMetrics, sides: Roles[Source]) -> Roles[ReadResult | None]:
-        """Add the sides to the metric; return what became of their images."""
-        if isinstance(sides.fake, Reference):  # first, and on every rank, since it may be refused
-            metric.merge_reference(sides.fake)
+    def _add(
+        self, metric: GenerativeMetrics, sides: Roles[Source], saved: Sequence[Reference] = ()
+    ) -> Roles[ReadResult | None]:
+        """Add the sides to the metric, generated images that were ``saved`` too; return what became of the images."""
+        if saved:  # first, and on every rank, since it may be refused
+            metric.merge_reference(saved)
             if self.comm.rank:
                 metric.reset()
         outcomes: list[ReadResult | None] = []
@@ -205,6 +273,17 @@ class Job:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
 
+    def _add_pairs(
+        self, suite: MetricSuite, pairs: Roles[Images], metric: GenerativeMetrics | None = None
+    ) -> tuple[int, Roles[ReadResult]]:
+        """Give the pairs to their metrics, and to the measures; return how many, and what became of the images."""
+        shown = self.shows_progress and self.comm.rank == 0
+        with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
+            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, metric)
+        if metric is not None or self.measures == NONE:  # else it has been said
+            self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
+        return count, outcomes
+
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines if self.comm.rank == 0 else ():
             self.tell(line)
@@ -215,13 +294,13 @@ class Comparison:
     """Comparison of two sources, done: what :meth:`Job.compare` returns.
 
     Args:
-        metric: holds the samples.
+        metric: holds the samples; None where pairs alone are scored.
         values: what its ``compute`` returned.
         result: scores and where they came from.
         sides: the sources; image i is the sample with index i.
     """
 
-    metric: GenerativeMetrics
+    metric: GenerativeMetrics | None
     values: dict[str, Tensor]
     result: Result
     sides: Roles[Source]
@@ -230,6 +309,12 @@ class Comparison:
     def images(self) -> Roles[Images | None]:
         """The sources that are images; None for a saved reference."""
         return Roles(*(side if isinstance(side, Images) else None for side in self.sides))
+
+
+def _images(source: Images | Reference, text: str) -> Images:
+    if isinstance(source, Reference):
+        raise ValueError(f"{text}: expected images, for pairs, got a saved reference. Remedy: its images.")
+    return source
 
 
 def _count(source: Source, outcome: ReadResult | None = None) -> int:
@@ -249,8 +334,8 @@ def _origin(text: str, source: Source, outcome: ReadResult | None, skipped: Read
 
 
 def _refuse_no_moments(metric: GenerativeMetrics, num_samples: int) -> None:
-    kept = [s for measure in metric.measures for s in measure.statistics(metric.spec).get("real", ())]
-    if not any(isinstance(statistic, Moments) for statistic in kept):
+    kept = [slot.statistic for slot in metric._layout.slots["real"] if slot.network == 0]
+    if not any(isinstance(statistic, Moments) and statistic.column == "pool" for statistic in kept):
         raise ValueError("An .npz holds mean and covariance. Remedy: --measures fid, or a path of another ending.")
     Side("real", num_samples, {}).require(2, "An .npz", "more images")
 

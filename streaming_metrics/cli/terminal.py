@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 LINE_EVERY = 10.0
@@ -84,6 +85,51 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     console.print(table)
 
 
+def is_terminal() -> bool:
+    """Return whether stdout is read by a person."""
+    return Console().is_terminal
+
+
+def show_groups(headings: Sequence[str], ratios: Sequence[int], groups: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    """Print tables below one another, as wide as the terminal, their columns in line.
+
+    Args:
+        headings: of the columns.
+        ratios: how columns share the room; 0 for one that takes what its longest cell needs.
+        groups: rows of each table, by what it is called.
+    """
+    console, rows = Console(highlight=False), [headings, *(row for of in groups.values() for row in of)]
+    longest = [max(len(row[place]) for row in rows) for place in range(len(headings))]
+    widths = [None if ratio else width for ratio, width in zip(ratios, longest)]
+    console.print(_aligned(widths, ratios, [headings]))
+    for name, of in groups.items():
+        console.print(Text(f"\n{name.capitalize()}", style="bold"))
+        console.print(_aligned(widths, ratios, of))
+
+
+def _aligned(widths: Sequence[int | None], ratios: Sequence[int], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, expand=True)
+    for width, ratio in zip(widths, ratios):
+        table.add_column(width=width, ratio=ratio or None, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def show_text(lines: Iterable[str]) -> None:
+    """Print lines, broken at words to the width of a terminal, else as they are."""
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text(line), soft_wrap=not console.is_terminal)
+
+
 def say(text: str, *, stderr: bool = False) -> None:
-    """Print a line as it is."""
-    print(text, file=sys.stderr if stderr else sys.stdout)
+    """Print a line as it is; end the program where who reads stdout has gone, as ``head`` does, without a word."""
+    if stderr:
+        print(text, file=sys.stderr)
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # stdout's buffer still holds the line, and would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

@@ -19,9 +19,9 @@ from streaming_metrics.core.layout import MEASURED, Slot
 from streaming_metrics.core.pairs import reduce_pairs
 from streaming_metrics.core.prepared import check_prepared
 from streaming_metrics.core.states import Binder, States, in_order
-from streaming_metrics.features import Features
 from streaming_metrics.measures.base import NotEnoughSamples, Side, Sides
 from streaming_metrics.statistics import Bank
+from streaming_metrics.statistics.bank import bank_features
 from streaming_metrics.statistics.base import MOST_SAMPLES
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 BIND_LIMIT = 1 << 30
 """Bytes of a frozen side's features that every rank may hold whole, so that measures bind."""
-CHUNK = 4096
 
 
 def fix(
@@ -103,14 +102,6 @@ def _bytes_of(layout: Layout, role: Role, n: int) -> int:
     """Return the bytes of a role's features, whole."""
     banks = [slot.statistic for slot in layout.slots[role] if isinstance(slot.statistic, Bank)]
     return sum(min(n, bank.capacity or n) * _bytes_a_row(bank) for bank in banks)
-
-
-def bank_features(bank: Bank, state: State) -> Iterator[Features]:
-    """Yield what a bank holds as the features that it was given, some thousand at a time."""
-    columns = {"rows": bank.column or "pool"}
-    named = {columns.get(key, key): column for key, column in state.items()}
-    for start in range(0, len(state["index"]), CHUNK):
-        yield Features(**{name: column[start : start + CHUNK] for name, column in named.items()})
 
 
 def _prepared(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from streaming_metrics.core.binding import bank_features
 from streaming_metrics.core.frozen import remembering
 from streaming_metrics.core.layout import MEASURED
 from streaming_metrics.core.pairs import reduce_pairs
 from streaming_metrics.measures.base import Side, Sides
+from streaming_metrics.statistics.bank import bank_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,8 @@ def evaluate(
             results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {}),
         )
         if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(seen[place].spec):
-            values.append(_bound_for_once(form, layout.bank_to_replay(place), seen[place], comm))
+            form, shown, made = bound_for_once(form, layout.bank_to_replay(place), seen[place], comm)
+            values.append(form.compute(shown, made, {}))
         else:
             values.append(form.compute(seen[place], prepared[place], found))
     return _of_rank_0(values, comm)
@@ -84,8 +85,10 @@ def _results(
     return found
 
 
-def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm) -> dict[str, Tensor]:
-    """Return what a measure yields that has no unbound form of its own: it is bound, and shown what is banked."""
+def bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm) -> tuple[Measure, Sides, Prepared]:
+    """Return a measure that has no unbound form of its own as it is bound, the sides as it sees them, what is banked
+    streamed through it, and what it prepared; collective.
+    """
     assert bank is not None
     assert measure.fixed is not None
     fixed, fake = sides[measure.fixed], sides[MEASURED]
@@ -100,7 +103,7 @@ def _bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Com
             state = statistic.update(state, features)
         streamed[statistic] = statistic.all_reduce(state, comm)
     shown = Side(MEASURED, fake.num_samples, streamed, comm)
-    return form.compute(Sides({**sides.by_role, MEASURED: shown}, sides.spec), prepared, {})
+    return form, Sides({**sides.by_role, MEASURED: shown}, sides.spec), prepared
 
 
 def _of_rank_0(values: list[dict[str, Tensor]], comm: Comm) -> list[dict[str, Tensor]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from streaming_metrics.features import SAMPLE_COLUMNS, Features
 from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
+from streaming_metrics.statistics.captions import hashed_texts
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class InputPipeline:
     value_range: tuple[float, float] | None = None
 
     def __call__(
-        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Tensor] | None = None
+        self, given: Given, needs: Sequence[Needs], where: str, beside: Mapping[str, Any] | None = None
     ) -> list[Columns]:
         """Return the columns of each network's features, of the same samples.
 
@@ -50,12 +51,13 @@ class InputPipeline:
             given: images, or features; several networks' by name.
             needs: of each network.
             where: names the role and the batch in errors.
-            beside: columns of the samples that were given apart, by name.
+            beside: columns of the samples that were given apart, by name; captions, as of features, may be texts.
 
         Raises:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
-        given_columns = [{**columns, **(beside or {})} for columns in self._columns(given)]
+        beside = _hashed(beside or {})
+        given_columns = [{**_hashed(columns), **beside} for columns in self._columns(given)]
         checked: dict[tuple[int, str], Tensor] = {}
         for place, (network, columns, needed) in enumerate(zip(self.networks, given_columns, needs)):
             for column in needed:
@@ -116,6 +118,11 @@ class InputPipeline:
         return TypeError(f"Expected features of each network, {{{names}}}, got {what}.")
 
 
+def _hashed(columns: Mapping[str, Any]) -> Columns:
+    """Return columns with hashes of captions that came as texts."""
+    return {name: hashed_texts(column) if name == "captions" else column for name, column in columns.items()}
+
+
 def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
     """Return the networks' columns, each with those of the samples: hashes are made where none came."""
     shared: Columns = {}
@@ -125,12 +132,22 @@ def _of_the_same_samples(found: list[Columns], where: str) -> list[Columns]:
         shared = named | shared
     hashes = shared.get("hashes")
     if hashes is None:
-        rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
+        rows = _rows_to_hash(found)
         if rows is not None:
             shared["hashes"] = hashes_of(rows)
     elif not isinstance(hashes, Tensor) or hashes.dtype != torch.int64 or hashes.ndim != 1:
         raise TypeError(f"{where}: expected int64 hashes (N,), got others. Remedy: leave them out, and they are made.")
     return [{**columns, **shared} for columns in found]
+
+
+def _rows_to_hash(found: Iterable[Columns]) -> Tensor | None:
+    """Return what tells samples apart: the first pool or logits, else all columns that networks have."""
+    rows = next((columns[name] for columns in found for name in ("pool", "logits") if name in columns), None)
+    if rows is not None:
+        return rows
+    others = [rows for columns in found for name, rows in sorted(columns.items()) if name not in SAMPLE_COLUMNS]
+    others = [rows for rows in others if isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) == len(others[0])]
+    return torch.cat(others, dim=1) if others else None
 
 
 def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> None:
@@ -167,7 +184,8 @@ def _check_sample_column(rows: Any, column: str, where: str) -> None:
         )
     if not isinstance(rows, Tensor) or rows.dtype != torch.int64 or rows.ndim != 1:
         got = f"{rows.dtype} {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
-        raise TypeError(f"{where}: expected {column}, int64 (N,), got {got}. Remedy: {column}.long().flatten().")
+        remedy = f"{column}.long().flatten()" + (", or a list of texts" if column == "captions" else "")
+        raise TypeError(f"{where}: expected {column}, int64 (N,), got {got}. Remedy: {remedy}.")
 
 
 def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where: str) -> None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.core.given_specs import check_name, given_specs
 from streaming_metrics.extractors.recorded import record_of
 from streaming_metrics.extractors.registry import resolve
 from streaming_metrics.features import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
 
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.base import Measure
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+DEFAULT_EXTRACTOR = "inception-v3"
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def networks_of(
     extractor: Any,
     num_features: int | Mapping[str, int] | None = None,
     num_classes: int | Mapping[str, int] | None = None,
+    widths: Mapping[str, int] | Mapping[str, Mapping[str, int]] | None = None,
     **options: Any,
 ) -> tuple[Network, ...]:
     """Return the networks that ``extractor=`` stands for: one, or several by name.
@@ -93,33 +94,40 @@ def networks_of(
     Args:
         extractor: a name, an extractor or a module; a mapping of such; None where features are given.
         num_features, num_classes: widths of given features; mappings where several networks' are given.
+        widths: of further given columns, by name; where several networks' are given, of each.
         options: of a named extractor; those that are None are left out.
 
     Raises:
         TypeError, ValueError: where the extractor, a name or an option is not as expected.
     """
+    if widths and extractor is not None:
+        raise ValueError(
+            f"widths: expected none beside an extractor, which says its own, got {dict(widths)}. Remedy: an Extractor "
+            "whose spec has them, or extractor=None and Features."
+        )
     if not isinstance(extractor, Mapping):
-        if extractor is None and isinstance(num_features or num_classes, Mapping):
-            return _given(num_features or {}, num_classes or {})
-        return (_network("", extractor, num_features, num_classes, options),)
+        if extractor is None:
+            specs = given_specs(num_features, num_classes, {} if widths is None else widths)
+            return tuple(Network(name, None, spec) for name, spec in specs.items())
+        return (_network("", extractor, options | {"num_features": num_features}),)
     wrong = sorted(name for name, value in options.items() if value is not None and name != "precision")
     if wrong or not extractor:
         raise ValueError(
             f"extractor: expected networks by name, e.g. {{'inception': 'inception-v3', 'dino': DINOv2()}}, each with "
             f"its own options, got {extractor!r} with {wrong}. Remedy: give an Extractor, made with its options."
         )
-    networks = tuple(_network(_checked(name), one, None, None, options) for name, one in extractor.items())
+    networks = tuple(_network(check_name(name), one, options) for name, one in extractor.items())
     return _check_distinct(networks)
 
 
 def network_of(networks: Sequence[Network], measure: Measure) -> int:
-    """Return the place of the network that a measure reads: the first, unless it says ``on=``.
+    """Return the place of the network that a measure reads: that of its ``on=``, else of its kind, else the first.
 
     Raises:
         ValueError: where there is none of that name.
     """
     if measure.on is None:
-        return 0
+        return _own_place(networks, measure)
     names = [network.name for network in networks]
     if measure.on not in names:
         known = f"got networks {names}" if any(names) else "got one network, without a name"
@@ -130,22 +138,67 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
     return names.index(measure.on)
 
 
-def _network(name: str, extractor: Any, num_features: Any, num_classes: Any, options: Mapping[str, Any]) -> Network:
-    if extractor is None:
-        return Network(name, None, Spec(num_features, num_classes))
-    made: Extractor | nn.Module = resolve(extractor, num_features=num_features, **options)
+def read_by(measures: Iterable[Measure], **options: Any) -> str:
+    """Return the name of the extractor that measures read where the user names none: the reference Inception, or that
+    of their own which they all read, so that no weights are loaded that nothing reads.
+
+    Args:
+        measures: that read it.
+        options: that the user gave, by name; any that is not None is the Inception's.
+
+    Example:
+        >>> from streaming_metrics import FID, ImageStatistics, SharpnessDifference
+        >>> read_by([ImageStatistics(), SharpnessDifference()]), read_by([FID(), ImageStatistics()])
+        ('low-level', 'inception-v3')
+    """
+    own = {measure.network if measure.on is None else None for measure in measures}
+    only = own.pop() if len(own) == 1 else None
+    return DEFAULT_EXTRACTOR if only is None or any(value is not None for value in options.values()) else only
+
+
+def with_own(networks: tuple[Network, ...], measures: Iterable[Measure], **options: Any) -> tuple[Network, ...]:
+    """Return the networks of images, and behind them those that measures read unless told, where there is none of them.
+
+    The first is then named by its tag, if it had no name.
+
+    Args:
+        networks: that the user gave.
+        measures: that read them.
+        options: of the networks that are added; those that are None are left out.
+    """
+    wanted = dict.fromkeys(m.network for m in measures if m.on is None and m.network is not None)
+    missing = [name for name in wanted if _place_of(networks, name) is None]
+    first = networks[0]
+    if first.extractor is None or not missing:
+        return networks
+    named = replace(first, name=first.name or first.extractor.tag)
+    return _check_distinct((named, *networks[1:], *(_network(name, name, options) for name in missing)))
+
+
+def _own_place(networks: Sequence[Network], measure: Measure) -> int:
+    """Return the place of a measure's own network; the first where it has none, or given features have its column."""
+    if measure.network is None:
+        return 0
+    place = _place_of(networks, measure.network)
+    if place is None and networks[0].spec.width(measure.column) is None:
+        raise ValueError(
+            f"{measure.describe()}: expected features of {measure.network!r}, got networks "
+            f"{[network.name or network.label for network in networks]} without a column {measure.column!r}. Remedy: "
+            f"give images; or that extractor's features, with widths= of its columns; or on=."
+        )
+    return place or 0
+
+
+def _place_of(networks: Sequence[Network], name: str) -> int | None:
+    """Return the place of the extractor of a name, else of what the user named so; None where there is neither."""
+    extractors = [network.extractor.name if network.extractor else None for network in networks]
+    names = [network.name for network in networks]
+    return next((found.index(name) for found in (extractors, names) if name in found), None)
+
+
+def _network(name: str, extractor: Any, options: Mapping[str, Any]) -> Network:
+    made: Extractor | nn.Module = resolve(extractor, **options)
     return Network(name, made, made.spec)
-
-
-def _given(num_features: Any, num_classes: Any) -> tuple[Network, ...]:
-    names = dict.fromkeys([*num_features, *num_classes])
-    return tuple(Network(_checked(name), None, Spec(num_features.get(name), num_classes.get(name))) for name in names)
-
-
-def _checked(name: Any) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"extractor: expected names of letters, digits, - and _, got {name!r}.")
-    return name
 
 
 def _check_distinct(networks: tuple[Network, ...]) -> tuple[Network, ...]:

@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from streaming_metrics.core.layout import ALWAYS
+from streaming_metrics.core.layout import ALWAYS, MEASURED
 from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
 from streaming_metrics.measures.registry import bytes_in
 from streaming_metrics.signature import Signature, library_version
+from streaming_metrics.statistics import CaptionDigest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streaming_metrics.core.networks import Network
     from streaming_metrics.core.states import States
-    from streaming_metrics.features import Role
-    from streaming_metrics.measures.base import Measure
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Measure, Side
+
+CAPTIONS = CaptionDigest()
 
 
 def described(measures: Sequence[Measure], places: Sequence[int], networks: Sequence[Network]) -> list[str]:
@@ -32,7 +35,11 @@ def described(measures: Sequence[Measure], places: Sequence[int], networks: Sequ
 
 
 def signature_of(
-    measures: Sequence[str], networks: Sequence[Network], states: States, totals: Mapping[Role, int]
+    measures: Sequence[str],
+    networks: Sequence[Network],
+    states: States,
+    totals: Mapping[Role, int],
+    captions: str | None = None,
 ) -> Signature:
     """Return how numbers come about.
 
@@ -41,6 +48,7 @@ def signature_of(
         networks: in their order.
         states: which tell moments whose number of samples is not known by a digest.
         totals: number of samples of each role.
+        captions: digest of the generated samples' captions, where a measure holds them fixed.
     """
     label, resize, precision = (
         "+".join(dict.fromkeys(getattr(network, name) for network in networks))
@@ -49,7 +57,18 @@ def signature_of(
     counts = {role: n if n < UNKNOWN else _digest(states, role) for role, n in totals.items()}
     others = tuple((role, count) for role, count in counts.items() if role not in ALWAYS)
     real, fake = (counts[role] for role in ALWAYS)
-    return Signature(tuple(measures), label, resize, real, fake, precision, library_version(), others)
+    return Signature(tuple(measures), label, resize, real, fake, precision, library_version(), others, captions or "")
+
+
+def holds_captions(measure: Measure, spec: Spec) -> bool:
+    """Return whether a measure holds the captions of generated samples fixed."""
+    return CAPTIONS in measure.statistics(spec).get(MEASURED, ())
+
+
+def captions_of(sides: Iterable[Side]) -> str | None:
+    """Return the digest of the generated samples' captions that a side of theirs has; None where none has."""
+    states = (side.states.get(CAPTIONS) for side in sides)
+    return next((CAPTIONS.read(state) for state in states if state is not None), None)
 
 
 def about(measures: Sequence[Measure], networks: Sequence[Network], network: int = 0) -> dict[str, Any]:

@@ -71,9 +71,10 @@ def saved_side(layout: Layout, role: Role, references: list[Reference]) -> Saved
     for slot in slots:
         source = first if slot.statistic in (COUNT, DISTINCT) else matched.get(slot.network)
         if source is None:
+            network = layout.networks[slot.network]
             raise ValueError(
-                f"reference: expected one of each network, got none of {layout.networks[slot.network].fingerprint!r}. "
-                "Remedy: reference=[…] with a file of each."
+                f"reference: expected one of each network, got none of {network.fingerprint!r}. Remedy: reference=[…] "
+                f"with a file of each, which save_reference(…, on={network.name!r}) writes."
             )
         held[slot] = source.state_of(slot.statistic)
     sizes = {reference.num_samples for reference in matched.values()}

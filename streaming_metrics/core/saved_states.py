@@ -85,7 +85,7 @@ def _metric_of(about: dict[str, Any], path: str | Path, reference: References | 
             return GenerativeMetrics(reads, **_of_several(about["networks"]), reference=known)
         if "name" in record:
             return GenerativeMetrics(found, Recorded(record), reference=known)
-        widths = {"num_features": record["features"], "num_classes": record["classes"]}
+        widths = {"num_features": record["features"], "num_classes": record["classes"], "widths": record.get("widths")}
         return GenerativeMetrics(found, None, **widths, reference=known)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, OverflowError) as error:
         raise ValueError(
@@ -98,10 +98,11 @@ def _of_several(records: Mapping[str, Any]) -> dict[str, Any]:
     """Return what makes a metric of several networks, by what a file says of each."""
     if all("name" in record for record in records.values()):
         return {"extractor": {name: Recorded(record) for name, record in records.items()}}
-    widths = {
+    widths: dict[str, Any] = {
         f"num_{what}": {name: record[what] for name, record in records.items()} for what in ("features", "classes")
     }
-    return {"extractor": None, **widths}
+    further = {name: record["widths"] for name, record in records.items() if "widths" in record}
+    return {"extractor": None, **widths, "widths": further}
 
 
 def _check_distinct(paths: Sequence[str | Path]) -> None:

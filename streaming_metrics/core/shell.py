@@ -19,14 +19,14 @@ from torchmetrics import Metric
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
 from streaming_metrics.core.evaluate import evaluate
-from streaming_metrics.core.frozen import Remembered, remembering
+from streaming_metrics.core.frozen import Remembered
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
+from streaming_metrics.core.inspector import Inspector
 from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
-from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
-from streaming_metrics.core.networks import networks_of
+from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
-from streaming_metrics.core.record import described, signature_of
+from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
 from streaming_metrics.core.states import Binder, States
@@ -36,6 +36,7 @@ from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
+from streaming_metrics.measures.projection import MOST
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures
 from streaming_metrics.measures.reported import reported_keys
 from streaming_metrics.plots import plot_values
@@ -47,12 +48,16 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from streaming_metrics.core.closest import ClosestPairs
     from streaming_metrics.core.inputs import Given
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.references import References, SavedSide
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure
+    from streaming_metrics.measures.mode_table import ModeTable
+    from streaming_metrics.measures.projection import Projection
+    from streaming_metrics.measures.units import Units
     from streaming_metrics.statistics import DistinctCount, State
 
 STATE_KIND = "streaming-metrics state 1"
@@ -82,11 +87,14 @@ class GenerativeMetrics(Metric):
         extractor: a name (see :func:`streaming_metrics.extractors.resolve`), an :class:`Extractor`, any ``nn.Module``
             from uint8 images to ``(N, D)``, or None: then features are given to ``update``. Several networks by name,
             ``{"inception": "inception-v3", "dino": …}``: a measure reads the first unless it says ``on="dino"``.
+            One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it, and where
+            nothing reads the default, it is not loaded.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
         precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
             signature says which.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``; by name where there
             are several networks.
+        widths: of further columns of given features, ``{"text": 512}``; by name where there are several networks.
         value_range: what float images span, ``(0, 1)`` or ``(-1, 1)``; None takes uint8 images only.
         reference: the real side as saved by :meth:`save_reference`, or another program's ``.npz`` with ``mu`` and
             ``sigma``, which serves FID alone; no real images are then taken. A list has a file of each network, a
@@ -120,7 +128,7 @@ class GenerativeMetrics(Metric):
     def __init__(
         self,
         measures: MeasuresGiven,
-        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = "inception-v3",
+        extractor: str | Extractor | nn.Module | Mapping[str, Any] | None = DEFAULT_EXTRACTOR,
         *,
         weights: str | Path | None = None,
         resize: str | None = None,
@@ -128,6 +136,7 @@ class GenerativeMetrics(Metric):
         precision: str | None = None,
         num_features: int | Mapping[str, int] | None = None,
         num_classes: int | Mapping[str, int] | None = None,
+        widths: Mapping[str, int] | Mapping[str, Mapping[str, int]] | None = None,
         value_range: tuple[float, float] | None = None,
         reference: References | None = None,
         bind_limit: int = BIND_LIMIT,
@@ -139,7 +148,10 @@ class GenerativeMetrics(Metric):
         _check_options(kwargs, sync_on_compute)
         measures, value_range = tuple(as_measures(measures)), check_value_range(value_range)
         options = {"weights": weights, "resize": resize, "tag": tag, "precision": precision}
-        networks = networks_of(extractor, num_features, num_classes, **options)
+        if extractor == DEFAULT_EXTRACTOR:
+            extractor = read_by(measures, weights=weights, resize=resize, tag=tag)
+        networks = networks_of(extractor, num_features, num_classes, widths, **options)
+        networks = with_own(networks, measures, precision=precision)
         layout = Layout(measures, networks)
         self._reported = reported_keys(measures, [networks[n].tag_of(m) for m, n in zip(measures, layout.places)])
         sides = {role: saved_side(layout, role, files) for role, files in by_role(reference).items()}
@@ -150,6 +162,7 @@ class GenerativeMetrics(Metric):
         self._remembered: dict[Role, Remembered] = {}
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
+        self._captions: str | None = None
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{self._configuration()} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
@@ -177,6 +190,11 @@ class GenerativeMetrics(Metric):
         return tuple(key for place in self._places() for key in self._reported[place].values())
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of its networks, by which ``on=`` asks; one alone has none."""
+        return tuple(network.name for network in self._inputs.networks if network.name)
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         """Whose samples it takes."""
         return self._layout.roles
@@ -202,8 +220,10 @@ class GenerativeMetrics(Metric):
         return int(vars(self)[self._layout.names[Slot(role, 0, COUNT)]["n"]])
 
     def signature(self) -> str:
-        """Return how the numbers come about, as one line; the counts are those of the last ``compute``."""
-        return self._signed(self._totals or {role: self.num_samples(role) for role in self.roles})
+        """Return how the numbers come about, as one line; counts and captions are those of the last ``compute``."""
+        if self._totals is None:
+            return self._signed({role: self.num_samples(role) for role in self.roles}, self._own_captions())
+        return self._signed(self._totals, self._captions)
 
     def distinct(self, role: Role) -> DistinctCount | None:
         """Return how many of the samples of ``role`` are distinct: exact below 4096, else about (± 2 %).
@@ -223,7 +243,7 @@ class GenerativeMetrics(Metric):
         *,
         role: Role | None = None,
         labels: Tensor | None = None,
-        captions: Tensor | None = None,
+        captions: Tensor | Sequence[str] | None = None,
     ) -> None:
         """Add a batch; local, no collective. Where it raises, nothing was added.
 
@@ -234,8 +254,9 @@ class GenerativeMetrics(Metric):
             index: int64 ``(N,)`` in ``[0, 2⁴⁰)``, ids that are unique over all ranks of a role; by default the order of
                 arrival on each rank. Splits of IS, subsets of KID and reservoirs depend on it.
             role: instead of ``real``: ``"real"``, ``"fake"``, or another that a measure asks for, e.g. ``"train"``.
-            labels, captions: int64 ``(N,)``, classes of the samples, and hashes of their captions, where a measure
-                reads them: then in every batch.
+            labels, captions: int64 ``(N,)``, classes of the samples, and their captions' hashes, or their texts, of
+                which :func:`~streaming_metrics.caption_hashes` are taken; where a measure reads them: then in every
+                batch.
 
         Raises:
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
@@ -253,7 +274,7 @@ class GenerativeMetrics(Metric):
         *,
         role: Role | None = None,
         labels: Tensor | None = None,
-        captions: Tensor | None = None,
+        captions: Tensor | Sequence[str] | None = None,
     ) -> Any:
         """Add a batch and return its value against the other roles' samples on this rank; no collective.
 
@@ -287,7 +308,7 @@ class GenerativeMetrics(Metric):
         states.replace({role: states.empty(role, device) for role in forgotten})
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
-        self._totals = self._found = None
+        self._totals = self._found = self._captions = None
 
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: :meth:`freeze` of ``"real"``."""
@@ -345,19 +366,35 @@ class GenerativeMetrics(Metric):
                 reasons.append(str(error))
         return values, reasons
 
-    def neighbourhood(self) -> NearestSamples | None:
-        """Return who is nearest to whom across the two sides, the same on every rank; collective.
+    def inspector(self, call: str = "inspector()") -> Inspector:
+        """Return what reads the samples to look at, several readings after one meeting of the ranks; collective.
 
-        One more sweep over the features that a measure keeps; None where none keeps any of both sides.
+        Args:
+            call: names it in errors.
         """
-        streams, comm = self._states.streams, self._gather_ranks("neighbourhood()")
-        kept = bank_of(streams)
-        if kept is None:
-            return None
-        network, bank, k = kept
-        sides = self._sides(comm)[network]
-        with remembering(self._memories(self._states), network) as cache:
-            return nearest_samples(bank, k, sides, comm, cache)
+        comm, states = self._gather_ranks(call), self._states
+        prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
+        return Inspector(states.streams, lambda: self._sides(comm), prepared, comm, self._memories(states))
+
+    def neighbourhood(self) -> NearestSamples | None:
+        """Return who is nearest to whom across the two sides: :meth:`Inspector.neighbourhood`; collective."""
+        return self.inspector("neighbourhood()").neighbourhood()
+
+    def closest_pairs(self, k: int = 20, most: int = 1000, among: Tensor | None = None) -> ClosestPairs | None:
+        """Return the generated samples that are closest to each other: :meth:`Inspector.closest_pairs`; collective."""
+        return self.inspector("closest_pairs()").closest_pairs(k, most, among)
+
+    def modes(self, among: Tensor | None = None) -> ModeTable | None:
+        """Return what each mode of the real side holds of either side: :meth:`Inspector.modes`; collective."""
+        return self.inspector("modes()").modes(among)
+
+    def projection(self, most: int = MOST) -> Projection | None:
+        """Return features of both sides on two principal components: :meth:`Inspector.projection`; collective."""
+        return self.inspector("projection()").projection(most)
+
+    def units(self, n: int = 8, among: Tensor | None = None) -> Units | None:
+        """Return the features in which the sides differ most: :meth:`Inspector.units`; collective."""
+        return self.inspector("units()").units(n, among)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draw a result of ``compute`` or ``forward``, or a list of them; None computes.
@@ -446,7 +483,9 @@ class GenerativeMetrics(Metric):
         tensors = {name: vars(self)[name] for name in self._defaults if name not in marks}
         held = {role: self.num_samples(role) for role in self.roles}
         said = about_metric(self.measures, self._inputs.networks)
-        write_tensors(path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held))
+        write_tensors(
+            path, tensors, STATE_KIND, self.fingerprint, **said, signature=self._signed(held, self._own_captions())
+        )
 
     def state_dict(self, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Return frozen sides, and the states that ``Metric.persistent`` asks for, without spare room of storage."""
@@ -486,7 +525,7 @@ class GenerativeMetrics(Metric):
         return role
 
     def _take(
-        self, states: States, given: Given, role: Role, index: Tensor | None, beside: Mapping[str, Tensor | None]
+        self, states: States, given: Given, role: Role, index: Tensor | None, beside: Mapping[str, Any]
     ) -> list[Features]:
         """Return a batch as each network's features with an index, on the states' device."""
         if states.is_frozen(role):
@@ -496,7 +535,8 @@ class GenerativeMetrics(Metric):
         _refuse_torn("update()", [states.torn((role,))])
         where = f"{role} batch (update {self._update_count})"
         needs = states.streams[role].needs
-        found = self._inputs(given, needs, where, {k: v for k, v in beside.items() if v is not None})
+        beside = {column: rows for column, rows in beside.items() if rows is not None}
+        found = self._inputs(given, needs, where, beside)
         n, device = len(next(iter(found[0].values()), ())), state_device(self.device)
         ids = found[0].get("index") if index is None else index
         if ids is None:
@@ -611,6 +651,7 @@ class GenerativeMetrics(Metric):
         sides = self._sides(comm)
         self._totals = {role: side.num_samples for role, side in sides[0].items()}
         self._found = {role: distinct_of(side) for role, side in sides[0].items()}
+        self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
             warn_of_repeats(found, role, "images" if self.extractor else "samples")
         return self._values(self._places(), sides, comm, streams)
@@ -652,8 +693,15 @@ class GenerativeMetrics(Metric):
         """Return the class and the measures in force, in words."""
         return configuration_of(type(self).__name__, self._described())
 
-    def _signed(self, totals: Mapping[Role, int]) -> str:
-        return str(signature_of(self._described(), self._inputs.networks, self._states, totals))
+    def _signed(self, totals: Mapping[Role, int], captions: str | None) -> str:
+        networks, places = self._inputs.networks, self._layout.places
+        specs = [networks[places[place]].spec for place in self._places()]
+        fixed = captions if any(map(holds_captions, self.measures, specs)) else None
+        return str(signature_of(self._described(), networks, self._states, totals, fixed))
+
+    def _own_captions(self) -> str | None:
+        """Return the digest of this rank's generated captions."""
+        return captions_of(self._states.local(MEASURED, network) for network in range(len(self._inputs.networks)))
 
     def _network(self, on: str | None) -> int:
         names = [network.name for network in self._inputs.networks]

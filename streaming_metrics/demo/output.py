@@ -8,47 +8,60 @@ import torch
 
 from streaming_metrics.monitor.image_log import image_grid
 from streaming_metrics.plots import COLOURS, GREY, INK, curves, new_figure
-from streaming_metrics.plots.result_keys import arrow, grouped, leading, number, only
+from streaming_metrics.plots.result_keys import arrow, by_group, column, grouped, leading, number, only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from rich.table import Table
     from torch import Tensor
 
     Row = Mapping[str, float]
 
 
 def line(epoch: int, row: Row) -> str:
-    """Return an epoch's values as one line of text.
+    """Return an epoch's values as one line of text; of several groups of measures, the first one's.
 
     Example:
-        >>> line(3, {"fd": 131.26, "kd": 0.5, "kd_std": 1.0, "recall": 0.8123})
+        >>> line(3, {"fd": 131.26, "kd": 0.5, "kd_std": 1.0, "recall": 0.8123, "vendi": 4.0})
         'epoch  3   fd 131   kd 0.500   recall 0.812'
     """
-    return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in leading(row))
+    keys = next(iter(by_group(leading(row)).values()))
+    return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in keys)
 
 
 def show(rows: Sequence[Row], out: Path, seconds: float) -> None:
     """Print the table of epochs and measures, the best of each in bold, and what was written where."""
     from rich.console import Console
-    from rich.table import Table
 
-    keys = leading(rows)
-    best = {key: (min if arrow(key) == "↓" else max)(row[key] for row in rows) for key in keys if arrow(key)}
-    table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
-    for heading in ("epoch", *(f"{key} {arrow(key)}".strip() for key in keys)):
-        table.add_column(heading, justify="right")
-    for epoch, row in enumerate(rows, 1):
-        cells = (f"[bold green]{number(row[k])}[/]" if row[k] == best.get(k) else number(row[k]) for k in keys)
-        table.add_row(str(epoch), *cells)
     console = Console()
-    console.print(table)
+    console.print(_table(rows))
     console.print(
         f"\nIn {seconds:.0f} s. Written to [bold]{out}[/]: " + ", ".join(sorted(f.name for f in out.iterdir()))
     )
     console.print(f"All in one page: {out / 'report.html'}. Curves: tensorboard --logdir {out}")
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    """Return a line for each measure, a column for each epoch that there is room for."""
+    from rich.table import Table
+
+    table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
+    shown = _spread(len(rows), most=10)
+    for heading in ("", *(f"{place + 1}" for place in shown)):
+        table.add_column(heading, justify="right" if heading else "left")
+    groups = by_group(leading(rows))
+    for group, keys in groups.items():
+        if len(groups) > 1:
+            table.add_row(f"\n[bold]{group.capitalize()}[/]")
+        for key in keys:
+            values = column(rows, key)
+            best = (min if arrow(key) == "↓" else max)(values) if arrow(key) else None
+            cells = [f"[bold green]{number(v)}[/]" if v == best else number(v) for v in (values[i] for i in shown)]
+            table.add_row(f"{key} {arrow(key)}".strip(), *cells)
+    return table
 
 
 def overview(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -> None:

@@ -23,22 +23,51 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from streaming_metrics import FID, IS, KID, PRDC
+from streaming_metrics.cli.plan import Plan
 from streaming_metrics.demo import output
 from streaming_metrics.extractors import EfficientNetLite0
+from streaming_metrics.measures.catalogue import all_measures
+from streaming_metrics.measures.registry import as_measures
 from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streaming_metrics import Measure
+
 PASSES = 21
 """Passes over the digits in what is called an epoch here: 148 steps."""
 
 
-def watch(extractor: str, side: int, num_samples: int, report: Path) -> GenerationMonitor:
+def watch(options: argparse.Namespace, digits: Tensor) -> GenerationMonitor:
     """Return the callback that generates, measures and logs every epoch."""
-    network = EfficientNetLite0(side=side) if extractor == "efficientnet-lite0" else extractor
-    measures = [FID(), KID(subset_size=min(1000, num_samples)), IS(), PRDC()]
-    return GenerationMonitor(measures, network, sample="sample", num_samples=num_samples, report=report)
+    is_small = options.extractor == "efficientnet-lite0"
+    network = EfficientNetLite0(side=options.side) if is_small else options.extractor
+    return GenerationMonitor(
+        chosen(options.measures, len(digits), options.samples),
+        network,
+        sample="sample",
+        num_samples=options.samples,
+        train=DataLoader(TensorDataset(digits), batch_size=256) if options.measures == "all" else None,
+        report=options.out / "report.html",
+    )
+
+
+def chosen(text: str, num_real: int, num_samples: int) -> list[Measure]:
+    """Return the measures that ``--measures`` names; of all, say which are left out, and why.
+
+    Labels and captions are for models of them, and this flow draws digits of no particular kind.
+    """
+    core = [FID(), KID(subset_size=min(1000, num_samples)), IS(), PRDC()]
+    if text != "all":
+        return core if text == "core" else as_measures(text)
+    found, left_out = all_measures(roles=("real", "fake", "train"))
+    by_label = {measure.label: measure for measure in core}
+    measures = [by_label.get(measure.label, measure) for measure in found]
+    plan = Plan.of(measures, real=num_real, fake=num_samples, train=num_real)
+    for label, why in [*left_out, *plan.unscored.items()]:
+        print(f"left out: {label}: {why}")
+    return plan.scored
 
 
 class DigitFlow(LightningModule):
@@ -68,9 +97,18 @@ class DigitFlow(LightningModule):
 
     def sample(self, n: int, steps: int = 40) -> Tensor:
         """Return n digits ``(n, 1, 8, 8)`` in [0, 1]: go from noise to where the network says that points head."""
-        points = torch.randn(n, 1, 8, 8, device=self.device)
+        return self.flow(torch.randn(n, 1, 8, 8, device=self.device), steps)
+
+    def interpolate(self, ways: int, steps: int) -> Tensor:
+        """Return digits ``(ways, steps, 1, 8, 8)`` of noise on the way from one draw to another, as loud as either."""
+        start, end = torch.randn(2, ways, 1, 1, 8, 8, device=self.device)
+        angle = torch.linspace(0, torch.pi / 2, steps, device=self.device).view(1, steps, 1, 1, 1)
+        return self.flow((start * angle.cos() + end * angle.sin()).flatten(0, 1)).unflatten(0, (ways, steps))
+
+    def flow(self, points: Tensor, steps: int = 40) -> Tensor:
+        """Return the digits in [0, 1] that noise ``(n, 1, 8, 8)`` flows to."""
         for left in range(steps, 0, -1):
-            time = torch.full((n, 1, 1, 1), 1 - left / steps, device=self.device)
+            time = torch.full((len(points), 1, 1, 1), 1 - left / steps, device=self.device)
             points = points.lerp(self.average(points, time), 1 / left)
         return (points.clamp(-1, 1) + 1) / 2
 
@@ -165,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started, digits = time.perf_counter(), load_digits()
     if options.devices == 1:
         forget_curves(options.out)
-    monitor = watch(options.extractor, options.side, options.samples, options.out / "report.html")
+    monitor = watch(options, digits)
     history, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
         (options.out / "signature.txt").write_text(monitor.metric.signature() + "\n")
@@ -186,6 +224,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--epochs", type=int, default=12, help="how long to train; each epoch is measured")
     command.add_argument("--devices", type=int, default=1, help="processes to train and measure in")
     command.add_argument("--samples", type=int, default=1797, help="digits to generate each epoch")
+    command.add_argument("--measures", default="core", help="fid,kid,is,prdc are the core; all; or a list of names")
     command.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
     command.add_argument("--side", type=int, default=64, help="pixels that efficientnet-lite0 sees; 224 is its own")
     command.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all that is written")

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.base import Extractor as Extractor
     from streaming_metrics.extractors.efficientnet import EfficientNetLite0 as EfficientNetLite0
     from streaming_metrics.extractors.inception import InceptionV3 as InceptionV3
+    from streaming_metrics.extractors.low_level import LowLevel as LowLevel
     from streaming_metrics.extractors.module import ModuleExtractor as ModuleExtractor
     from streaming_metrics.extractors.names import EXTRACTORS as EXTRACTORS
     from streaming_metrics.extractors.registry import resolve as resolve
@@ -20,6 +21,7 @@ HOMES = {
     "Extractor": "base",
     "EfficientNetLite0": "efficientnet",
     "InceptionV3": "inception",
+    "LowLevel": "low_level",
     "ModuleExtractor": "module",
     "EXTRACTORS": "names",
     "resolve": "registry",

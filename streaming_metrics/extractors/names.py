@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TORCHVISION = "torchvision/"
-EXTRACTORS = ("inception-v3", "efficientnet-lite0", f"{TORCHVISION}<model>")
+EXTRACTORS = ("inception-v3", "efficientnet-lite0", "low-level", f"{TORCHVISION}<model>")
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""

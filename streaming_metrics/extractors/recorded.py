@@ -35,9 +35,10 @@ class Recorded(Extractor):
         try:
             texts = {name: str(record[name]) for name in RECORDED}
             features, classes = (None if (n := record[key]) is None else int(n) for key in ("features", "classes"))
-            self.spec = Spec(features, classes)
+            widths = {str(column): int(width) for column, width in record.get("widths", {}).items()}
+            self.spec = Spec(features, classes, widths)
             self.published = frozenset(map(str, record["published"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected a record of an extractor, got {record!r}.") from error
         for name, text in texts.items():
             setattr(self, name, text)
@@ -51,4 +52,5 @@ def record_of(extractor: Extractor) -> dict[str, Any]:
     """Return all that a file says of an extractor; JSON holds it."""
     record: dict[str, Any] = {name: getattr(extractor, name) for name in RECORDED}
     widths = {"features": extractor.spec.num_features, "classes": extractor.spec.num_classes}
-    return record | widths | {"published": sorted(extractor.published)}
+    further = {"widths": dict(extractor.spec.widths)} if extractor.spec.widths else {}
+    return record | widths | further | {"published": sorted(extractor.published)}

@@ -12,6 +12,7 @@ from torchvision import models
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.efficientnet import EfficientNetLite0
 from streaming_metrics.extractors.inception import InceptionV3
+from streaming_metrics.extractors.low_level import LowLevel
 from streaming_metrics.extractors.module import ModuleExtractor
 from streaming_metrics.extractors.names import EXTRACTORS, TORCHVISION, unknown
 from streaming_metrics.extractors.torchvision import TorchvisionExtractor
@@ -73,7 +74,7 @@ def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
 
 
 def _named(name: str) -> type[Extractor]:
-    named: dict[str, type[Extractor]] = {cls.name: cls for cls in (InceptionV3, EfficientNetLite0)}
+    named: dict[str, type[Extractor]] = {cls.name: cls for cls in (InceptionV3, EfficientNetLite0, LowLevel)}
     if name not in named:
         near = [*named, *(TORCHVISION + model for model in models.list_models(module=models))]
         raise unknown(name, "extractor", nearby=near, listed=EXTRACTORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,7 +74,7 @@ class Reference:
         Raises:
             ValueError: where the reference holds no moments, or of fewer than 2 samples.
         """
-        state = next((state for name, state in self.states.items() if name.startswith("moments_")), None)
+        state = next((state for name, state in self.states.items() if re.fullmatch(r"moments_\d+", name)), None)
         if state is None or self.num_samples < 2:
             raise ValueError(
                 f"save_npz(): expected moments of at least 2 samples, got {sorted(self.states)} of {self.num_samples}. "

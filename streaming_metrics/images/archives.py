@@ -47,6 +47,9 @@ class Folder(Images):
     def name(self, i: int) -> str:
         return str(self.root / self.names[i])
 
+    def path_below(self, i: int) -> str:
+        return self.names[i]
+
     def __getitem__(self, i: int) -> Tensor:
         try:
             content = (self.root / self.names[i]).read_bytes()
@@ -84,6 +87,9 @@ class Zip(Images):
 
     def name(self, i: int) -> str:
         return f"{self.path}/{self.members[i].filename}"
+
+    def path_below(self, i: int) -> str:
+        return self.members[i].filename
 
     def __getitem__(self, i: int) -> Tensor:
         member = self.members[i]
@@ -125,6 +131,9 @@ class Tar(Images):
 
     def name(self, i: int) -> str:
         return f"{self.path}/{self.members[i][0]}"
+
+    def path_below(self, i: int) -> str:
+        return self.members[i][0]
 
     def __getitem__(self, i: int) -> Tensor:
         _, offset, size = self.members[i]

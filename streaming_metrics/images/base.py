@@ -38,6 +38,10 @@ class Images(Dataset["Tensor"], ABC):
     def name(self, i: int) -> str:
         """Return what errors and listings call image i."""
 
+    def path_below(self, i: int) -> str | None:  # noqa: ARG002
+        """Return the path of image i below the source, or inside its archive; None where images have none."""
+        return None
+
     @abstractmethod
     def __getitem__(self, i: int) -> Tensor:
         """Return image i, uint8 ``(3, H, W)``; raise :class:`Unreadable` where it does not read."""
@@ -60,6 +64,10 @@ class Joined(Images):
     def name(self, i: int) -> str:
         part, inner = self._place(i)
         return part.name(inner)
+
+    def path_below(self, i: int) -> str | None:
+        part, inner = self._place(i)
+        return part.path_below(inner)
 
     def __getitem__(self, i: int) -> Tensor:
         part, inner = self._place(i)
@@ -86,6 +94,9 @@ class Chosen(Images):
 
     def name(self, i: int) -> str:
         return self.whole.name(self.chosen[i])
+
+    def path_below(self, i: int) -> str | None:
+        return self.whole.path_below(self.chosen[i])
 
     def __getitem__(self, i: int) -> Tensor:
         return self.whole[self.chosen[i]]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from streaming_metrics.images.batches import is_dropped, name_of, pick
 from streaming_metrics.images.forms import describe
+from streaming_metrics.statistics.captions import hashed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +50,7 @@ def checked_columns(given: Mapping[str, Any], n: int, source: str) -> dict[str, 
     """Return the columns that came beside n images, int64 ``(n,)`` each.
 
     Args:
-        given: by name.
+        given: by name; captions may be texts, of which the hashes are taken.
         n: images.
         source: names the giver in errors.
 
@@ -59,6 +60,8 @@ def checked_columns(given: Mapping[str, Any], n: int, source: str) -> dict[str, 
     Example:
         >>> checked_columns({"labels": [3, 1]}, 2, "sample")
         {'labels': tensor([3, 1])}
+        >>> checked_columns({"captions": ["a cat"]}, 1, "sample")
+        {'captions': tensor([5900954942076057986])}
     """
     unknown = [name for name in given if name not in COLUMNS]
     if unknown:
@@ -66,6 +69,7 @@ def checked_columns(given: Mapping[str, Any], n: int, source: str) -> dict[str, 
             f"{source}: Expected columns among {list(COLUMNS)} beside the images, got {unknown[0]!r}. Remedy: return "
             '(images, {"labels": labels}), or the images alone.'
         )
+    given = {name: hashed_texts(column) if name == "captions" else column for name, column in given.items()}
     return {name: as_column(column, n, f"{source}: Expected {name}") for name, column in given.items()}
 
 
@@ -108,5 +112,5 @@ def refuse_missing(columns: Mapping[str, Tensor], needed: Iterable[str], source:
         if name not in columns:
             raise ValueError(
                 f"{source}: Expected {name} beside the images, as a measure reads them, got the images alone. Remedy: "
-                f'return (images, {{"{name}": {name}}}), one integer an image.'
+                f'return (images, {{"{name}": {name}}}), one {"text" if name == "captions" else "integer"} an image.'
             )

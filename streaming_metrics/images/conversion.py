@@ -19,6 +19,7 @@ class CheckedImages:
     Args:
         pixels: uint8 ``(N, 3, H, W)``, as :func:`to_uint8` returns them, or rows of those.
         columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
+        captions: the text of each; None where there are none.
 
     Example:
         >>> two = CheckedImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), {"labels": torch.tensor([3, 1])})
@@ -28,12 +29,17 @@ class CheckedImages:
 
     pixels: Tensor
     columns: Mapping[str, Tensor] = field(default_factory=dict)
+    captions: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: Tensor) -> CheckedImages:
-        return CheckedImages(self.pixels[rows], {name: column[rows] for name, column in self.columns.items()})
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        if self.captions is None:
+            return CheckedImages(self.pixels[rows], columns)
+        kept = torch.arange(len(self))[rows.cpu()].tolist()
+        return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept))
 
 
 def check_images(images: Tensor) -> None:
@@ -86,6 +92,16 @@ def to_uint8(images: Tensor, value_range: tuple[float, float] | None = None) -> 
     pixels = images.detach().to(torch.promote_types(images.dtype, torch.float32))
     _check_values(pixels, low, high)
     return ((pixels - low) * (255 / (high - low))).clamp(0, 255).round().to(torch.uint8)
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [0, 1].
+
+    Example:
+        >>> to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
+        [0.0, 0.20000000298023224, 1.0]
+    """
+    return pixels.float() / 255
 
 
 def checked_range(value_range: tuple[float, float]) -> tuple[float, float]:

@@ -80,6 +80,10 @@ def fields_of(value: Any) -> dict[Any, Any] | None:
     return {"images": value.images} if hasattr(value, "images") else None
 
 
+SHOWN = 8
+"""Parts of a sequence that errors name."""
+
+
 def describe(value: Any) -> str:
     """Return what a value is, in a few words for an error.
 
@@ -93,7 +97,8 @@ def describe(value: Any) -> str:
     if parts is not None:
         return f"a {type(value).__name__} with keys " + ", ".join(map(repr, parts))
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a {type(value).__name__} of " + ", ".join(type(part).__name__ for part in value)
+        kinds = [type(part).__name__ for part in value[:SHOWN]]
+        return f"a {type(value).__name__} of " + ", ".join([*kinds, "…"] if len(value) > SHOWN else kinds)
     return "None" if value is None else f"a {type(value).__name__}"
 
 

@@ -6,6 +6,9 @@ from streaming_metrics.lazy import lazy_names
 from streaming_metrics.measures.registry import homes
 
 if TYPE_CHECKING:
+    from streaming_metrics.measures.adagan_coverage import AdaGANCoverage as AdaGANCoverage
+    from streaming_metrics.measures.adversarial_divergence import AdversarialDivergence as AdversarialDivergence
+    from streaming_metrics.measures.am_score import AMScore as AMScore
     from streaming_metrics.measures.authenticity import AuthPct as AuthPct
     from streaming_metrics.measures.base import BiasWarning as BiasWarning
     from streaming_metrics.measures.base import Measure as Measure
@@ -15,12 +18,29 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side as Side
     from streaming_metrics.measures.base import Sides as Sides
     from streaming_metrics.measures.bins import NDB as NDB
+    from streaming_metrics.measures.birthday import BirthdayParadox as BirthdayParadox
+    from streaming_metrics.measures.boundary_distortion import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures.c2st import C2ST as C2ST
+    from streaming_metrics.measures.classification import CAS as CAS
+    from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.gan_test import GANTest as GANTest
+    from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
+    from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
+    from streaming_metrics.measures.mode_score import ModeScore as ModeScore
+    from streaming_metrics.measures.modes import Modes as Modes
+    from streaming_metrics.measures.modified_inception_score import ModifiedIS as ModifiedIS
+    from streaming_metrics.measures.nnaa import NNAA as NNAA
+    from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.r_precision import RPrecision as RPrecision
+    from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
+    from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
+    from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

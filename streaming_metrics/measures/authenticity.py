@@ -56,6 +56,8 @@ class AuthPct(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "authpct"
+    group: ClassVar[str] = "copying"
+    paper: ClassVar[str] = "Alaa et al., ICML 2022"
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

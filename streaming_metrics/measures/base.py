@@ -22,6 +22,24 @@ T = TypeVar("T")
 Prepared: TypeAlias = "Mapping[str, Tensor]"
 """What depends on a frozen side alone, by name: whole on every rank, saved with the side."""
 Results: TypeAlias = "Mapping[PairReduction, Tensor]"
+GROUPS = (
+    "core",
+    "distances",
+    "class predictions",
+    "labels",
+    "two-sample tests",
+    "density",
+    "diversity",
+    "copying",
+    "pixels",
+    "text",
+    "paired",
+    "own",
+)
+"""Groups of measures, in the order in which tables and reports show them.
+
+``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
+"""
 
 
 @dataclass(frozen=True)
@@ -169,18 +187,25 @@ class Measure(ABC):
     else of the generated side is kept. Both forms must give the same value.
 
     Args:
-        on: which of several networks it reads, by the name that the user gave it; by default the first. No part of
-            keys or signatures.
+        on: which of several networks it reads, by the name that the user gave it; by default its own :attr:`network`,
+            or the first. No part of keys or signatures.
 
     Attributes:
         label: how a signature names it.
         column: which of the network's columns it reads.
+        network: the name of the extractor that it reads unless ``on=`` says otherwise, which comes with it where images
+            are measured; None reads the first.
+        group: the heading under which tables and reports show it, one of :data:`GROUPS`.
+        paper: authors, year and venue, as tables give them.
     """
 
     on: str | None = field(default=None, kw_only=True, repr=False)
 
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
+    network: ClassVar[str | None] = None
+    group: ClassVar[str] = "own"
+    paper: ClassVar[str] = ""
 
     @property
     def fixed(self) -> Role | None:

@@ -81,6 +81,8 @@ class NDB(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "ndb"
+    group: ClassVar[str] = "two-sample tests"
+    paper: ClassVar[str] = "Richardson and Weiss, NeurIPS 2018"
 
     def __post_init__(self) -> None:
         check_integer("NDB bins", self.bins, least=2)
@@ -115,10 +117,7 @@ class NDB(Measure):
     def prepare(self, spec: Spec, side: Side) -> Prepared:
         bank = self._bank(spec)
         side.require(self.bins, f"NDB(bins={self.bins})", "more samples, or fewer `bins`")
-        rows = side.rows(bank, self.most)
-        key = "centres", bank, self.bins, self.most, self.seed  # of a side too large to bind, once for all computes
-        found = side.once(key, lambda: cluster_centres(rows.cpu().double().numpy(), self.bins, self.seed))
-        centres = side.comm.broadcast(torch.from_numpy(found).to(rows))  # BLAS may differ between hosts
+        centres = centres_of(side, bank, self.bins, self.most, self.seed)
         place = FixedRows(centres).nearest(side[bank]["rows"])[1]
         return {"centres": centres, "counts": side.comm.sum(torch.bincount(place, minlength=self.bins))}
 
@@ -158,6 +157,14 @@ class NDB(Measure):
             if side.num_samples < FEW * self.bins:
                 what = f"{side.num_samples} {side.role} samples in {self.bins} bins: few differences are significant"
                 _warn(what, f"{FEW * self.bins} samples or more a side, or fewer `bins`")
+
+
+def centres_of(side: Side, bank: Bank, bins: int, most: int, seed: int) -> Tensor:
+    """Return k-means centres ``(bins, D)`` float32 of ``most`` rows of a side, the same on every rank; collective."""
+    rows = side.rows(bank, most)
+    key = "centres", bank, bins, most, seed  # of a side too large to bind, once for all computes
+    found = side.once(key, lambda: cluster_centres(rows.cpu().double().numpy(), bins, seed))
+    return side.comm.broadcast(torch.from_numpy(found).to(rows))  # BLAS may differ between hosts
 
 
 def cluster_centres(rows: np.ndarray, bins: int, seed: int) -> np.ndarray:

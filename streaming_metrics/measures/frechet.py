@@ -8,7 +8,7 @@ Parity target: pytorch-fid and torch-fidelity.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -16,8 +16,9 @@ import torch
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
-from streaming_metrics.statistics import Moments
+from streaming_metrics.statistics import CaptionDigest, KnownCaptions, Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,11 +168,17 @@ class FID(Measure):
     ``‖μr − μf‖² + tr(Σr + Σf − 2(Σr Σf)^½)`` with unbiased covariances (ddof 1). Range [0, ∞), lower is better.
     Reported as ``fid`` for the reference Inception, else as ``fd_<tag>``.
 
+    Args:
+        captions: hold the captions fixed that samples are generated for, as text-to-image models are compared: each
+            generated batch then needs ``captions``, and the signature gains ``captions:<8 hex digits>``, a digest of
+            them all in whatever order. Values of models that drew other captions do not compare.
+
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples a side.
 
     Warns:
-        BiasWarning: with no more samples than features, where the value is defined but far too high.
+        BiasWarning: with no more samples than features, where the value is defined but far too high; with
+            ``captions``, where real samples came with captions too, and theirs are others.
 
     Example:
         >>> import torch
@@ -183,15 +190,23 @@ class FID(Measure):
         {'fd_features': tensor(9., dtype=torch.float64)}
     """
 
+    captions: bool = field(default=False, kw_only=True)
+
     label: ClassVar[str] = "fid"
+    group: ClassVar[str] = "core"
+    paper: ClassVar[str] = "Heusel et al., NeurIPS 2017"
+
+    def __post_init__(self) -> None:
+        check_flag("FID captions", self.captions)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         return (Scalar("fid", "Fréchet distance", "lower", elsewhere="fd"),)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        moments = (Moments(width(spec, "FID")),)
-        return {"real": moments, "fake": moments}
+        moments = Moments(width(spec, "FID"))
+        real, fake = ((KnownCaptions(),), (CaptionDigest(),)) if self.captions else ((), ())
+        return {"real": (moments, *real), "fake": (moments, *fake)}
 
     def check(self, sides: Sides) -> None:
         for side in (sides.real, sides.fake):
@@ -201,6 +216,8 @@ class FID(Measure):
         moments = Moments(width(sides.spec, "FID"))
         for side in (sides.real, sides.fake):
             _warn_if_few(side, moments.num_features)
+        if self.captions:
+            _warn_if_of_other_captions(sides)
         return {"fid": frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))}
 
 
@@ -214,6 +231,20 @@ def _warn_if_few(side: Side, num_features: int) -> None:
         warnings.warn(
             f"FID from {side.num_samples} {side.role} samples of {num_features} features: the covariance is singular "
             "and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a smaller layer.",
+            BiasWarning,
+            stacklevel=2,
+        )
+
+
+def _warn_if_of_other_captions(sides: Sides) -> None:
+    """Warn where all real samples came with captions, and generated ones are of others."""
+    known, given = KnownCaptions(), CaptionDigest()
+    real, fake = known.read(sides.real[known]), given.read(sides.fake[given])
+    if known.count(sides.real[known]) == sides.real.num_samples and real != fake:
+        warnings.warn(
+            f"FID(captions=True): expected both sides to be of equal captions, got {real} of {sides.real.num_samples} "
+            f"real samples, {fake} of {sides.fake.num_samples} generated ones: part of the distance may be between "
+            "captions. Remedy: generate one image for each caption of the real side.",
             BiasWarning,
             stacklevel=2,
         )

@@ -61,6 +61,8 @@ class IS(Measure):
     ddof: int = 0
 
     label: ClassVar[str] = "is"
+    group: ClassVar[str] = "core"
+    paper: ClassVar[str] = "Salimans et al., NeurIPS 2016"
     column: ClassVar[str] = "logits"
 
     def __post_init__(self) -> None:

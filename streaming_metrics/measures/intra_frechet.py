@@ -75,6 +75,8 @@ class IntraFID(Measure):
     shrinkage: float = 0.0
 
     label: ClassVar[str] = "intra_fid"
+    group: ClassVar[str] = "labels"
+    paper: ClassVar[str] = "Miyato and Koyama, ICLR 2018"
 
     def __post_init__(self) -> None:
         check_integer("IntraFID classes", self.classes, least=1)

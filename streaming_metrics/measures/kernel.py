@@ -66,6 +66,8 @@ class KID(Measure):
     capacity: int | None = None
 
     label: ClassVar[str] = "kid"
+    group: ClassVar[str] = "core"
+    paper: ClassVar[str] = "Bińkowski et al., ICLR 2018"
 
     def __post_init__(self) -> None:
         check_integer("KID subsets", self.subsets, least=1, optional=True)

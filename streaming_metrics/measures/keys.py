@@ -6,10 +6,13 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from streaming_metrics.measures.base import Scalar
+from streaming_metrics.measures.base import GROUPS, Scalar
 from streaming_metrics.measures.registry import known_measures
+from streaming_metrics.measures.torchmetrics_names import KNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streaming_metrics.measures.base import Measure
 
 
@@ -74,15 +77,71 @@ def scalar_of(key: str) -> Scalar:
     return parse_key(key).scalar
 
 
+def group_of(key: str) -> str:
+    """Return the group of the measure that yields a key, ``"own"`` for one of no known measure.
+
+    Example:
+        >>> group_of("val/fd_dinov2"), group_of("vendi"), group_of("psnr"), group_of("loss")
+        ('core', 'diversity', 'paired', 'own')
+    """
+    name, groups = parse_key(key).name, _groups_of(tuple(known_measures().values()))
+    if name in groups or name not in _declared:
+        return groups.get(name, GROUPS[-1])
+    return _declared[name][1]
+
+
 def known_scalars() -> dict[str, Scalar]:
-    """Return what measures may yield, in their order, by each name that it is reported under; of two, the first."""
-    return _scalars_of(tuple(known_measures().values()))
+    """Return what measures may yield, in their order, by each name that it is reported under; of two, the first.
+
+    What :func:`declare` was told comes last.
+    """
+    return _scalars_of(tuple(known_measures().values()), tuple(scalar for scalar, _ in _declared.values()))
+
+
+def declare(scalars: Iterable[Scalar], group: str = "paired") -> None:
+    """Make known what is reported beside measures, metrics of torchmetrics, and its group; of two, the later.
+
+    Like classes of one's own, which are measures once they are imported, it is known to the process from then on: what
+    draws charts knows keys alone.
+
+    Raises:
+        ValueError: for the key of a measure: a number that is not FID is never called FID.
+
+    Example:
+        >>> declare([Scalar("likeness", better="higher")])
+        >>> scalar_of("val/likeness").better, group_of("val/likeness")
+        ('higher', 'paired')
+    """
+    of_measures = _groups_of(tuple(known_measures().values()))
+    for scalar in scalars:
+        if scalar.key in of_measures:
+            raise ValueError(
+                f"expected another key than {scalar.key!r}, which is a measure's. Remedy: {{'other_key': metric}}."
+            )
+        _declared[scalar.key] = scalar, group
+
+
+_declared: dict[str, tuple[Scalar, str]] = {named.scalar.key: (named.scalar, named.group) for named in KNOWN.values()}
 
 
 @lru_cache(maxsize=8)
-def _scalars_of(classes: tuple[type[Measure], ...]) -> dict[str, Scalar]:
+def _scalars_of(classes: tuple[type[Measure], ...], declared: tuple[Scalar, ...]) -> dict[str, Scalar]:
     scalars: dict[str, Scalar] = {}
-    for scalar in (scalar for cls in classes for scalar in cls.known_scalars()):
-        for name in filter(None, (scalar.key, scalar.elsewhere)):
+    of_measures = (scalar for cls in classes for scalar in cls.known_scalars())
+    for scalar in (*of_measures, *declared):
+        for name in _names_of(scalar):
             scalars.setdefault(name, scalar)
     return scalars
+
+
+@lru_cache(maxsize=8)
+def _groups_of(classes: tuple[type[Measure], ...]) -> dict[str, str]:
+    groups: dict[str, str] = {}
+    for measure in classes:
+        for name in (name for scalar in measure.known_scalars() for name in _names_of(scalar)):
+            groups.setdefault(name, measure.group)
+    return groups
+
+
+def _names_of(scalar: Scalar) -> list[str]:
+    return [name for name in (scalar.key, scalar.elsewhere) if name]

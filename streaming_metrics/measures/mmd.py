@@ -18,10 +18,8 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
-from streaming_metrics.pairwise import RBFKernel, Shard
-from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.shards import Block
-from streaming_metrics.pairwise.tiles import Tile
+from streaming_metrics.pairwise import RBFKernel
+from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
@@ -89,6 +87,8 @@ class MMD(Measure):
     seed: int = 0
 
     label: ClassVar[str] = "mmd"
+    group: ClassVar[str] = "two-sample tests"
+    paper: ClassVar[str] = "Gretton et al., JMLR 2012"
 
     def __post_init__(self) -> None:
         if self.widths is not None:
@@ -126,7 +126,9 @@ class MMD(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         real, fake = (side.rows(self._bank(sides.spec)) for side in (sides.real, sides.fake))
-        gram = rbf_gram(real, fake, self._widths(sides.real, real))
+        widths = self._widths(sides.real, real)
+        within = sides.real.once(("kernel", self.most, widths), lambda: rbf_kernel(real, real, widths))
+        gram = rbf_gram(real, fake, widths, within)
         test = _Permutations(gram, len(real), self.block, self.biased)
         values = {"mmd": test.observed}
         if self.permutations:
@@ -153,28 +155,25 @@ def median_distance(rows: Tensor) -> float:
     """Return the median of ``‖x_i − x_j‖`` over the pairs i < j of ``rows (n, D)``, n ≥ 2; the lower of two."""
     n = len(rows)
     i, j = torch.triu_indices(n, n, offset=1, device=rows.device)
-    return float(_pairs(rows, rows).squared[i, j].median().sqrt())
+    return float(all_pairs(rows, rows).squared[i, j].median().sqrt())
 
 
-def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...]) -> Tensor:
-    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, float64 ``(n + m, n + m)``.
+def rbf_kernel(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
+    """Return the kernel of all pairs of rows of ``x (n, D)`` and ``y (m, D)``, float64 ``(n, m)``."""
+    return RBFKernel(widths).rest(all_pairs(x, y))
 
-    A side with itself is seen from its own mean: seen from afar, all pairs of a collapsed generator's rows would have
-    to be measured one by one.
+
+def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...], within: Tensor | None = None) -> Tensor:
+    """Return the kernel of all pairs of ``real (n, D)`` and ``fake (m, D)`` rows, pooled, float64 ``(n + m, n + m)``.
+
+    Args:
+        real, fake: rows.
+        widths: of the kernel.
+        within: the kernel of the real rows, where it is known.
     """
-    kernel = RBFKernel(widths)
-    within, other, across = (kernel.rest(_pairs(x, y)) for x, y in ((real, real), (fake, fake), (real, fake)))
+    within = rbf_kernel(real, real, widths) if within is None else within
+    other, across = (rbf_kernel(x, fake, widths) for x in (fake, real))
     return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
-
-
-def _pairs(rows: Tensor, columns: Tensor) -> Tile:
-    """Return all pairs of some rows with others as one tile, of rows with themselves a row with itself among them."""
-    centre = (column_sums(columns) / len(columns)).float()
-    return Tile(_block(rows, centre), _block(columns, centre))
-
-
-def _block(rows: Tensor, centre: Tensor) -> Block:
-    return Block(Shard(rows, torch.arange(len(rows), device=rows.device), centre), slice(0, len(rows)))
 
 
 class _Permutations:

@@ -81,6 +81,8 @@ class PRDC(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "prdc"
+    group: ClassVar[str] = "core"
+    paper: ClassVar[str] = "Kynkäänniemi et al., NeurIPS 2019; Naeem et al., ICML 2020"
 
     def __post_init__(self) -> None:
         if self.variant not in ("prdc", "improved", "guided-diffusion"):

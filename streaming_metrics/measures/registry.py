@@ -35,7 +35,27 @@ MEASURES = {
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
+    "modes": f"{HOUSE}.modes:Modes",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
+    "low_level": f"{HOUSE}.image_statistics:ImageStatistics",
+    "sharpness_difference": f"{HOUSE}.sharpness:SharpnessDifference",
+    "mode_score": f"{HOUSE}.mode_score:ModeScore",
+    "modified_is": f"{HOUSE}.modified_inception_score:ModifiedIS",
+    "am_score": f"{HOUSE}.am_score:AMScore",
+    "birthday": f"{HOUSE}.birthday:BirthdayParadox",
+    "r_precision": f"{HOUSE}.r_precision:RPrecision",
+    "cas": f"{HOUSE}.classification:CAS",
+    "gan_test": f"{HOUSE}.gan_test:GANTest",
+    "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
+    "adversarial_divergence": f"{HOUSE}.adversarial_divergence:AdversarialDivergence",
+    "parzen": f"{HOUSE}.parzen:ParzenLikelihood",
+    "coverage_adagan": f"{HOUSE}.adagan_coverage:AdaGANCoverage",
+    "retrieval": f"{HOUSE}.retrieval:ImageRetrieval",
+    "nnaa": f"{HOUSE}.nnaa:NNAA",
+    "sliced_wasserstein": f"{HOUSE}.sliced_wasserstein:SlicedWasserstein",
+    "wasserstein_critic": f"{HOUSE}.critic:WassersteinCritic",
+    "c2st": f"{HOUSE}.c2st:C2ST",
+    "geometry_score": f"{HOUSE}.geometry:GeometryScore",
 }
 """Module and class of each measure of this library, by label, in the order in which reports show them."""
 ONE = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -48,7 +68,7 @@ def homes() -> dict[str, str]:
 
 def known_measures() -> dict[str, type[Measure]]:
     """Return the measures there are, by label; a class of one's own is one once it is imported."""
-    return {label: _class_of(label) for label in MEASURES} | _of_users()
+    return {label: class_of(label) for label in MEASURES} | _of_users()
 
 
 def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
@@ -154,13 +174,14 @@ def _below(cls: type[Measure]) -> Iterator[type[Measure]]:
         yield from _below(child)
 
 
-def _class_of(label: str) -> type[Measure]:
+def class_of(label: str) -> type[Measure]:
+    """Return the class of a measure of this library."""
     module, _, name = MEASURES[label].partition(":")
     return getattr(import_module(module), name)
 
 
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
-    cls = _class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
+    cls = class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
     given = [part for part in split_outside(arguments, ",") if part.strip()]
     return _made(cls, dict(_option(cls, label, part, parts) for part in given))
 

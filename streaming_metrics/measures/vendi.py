@@ -62,6 +62,8 @@ class Vendi(Measure):
     q: float = 1.0
 
     label: ClassVar[str] = "vendi"
+    group: ClassVar[str] = "diversity"
+    paper: ClassVar[str] = "Friedman and Dieng, TMLR 2023"
 
     def __post_init__(self) -> None:
         if isinstance(self.q, bool) or not isinstance(self.q, int | float):

@@ -29,6 +29,7 @@ from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warn
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.image_sampler import ImageSampler
 from streaming_metrics.monitor.measurement import Measurement
+from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
 from streaming_metrics.monitor.schedule import Schedule
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from streaming_metrics.core.given_metrics import MetricsGiven
     from streaming_metrics.core.references import References
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.registry import MeasuresGiven
@@ -90,6 +92,18 @@ class GenerationMonitor(Callback):
             looks like images.
         label_key: where their labels are, one integer an image, for measures that read them
             (:class:`~streaming_metrics.IntraFID`): a key, a position or a callable.
+        paired: metrics of torchmetrics between the generated image of a validation item and the real one, ``["psnr",
+            "ssim", "ms-ssim", "mse", "rmse", "lpips", "paired-sharpness"]``, any other instance of ``(preds,
+            target)``, or a dict of either by key. They take what is measured (uint8) as float32 in [0, 1]:
+            ``data_range=1.0``. With ``fake_key``, or a sample with a parameter ``batch``: reconstructions,
+            super-resolution, image to image.
+        captioned: metrics of torchmetrics of generated images, uint8, and their captions: ``["clip-score"]``, or any
+            instance of ``(images, captions)``.
+        caption_key: where captions are in a batch, for these and for measures that read them (``FID(captions=True)``);
+            else they come beside images, ``(images, {"captions": [str, …]})``.
+        through: metrics of torchmetrics of a generator: ``["ppl"]``, or instances; every rank computes the same.
+        generator: that generator: a part of the module by name, or a callable from the module; ``sample(n)`` returns
+            latents ``(n, z)``, and calling it with them float images.
         num_samples: generated per epoch, over all ranks; a warning says so where validation batches give fewer.
         batch_size: generated per call.
         seed: of all generation.
@@ -105,9 +119,11 @@ class GenerationMonitor(Callback):
         refresh_real: measure the real images every time, rather than once (augmented or growing validation data).
         report: write ``report.html`` into the trainer's ``log_dir``, or a file of that path, after every measurement:
             curves, the same samples through the epochs and, where features are kept (PRDC, KID), samples beside their
-            neighbours; measures that bind (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256
-            small copies a rank are kept; real ones are read again. Monitors with one path share a report: raw weights
-            beside their average, say. Needs matplotlib.
+            neighbours, modes, units that tell the sides apart and a map of features; measures that bind
+            (``PRDC(recall=False)``, NDB) then keep them too. Of the generated images 256 small copies a rank are kept;
+            real ones are read again. Where images come from ``sample`` and the model has a method
+            ``interpolate(ways, steps)`` to images ``(ways, steps, 3 or 1, H, W)``, ways between samples. Monitors with
+            one path share a report: raw weights beside their average, say. Needs matplotlib.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
@@ -138,6 +154,11 @@ class GenerationMonitor(Callback):
         train: References | DataLoader[Any] | None = None,
         image_key: Key = "auto",
         label_key: Key | None = None,
+        paired: MetricsGiven | None = None,
+        captioned: MetricsGiven | None = None,
+        caption_key: Key | None = None,
+        through: MetricsGiven | None = None,
+        generator: str | Callable[[LightningModule], Any] | None = None,
         num_samples: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
@@ -161,6 +182,8 @@ class GenerationMonitor(Callback):
             train=train,
             image_key=image_key,
             label_key=label_key,
+            caption_key=caption_key,
+            generator=generator,
             num_samples=num_samples,
             batch_size=batch_size,
             seed=seed,
@@ -184,10 +207,12 @@ class GenerationMonitor(Callback):
                 reference=self.settings.references,
                 **{"name": prefix, **kept, **metric_options},
             )
-        refuse_sides(self._blank, self.settings)
+            self._blank_beside = PairedMetrics(paired, captioned, through)
         needed = tuple(column for column in COLUMNS if self._blank.readers("fake", column))
-        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed)
-        self._begin(self._blank)
+        self._blank_beside.refuse_contradictions(self._blank.keys, self.settings, "captions" in needed)
+        refuse_sides(self._blank, self.settings)
+        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
+        self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)
 
     def __getattr__(self, name: str) -> Any:
@@ -237,7 +262,9 @@ class GenerationMonitor(Callback):
         if self.settings.fake_key is None:
             refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
             run.warn(sharding_warning(trainer.strategy))
-        self._begin(deepcopy(self._blank).to(run.device), run.rank, run.world_size)
+        blank, beside = deepcopy(self._blank), deepcopy(self._blank_beside)
+        self._begin(blank.to(run.device), beside.to(run.device), run.rank, run.world_size)
+        beside.refuse_unpaired(self._measurement.is_paired(pl_module), caption_key=self.settings.caption_key)
         self._measurement.refuse_too_few(run)
         if stage == "fit":
             self._schedule.set(run, self._measurement.is_paired(pl_module))
@@ -290,6 +317,7 @@ class GenerationMonitor(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the device to others."""
         self.metric.to("cpu")
+        self._measurement.beside.to("cpu")
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last epoch's images; read the real ones if a dataloader has them."""
@@ -339,10 +367,10 @@ class GenerationMonitor(Callback):
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
-    def _begin(self, metric: GenerativeMetrics, rank: int = 0, world_size: int = 1) -> None:
+    def _begin(self, metric: GenerativeMetrics, beside: PairedMetrics, rank: int = 0, world_size: int = 1) -> None:
         """Begin a run: nothing is measured, logged or rehearsed."""
         thumbnails = self._reporter.thumbnails if self._reporter else None
-        self._measurement = Measurement(self.settings, self.sampler, metric, rank, world_size, thumbnails)
+        self._measurement = Measurement(self.settings, self.sampler, metric, rank, world_size, thumbnails, beside)
         self._schedule, self._log, self._must_rehearse = Schedule(self.settings), ValueLog(self.prog_bar), False
 
     def _conclude(self, run: Run, step: int) -> None:
@@ -356,7 +384,8 @@ class GenerationMonitor(Callback):
             self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
 
     def _keys_in(self, stage: str) -> tuple[str, ...]:
-        return tuple(self.settings.prefix_in(stage) + key for key in self.metric.keys)
+        keys = (*self.metric.keys, *self._measurement.beside.keys)
+        return tuple(self.settings.prefix_in(stage) + key for key in keys)
 
 
 def _monitors(trainer: Trainer) -> list[GenerationMonitor]:

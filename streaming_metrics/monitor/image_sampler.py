@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.images.batches import apart, as_uint8, name_of
+from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.monitor.untouched import untouched
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.images.batches import Key
     from streaming_metrics.images.ranges import Reach
 
 
@@ -31,6 +33,7 @@ class ImageSampler:
         value_range: what floats stand for black and white.
         reach: takes note of how dark and bright the images are.
         needed: columns that must come with the images, e.g. ``("labels",)``.
+        caption_key: where captions are in a batch, of images that come with none of their own; None for nowhere.
 
     Example:
         >>> import torch
@@ -44,6 +47,7 @@ class ImageSampler:
     value_range: tuple[float, float]
     reach: Reach | None = None
     needed: tuple[str, ...] = ()
+    caption_key: Key | None = None
 
     def bind(self, model: Any) -> Callable[..., Any]:
         """Return the function from n, and perhaps a batch, to images; raise ValueError where the model has none."""
@@ -62,7 +66,12 @@ class ImageSampler:
         return "batch" in signature(self.bind(model)).parameters
 
     def taken(
-        self, images: Tensor, own: Mapping[str, Any], n: int, beside: Mapping[str, Tensor] | None = None
+        self,
+        images: Tensor,
+        own: Mapping[str, Any],
+        n: int,
+        beside: Mapping[str, Tensor] | None = None,
+        batch: Any = None,
     ) -> CheckedImages:
         """Return n images that a validation step made itself; raises as :meth:`draw` does.
 
@@ -71,8 +80,9 @@ class ImageSampler:
             own: columns that came with them.
             n: how many images.
             beside: columns of the batch that they belong to, where they come with none of their own.
+            batch: that batch.
         """
-        return self._checked(images, own, n, beside, "fake_key")
+        return self._checked(images, own, n, beside, "fake_key", batch)
 
     def draw(
         self, model: Any, n: int, seed: int, batch: Any = None, beside: Mapping[str, Tensor] | None = None
@@ -94,15 +104,18 @@ class ImageSampler:
         given = {"batch": batch} if "batch" in signature(function).parameters else {}
         with isolated_rng(seed), untouched(model, self.sample, seed=seed):
             images, own = apart(function(n, **given))
-            drawn = self._checked(images, own, n, beside, f"sample={name_of(self.sample)}")
+            drawn = self._checked(images, own, n, beside, f"sample={name_of(self.sample)}", batch)
             # A copy: they may be a buffer of the model's, which is put back.
-            return CheckedImages(drawn.pixels.clone(), drawn.columns)
+            return replace(drawn, pixels=drawn.pixels.clone())
 
     def _checked(
-        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Tensor] | None, source: str
+        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Tensor] | None, source: str, batch: Any
     ) -> CheckedImages:
         pixels = as_uint8(images, self.value_range, source, n, self.reach)
+        own, captions = captions_apart(own, n, source, self.needed)
+        if captions is None and self.caption_key is not None:
+            captions = find_captions(batch, self.caption_key, n)
         columns = {**(beside or {}), **(checked_columns(own, n, source) if own else {})}
         if self.needed:
             refuse_missing(columns, self.needed, source)
-        return CheckedImages(pixels, columns)
+        return CheckedImages(pixels, columns, captions)

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from streaming_metrics import Signature
+from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
+from streaming_metrics.images.captions import find_captions
 from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.interpolation import draw_ways
+from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
+from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,10 +48,12 @@ class Measurement:
         rank: this process.
         world_size: number of processes.
         thumbnails: small copies of generated images, for a report.
+        beside: metrics of torchmetrics that are fed with the same images; None for none.
 
     Attributes:
         collector: what takes the images of an epoch.
         rehearsal: what went wrong with the first images.
+        ways: between samples, for a report, on the rank that writes it; None where the model does not interpolate.
     """
 
     def __init__(
@@ -57,15 +64,19 @@ class Measurement:
         rank: int = 0,
         world_size: int = 1,
         thumbnails: Thumbnails | None = None,
+        beside: PairedMetrics | None = None,
     ) -> None:
         self.settings, self.sampler, self.metric = settings, sampler, metric
+        self.beside = beside or PairedMetrics()
         ranges = settings.value_range, settings.sample_range
         self.collector = EpochCollector(
             metric, rank, world_size, ranges, settings.log_images, thumbnails, sampler.reach
         )
-        self.rehearsal, self._must_generate = Rehearsal(), False
+        self.rehearsal, self._must_generate, self._must_walk = Rehearsal(), False, False
+        self.ways: Tensor | None = None
         self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
         self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
+        self._captioned = metric.roles if metric.readers("fake", "captions") else ()
 
     def is_paired(self, module: nn.Module) -> bool:
         """Return whether generated images come batch by batch, with the real ones that they belong to."""
@@ -76,15 +87,16 @@ class Measurement:
         with evaluating(run.module):
             self.start(run)
             self.generate(run)
+            self._walk(run)
 
     def start(self, run: Run) -> None:
         """Forget the last epoch's images; read the real ones if a dataloader has them, and training images once.
 
         Collective where there are training images.
         """
-        self._must_generate = not self.is_paired(run.module)
+        self._must_generate, self._must_walk = not self.is_paired(run.module), bool(self.beside.through)
         with isolated():
-            self.collector.start()
+            self._forget()
             if not self.metric.is_frozen:
                 self._read(run, "real")
             if "train" in self.settings.loaders and not self.collector.has_train:
@@ -96,12 +108,14 @@ class Measurement:
         if self._must_generate:
             self._preview(run, batch)
             self.generate(run)
+        self._walk(run)
 
     def generate_late(self, run: Run) -> None:
         """Generate at the end of an epoch without a batch."""
         if self._must_generate:
             warnings.warn(_NO_BATCH.format(run.rank), stacklevel=2)
             self.generate(run)
+        self._walk(run)
 
     def generate(self, run: Run) -> None:
         """Generate this rank's share of an epoch's images."""
@@ -111,8 +125,11 @@ class Measurement:
         bar = run.bar(sum(chunk.size for chunk in mine))
         with isolated(), settings.weights_context(run.module), bar as advance:
             for chunk in mine:
-                self.collector.fake(self._draw(run, chunk.size, chunk.seed), chunk.index)
+                self._add(self._draw(run, chunk.size, chunk.seed), chunk.index)
                 advance(chunk.size)
+            if self.collector.thumbnails is not None and run.is_writer:
+                with run.precision():
+                    self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
 
     def take(self, run: Run, outputs: Any, batch: Any) -> None:
         """Take a validation batch's real images, and the generated ones that belong to them."""
@@ -126,7 +143,7 @@ class Measurement:
                 self.metric.freeze_real()
             values = possible_values(self.metric, run.warn) if run.dev_batches else self.metric.compute()
             self._review(run)
-        return values
+            return {**values, **self.beside.values(self.metric.ranks())}
 
     def rehearse(self, run: Run, outputs: Any = None, batch: Any = None) -> None:
         """Run one batch of real images through all that a measurement does, and forget it; no collective.
@@ -143,21 +160,25 @@ class Measurement:
             if batch is not None:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
+                self.beside.values(Comm.single())
         with isolated():
-            self.collector.start()
+            self._forget()
 
     def rehearse_generation(self, run: Run) -> None:
         """Generate one batch, and forget it; no collective. What fails in the sanity check is tried once more."""
-        if self.is_paired(run.module) or self.rehearsal.has_generated:
+        settings, draws = self.settings, not self.is_paired(run.module)
+        if not (draws or self.beside.through) or self.rehearsal.has_generated:
             return
-        n = min(self.settings.batch_size, self.settings.num_samples)
+        n = min(settings.batch_size, settings.num_samples)
         attempt = suppress(Exception) if run.is_sanity_check else self.rehearsal.attempt()
         with attempt, isolated(), evaluating(run.module):
-            with self.settings.weights_context(run.module):
-                self.collector.fake(self._draw(run, n, self.settings.seed), torch.arange(n))
+            with settings.weights_context(run.module):
+                if draws:
+                    self._add(self._draw(run, n, settings.seed), torch.arange(n))
+                self.beside.try_out(run.module, settings)
             self.rehearsal.has_generated = True
         with isolated():
-            self.collector.start()
+            self._forget()
 
     def rehearse_rest(self, run: Run) -> None:
         """Rehearse what the sanity check did not, and raise on every rank what went wrong; collective."""
@@ -204,10 +225,12 @@ class Measurement:
         return images, self._beside(batch, len(images), role)
 
     def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
-        key = self.settings.label_key
-        if key is None or role not in self._labelled or "labels" in own:
-            return {}
-        return {"labels": find_labels(batch, key, n)}
+        keys, found = self.settings, {}
+        if keys.label_key is not None and role in self._labelled and "labels" not in own:
+            found["labels"] = find_labels(batch, keys.label_key, n)
+        if keys.caption_key is not None and role in self._captioned and "captions" not in own:
+            found["captions"] = caption_hashes(find_captions(batch, keys.caption_key, n))
+        return found
 
     def _draw(
         self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None
@@ -215,12 +238,29 @@ class Measurement:
         with run.precision():
             return self.sampler.draw(run.module, n, seed, batch, beside)
 
+    def _add(self, images: CheckedImages, index: Tensor, real: Tensor | None = None) -> None:
+        """Take generated images, and the pixels of the real ones that they belong to."""
+        self.collector.fake(images, index)
+        self.beside.take(images, real)
+
+    def _forget(self) -> None:
+        self.collector.start()
+        self.beside.reset()
+
+    def _walk(self, run: Run) -> None:
+        """Measure the generator, once an epoch, in earnest only."""
+        if self._must_walk and not run.dev_batches:
+            with isolated(), self.settings.weights_context(run.module):
+                self.beside.walk(run.module, self.settings)
+        self._must_walk = False
+
     def _take(self, run: Run, outputs: Any, batch: Any) -> None:
         takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
         if not (takes_real or is_paired):
             return
         fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
-        images = find_images(batch, self.settings.image_key) if takes_real or fakes is None else fakes
+        needs_real = takes_real or bool(self.beside.paired)
+        images = find_images(batch, self.settings.image_key) if needs_real or fakes is None else fakes
         n = len(images)
         real_beside = self._beside(batch, n, "real") if takes_real else {}
         fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}
@@ -230,15 +270,17 @@ class Measurement:
         if takes_real:
             self.collector.real(images, real_beside, index, keep)
         if fakes is not None:
-            self.collector.fake(self.sampler.taken(fakes, own, n, fake_beside)[keep], index[keep])
-        elif is_paired:
-            self._generate_for(run, batch, fake_beside, index, keep & self.collector.first(self._num_samples(run)))
+            drawn = self.sampler.taken(fakes, own, n, fake_beside, batch)
+        elif is_paired and (keep := keep & self.collector.first(self._num_samples(run))).any():
+            drawn = self._draw_for(run, batch, fake_beside, index)
+        else:
+            return
+        real = pixels_of(images, self.settings.value_range, "real images")[keep] if self.beside.paired else None
+        self._add(drawn[keep], index[keep], real)
 
-    def _generate_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor, keep: Tensor) -> None:
-        if keep.any():
-            with self.settings.weights_context(run.module):
-                images = self._draw(run, len(keep), seed_of(self.settings.seed, int(index[0])), batch, beside)
-            self.collector.fake(images[keep], index[keep])
+    def _draw_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor) -> CheckedImages:
+        with self.settings.weights_context(run.module):
+            return self._draw(run, len(index), seed_of(self.settings.seed, int(index[0])), batch, beside)
 
     def _review(self, run: Run) -> None:
         if run.stage == "fit":

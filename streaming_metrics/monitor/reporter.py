@@ -82,7 +82,7 @@ class Reporter:
         self.history.about = [*(("warning", warning) for warning in warned), ("date", date)]
         with isolated():
             self.history.note(run.epoch, values, metric, step)
-            show = self.history.look(metric, self.thumbnails, self._finder(run, measurement))
+            show = self.history.look(metric, self.thumbnails, self._finder(run, measurement), measurement.ways)
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 

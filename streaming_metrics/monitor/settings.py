@@ -38,6 +38,8 @@ class Settings:
     train: References | DataLoader[Any] | None = None
     image_key: Key = "auto"
     label_key: Key | None = None
+    caption_key: Key | None = None
+    generator: str | Callable[[Any], Any] | None = None
     num_samples: int = 10_000
     batch_size: int = 64
     seed: int = 0

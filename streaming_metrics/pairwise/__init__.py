@@ -3,6 +3,7 @@
 from streaming_metrics.pairwise.ball_counts import BallCounts as BallCounts
 from streaming_metrics.pairwise.balls import Balls as Balls
 from streaming_metrics.pairwise.balls import squared_radii as squared_radii
+from streaming_metrics.pairwise.bandwidths import Bandwidths as Bandwidths
 from streaming_metrics.pairwise.base import PairContext as PairContext
 from streaming_metrics.pairwise.base import PairReduction as PairReduction
 from streaming_metrics.pairwise.draws import Draw as Draw

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 UNIT_ROUNDOFF = 2.0**-24
 UNDERFLOW = 2.0**-125
+MANY = 16
+"""Pairs a row from which on it pays to look for copies among them."""
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -35,6 +37,20 @@ def pair_distances(x: Shard, y: Shard, rows: Tensor, columns: Tensor, chunk_byte
     for part in parts(len(rows), rows_per_chunk(x.rows.shape[1], chunk_bytes)):
         distances[part] = squared_distances(x.rows[rows[part]], y.rows[columns[part]])
     return distances
+
+
+def measured(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return what :func:`pair_distances` does; of many pairs, those with copies of one row of ``y`` are measured once.
+
+    That many pairs are too near to be told apart otherwise is what a collapsed generator's are.
+    """
+    place, which = columns.unique(return_inverse=True)
+    if len(rows) <= MANY * len(place):
+        return pair_distances(x, y, rows, columns)
+    _, kind = y.rows[place].unique(dim=0, return_inverse=True)
+    first = place.new_empty(int(kind.max()) + 1).scatter_(0, kind, place)
+    pairs, which = (rows * len(first) + kind[which]).unique(return_inverse=True)
+    return pair_distances(x, y, pairs // len(first), first[pairs % len(first)])[which]
 
 
 def distance_bounds(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

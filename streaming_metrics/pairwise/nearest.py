@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.pairwise.base import Needs, PairContext, PairReduction, check_distinct
-from streaming_metrics.pairwise.distances import pair_distances
+from streaming_metrics.pairwise.candidates import nearest_candidates
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
@@ -51,12 +51,8 @@ class Nearest(PairReduction):
         return "products"  # what bounds leave open is measured: of clusters far apart, in bfloat16 every pair
 
     def tile(self, accumulator: _Closest, tile: Tile) -> None:
-        before = accumulator.squared[tile.rows.which]
-        reach = torch.minimum(before, tile.high.amin(1).double())
-        rows, columns = (tile.low <= reach.unsqueeze(1)).nonzero(as_tuple=True)
-        local, others = tile.rows.places(rows), tile.columns.places(columns)
-        squared = pair_distances(tile.rows.shard, tile.columns.shard, local, others)
-        accumulator.offer(local, squared, tile.columns.position[columns])
+        rows, columns, squared = nearest_candidates(tile, 1, accumulator.squared[tile.rows.which])
+        accumulator.offer(tile.rows.places(rows), squared, tile.columns.position[columns])
 
     def finish(self, accumulator: _Closest, comm: Comm) -> Tensor:
         whole = torch.zeros(2, accumulator.total, dtype=torch.float64, device=accumulator.squared.device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.pairwise.base import PairContext, PairReduction
 from streaming_metrics.pairwise.distances import distance_bounds, pair_distances
+from streaming_metrics.pairwise.ragged import spread_out
 from streaming_metrics.pairwise.shards import Block, Shard
 from streaming_metrics.pairwise.tiles import Tile, spread
 from streaming_metrics.pairwise.tiling import blocks
@@ -136,17 +137,8 @@ def _search(exact: Tensor, reach: Tensor, local: Shard, remote: Shard, rows: Ten
         if local is remote:
             others = rows[r] != c
             r, c = r[others], c[others]
-        exact = _smallest(exact, _spread_out(pair_distances(local, remote, rows[r], c), r, len(rows)))
+        exact = _smallest(exact, spread_out(pair_distances(local, remote, rows[r], c), r, len(rows)))
     return exact
-
-
-def _spread_out(values: Tensor, rows: Tensor, n: int) -> Tensor:
-    """Return ``(n, most of a row)``: each row's values, ``rows`` ascending says whose they are, then inf."""
-    counts = rows.bincount(minlength=n)
-    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    table = values.new_full((n, int(counts.max())), torch.inf)
-    table[rows, place] = values
-    return table
 
 
 def _smallest_of(low: Tensor, count: int) -> tuple[Tensor, Tensor]:

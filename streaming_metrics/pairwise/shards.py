@@ -87,3 +87,14 @@ class Block:
     def places(self, numbers: Tensor) -> Tensor:
         """Return where in the shard the block's rows of these ``numbers`` are."""
         return self.which[numbers] if isinstance(self.which, Tensor) else numbers + self.which.start
+
+
+class FixedBlock(Block):
+    """Rows that meet one tile of columns after another: their copy in float64 is kept."""
+
+    def centred64(self) -> Tensor:
+        return self._centred64
+
+    @cached_property
+    def _centred64(self) -> Tensor:
+        return super().centred64()

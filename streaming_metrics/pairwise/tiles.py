@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.pairwise.distances import UNDERFLOW, pair_distances, summation_error
+from streaming_metrics.pairwise.distances import UNDERFLOW, measured, summation_error
 
 if TYPE_CHECKING:
     from streaming_metrics.pairwise.shards import Block, Shard
@@ -57,20 +57,31 @@ class Tile:
     def squared(self) -> Tensor:
         """``(rows, columns)`` float64, ``‖x − y‖²`` within a relative :data:`SQUARED_ERROR`; 0 on the diagonal.
 
-        Products and norms in float64 are within ``rounding = 2·(D + 32)·2⁻⁵³·(‖x‖² + ‖y‖²)``, centred; pairs so near
-        that this is more of ``‖x − y‖²`` than the error allows are measured exactly. They are few, unless the two sides
-        lie in clusters some 60 times as far apart (at D = 2048) as they are wide: then it takes as long as brute force.
+        Pairs so near that :meth:`bounds64` are farther apart than that are measured exactly. They are few, unless the
+        two sides lie in clusters some 60 times as far apart (at D = 2048) as they are wide: then, but for copies, it
+        takes as long as brute force.
         """
+        squared, error = self._squared64()
+        r, c = (squared * SQUARED_ERROR < error).nonzero(as_tuple=True)
+        squared[r, c] = measured(self.rows.shard, self.columns.shard, self.rows.places(r), self.columns.places(c))
+        return squared.fill_diagonal_(0) if self.diagonal else squared
+
+    def bounds64(self) -> tuple[Tensor, Tensor]:
+        """Return ``(rows, columns)`` float64 that no ``‖x − y‖²`` is below, and such that none is above; inf where a
+        pair does not count. They are ``4·(D + 32)·2⁻⁵³·(‖x‖² + ‖y‖²)`` apart, centred.
+        """
+        squared, error = self._squared64()
+        return squared - error, squared + error
+
+    def _squared64(self) -> tuple[Tensor, Tensor]:
+        """Return ``‖x − y‖²`` by float64 products and norms, inf on the diagonal, and what rounding can have done."""
         x, y = self.rows.centred64(), self.columns.centred64()
         rows, columns = (torch.linalg.vector_norm(side, dim=1).square() for side in (x, y))
         norms = rows.unsqueeze(1) + columns
         squared = torch.addmm(norms, x, y.T, alpha=-2)
-        rounding = 2 * summation_error(x.shape[1], 2.0**-53)
         if self.diagonal:
             squared.fill_diagonal_(torch.inf)
-        r, c = (squared < norms * (rounding / SQUARED_ERROR)).nonzero(as_tuple=True)
-        squared[r, c] = pair_distances(self.rows.shard, self.columns.shard, self.rows.places(r), self.columns.places(c))
-        return squared.fill_diagonal_(0) if self.diagonal else squared
+        return squared, norms.mul_(2 * summation_error(x.shape[1], 2.0**-53))
 
     @cached_property
     def low(self) -> Tensor:
@@ -80,8 +91,9 @@ class Tile:
 
     @cached_property
     def high(self) -> Tensor:
-        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is above."""
-        return self._bounds(1)
+        """``(rows, columns)`` float32 that no ``‖x − y‖²`` is above; inf where a pair does not count."""
+        high = self._bounds(1)
+        return high.fill_diagonal_(torch.inf) if self.diagonal else high
 
     @cached_property
     def refined(self) -> Tile:

@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 
 LABEL_GAP = 12.0
 """Points between names."""
+FONT_SIZE = 8.0
 
 
 def label_ends(ax: Axes) -> None:
-    """Name each curve at its last value, and push apart the names that would touch."""
+    """Name each curve at its last value; push apart the names that would touch, and write them smaller where there is
+    no room for all.
+    """
     for old in [text for text in ax.texts if text.get_gid() == "end"]:
         old.remove()
     ends = [(line, *_end_of(line)) for line in ax.lines]
     ends = [end for end in ends if math.isfinite(end[2])]
-    inches = ax.get_window_extent().height / ax.figure.dpi  # pyright: ignore[reportOptionalMemberAccess]
-    low, high = ax.get_ylim()
-    points = [(y - low) / (high - low) * inches * 72 for _, _, y in ends]
-    for (line, x, y), start, moved in zip(ends, points, pushed_apart(points, LABEL_GAP)):
+    if not ends:
+        return
+    height = ax.get_window_extent().height / ax.figure.dpi * 72  # pyright: ignore[reportOptionalMemberAccess]
+    heights = [height * float(share) for share in _shares(ax, [(x, y) for _, x, y in ends])]
+    gap = min(LABEL_GAP, height / len(ends))
+    places = kept_within(pushed_apart(heights, gap), gap, height)
+    for (line, x, y), start, moved in zip(ends, heights, places):
         ax.annotate(
             f"{line.get_label()} {number(y)}",
             (x, y),
@@ -33,11 +39,16 @@ def label_ends(ax: Axes) -> None:
             textcoords="offset points",
             color=line.get_color(),
             va="center",
-            fontsize=8,
+            fontsize=FONT_SIZE * gap / LABEL_GAP,
             gid="end",
             annotation_clip=False,
             parse_math=False,
         )
+
+
+def _shares(ax: Axes, points: Sequence[tuple[float, float]]) -> list[float]:
+    """Return how high points are, as shares of the height of the axes."""
+    return ax.transAxes.inverted().transform(ax.transData.transform(points))[:, 1].tolist()
 
 
 def _end_of(line: Any) -> tuple[float, float]:
@@ -62,6 +73,24 @@ def pushed_apart(heights: Sequence[float], gap: float) -> list[float]:
     for group in groups:
         for rank, i in enumerate(group):
             moved[i] = _base(group, heights, gap) + rank * gap
+    return moved
+
+
+def kept_within(heights: Sequence[float], gap: float, top: float) -> list[float]:
+    """Return heights ``gap`` apart or more moved no farther than it takes to keep them between 0 and ``top``.
+
+    Example:
+        >>> kept_within([-10.0, 2.0, 50.0], gap=12, top=40.0)
+        [0.0, 12.0, 40.0]
+    """
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    moved, least, most = list(heights), 0.0, top
+    for i in order:
+        moved[i] = max(moved[i], least)
+        least = moved[i] + gap
+    for i in reversed(order):
+        moved[i] = min(moved[i], most)
+        most = moved[i] - gap
     return moved
 
 

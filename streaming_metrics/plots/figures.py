@@ -25,6 +25,7 @@ from streaming_metrics.plots.result_keys import (
     leading,
     number,
     only,
+    spans_decades,
     spread_of,
 )
 
@@ -48,6 +49,8 @@ def curves(
     **line: Any,
 ) -> Axes:
     """Draw a curve for each key, its standard deviation or error as a band, its name and last value at its end.
+
+    Where all values are positive and span two decades or more, their axis is logarithmic.
 
     Call it again on the same axes to lay another run over the first, e.g. raw weights and their average.
 
@@ -78,9 +81,8 @@ def curves(
             ax.fill_between(xs, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
     ax.locator_params(axis="x", integer=True)
-    _tidy(ax)
-    if ax.get_ylim()[0] > 0:
-        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
+    tidy(ax)
+    _scale(ax)
     label_ends(ax)
     return ax
 
@@ -128,7 +130,7 @@ def pr_scatter(
     ax.set(xlim=_room_for(across), ylim=_room_for(up))
     ax.set_xlabel(keys[0], color=GREY, fontsize=8, loc="left")
     ax.set_ylabel(keys[1], color=GREY, fontsize=8, loc="bottom")
-    _tidy(ax)
+    tidy(ax)
     ax.grid(axis="both", color=FAINT)
     return ax
 
@@ -256,7 +258,24 @@ def _room_for(values: Sequence[float]) -> tuple[float, float]:
     return 0, max([1.0, *filter(math.isfinite, values)]) * 1.03
 
 
-def _tidy(ax: Axes) -> None:
+def _scale(ax: Axes) -> None:
+    """Let the axis of values be logarithmic where they span decades; else start at 0 what is above it."""
+    from matplotlib.ticker import NullLocator
+
+    drawn = [float(value) for line in ax.lines for value in line.get_ydata()]  # pyright: ignore
+    if spans_decades(drawn):
+        ax.set_yscale("log")
+        ax.set_ylim(auto=True)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # no mathematics, which a page cannot typeset
+        ax.yaxis.set_minor_locator(NullLocator())
+    elif ax.get_yscale() == "log":  # what was laid over it reaches 0
+        ax.set_yscale("linear")
+    if ax.get_yscale() == "linear" and ax.get_ylim()[0] > 0:
+        ax.set_ylim(bottom=0, auto=None)  # what is laid over it may still need more room above
+
+
+def tidy(ax: Axes) -> None:
+    """Leave of an axes' frame what helps reading."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)
     ax.tick_params(colors=GREY, labelsize=8)

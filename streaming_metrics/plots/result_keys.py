@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from streaming_metrics.measures.keys import known_scalars, parse_key, scalar_of
+from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.keys import group_of, known_scalars, parse_key, scalar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +25,18 @@ ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 """What stands for the better direction."""
 
 
+MOST_CURVES = 4
+"""Curves of a panel, each in a colour of its own, with room for its name."""
+DECADES = 2
+"""Decades that positive values span from which on an axis is logarithmic."""
+
+
 class Panel(NamedTuple):
-    """Scalars that share a scale: what they are called together, and an arrow for what is better."""
+    """Scalars that share a scale: what they are called together, an arrow for what is better, their group."""
 
     title: str
     better: str
+    group: str = GROUPS[-1]
 
     @property
     def heading(self) -> str:
@@ -37,19 +45,56 @@ class Panel(NamedTuple):
 
 
 def grouped(keys: Iterable[str]) -> list[tuple[Panel, list[str]]]:
-    """Return the panels that keys belong to, in the order of the measures; a key of no known measure has its own.
+    """Return the panels that keys belong to, by group and in the order of the measures, at most four keys in each.
+
+    A key of no known measure has its own.
 
     Example:
         >>> [(panel.title, keys) for panel, keys in grouped(["recall_x", "loss", "precision_x", "fid"])]
         [('Fréchet distance', ['fid']), ('Precision and recall', ['recall_x', 'precision_x']), ('loss', ['loss'])]
     """
-    keys = list(keys)
-    scalars = {key: scalar_of(key) for key in keys}
-    order = {title: place for place, title in enumerate(dict.fromkeys(map(_title_of, known_scalars().values())))}
-    titles = {key: _title_of(scalar) for key, scalar in scalars.items()}
-    shown = sorted(dict.fromkeys(titles.values()), key=lambda title: order.get(title, len(order)))
-    groups = [(title, [key for key in keys if titles[key] == title]) for title in shown]
-    return [(Panel(title, _shared_arrow([scalars[key] for key in of])), of) for title, of in groups]
+    titles = list(dict.fromkeys(map(_title_of, known_scalars().values())))
+    panels: dict[tuple[str, str], list[str]] = {}
+    for key in keys:
+        panels.setdefault((group_of(key), _title_of(scalar_of(key))), []).append(key)
+
+    def place(panel: tuple[str, str]) -> tuple[int, int]:
+        group, title = panel
+        return GROUPS.index(group), titles.index(title) if title in titles else len(titles)
+
+    return [part for panel in sorted(panels, key=place) for part in _parts(*panel, panels[panel])]
+
+
+def _parts(group: str, title: str, keys: Sequence[str]) -> list[tuple[Panel, list[str]]]:
+    """Return one panel of few keys, several of many."""
+    better, count = _shared_arrow(map(scalar_of, keys)), -(-len(keys) // MOST_CURVES)
+    names = [f"{title}, {part} of {count}" for part in range(1, count + 1)] if count > 1 else [title]
+    starts = range(0, len(keys), MOST_CURVES)
+    return [(Panel(name, better, group), [*keys[i : i + MOST_CURVES]]) for name, i in zip(names, starts)]
+
+
+def by_group(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Return keys by the group of their measures, in the order of groups.
+
+    Example:
+        >>> by_group(["loss", "vendi_x", "fd_x", "is_x"])
+        {'core': ['fd_x', 'is_x'], 'diversity': ['vendi_x'], 'own': ['loss']}
+    """
+    groups: dict[str, list[str]] = {}
+    for key in sorted(keys, key=lambda key: GROUPS.index(group_of(key))):
+        groups.setdefault(group_of(key), []).append(key)
+    return groups
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Return whether values are positive, and so far apart that a linear axis would hide the small ones.
+
+    Example:
+        >>> spans_decades([300.0, 2.0, math.nan]), spans_decades([300.0, 4.0]), spans_decades([300.0, 0.0])
+        (True, False, False)
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) >= 10**DECADES * min(finite)
 
 
 def arrow(key: str) -> str:
@@ -155,6 +200,6 @@ def _title_of(scalar: Scalar) -> str:
     return scalar.family or scalar.title or scalar.key
 
 
-def _shared_arrow(scalars: Sequence[Scalar]) -> str:
+def _shared_arrow(scalars: Iterable[Scalar]) -> str:
     arrows = {ARROWS[scalar.better] for scalar in scalars}
     return arrows.pop() if len(arrows) == 1 else ""

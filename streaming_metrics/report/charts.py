@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import io
-import re
 from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics import plots
-from streaming_metrics.measures.keys import parse_key
+from streaming_metrics.measures.keys import ParsedKey, parse_key
 from streaming_metrics.plots.result_keys import column, find, find_both, grouped, leading, number, only
+from streaming_metrics.report.svg import svg_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-
-    from streaming_metrics.plots.result_keys import Row
+    from streaming_metrics.plots.result_keys import Panel, Row
     from streaming_metrics.report.history import History
 
 MOST_POINTS = 120
-CLEANING = (
-    (r"<metadata>.*?</metadata>|<style.*?</style>", ""),
-    (r'<g id="[^"]*"', "<g"),
-    (r' (?:xmlns(?::xlink)?|version)="[^"]*"', ""),
-    (r'<svg width="[^"]*" height="[^"]*"', "<svg"),
-    (r"'DejaVu Sans'[^;\"]*", "var(--sans)"),
-)
 TRADE_OFFS = (("recall", "precision"), ("coverage", "density"))
 STYLES = ("-", "--", ":", "-.")
-INKS = {plots.INK: "--ink", plots.GREY: "--soft", plots.FAINT: "--line"} | {
-    colour: f"--curve-{i}" for i, colour in enumerate(plots.COLOURS)
-}
 
 
 class Chart(NamedTuple):
-    """A drawing, its heading, and what it says in words."""
+    """A drawing, its heading, what it says in words, and the group of its measures."""
 
     title: str
     svg: str
     words: str
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        """The heading, without an arrow."""
+        return self.title.rstrip(" ↓↑")
 
 
 def over_epochs(histories: Sequence[History]) -> list[Chart]:
-    """Return a chart for each group of measures that share a scale; none where there is but one measurement.
+    """Return a chart for each panel of measures that share a scale; none where there is but one measurement.
 
     They go over epochs, or over steps where an epoch has several measurements.
     """
@@ -51,7 +44,7 @@ def over_epochs(histories: Sequence[History]) -> list[Chart]:
         return []
     keys = dict.fromkeys(key for history in histories for key in leading(history.rows))
     by_step = any(h.shares_epochs for h in histories) and not any(None in h.steps for h in histories)
-    return [_curves(panel.heading, of, histories, "step" if by_step else "epoch") for panel, of in grouped(keys)]
+    return [_curves(panel, of, histories, "step" if by_step else "epoch") for panel, of in grouped(keys)]
 
 
 def check_charts(keys: Sequence[str]) -> None:
@@ -70,30 +63,9 @@ def trade_offs(histories: Sequence[History]) -> list[Chart]:
     return charts
 
 
-def svg_of(ax: Axes, name: str) -> str:
-    """Return the figure of ``ax`` as an ``<svg>`` element without sizes, fonts, colours or addresses of its own.
-
-    Args:
-        ax: what was drawn.
-        name: keeps what the drawing refers to apart from what others in the page do.
-    """
-    import matplotlib as mpl
-
-    file = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
-        about = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        ax.get_figure(root=True).savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for pattern, instead in CLEANING:
-        svg = re.sub(pattern, instead, svg, flags=re.DOTALL)
-    for colour, variable in INKS.items():
-        svg = svg.replace(colour, f"var({variable})")
-    return svg
-
-
-def _curves(title: str, keys: Sequence[str], histories: Sequence[History], unit: str) -> Chart:
+def _curves(panel: Panel, keys: Sequence[str], histories: Sequence[History], unit: str) -> Chart:
     ax, said, names = plots.new_axes(3.3, 2.3), [], short_names(keys)
+    title = panel.heading
     for style, history in zip(cycle(STYLES), histories):
         places, rows = _thinned(history, unit)
         rows = only(rows, keys)
@@ -102,7 +74,7 @@ def _curves(title: str, keys: Sequence[str], histories: Sequence[History], unit:
             plots.curves(rows, ax, epochs=places, names=names, label=name, linestyle=style, marker=marker)
             said += [f"{names[key]}{name and f' {name}'} {_course(rows, key)}" for key in leading(rows)]
     ax.xaxis.label.set_text(unit)
-    return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.")
+    return Chart(title, svg_of(ax, title), f"{title}, {unit} by {unit}: {'; '.join(said)}.", panel.group)
 
 
 def _scatter(title: str, keys: tuple[str, str], histories: Sequence[History]) -> Chart:
@@ -120,14 +92,29 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Return names as short as tell the keys apart.
 
     Example:
-        >>> short_names(["kd_x", "is_x", "is_y"])
-        {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y'}
+        >>> short_names(["kd_x", "is_x", "is_y", "recall_net_7", "recall_k3_net_7"])
+        {'kd_x': 'kd', 'is_x': 'is_x', 'is_y': 'is_y', 'recall_net_7': 'recall', 'recall_k3_net_7': 'recall_k3'}
     """
-    names = [parse_key(key).name for key in keys]
-    return {key: elided(name if names.count(name) == 1 else key) for key, name in zip(keys, names)}
+    parsed = {key: parse_key(key) for key in keys}
+    alike = {one.name: [other for other in parsed.values() if other.name == one.name] for one in parsed.values()}
+    names = {key: _without_end(one, _shared_end(alike[one.name])) for key, one in parsed.items()}
+    told = list(names.values())
+    return {key: elided(name if told.count(name) == 1 else key) for key, name in names.items()}
 
 
-def elided(text: str, most: int = 24) -> str:
+def _without_end(key: ParsedKey, words: int) -> str:
+    rest = key.rest.split("_")
+    return "_".join([key.name, *rest[1 : len(rest) - words]])
+
+
+def _shared_end(keys: Sequence[ParsedKey]) -> int:
+    """Return how many words at the end all keys share, behind their names."""
+    ends = [key.rest.split("_")[:0:-1] for key in keys]
+    differ = [len({*words}) > 1 for words in zip(*ends)]
+    return differ.index(True) if True in differ else len(differ)
+
+
+def elided(text: str, most: int = 18) -> str:
     """Return a text with its middle left out where it is long.
 
     Example:
@@ -139,7 +126,7 @@ def elided(text: str, most: int = 24) -> str:
 
 
 def _told_apart(history: History, histories: Sequence[History]) -> str:
-    return elided(history.name, 16) if len(histories) > 1 else ""
+    return elided(history.name, 9) if len(histories) > 1 else ""
 
 
 def _thinned(history: History, unit: str = "epoch") -> tuple[list[int], list[Row]]:

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.core.closest import ClosestPairs
     from streaming_metrics.core.nearest_samples import NearestSamples
 
-SHOWN = 16
+SHOWN, PAIRS = 16, 8
 
 
 class Item(NamedTuple):
@@ -87,6 +88,7 @@ class Gallery:
         reals: Mapping[int, Tensor] | None,
         searched: int | None = None,
         missing: str = "",
+        closest: ClosestPairs | None = None,
     ) -> Gallery:
         """Return the samples of a selection beside their neighbours.
 
@@ -96,6 +98,7 @@ class Gallery:
             fakes, reals: images ``(3, H, W)`` uint8 by id; None where they cannot be shown.
             searched: how many generated samples the selection was made of; None for all.
             missing: why one of them cannot be shown.
+            closest: pairs of generated samples that are shown beside each other.
         """
         scope = f"Of {searched or len(around.fake):,} generated samples" + (" kept to look at" if searched else "")
         found: list[Section] = []
@@ -106,6 +109,8 @@ class Gallery:
             near, far = _pairs(around, selection.nearest, fakes, reals), _pairs(around, selection.farthest, fakes, None)
             found.append(Section("Generated, nearest to the real images", f"{scope}. {_NEAREST}", near))
             found.append(Section("Generated, farthest from the real images", f"{scope}. {_FARTHEST}", far))
+        if fakes is not None and closest is not None:
+            found.append(_repeats(closest, around.spacing, fakes))
         if reals is not None:
             found.append(_lonely(around, selection.uncovered, reals))
         return cls(f"{_UNIT.format(_ordinal(around.k))} {missing}".strip(), tuple(found))
@@ -123,6 +128,15 @@ def _pairs(
             words.append("The nearest real image")
         items.append(Item.of(images, words, distance))
     return tuple(items)
+
+
+def _repeats(closest: ClosestPairs, spacing: float, fakes: Mapping[int, Tensor]) -> Section:
+    """Return the generated samples that are closest to each other."""
+    items = tuple(
+        Item.of([fakes[one], fakes[other]], ["Generated", f"Generated, {d:.2f} from it"], d)
+        for (one, other), d in zip(closest.ids.tolist(), (closest.distance / spacing).tolist())
+    )
+    return Section("Generated, closest to each other", _CLOSEST.format(closest.searched), items)
 
 
 def _lonely(around: NearestSamples, places: Tensor, reals: Mapping[int, Tensor]) -> Section:
@@ -148,7 +162,8 @@ def _ordinal(k: int) -> str:
 
 
 NO_FEATURES = (
-    "No measure here keeps features of both sides, so who is nearest to whom is not known. PRDC() or KID() shows it."
+    "No measure here keeps features of both sides, so who is nearest to whom, which modes there "
+    "are and where images lie is not known. PRDC() or KID() shows it."
 )
 _UNIT = (
     "Distances are between features: 1 is the median distance of a real image to its {} nearest other one, and a "
@@ -157,6 +172,10 @@ _UNIT = (
 _FIXED = "Left generated, right the nearest of all real images. The same samples every time, chosen by their numbers."
 _NEAREST = "Copies, if there are any, come first."
 _FARTHEST = "What looks like nothing real: artefacts, or rare things done well."
+_CLOSEST = (
+    "Of {:,} generated samples. Pairs that show one picture are repeats: where s samples hold one, a generator makes "
+    "about s²/1.4 different pictures, or fewer (the birthday paradox)."
+)
 _UNCOVERED = (
     "{:.1%} of {:,} real images have no generated sample within the distance of their {} nearest other real one. The "
     "loneliest come first; below, how many times that distance the nearest sample is away."

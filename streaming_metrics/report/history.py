@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Gallery, Selection
+from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.gallery import NO_FEATURES, SHOWN, Gallery
+from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
+    from streaming_metrics.report.look import Look
     from streaming_metrics.report.thumbnails import Thumbnails
 
     Finder = Callable[[Sequence[int]], dict[int, Tensor]]
@@ -48,6 +51,7 @@ class History:
         rows: their values by key.
         grids: at most 40 pictures, spread evenly over the epochs.
         gallery: of the latest measurement.
+        looks: further sections of it.
         signature: how the values came about.
         about: what else is to be known of the latest ones, by name: warnings, sources, what was left out, a date.
     """
@@ -59,6 +63,7 @@ class History:
         self.rows: list[dict[str, float]] = []
         self.grids: list[Grid] = []
         self.gallery, self.signature = Gallery(""), ""
+        self.looks: tuple[Look, ...] = ()
         self.about: list[tuple[str, str]] = []
 
     def note(
@@ -71,30 +76,36 @@ class History:
         self.rows.append({key: float(value) for key, value in values.items()})
         self.signature = metric.signature()
 
-    def look(self, metric: GenerativeMetrics, thumbnails: Thumbnails, find: Finder | str) -> Callable[[], None]:
+    def look(
+        self, metric: GenerativeMetrics, thumbnails: Thumbnails, find: Finder | str, ways: Tensor | None = None
+    ) -> Callable[[], None]:
         """Find the samples to look at; collective.
 
         Args:
             metric: after ``compute``.
             thumbnails: of the generated images on this rank.
             find: from ids to real images ``(3, H, W)`` uint8, or why there is no way back to them.
+            ways: ``(ways, steps, 3, H, W)`` uint8 between samples, where the model interpolates.
 
         Returns:
             What is left to do on the rank that shows them.
         """
-        comm, around = metric.ranks(), metric.neighbourhood()
+        comm = metric.ranks()
         kept = thumbnails.common(comm)
-        selection = None if around is None else Selection.of(around, among=kept)
-        wanted = torch.cat([kept[:SHOWN], selection.fakes(around)]) if around and selection else kept[:SHOWN]
+        found = Findings.of(metric, kept)
+        wanted = torch.cat([kept[:SHOWN], found.fakes()])
         pictures = thumbnails.gather(wanted, comm)
 
         def show() -> None:
             self._add_grid(pictures[:SHOWN])
+            fakes = dict(zip(wanted.tolist(), pictures))
+            reals, missing = (None, find) if isinstance(find, str) else (find(found.reals().tolist()), "")
             self.gallery = Gallery(NO_FEATURES)
-            if around and selection:
-                fakes = dict(zip(wanted.tolist(), pictures))
-                reals, missing = (None, find) if isinstance(find, str) else (find(selection.reals(around).tolist()), "")
-                self.gallery = Gallery.of(around, selection, fakes, reals, len(kept), missing)
+            if found.around and found.selection:
+                self.gallery = Gallery.of(
+                    found.around, found.selection, fakes, reals, len(kept), missing, found.closest
+                )
+            self.looks = looks_of(found, fakes, reals or {}, ways)
 
         return show
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
-from streaming_metrics.plots.result_keys import arrow, column, leading, number, spread_of
+from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.keys import group_of
+from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
-from streaming_metrics.report.gallery import NO_FEATURES, Gallery, Selection
+from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
+from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
@@ -20,15 +24,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.shell import GenerativeMetrics
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATES = Path(__file__).parent
 SIDE = 128
+MOST_OPEN = 12
+"""Values, or charts, up to which no group of them is folded."""
+MOST_TOLD = 5
+"""Names of values that stand beside the name of their group."""
 
 
 class Score(NamedTuple):
-    """A value as a page shows it: digits, its spread, what is better, and the best of all epochs."""
+    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group."""
 
     key: str
     name: str
@@ -36,6 +43,16 @@ class Score(NamedTuple):
     spread: str
     better: str
     best: str
+    group: str
+
+
+class Block(NamedTuple):
+    """Block of a page that can be folded: the values or charts of one group of measures, and what they are called."""
+
+    title: str
+    told: str
+    items: Sequence[Any]
+    is_open: bool
 
 
 def write_comparison(
@@ -49,7 +66,8 @@ def write_comparison(
 ) -> None:
     """Write the report of one comparison; collective: every rank calls it, rank 0 writes.
 
-    Galleries need a measure that keeps features of both sides, PRDC or KID. The file stays below 3 MB.
+    Galleries, modes and the map need a measure that keeps features of both sides, PRDC or KID. The file stays below
+    3 MB.
 
     Args:
         path: of the HTML file; one that was there is replaced only once the new one is whole.
@@ -62,24 +80,26 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    around = metric.neighbourhood()
+    found = Findings.of(metric)
 
     def write() -> None:
         history = History("comparison")
         history.note(0, values, metric)
         history.about = list(about)
-        history.gallery = Gallery(NO_FEATURES) if around is None else _gallery_of(around, real, fake)
+        fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
+        history.gallery = _gallery_of(found, fakes, reals)
+        history.looks = looks_of(found, fakes or {}, reals or {})
         write_report(path, [history], "Generated images against real ones")
 
     metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
 
-def _gallery_of(around: NearestSamples, real: Any, fake: Any) -> Gallery:
-    selection = Selection.of(around)
-    fakes, reals = _read(fake, selection.fakes(around)), _read(real, selection.reals(around))
+def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
+    if found.around is None or found.selection is None:
+        return Gallery(NO_FEATURES)
     missing = [role for role, images in (("generated", fakes), ("real", reals)) if images is None]
     told = f"The {' and the '.join(missing)} images cannot be read again, and are left out." if missing else ""
-    return Gallery.of(around, selection, fakes, reals, missing=told)
+    return Gallery.of(found.around, found.selection, fakes, reals, missing=told, closest=found.closest)
 
 
 def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:
@@ -97,21 +117,30 @@ def rendered(histories: Sequence[History], title: str) -> str:
         histories: those without an epoch are left out.
         title: of the page.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     histories = [history for history in histories if history.rows]
-    house = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
+    house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    return house.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return house.get_template("page.html").render(
         title=title,
         histories=histories,
         summary=_summary(histories),
-        scores={history.name: scores(history) for history in histories},
-        curves=charts.over_epochs(histories),
+        scores={history.name: _blocks(scores(history)) for history in histories},
+        curves=_blocks(charts.over_epochs(histories)),
         trade_offs=charts.trade_offs(histories),
-        keys={history.name: leading(history.rows) for history in histories if len(history.rows) > 1},
+        keys={history.name: by_group(leading(history.rows)) for history in histories if len(history.rows) > 1},
+        exact={history.name: exact_values(history) for history in histories},
         version=library_version(),
     )
+
+
+def exact_values(history: History) -> dict[str, list[tuple[str, float, str]]]:
+    """Return the latest values in full, with what is better, by group of their measures."""
+    latest = history.rows[-1]
+    groups = by_group(latest)
+    return {group: [(key, latest[key], arrow(key)) for key in keys] for group, keys in groups.items()}
 
 
 def scores(history: History) -> list[Score]:
@@ -119,6 +148,19 @@ def scores(history: History) -> list[Score]:
     keys = leading(history.rows)
     names = charts.short_names(keys)
     return [_score(history, key, names[key]) for key in keys]
+
+
+def _blocks(items: Sequence[Any]) -> list[Block]:
+    """Return what is of one group together, in the order of groups; all but the first folded where there is much."""
+    by_name = {group: [item for item in items if item.group == group] for group in GROUPS}
+    found = [(group, of) for group, of in by_name.items() if of]
+    few = len(items) <= MOST_OPEN
+    return [Block(group.capitalize(), _told(of), of, few or not place) for place, (group, of) in enumerate(found)]
+
+
+def _told(items: Sequence[Any]) -> str:
+    names, more = ", ".join(item.name for item in items[:MOST_TOLD]), len(items) - MOST_TOLD
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _score(history: History, key: str, name: str) -> Score:
@@ -130,7 +172,9 @@ def _score(history: History, key: str, name: str) -> Score:
         value_then, place = (min if better == "↓" else max)(told)
         is_latest = place == len(history.rows) - 1
         best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
-    return Score(key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best)
+    return Score(
+        key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best, group_of(key)
+    )
 
 
 def _summary(histories: Sequence[History]) -> str:

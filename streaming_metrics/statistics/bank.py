@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.arguments import check_integer
+from streaming_metrics.arguments import check_flag, check_integer
+from streaming_metrics.features import Features
 from streaming_metrics.statistics.base import LARGEST, State, Statistic, check_column, unless
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Features
+
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Bank(Statistic):
-    """Rows of a column with their index, and their labels where asked for.
+    """Rows of a column with their index, and where asked for their labels, captions and other columns.
 
-    The state is ``rows (n, D) float32``, ``index (n,) int64`` and, with labels, ``labels (n,) int64``. Their storage
+    The state is ``rows (n, D) float32``, ``index (n,) int64`` and, where asked for, ``labels (n,)`` and
+    ``captions (n,)`` int64, and the columns beside, ``(n, W)`` float32 by name. Their storage
     doubles when full, so that adding a batch writes the batch alone. With a capacity, the rows kept are those with the
     smallest hashed index: a uniform sample of the stream that depends on the ids alone, not on order, batches or ranks.
 
@@ -33,9 +36,11 @@ class Bank(Statistic):
         capacity: the most rows to keep over all ranks; None keeps all.
         column: of which features.
         labels: L, with ``Features.labels`` in [0, L); None keeps none.
+        captions: whether to keep ``Features.captions``.
+        beside: name and width of each further column to keep, e.g. ``(("text", 512),)``.
 
     Raises:
-        ValueError: at update, where labels are no such integers; nothing is added then.
+        ValueError: at update, where labels or captions are no such integers; nothing is added then.
 
     Example:
         >>> import torch
@@ -50,12 +55,18 @@ class Bank(Statistic):
     capacity: int | None = None
     column: str = "pool"
     labels: int | None = None
+    captions: bool = False
+    beside: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
         check_integer("capacity", self.capacity, least=1, optional=True)
         check_column(self.column)
         check_integer("labels", self.labels, least=1, optional=True)
+        check_flag("captions", self.captions)
+        for column, width in self.beside:
+            check_column(column)
+            check_integer(f"width of {column}", width, least=1)
 
     is_sharded: ClassVar[bool] = True
     rounds: ClassVar[bool] = True
@@ -64,16 +75,27 @@ class Bank(Statistic):
     def name(self) -> str:
         capacity = "" if self.capacity is None else f"_{self.capacity}"
         labels = "" if self.labels is None else f"_labels_{self.labels}"
-        return f"bank_{self.num_features}{capacity}{unless('pool', self.column)}{labels}"
+        beside = "".join(f"_and_{column}_{width}" for column, width in self.beside) + "_captions" * self.captions
+        return f"bank_{self.num_features}{capacity}{unless('pool', self.column)}{labels}{beside}"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.column,) if self.labels is None else (self.column, "labels")
+        return (self.column, *self._of_samples, *(column for column, _ in self.beside))
+
+    @property
+    def _of_samples(self) -> tuple[str, ...]:
+        """The columns of samples that it keeps."""
+        return ("labels",) * (self.labels is not None) + ("captions",) * self.captions
+
+    @property
+    def _widths(self) -> dict[str, int]:
+        """The width of each tensor of floats, by its name in the state."""
+        return {"rows": self.num_features, **dict(self.beside)}
 
     def empty(self, device: torch.device | str = "cpu") -> State:
-        rows = torch.empty(0, self.num_features, dtype=torch.float32, device=device)
-        beside = ("index",) if self.labels is None else ("index", "labels")
-        return {"rows": rows, **{key: torch.empty(0, dtype=torch.int64, device=device) for key in beside}}
+        floats = {key: torch.empty(0, width, dtype=torch.float32, device=device) for key, width in self._widths.items()}
+        integers = {key: torch.empty(0, dtype=torch.int64, device=device) for key in ("index", *self._of_samples)}
+        return {"rows": floats.pop("rows"), **integers, **floats}
 
     def update(self, state: State, features: Features) -> State:
         return self.staged(state, features)()
@@ -84,6 +106,10 @@ class Bank(Statistic):
         batch = {"rows": self.rows_of(features).to(torch.float32), "index": features.index}
         if self.labels is not None:
             batch["labels"] = check_labels(features.labels, len(features), self.labels)
+        if self.captions:
+            batch["captions"] = check_captions(features.captions, len(features))
+        for column, _ in self.beside:
+            batch[column] = self.rows_of(features, column).to(torch.float32)
         grown = {key: append(state[key], column[:room]) for key, column in batch.items()}
         return _exchange(grown, {key: column[room:] for key, column in batch.items()})
 
@@ -109,9 +135,7 @@ class Bank(Statistic):
     def replicate(self, state: State, comm: Comm) -> State:
         shard = self.all_reduce(state, comm)
         counts = comm.counts(len(shard["index"]))
-        shards = sorted(comm.ring(shard["rows"], counts), key=lambda visit: visit[0])
-        beside = {key: comm.gather(column, counts) for key, column in shard.items() if key != "rows"}
-        return {"rows": torch.cat([rows for _, rows in shards]), **beside}
+        return {key: _whole(column, counts, comm) for key, column in shard.items()}
 
     def share(self, state: State, rank: int, world_size: int) -> State:
         return {key: column[rank::world_size] for key, column in state.items()}
@@ -126,13 +150,21 @@ class Bank(Statistic):
         self._expect((state["index"] >= 0).all(), "ids that are not negative")
         if self.labels is not None:
             check_labels(state["labels"], len(state["labels"]), self.labels)
-        if len(state["rows"]):
-            low, high = state["rows"].aminmax()
+        for key in self._widths if len(state["rows"]) else ():
+            low, high = state[key].aminmax()
             self._expect(low > -LARGEST and high < LARGEST, f"features below {LARGEST:g}")
 
     def bounds(self, state: State) -> tuple[float, float]:
         kept = len(state["index"])
         return kept, inf if kept == self.capacity else kept
+
+
+def bank_features(bank: Bank, state: State) -> Iterator[Features]:
+    """Yield what a bank holds as the features that it was given, some thousand at a time."""
+    columns = {"rows": bank.column or "pool"}
+    named = {columns.get(key, key): column for key, column in state.items()}
+    for start in range(0, len(state["index"]), CHUNK):
+        yield Features(**{name: column[start : start + CHUNK] for name, column in named.items()})
 
 
 def check_labels(labels: Tensor | None, n: int, num_labels: int) -> Tensor:
@@ -148,6 +180,16 @@ def check_labels(labels: Tensor | None, n: int, num_labels: int) -> Tensor:
     return labels
 
 
+def check_captions(captions: Tensor | None, n: int) -> Tensor:
+    """Return hashes of captions; raise unless they are int64 ``(n,)``."""
+    if captions is None or captions.dtype != torch.int64 or captions.shape != (n,):
+        got = "none" if captions is None else f"{captions.dtype} of shape {tuple(captions.shape)}"
+        raise ValueError(
+            f"captions: expected int64 of shape ({n},), got {got}. Remedy: caption_hashes(texts) of each sample's text."
+        )
+    return captions
+
+
 def append(column: Tensor, batch: Tensor) -> Tensor:
     """Return ``column`` with ``batch`` below, in place while its storage has room, which doubles when it has not;
     ``column`` itself ends where it did.
@@ -161,6 +203,14 @@ def append(column: Tensor, batch: Tensor) -> Tensor:
     column = column.as_strided((total, *column.shape[1:]), column.stride())
     column[n:] = batch
     return column
+
+
+def _whole(column: Tensor, counts: Sequence[int], comm: Comm) -> Tensor:
+    """Return a column of all ranks, in their order: rows of floats go around, integers are added into place."""
+    if column.ndim == 1:
+        return comm.gather(column, counts)
+    shards = sorted(comm.ring(column, counts), key=lambda visit: visit[0])
+    return torch.cat([rows for _, rows in shards])
 
 
 def _exchange(state: State, batch: State) -> Callable[[], State]:

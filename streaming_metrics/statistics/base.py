@@ -55,12 +55,15 @@ class Statistic(ABC):
         """The columns of :class:`Features` that it reads, index and hashes aside."""
         return (self.column,) if self.column else ()
 
-    def rows_of(self, features: Features) -> Tensor:
-        """Return the column of ``features`` that it reads ``(N, …)``; raise ValueError where there is none."""
-        rows = features.column(self.column)
+    def rows_of(self, features: Features, column: str = "") -> Tensor:
+        """Return the column of ``features`` that it reads ``(N, …)``, or another one that it reads; raise ValueError
+        where there is none.
+        """
+        column = column or self.column
+        rows = features.column(column)
         if rows is None:
             raise ValueError(
-                f"{self.name}: expected a column {self.column!r}, got {features}. Remedy: give it in every batch."
+                f"{self.name}: expected a column {column!r}, got {features}. Remedy: give it in every batch."
             )
         return rows
 

@@ -394,7 +394,7 @@ def test_diff_tells_data_sets_apart(sides: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_measures_and_extractors_are_listed() -> None:
-    assert "prdc\tk, variant, recall, f1, capacity" in done("measures").stdout
+    assert "prdc\tk, variant, recall, f1, capacity\tprecision↑" in done("measures").stdout
     listed = done("extractors").stdout
     assert "inception-v3" in listed
     assert "torch-bilinear" in listed
@@ -411,6 +411,10 @@ def test_measures_and_extractors_are_listed() -> None:
         (["compare", "real", "fake", "--measures", "prdc(k=0)"], 2, "expected at least 1"),
         (["compare", "real", "fake", "--measures", "prdc(n=3)"], 2, "Unknown parameter of prdc"),
         (["compare", "real", "fake", "--measures", "fid)"], 2, "expected a list like"),
+        (["compare", "real", "fake", "--measures", "fid,cas(classes=2)"], 2, "got cas, which reads labels. Remedy"),
+        (["compare", "real", "fake", "--measures", "fid(captions=True)"], 2, "fid, which reads captions"),
+        (["compare", "real", "fake", "--measures", "fid,authpct"], 2, "authpct, which reads training images"),
+        (["reference", "real", "-o", "out", "--measures", "nnaa(privacy=True)"], 2, "reads training images"),
         (["compare", "real", "fake", "--batch-size", "0"], 2, "batch-size"),
         (["compare", "real", "none"], 3, "found nothing at"),
         (["compare", "real", "fake", "--extractor", "inception-v4"], 3, "Did you mean 'inception-v3'"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, draw_side, freeze, name_of
+from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, WIDTHS, draw_features, draw_side, freeze, name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_laws import check_same
@@ -63,7 +63,9 @@ def test_all_reduce_is_the_merge_of_all_ranks(ranks: Ranks, statistic: Statistic
 
 
 def build(measure: Measure, **options: Any) -> GenerativeMetrics:
-    return GenerativeMetrics([measure], extractor=None, num_features=WIDTH, num_classes=CLASSES, **options)
+    return GenerativeMetrics(
+        [measure], extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS, **options
+    )
 
 
 def computed(group: Any, measure: Measure, frozen: bool, parts: dict[Role, Features]) -> list[dict[str, float]]:

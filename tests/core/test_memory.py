@@ -9,7 +9,7 @@ import pytest
 import torch
 from binding_cases import MEASURES, named
 
-from streaming_metrics import KID, PRDC, GenerativeMetrics
+from streaming_metrics import KID, PRDC, Features, GenerativeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,15 @@ def held() -> int:
 
 
 def filled(measures: list[Measure]) -> GenerativeMetrics:
-    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH)
-    generator = torch.Generator().manual_seed(0)
+    metric = GenerativeMetrics(measures, extractor=None, num_features=WIDTH, widths={"text": WIDTH})
     for role in metric.roles:
-        labels = torch.arange(N) % 2
-        metric.update(torch.randn(N, WIDTH, generator=generator), role=role, labels=labels)
+        metric.update(drawn(), role=role)
     return metric
+
+
+def drawn() -> Features:
+    pool, text, ids = torch.randn(N, WIDTH), torch.randn(N, WIDTH), torch.arange(N)
+    return Features(pool, text=text, labels=ids % 2, captions=ids)
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -60,7 +63,7 @@ def test_a_frozen_side_goes_with_its_metric(measures: Any) -> None:
     for role in metric.roles:
         if role != "fake":
             metric.freeze(role)
-    metric.update(torch.randn(N, WIDTH), real=False, labels=torch.arange(N) % 2)
+    metric.update(drawn(), real=False)
     metric.compute()
     del metric
     gc.collect()

@@ -11,10 +11,36 @@ import pytest
 import torch
 from scores import normal, score
 
-from streaming_metrics import FID, IS, KID, MMD, NDB, PRDC, GenerativeMetrics, IntraFID, Vendi
+from streaming_metrics import (
+    C2ST,
+    CAS,
+    FID,
+    IS,
+    KID,
+    MMD,
+    NDB,
+    NNAA,
+    PRDC,
+    AdaGANCoverage,
+    AdversarialDivergence,
+    BirthdayParadox,
+    BoundaryDistortion,
+    GANTest,
+    GenerativeMetrics,
+    GeometryScore,
+    ImageRetrieval,
+    ImageStatistics,
+    IntraFID,
+    Modes,
+    ParzenLikelihood,
+    RPrecision,
+    SlicedWasserstein,
+    Vendi,
+    WassersteinCritic,
+)
 from streaming_metrics.measures import Measure, frechet
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
-from streaming_metrics.statistics import Bank, Marginals, Moments
+from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +191,13 @@ def test_a_kernel_beyond_float64_is_refused_with_the_remedy() -> None:
 
 # --- features that float32 cannot tell apart --------------------------------------------------------------------------
 
-BANKED = [KID(subsets=2, subset_size=4), KID(subsets=None, capacity=9), PRDC(k=2), PRDC(k=2, recall=False)]
+BANKED = [
+    KID(subsets=2, subset_size=4),
+    KID(subsets=None, capacity=9),
+    PRDC(k=2),
+    PRDC(k=2, recall=False),
+    SlicedWasserstein(),
+]
 LOST_IN_FLOAT32: dict[str, Callable[[Tensor], Tensor]] = {
     "mean 1e9": lambda rows: rows + 1e9,
     "mean -1e7": lambda rows: rows - 1e7,
@@ -232,32 +264,63 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
+    Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
+    BirthdayParadox: {"most": 2},
+    RPrecision: {"candidates": 2, "r": 1, "most": 100, "seed": 0},
+    ImageStatistics: {"bins": 1},
+    CAS: {"classes": 2},
+    GANTest: {"classes": 2},
+    BoundaryDistortion: {"classes": 2},
+    AdversarialDivergence: {"classes": 2},
+    ParzenLikelihood: {"most": 4},
+    AdaGANCoverage: {"most": 2},
+    ImageRetrieval: {"classes": 1, "most": 1},
+    NNAA: {"most": 2},
     IS: {"splits": 1, "num_samples": 1, "ddof": 0},
+    SlicedWasserstein: {"p": 1, "n_projections": 1, "seed": 0},
+    WassersteinCritic: {"most": 4, "width": 1, "steps": 1, "seed": 0},
+    C2ST: {"most": 4, "permutations": 0, "seed": 0},
+    GeometryScore: {"n": 1, "landmarks": 1, "i_max": 1, "most": 1, "seed": 0},
     Draw: {"subsets": 1, "size": 2, "seed": 0},
     PolynomialKernel: {"degree": 1},
     Radii: {"k": 1},
     BallCounts: {"k": 1},
     Bank: {"num_features": 1, "capacity": 1},
+    Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
     Moments: {"num_features": 1},
+    Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1")}
+FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",), NNAA: ("privacy",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
     BallCounts: {"balls": "real"},
     Bank: {"num_features": 3},
+    Histogram: {"low": 0, "high": 1},
+    Projections: {"num_features": 3},
     Marginals: {"num_classes": 3},
 }
 OTHERS = {
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
+    Modes: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
+    CAS: {"probe", "shrinkage"},
+    GANTest: {"probe", "shrinkage"},
+    BoundaryDistortion: {"probe", "shrinkage"},
+    AdversarialDivergence: {"shrinkage"},
+    ParzenLikelihood: {"widths"},
+    AdaGANCoverage: {"level", "widths"},
+    ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     Vendi: {"q"},
+    BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
+    C2ST: {"classifier"},
+    GeometryScore: {"gamma"},
 }
 
 

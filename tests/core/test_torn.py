@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, draw_features, draw_side, fill, name_of
+from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, WIDTHS, draw_features, draw_side, fill, name_of
 from torch import nn
 from torchmetrics import MetricCollection
 
@@ -40,7 +40,9 @@ TORN = r"side.*Remedy: reset\(\) or load_state_dict\(\)"
 
 
 def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
-    return GenerativeMetrics(measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, **options)
+    return GenerativeMetrics(
+        measures, extractor=None, num_features=WIDTH, num_classes=CLASSES, widths=WIDTHS, **options
+    )
 
 
 def filled(*measures: Measure, **options: Any) -> GenerativeMetrics:
@@ -270,6 +272,11 @@ USES: dict[str, Callable[[GenerativeMetrics, Path], Any]] = {
     "save_state": lambda metric, path: metric.save_state(path),
     "sync": lambda metric, _: metric.sync(distributed_available=lambda: True),
     "neighbourhood": lambda metric, _: metric.neighbourhood(),
+    "closest_pairs": lambda metric, _: metric.closest_pairs(),
+    "inspector": lambda metric, _: metric.inspector(),
+    "modes": lambda metric, _: metric.modes(),
+    "projection": lambda metric, _: metric.projection(),
+    "units": lambda metric, _: metric.units(),
     "update": lambda metric, _: metric.update(batch(), real=True),
     "forward": lambda metric, _: metric(batch(), real=False),
     "merge into": lambda metric, _: metric.merge_state(filled(*ALL)),

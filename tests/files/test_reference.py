@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, draw_features, draw_sides, name_of
+from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, WIDTHS, draw_features, draw_sides, name_of
 from safetensors.torch import save_file
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics, Reference, load_reference
@@ -16,11 +16,12 @@ from streaming_metrics.files import tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
-FINGERPRINT = f"features-{WIDTH}-{CLASSES}"
+FURTHER = "-".join(f"{column}-{width}" for column, width in sorted(WIDTHS.items()))
+FINGERPRINT = f"features-{WIDTH}-{CLASSES}-{FURTHER}"
 
 
 def build(*measures: Any, **options: Any) -> GenerativeMetrics:
-    options = {"num_features": WIDTH, "num_classes": CLASSES} | options
+    options = {"num_features": WIDTH, "num_classes": CLASSES, "widths": WIDTHS} | options
     return GenerativeMetrics(measures or [FID()], extractor=None, **options)
 
 
@@ -151,7 +152,7 @@ def test_other_files_and_other_versions_are_named(tmp_path: Path) -> None:
 
 def test_features_of_another_extractor_are_refused_naming_both(saved: Path) -> None:
     with pytest.raises(
-        ValueError, match=f"expected features of 'features-7-{CLASSES}', got features of '{FINGERPRINT}'"
+        ValueError, match=f"expected features of 'features-7-{CLASSES}-{FURTHER}', got features of '{FINGERPRINT}'"
     ):
         build(num_features=7, reference=saved)
 

@@ -15,15 +15,16 @@ from scipy.spatial.distance import pdist
 from scores import normal
 from sklearn.metrics.pairwise import rbf_kernel
 
-from streaming_metrics import BiasWarning, Features, NotEnoughSamples
+from streaming_metrics import BiasWarning, Features, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.measures.mmd import MMD, median_distance, rbf_gram
-from streaming_metrics.pairwise import tiles
+from streaming_metrics.pairwise import RBFKernel, distances
 from streaming_metrics.pairwise.distances import pair_distances
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+rest = RBFKernel.rest
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -92,7 +93,7 @@ def test_pairs_of_a_collapsed_generator_are_not_measured_one_by_one(monkeypatch:
         measured.append(len(rows))
         return pair_distances(x, y, rows, columns)
 
-    monkeypatch.setattr(tiles, "pair_distances", counted)
+    monkeypatch.setattr(distances, "pair_distances", counted)
     real, fake = normal(0, 60, 256), normal(1, 1, 256, 0.5) + normal(2, 60, 256, std=1e-3)
     both = torch.cat([real, fake])
     assert rbf_gram(real, fake, (1e-2, 9.0)).numpy() == pytest.approx(kernel(both, both, (1e-2, 9.0)), abs=1e-8)
@@ -143,6 +144,22 @@ def test_freezing_the_real_side_changes_nothing() -> None:
     samples = {"real": Features(real, index=torch.arange(90)), "fake": Features(fake, index=torch.arange(70))}
     for lived in lives(measure, samples, "real").values():
         assert lived == (compute(measure, samples), 40)
+
+
+def test_the_kernel_of_a_frozen_real_side_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake, seen = normal(0, 30, 4), normal(1, 20, 4, 0.3), []
+    metric = GenerativeMetrics([MMD(block=5)], extractor=None, num_features=4)
+    metric.update(real, real=True)
+    metric.freeze_real()
+    monkeypatch.setattr(RBFKernel, "rest", lambda kernel, tile: seen.append(tile.squared.shape) or rest(kernel, tile))
+    found, expected = {}, ours(MMD(block=5), real, fake + 1)
+    for shift in (0, 0, 1):
+        metric.reset()
+        metric.update(fake + shift, real=False)
+        seen.clear()
+        found = metric.compute()
+    assert sorted(seen) == [(20, 20), (30, 20)]
+    assert {key: value.item() for key, value in found.items()} == {f"{key}_features": v for key, v in expected.items()}
 
 
 # --- p-value ----------------------------------------------------------------------------------------------------------

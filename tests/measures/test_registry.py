@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from streaming_metrics.measures import FID, IS, KID, PRDC, Measure
+from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.options import parsed, typed
 from streaming_metrics.measures.registry import (
     MEASURES,
@@ -196,7 +197,7 @@ def test_no_measure_of_ones_own_takes_the_place_of_the_librarys() -> None:
 
 def test_parameters_are_listed_without_the_network() -> None:
     assert parameters_of(PRDC) == ["k", "variant", "recall", "f1", "capacity"]
-    assert parameters_of(Deeper)[0] == "widths"
+    assert parameters_of(Deeper)[:2] == ["captions", "widths"]
 
 
 def test_bytes_are_told_by_their_digest_and_read_back() -> None:
@@ -219,3 +220,10 @@ def test_a_value_keeps_the_type_it_has_where_it_may(value: Any, kind: Any, expec
 
 def test_deep_text_is_no_crash() -> None:
     assert parsed("(" * 5000, str) == "(" * 5000
+
+
+@pytest.mark.parametrize("label", MEASURES)
+def test_a_measure_says_its_group_and_paper(label: str) -> None:
+    cls = known_measures()[label]
+    assert cls.group in GROUPS[:-1]
+    assert cls.paper

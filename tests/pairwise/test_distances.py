@@ -134,7 +134,7 @@ def test_clusters_far_apart_keep_their_own_distances(apart: float) -> None:
 def test_only_near_pairs_are_measured_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
     monkeypatch.setattr(
-        "streaming_metrics.pairwise.tiles.pair_distances",
+        "streaming_metrics.pairwise.distances.pair_distances",
         lambda *pairs: measured.append(len(pairs[2])) or pair_distances(*pairs),
     )
     rows = normal(0, 200, 2048)

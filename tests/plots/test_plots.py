@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MEASURES, fill
+from conftest import MEASURES, WIDTHS, fill
 from test_image import Colours, feed
 
 from streaming_metrics import GenerativeMetrics, image, plots
+from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.keys import known_scalars
 from streaming_metrics.plots.end_labels import LABEL_GAP, pushed_apart
 from streaming_metrics.plots.result_keys import grouped, leading, spread_of
 
@@ -112,9 +114,10 @@ def test_a_grid_wants_as_many_of_both() -> None:
         plots.neighbour_grid(PICTURES, PICTURES[:2])
 
 
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 @pytest.mark.parametrize("measure", MEASURES, ids=repr)
 def test_every_measure_plots_what_it_computes(measure: Any) -> None:
-    metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5))
+    metric = fill(GenerativeMetrics([measure], None, num_features=6, num_classes=5, widths=WIDTHS))
     value = metric.compute()
     figure, axes = metric.plot()
     drawn = {key: ys for ax in np.atleast_1d(axes) for key, ys in lines(ax).items()}
@@ -169,6 +172,42 @@ def test_names_stand_for_keys_and_bands_stay_with_their_curves() -> None:
     assert lines(ax) == {"cubic": [2.0, 2.0], "square": [1.0, 1.0]}
     heights = [band.get_paths()[0].get_extents().height for band in ax.collections]
     assert heights == pytest.approx([1.0, 0.2])
+
+
+def test_a_value_that_spans_decades_has_a_logarithmic_axis_until_one_reaches_0() -> None:
+    ax = plots.curves([{"fid": 500.0}, {"fid": 4.0}])
+    assert ax.get_yscale() == "log"
+    assert [label.get_text() for label in ax.get_yticklabels() if "$" in label.get_text()] == []
+    assert labels(ax) == ["fid 4.00"]
+    assert plots.curves([{"fid": 300.0}, {"fid": 4.0}]).get_yscale() == "linear"
+    plots.curves([{"fid": 0.0}, {"fid": 1.0}], ax)
+    assert (ax.get_yscale(), ax.get_ylim()[0] <= 0) == ("linear", True)
+
+
+def test_many_names_stay_within_the_axes_and_apart() -> None:
+    ax = plots.curves([{f"loss_{i}": 1.0 + i * 1e-3 for i in range(40)}])
+    height = ax.get_window_extent().height / ax.figure.dpi * 72  # pyright: ignore[reportOptionalMemberAccess]
+    ends = ax.transAxes.inverted().transform(ax.transData.transform([text.xy for text in ax.texts]))[:, 1]
+    places = sorted(end * height + text.xyann[1] for end, text in zip(ends, ax.texts))
+    gaps = np.diff(places)
+    assert gaps.min() == pytest.approx(height / 40)
+    assert -1e-6 <= places[0] <= places[-1] <= height + 1e-6
+    assert ax.texts[0].get_fontsize() == pytest.approx(8 * height / 40 / LABEL_GAP)
+
+
+def test_a_panel_of_many_is_several() -> None:
+    keys = [f"intra_fid_{c}" for c in range(9)]
+    panels = grouped(["fid", *keys])
+    assert [(panel.title, of) for panel, of in panels[1:]] == [
+        (f"Fréchet distance within classes, {part + 1} of 3", keys[4 * part : 4 * part + 4]) for part in range(3)
+    ]
+
+
+def test_panels_come_by_group() -> None:
+    groups = [panel.group for panel, _ in grouped(reversed(["loss", *known_scalars()]))]
+    assert groups == sorted(groups, key=GROUPS.index)
+    assert (groups[0], groups[-1]) == ("core", "own")
+    assert "paired" in groups
 
 
 def test_two_of_one_measure_share_a_scale() -> None:

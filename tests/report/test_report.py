@@ -17,7 +17,11 @@ from PIL import Image
 from scores import normal
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
+from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.keys import known_scalars
+from streaming_metrics.plots import COLOURS
 from streaming_metrics.report import rendered, write_comparison, write_report
+from streaming_metrics.report.charts import over_epochs
 from streaming_metrics.report.gallery import Gallery
 from streaming_metrics.report.history import MOST_GRIDS, Grid, History
 from streaming_metrics.report.pictures import data_uri, grid_of, shrunk
@@ -41,12 +45,15 @@ class Page(HTMLParser):
         super().__init__()
         self.html, self.images, self.tags, self.text, self.headings = html, [], [], [], []
         self.attributes: list[tuple[str, str, str]] = []
+        self.details: list[list[tuple[str, str | None]]] = []
         self._open: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self._open.append(tag)
+        if tag == "details":
+            self.details.append(attrs)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
         if tag == "img":
             self.images.append(dict(attrs))
@@ -134,12 +141,20 @@ def test_galleries_show_what_brute_force_finds(tmp_path: Path) -> None:
     assert f"{len(lonely) / 60:.1%} of 60 real images" in page.said
 
 
+def test_a_gallery_shows_the_closest_generated_pairs(tmp_path: Path) -> None:
+    page = compared(tmp_path / "a.html", real=Coloured(), fake=Coloured())
+    apart = torch.pdist(FAKE.double())
+    pairs = torch.triu_indices(50, 50, 1)[:, apart.argsort()[:8]].T.flatten()
+    assert [colour_of(uri) for uri in section(page, "Generated, closest to each other")] == (100 + pairs).tolist()
+    assert "Of 50 generated samples. Pairs that show one picture are repeats" in page.said
+
+
 def test_only_what_is_shown_is_read_again(tmp_path: Path) -> None:
     real, fake = Coloured(), Coloured()
-    compared(tmp_path / "a.html", real=real, fake=fake)
-    assert len(fake.asked) <= 48
+    page = compared(tmp_path / "a.html", real=real, fake=fake)
+    assert {colour_of(str(image["src"])) for image in page.images} == fake.asked | real.asked
     assert min(fake.asked) >= 100
-    assert len(real.asked) <= 48
+    assert max(real.asked) < 60
 
 
 def test_scores_stand_with_their_spread_and_signature(tmp_path: Path) -> None:
@@ -198,7 +213,8 @@ def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:
     assert ("input", "max", "2") in page.attributes
     assert "fid ↓ 7.00 best so far" in page.said
     assert "precision ↑ 0.500 best 0.500, epoch 2" not in page.said
-    assert page.tags.count("tr") == 1 + 3
+    epochs = page.html[page.html.index('class="scroll epochs"') :]
+    assert epochs.count("<tr>") == 1 + 3
     assert page.tags.count("svg") == 4
 
 
@@ -210,6 +226,47 @@ def test_raw_weights_and_their_average_share_the_axes() -> None:
     assert "Fréchet distance ↓, epoch by epoch: fid raw from 9.00 to 7.00; fid ema from 9.00 to 7.00." in labels
     assert {"fid raw 7.00", "fid ema 7.00"} <= {text.strip() for text in page.text}
     assert [h for h in page.headings if h.startswith("Sc")] == ["Scores: raw", "Scores: ema"]
+
+
+def with_every_measure(epochs: int = 3) -> History:
+    """Return a history of every key that a measure yields, of a class of ten, and of one that no measure does."""
+    noted = history(epochs)
+    keys = [*known_scalars(), *(f"intra_fid_{c}" for c in range(10)), "loss"]
+    noted.rows = [{key: 1.0 + place + epoch for place, key in enumerate(keys)} for epoch in range(epochs)]
+    return noted
+
+
+def test_groups_of_many_values_are_folded_and_the_core_comes_first() -> None:
+    page = Page(rendered([with_every_measure()], "All"))
+    folded = [("open" in dict(attributes)) for attributes in page.details if dict(attributes).get("class") == "group"]
+    for part in (folded[: len(folded) // 2], folded[len(folded) // 2 :]):  # scores, then charts
+        assert part == [True] + [False] * (len(part) - 1)
+        assert len(part) > 4
+    names = re.findall(r"<summary>([\w -]+) <span>", page.html)
+    assert names[: len(names) // 2] == names[len(names) // 2 :]
+    order = [GROUPS.index(name.lower()) for name in names[: len(names) // 2]]
+    assert order == sorted(order)
+    assert order[0] == 0
+    assert names[-1] == "Own"
+
+
+def test_values_of_one_group_are_not_folded() -> None:
+    page = Page(rendered([history()], "Core alone"))
+    assert not any(("class", "group") in attributes for attributes in page.details)
+
+
+def test_every_value_stands_in_the_table_in_full() -> None:
+    noted = with_every_measure(1)
+    noted.rows[-1] |= {"fid": 1.2345678901234567}
+    html = rendered([noted], "All")
+    cells = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td>', html)
+    assert {key: float(value) for key, value in cells} == noted.rows[-1]
+
+
+def test_no_chart_has_more_curves_than_colours() -> None:
+    names = [re.findall(r"(\w+) from", chart.words) for chart in over_epochs([with_every_measure()])]
+    assert max(map(len, names)) == len(COLOURS)
+    assert {f"intra_fid_{c}" for c in range(10)} <= {name for of in names for name in of}
 
 
 def test_nothing_is_loaded_and_every_image_has_words() -> None:

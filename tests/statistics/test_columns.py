@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import LABELS, WIDTH, draw_features
+from conftest import CLASSES, LABELS, WIDTH, draw_features
 
 from streaming_metrics import Features
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.files.reference import ReferenceOptions
-from streaming_metrics.statistics import Bank, Count, Distinct, Marginals, Moments, SecondMoment
+from streaming_metrics.statistics import (
+    Bank,
+    CaptionDigest,
+    Count,
+    Distinct,
+    KnownCaptions,
+    Marginals,
+    Moments,
+    SecondMoment,
+)
 
 if TYPE_CHECKING:
     from conftest import Ranks
@@ -32,6 +41,10 @@ NAMES = [
     (Bank(6, 7), "bank_6_7", ("pool",)),
     (Bank(6, labels=10), "bank_6_labels_10", ("pool", "labels")),
     (Bank(6, 7, "text", labels=10), "bank_6_7_text_labels_10", ("text", "labels")),
+    (Bank(6, 7, "text", captions=True), "bank_6_7_text_captions", ("text", "captions")),
+    (Bank(6, captions=True, beside=(("text", 8),)), "bank_6_and_text_8_captions", ("pool", "captions", "text")),
+    (CaptionDigest(), "caption_digest", ("captions",)),
+    (KnownCaptions(), "known_captions", ()),
 ]
 STATISTICS = [statistic for statistic, _, _ in NAMES]
 
@@ -117,3 +130,43 @@ def test_labels_out_of_range_are_refused_before_anything_is_written(
     if labels is not None and labels.dtype == torch.int64 and len(labels) == 3:
         with pytest.raises(ValueError, match=match):
             bank.check({key: column[:3] for key, column in state.items()} | {"labels": labels})
+
+
+BESIDE = (("text", WIDTH), ("logits", CLASSES))
+
+
+def check_beside(state: State, features: Features) -> None:
+    """Expect all columns that a bank keeps to be of the samples of its ids."""
+    columns = features.columns()
+    assert set(state) == {"rows", "index", "captions", "text", "logits"}
+    for key, rows in state.items():
+        assert torch.equal(rows, columns["pool" if key == "rows" else key][state["index"]])
+
+
+@pytest.mark.parametrize("capacity", [None, 7])
+def test_captions_and_columns_beside_stay_with_their_rows(ranks: Ranks, capacity: int | None) -> None:
+    bank, features = Bank(WIDTH, capacity, captions=True, beside=BESIDE), draw_features(0)
+    state = bank.update(bank.update(bank.empty(), features[:25]), features[25:])
+    check_beside(bank.merge([bank.share(state, rank, 3) for rank in range(3)]), features)
+    for parts in ranks.run(3, on_a_rank, bank, each=[features[rank::3] for rank in range(3)]):
+        for part in parts:
+            check_beside(part, features)
+    kept = ReferenceOptions(capacity=5)(bank, state)
+    assert kept is not None
+    check_beside(kept[1], features)
+
+
+@pytest.mark.parametrize("missing", ["captions", "text", "logits"])
+def test_a_batch_without_a_column_beside_is_refused_before_anything_is_written(missing: str) -> None:
+    bank = Bank(WIDTH, captions=True, beside=BESIDE)
+    with pytest.raises(ValueError, match=f"{missing}.*got"):
+        bank.staged(bank.empty(), draw_features(0).having(**{missing: None}))
+
+
+def test_columns_beside_are_a_networks_and_as_wide_as_is_said() -> None:
+    with pytest.raises(ValueError, match="column: expected a network's column, got 'labels'"):
+        Bank(WIDTH, beside=(("labels", 1),))
+    with pytest.raises(ValueError, match="width of text: expected at least 1, got 0"):
+        Bank(WIDTH, beside=(("text", 0),))
+    with pytest.raises(TypeError, match="captions: expected True or False"):
+        Bank(WIDTH, captions=1)  # pyright: ignore[reportArgumentType]

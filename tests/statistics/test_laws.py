@@ -56,6 +56,13 @@ def test_order_does_not_matter(statistic: Statistic, seed: int, cuts: list[int])
     check_same(streamed(statistic, [features]), streamed(statistic, split(features[order], cuts)))
 
 
+@pytest.mark.parametrize("statistic", [s for s in STATISTICS if getattr(s, "num_samples", None) is None], ids=name_of)
+def test_a_batch_of_many_chunks_is_that_of_small_ones(statistic: Statistic) -> None:
+    """So large a batch is looked at piece by piece, and every row of it is still the row that it was."""
+    features = draw_features(0, 4500)
+    check_same(streamed(statistic, [features]), streamed(statistic, split(features, [*range(97, 4500, 97)])))
+
+
 @every_statistic
 @given(seed=SEEDS, cuts=CUTS)
 def test_merge_of_parts_is_the_whole(statistic: Statistic, seed: int, cuts: list[int]) -> None:
