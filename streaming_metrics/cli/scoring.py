@@ -145,6 +145,7 @@ class Job:
                 plan = self._plan(sides)
             metric = GenerativeMetrics(plan.scored, network, reference=known or None, timeout=self.comm.timeout)
             suite.refuse_keys(metric.keys)
+            suite.declare()
             suite, metric = suite.to(network.device), metric.to(network.device)
             count, outcomes, reads_once = 0, Roles(None, None), bool(suite) and not skipped.unreadable
             if reads_once:
@@ -171,6 +172,7 @@ class Job:
         """Return the scores of pairs, each image decoded once, and no network loaded for measures; collective."""
         with recorded_warnings() as said:
             suite = suite_of(self.paired).to(self.network.found_device())
+            suite.declare()
             sides = self._sides(real, fake, are_pairs=True)
             pairs, outcomes = self._add_pairs(suite, cast("Roles[Images]", sides))
             Plan([], without_pairs(suite, pairs)).refuse_some()

@@ -53,12 +53,10 @@ class MetricSuite:
     def __init__(
         self, given: MetricsGiven | None, known: Mapping[str, Named], source: str, group: str = "paired"
     ) -> None:
-        self.source, self.metrics = source, metrics_by_key(given, known, source)
+        self.source, self.metrics, self.group = source, metrics_by_key(given, known, source), group
         self._batches = 0  # which metrics count themselves, but not wrappers of others
         for part in self._parts():
             part.distributed_available_fn = _never
-        with self._naming():
-            declare(self.scalars, group)
 
     def __bool__(self) -> bool:
         return bool(self.metrics)
@@ -86,6 +84,11 @@ class MetricSuite:
                 f"{self.source}: two metrics yield {', '.join(shared)}. Remedy: another key, {{key: metric}}; on the "
                 "command line, a class of another name."
             )
+
+    def declare(self) -> None:
+        """Make known to what draws charts what the values are, whose keys are free; ValueError for a measure's key."""
+        with self._naming():
+            declare(self.scalars, self.group)
 
     def to(self, device: torch.device | str) -> MetricSuite:
         """Move the metrics, and their networks, to a device."""

@@ -112,13 +112,10 @@ def declare(scalars: Iterable[Scalar], group: str = "paired") -> None:
         >>> scalar_of("val/likeness").better, group_of("val/likeness")
         ('higher', 'paired')
     """
-    of_measures = _groups_of(tuple(known_measures().values()))
-    for scalar in scalars:
-        if scalar.key in of_measures:
-            raise ValueError(
-                f"expected another key than {scalar.key!r}, which is a measure's. Remedy: {{'other_key': metric}}."
-            )
-        _declared[scalar.key] = scalar, group
+    declared, of_measures = list(scalars), _groups_of(tuple(known_measures().values()))
+    for key in (scalar.key for scalar in declared if scalar.key in of_measures):
+        raise ValueError(f"expected another key than {key!r}, which is a measure's. Remedy: {{'other_key': metric}}.")
+    _declared.update({scalar.key: (scalar, group) for scalar in declared})
 
 
 _declared: dict[str, tuple[Scalar, str]] = {named.scalar.key: (named.scalar, named.group) for named in KNOWN.values()}

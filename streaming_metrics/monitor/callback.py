@@ -211,6 +211,7 @@ class GenerationMonitor(Callback):
         needed = tuple(column for column in COLUMNS if self._blank.readers("fake", column))
         self._blank_beside.refuse_contradictions(self._blank.keys, self.settings, "captions" in needed)
         refuse_sides(self._blank, self.settings)
+        self._blank_beside.declare()
         self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)

@@ -90,6 +90,11 @@ class PairedMetrics:
             "through= and generator=: expected both or neither: metrics, and what they measure, got one of them.",
         )
 
+    def declare(self) -> None:
+        """Make known what the values are; raise ValueError for the key of a measure."""
+        for suite in (self.paired, self.captioned, self.through):
+            suite.declare()
+
     def refuse_unpaired(self, is_paired: bool, caption_key: Key | None) -> None:
         """Raise ValueError where images of no item in particular are to be compared with an item's image or caption."""
         refuse(bool(self.paired) and not is_paired, f"paired=: {_UNPAIRED}.")

@@ -22,7 +22,7 @@ from torchmetrics.wrappers import Running
 from trainings import QUIET, REAL, TINY, Model, Stream, fit, loader, monitor, trainer
 
 from streaming_metrics import FID
-from streaming_metrics.measures.keys import scalar_of
+from streaming_metrics.measures.keys import group_of, scalar_of
 from streaming_metrics.paired_sharpness import PairedSharpness
 from streaming_metrics.plots.result_keys import by_group
 
@@ -371,6 +371,15 @@ def test_sharpness_difference_of_pairs_has_a_name() -> None:
 def test_arguments_that_cannot_be_meant_are_refused(options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         watching(**options)
+
+
+def test_a_key_that_was_refused_stays_a_measures() -> None:
+    with pytest.raises(ValueError, match="two metrics yield fd_pixels"):
+        watching(paired={"fd_pixels": Listed()})
+    with pytest.raises(ValueError, match="which is a measure's"):
+        watching(paired={"likeness": Listed(), "fid": Listed()})
+    assert group_of("val/fd_pixels") == "core"
+    assert group_of("val/likeness") == "own"
 
 
 def test_a_sampler_of_nothing_is_refused_with_the_remedy() -> None:
