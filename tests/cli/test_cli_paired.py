@@ -250,6 +250,7 @@ def test_images_of_several_sizes_are_pairs_too(sides: tuple[Path, Path]) -> None
 # --- processes --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # test_cli.py has torchrun too
 def test_torchrun_equals_one_process(sides: tuple[Path, Path], tmp_path: Path) -> None:
     """Eleven pairs on two processes, in batches of two: 3 and 3 of them, the second one's last of one pair."""
     (sides[1] / "part0" / "10.png").write_bytes(b"no image")
