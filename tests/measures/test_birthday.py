@@ -51,6 +51,13 @@ def test_the_threshold_is_a_quantile_of_the_real_samples_nearest_distances(seed:
     assert by_quantile["birthday_duplicates"] == (pdist(fake.double().numpy()) <= threshold * (1 + 1e-9)).sum()
 
 
+@pytest.mark.parametrize(("threshold", "pairs"), [(0.0, 1), (1.0, 6), (2.0, 9)])
+def test_a_pair_at_the_threshold_is_a_duplicate(threshold: float, pairs: int) -> None:
+    fake = torch.tensor([[0.0], [1.0], [2.0], [2.0], [3.0]])
+    values = birthday(BirthdayParadox(threshold=threshold), fake)
+    assert values["birthday_duplicates"] == pairs
+
+
 def test_without_a_duplicate_the_support_is_the_papers() -> None:
     values = birthday(BirthdayParadox(threshold=0.5), torch.arange(400.0).view(400, 1))
     assert values["birthday_support"] == pytest.approx(400 * 399 / (2 * log(2)))  # 115,000 for the paper's 400
