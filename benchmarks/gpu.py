@@ -50,11 +50,10 @@ VARIANTS = {
     "fp32": {},
     "tf32": {"precision": "tf32"},
     "bf16": {"precision": "bf16"},
-    "bf16, compiled": {"precision": "bf16", "compiled": True},
 }
-AGAINST = {"fp32": "fp32", "tf32": "tf32", "bf16": "tf32", "bf16, compiled": "tf32"}
+AGAINST = {"fp32": "fp32", "tf32": "tf32", "bf16": "tf32"}
 """Which arithmetic of the peers each of ours is set against: that of its name, or their own default."""
-REACH = {"fp32": 1.1, "tf32": 2.0, "bf16": 2.5, "bf16, compiled": 3.5}
+REACH = {"fp32": 2.0, "tf32": 2.0, "bf16": 2.5}
 WITHIN = {"fp32": 20.0, "bf16": 6.0}
 """Seconds in which 50,000 images should come to FID."""
 LARGE_WITHIN = 2.0
@@ -106,8 +105,10 @@ def of_features(
     speed = {name: sizes["batch"] / timings[name].seconds for name in everyone}
     for name in networks:
         best = max((other for other in theirs if other.endswith(AGAINST[name])), key=lambda other: speed[other])
-        gemm = "bf16 GEMM" if name.startswith("bf16") else "sgemm"
-        note = f"{share(work, 1 / speed[name], result.ceilings[gemm], gemm)}; {apart(timings, name):.0e} from fp32"
+        gemm = "bf16 GEMM" if name == "bf16" else "sgemm"
+        exact = max(speed[other] for other in theirs if other.endswith("fp32"))
+        note = f"{share(work, 1 / speed[name], result.ceilings[gemm], gemm)}; {apart(timings, name):.0e} from fp32; "
+        note += f"{speed[name] / exact:.2f}× the peers without TF32"
         figures = f"{speed[name]:.0f} img/s", f"{speed[best]:.0f} img/s, {best}", speed[name] / speed[best]
         result.rows.append(Row(f"features at {sizes['side']} px, {name}", *figures, REACH[name], note=note))
     on_device = timings["fp32"].result
@@ -144,7 +145,6 @@ def of_epochs(
         metric = GenerativeMetrics([FID()], network).to(device)
         for batch in pageable.split(sizes["batch"]):
             metric.update(batch.flip(3), real=True)
-        metric.update(pageable[: count % sizes["batch"] or 1], real=True)  # a compiled network sees the last size too
         metric.freeze_real()
         for kind in memory if name == "bf16" else ("pinned",):
             took[name, kind], values[name] = epoch_of(metric, memory[kind], sizes)
@@ -155,14 +155,15 @@ def of_epochs(
     for name, network in peers.items() if device != "cpu" else ():
         theirs[name] = peer_epoch(network, memory["pinned"], sizes, device)
     best = min(theirs, key=lambda name: theirs[name], default="")
+    unchecked = took.pop(("bf16", "unchecked"), None)
     for (name, kind), time_taken in took.items():
         figures = seconds(time_taken), f"{seconds(theirs[best])}, {best}" if best else "", time_taken
         reach = WITHIN.get(name, 20.0) * count / 50_000
         note = f"{count / time_taken:.0f} img/s; {theirs[best] / time_taken:.2f}× the peer" if best else ""
         what = f"{count} images to FID, {name}, {kind}"
         result.rows.append(Row(what, *figures, reach, at_most=True, unit="s", note=note))
-    if ("bf16", "unchecked") in took:
-        more = took["bf16", "pinned"] / took["bf16", "unchecked"] - 1
+    if unchecked:
+        more = took["bf16", "pinned"] / unchecked - 1
         result.notes.append(f"waiting in each update until features are known to be finite: {more:.1%}")
     result.notes.append("FID by variant: " + ", ".join(f"{name} {value:.6g}" for name, value in values.items()))
 

@@ -137,8 +137,8 @@ class Pack:
     outcome: ReadResult
 
     def groups(self, pinned: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the images of each size ``(n, 3, H, W)`` with their index; ``pinned`` where a GPU will fetch them, eight
-        times as fast.
+        """Yield the images of each size ``(n, 3, H, W)`` with their index; ``pinned`` where a GPU will fetch them, which
+        is then eight times as fast.
         """
         images = self.by_number()
         for shape in dict.fromkeys(self.shapes):

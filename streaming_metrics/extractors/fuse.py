@@ -67,10 +67,8 @@ class ConvReLU(nn.Module):
 
 
 def _one_pass(device: torch.device, dtype: torch.dtype) -> OnePass | None:
-    """Return what convolves and cuts off in one pass there, in this type; None where nothing does, or a compiler will
-    put the two together anyway.
-    """
-    if dtype not in (torch.float32, torch.bfloat16) or torch.compiler.is_compiling():
+    """Return what convolves and cuts off in one pass there, in this type; None where nothing does."""
+    if dtype not in (torch.float32, torch.bfloat16):
         return None
     if device.type == "cuda":  # which AMD's devices are called as well
         return _by_cudnn if torch.version.cuda and cudnn.is_available() and cudnn.enabled else None

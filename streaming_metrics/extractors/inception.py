@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from streaming_metrics.arguments import check_flag
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.inception_graph import CLASSES, STAGES, reference_inception, stages_until
 from streaming_metrics.extractors.names import lookup
@@ -50,8 +49,6 @@ class InceptionV3(Extractor):
         layer: ``64``, ``192``, ``768``, ``2048``, ``"logits"`` or ``"logits_unbiased"``.
         resize: a name of :data:`~streaming_metrics.extractors.resize.RESIZES`.
         precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
-        compiled: let ``torch.compile`` merge what a GPU does between convolutions: in bfloat16 about 1.4 times as fast
-            there, once the first batch (and the first of another size) has taken about 20 seconds.
 
     Raises:
         ValueError: unknown layer or resize; weights that are damaged or of another network.
@@ -78,10 +75,8 @@ class InceptionV3(Extractor):
         layer: int | str = 2048,
         resize: str = "tf1-bilinear",
         precision: str = "fp32",
-        compiled: bool = False,
     ) -> None:
         super().__init__(precision)
-        check_flag("compiled", compiled)
         width = lookup(LAYERS, str(layer), "layer of inception-v3")
         self._resize = lookup(RESIZES, resize, "resize")
         source = URL if weights is None else weights
@@ -97,8 +92,6 @@ class InceptionV3(Extractor):
         if precision != "fp32":
             self.stages.to(memory_format=torch.channels_last)  # as what comes in: see fast_layout
         self.classifier = network.fc if self.spec.num_classes else None
-        self.compiled = compiled
-        self._compile()
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
@@ -109,14 +102,6 @@ class InceptionV3(Extractor):
         if self.layer == "logits":
             logits = logits + self.classifier.bias
         return Features(pool=pool if self.layer in STAGES else logits, logits=logits)
-
-    def _compile(self) -> None:
-        for stage in self.stages if self.compiled else ():
-            stage.compile()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._compile()  # what was compiled does not travel
 
     def _after(self, depth: int, images: Tensor) -> Tensor:
         """Return what leaves the first ``depth`` stages, the last of them in parts that fill what it takes at once."""
