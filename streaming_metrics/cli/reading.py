@@ -137,7 +137,7 @@ class Pack:
     outcome: ReadResult
 
     def groups(self, pinned: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the images of each size ``(n, 3, H, W)`` with their index; ``pinned`` where a GPU will fetch them, which
+        """Yield the images of each size ``(n, 3, H, W)`` with their index; ``pinned`` where a GPU fetches them, which
         is then eight times as fast.
         """
         images = self.by_number()
