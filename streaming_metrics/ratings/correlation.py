@@ -63,7 +63,7 @@ def rank_correlation(
     second that of ``atanh r`` where the scores are drawn anew from their covariance over raters and prompts, and the
     measure from its own standard errors: judging the same checkpoints again. Where the order is wholly the same,
     ``r`` is taken half a step inside. Checkpoints of one training follow one another: read the interval as that of
-    checkpoints as different as these, not of another training.
+    checkpoints as different as these, not of another training. Noise of judgements pulls ``r`` towards 0.
 
     Args:
         scores: ``(n,)`` of people, e.g. mean opinions or strengths.
