@@ -8,6 +8,7 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,8 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
+from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.results import contents, differences, facts, scores_apart
-from streaming_metrics.cli.terminal import lenient_streams, say, show_table
+from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
 from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts
@@ -112,6 +114,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
+Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
 Capacity = Annotated[int | None, typer.Option(min=1, help="Keep a reservoir of so many features.")]
 Half = Annotated[bool, typer.Option("--half", help="Keep features as float16.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
@@ -149,26 +152,32 @@ def compare(
     on_error: OnError = "fail",
     json: Json = None,
     report: Report = None,
+    study: Study = None,
     quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones."""
+    from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
+    from streaming_metrics.ratings.results_file import read_results
 
     network = Network(extractor, weights, resize, precision, device)
     with _running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
-        refuse_overwriting((json, report), (real, fake))
+        refuse_overwriting((json, report), (real, fake, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
         reading = ImageReader(batch_size, workers, on_error == "skip")
         job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet, paired)
+        asked = None if study is None else read_results(study)
         comparison = job.compare(real, fake)
+        if asked is not None:
+            comparison = replace(comparison, result=replace(comparison.result, people=people_of(asked, fake)))
         if comm.rank == 0:
             _publish(comparison.result, json, _teller(quiet))
         if report is not None:
-            _write_report(report, comparison)
+            _write_report(report, comparison, asked)
         Plan([], comparison.result.unscored).refuse_some()
 
 
@@ -342,17 +351,19 @@ def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> 
         say(result.to_json())
     else:
         _show_scores(result.scores, result.signature, shows_better=bool(result.paired))
+        show_text(f"people: {line}" for line in lines_of(result.people))
     if json not in (None, STDOUT):
         result.save(json)
 
 
-def _write_report(path: Path, comparison: Comparison) -> None:
+def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | None) -> None:
     """Write the report; collective."""
     from streaming_metrics import report
 
     metric, (real, fake), about = comparison.metric, comparison.images, comparison.result.about
     assert metric is not None
-    report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
+    values = comparison.values
+    report.write_comparison(path, metric=metric, values=values, real=real, fake=fake, about=about, study=study)
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
