@@ -149,7 +149,8 @@ def bradley_terry(
     Args:
         games: judgements, of which preferences are read and attention checks are not; or counts of wins and ties.
         prior: standard deviation in log-odds of a Gaussian around 0, of strengths and the place's advantage; needed
-            where the likelihood has no maximum, and named in the result. 3.0 hardly moves what games tell.
+            where the likelihood has no maximum, and named in the result. 3.0 hardly moves what games tell, and where
+            they tell nothing the interval is as wide as the prior.
         sides: whether the left place's advantage is estimated; a matrix knows no places.
         confidence: of the intervals.
 
@@ -184,7 +185,7 @@ def _of_judgements(judgements: Judgements, prior: float | None, sides: bool, con
     return Strengths(
         names,
         fitted.parameters,
-        clustered_covariance(fitted.influence(games), raters, units),
+        clustered_covariance(fitted.influence(games), raters, units) + fitted.of_prior,
         tuple(sum(name in row.conditions for row in rows) for name in names),
         tuple(len({row.rater for row in rows if name in row.conditions}) for name in names),
         degrees_of_freedom(raters, units),

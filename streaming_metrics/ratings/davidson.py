@@ -75,11 +75,18 @@ class Fit:
 
     Args:
         parameters: ``(p,)``, in the order of :attr:`Games.design`; strengths sum to zero.
-        inverse: ``(p, p)``, of the information, a penalty's included; 0 along what is not identified.
+        inverse: ``(p, p)``, of the information, a prior's included; 0 along what is not identified.
+        penalty: ``(p,)``, the information of the prior; zeros where there is none.
     """
 
     parameters: Array
     inverse: Array
+    penalty: Array
+
+    @property
+    def of_prior(self) -> Array:
+        """The covariance ``(p, p)`` that is the prior's own: without it what games do not tell would look certain."""
+        return self.inverse @ (self.penalty[:, None] * self.inverse)
 
     def influence(self, games: Games) -> Array:
         """Return what each row of games adds to the parameters, ``(m, p)``; columns sum to zero but for a prior."""
@@ -146,7 +153,7 @@ def fit(games: Games, prior: float | None = None) -> Fit:
         inverse = np.linalg.inv(information(games, parameters) + np.diag(penalty) + np.outer(anchor, anchor))
         if np.abs(gradient).max() < ACCURACY * games.outcomes.sum():
             along = games.players * (games.players + penalty[0])
-            return Fit(parameters, inverse - np.outer(anchor, anchor) / along)
+            return Fit(parameters, inverse - np.outer(anchor, anchor) / along, penalty)
         parameters, value = _ascend(games, parameters, inverse @ gradient, penalty, value)
     raise RuntimeError(_ENDLESS.format(STEPS))
 

@@ -57,18 +57,13 @@ def write_matches(matches: Matches, path: str | Path) -> None:
     """
     path = Path(path)
     _refuse_kind(path)
-    columns: tuple[str, ...] = (*WHO, *COUNTS)
-    rows: list[dict[str, Any]] = [
-        {**dict(zip(WHO, (m.generator, m.discriminator, int(not m.generator), m.step))), **dict(zip(COUNTS, judged))}
-        for m, judged in matches
-    ]
+    columns = (*WHO, *COUNTS)
+    rows = [(m.generator, m.discriminator, int(not m.generator), m.step, *judged) for m, judged in matches]
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
         else:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(json.dumps(dict(zip(columns, row))) + "\n" for row in rows)
 
 
 def _rows(path: Path) -> Iterator[tuple[Who, tuple[float, ...]]]:
