@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader
 
 try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch import Callback as Callback
+    from lightning.pytorch import LightningModule as LightningModule
+    from lightning.pytorch import Trainer as Trainer
 except ModuleNotFoundError as error:
     raise ImportError(
         f"GenerationMonitor: expected the package lightning, got {error}. Remedy: pip install lightning, and import "
