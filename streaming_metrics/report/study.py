@@ -71,10 +71,7 @@ def _preference(task: Told) -> list[Block]:
         drawn = Dots.of(
             [(one["condition"], (one["strength"],)) for one in strengths["conditions"]], "log-odds", middle=0
         )
-        extra = [
-            _told_of("Left over right", strengths["side"], words.SIDE),
-            _told_of("Ties", strengths["tie"], words.TIES),
-        ]
+        extra = [_left_of(strengths["left_share"]), _ties_of(strengths["tie"])]
         text = " ".join([words.STRENGTHS.format(strengths["model"]), *filter(None, extra), *strengths["notes"]])
         blocks.append(Block("Strengths", text, dots=(drawn,)))
     blocks.append(Block("How often a row was preferred to a column", words.WINS, heat=_heat(task["wins"])))
@@ -89,9 +86,13 @@ def _preference(task: Told) -> list[Block]:
     return blocks
 
 
-def _told_of(what: str, one: Told | None, meaning: str) -> str:
-    value, interval = digits(one)
-    return "" if value == NONE else f"{what}: {value}{interval and f' ({interval})'}, {meaning}."
+def _left_of(share: Told | None) -> str:
+    value, interval = digits(share)
+    return "" if value == NONE else words.LEFT.format(value, interval and f" ({interval})")
+
+
+def _ties_of(tie: float) -> str:
+    return words.TIES.format(tie / (2 + tie)) if tie else ""
 
 
 def _heat(matrix: Told) -> Heat:

@@ -12,11 +12,11 @@ OPINION = (
     "the scale does not count."
 )
 STRENGTHS = (
-    "{} strengths, as log-odds around 0: one ahead of another by 1 is preferred to it 2.7 times as often as the other "
+    "{} strengths by maximum likelihood, as log-odds around 0: one ahead of another by 1 is preferred to it 2.7 times as often as the other "
     "way round."
 )
-SIDE = "the log-odds with which the image on the left is preferred, whatever it is"
-TIES = "how many there are for two that are equally strong"
+LEFT = "Of two that are equally strong, the left one wins a share of {}{}."
+TIES = "Two that are equally strong tie in {:.0%} of comparisons."
 WINS = "A tie counts one half to either. How many there were stands in each cell's title."
 SHARES = "Of all comparisons that a condition was in; it depends on whom it met, which strengths take into account."
 DETECTION = "How well people tell generated from real images, by how long one is on the screen before it is masked."
@@ -27,7 +27,7 @@ CONTRASTS = (
     "Same raters and same prompts are compared where there are such pairs. Of {} pairs some look different by chance: "
     "p (Holm) takes that into account."
 )
-NEEDED = "Judgements more, by more raters like these, until the interval reaches no farther than ± {:g}."
+NEEDED = "Judgements more of a condition, by more raters like these, until its interval is within ± {:g}."
 BESIDE = (
     "Whether a measure puts the checkpoints in the order that people do; its direction is turned so that 1 is full "
     "agreement. Few checkpoints say little, and those of one training follow one another."
