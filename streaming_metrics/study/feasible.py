@@ -52,7 +52,7 @@ def notes(plan: StudyPlan) -> list[str]:
         if (total := plan.raters * task.per_rater) < 30 * cells:
             said.append(
                 f"task {task.name}: {total} trials of {plan.raters} raters make {total / cells:.3g} for each of {cells} "
-                "combinations, too few to tell small differences"
+                "combinations, too few for small differences"
             )
     return said
 

@@ -10,8 +10,8 @@ CONSENT = {
         "This is a study of how people judge images. You will be shown images and asked a question about each; there "
         "are no right or wrong opinions. Taking part is voluntary: you may pause or stop at any time by closing the "
         "page. Your answers, how long each took, and when it came are kept under a random code. Neither your name nor "
-        "your address on the internet is kept. By going on you agree that these answers are used for research and may be "
-        "published without anything that tells who you are."
+        "your address on the internet is kept. By going on you agree that these answers are used for research and "
+        "may be published without anything that tells who you are."
     ),
     "ko": (
         "이 연구는 사람들이 이미지를 어떻게 판단하는지 알아봅니다. 이미지를 보고 각각에 대한 "
