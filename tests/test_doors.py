@@ -38,6 +38,7 @@ DOORS = {
 FLOORS = [
     {"__main__", "demo"},
     {"monitor", "cli"},
+    {"study"},
     {"__init__", "image", "paired_sharpness", "report"},
     {"core"},
     {"plots"},
