@@ -32,7 +32,7 @@ DOORS = {
     "omegaconf": {"measures/registry.py"},
     "typer": {"cli/commands.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
-    "PIL": {"images/decode.py", "images/arrays.py", "report/pictures.py"},
+    "PIL": {"images/decode.py", "images/arrays.py", "images/encode.py", "report/pictures.py"},
 }
 
 FLOORS = [

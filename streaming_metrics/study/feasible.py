@@ -51,7 +51,7 @@ def notes(plan: StudyPlan) -> list[str]:
         cells = len(pairs_of(task)) * max(1, len(task.exposures_ms))
         if (total := plan.raters * task.per_rater) < 30 * cells:
             said.append(
-                f"task {task.name}: {total} trials of {plan.raters} raters make {total / cells:.3g} for each of {cells} "
+                f"task {task.name}: {total} trials of {plan.raters} raters are {total / cells:.3g} for each of {cells} "
                 "combinations, too few for small differences"
             )
     return said
