@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming_metrics.study.plan import pairs_of
+from streaming_metrics.study.task import pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streaming_metrics.study.plan import StudyPlan, Task
+    from streaming_metrics.study.plan import StudyPlan
+    from streaming_metrics.study.task import Task
 
 MOST_NOISE = 16
 """Noise images that are made for attention checks, at most."""
