@@ -30,7 +30,7 @@ DOORS = {
     },
     "gudhi": {"measures/geometry.py"},
     "omegaconf": {"measures/registry.py"},
-    "typer": {"cli/commands.py", "cli/exits.py", "cli/study.py"},
+    "typer": {"cli/commands.py", "cli/exits.py", "cli/study.py", "cli/study_results.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
     "PIL": {"images/decode.py", "images/arrays.py", "images/encode.py", "report/pictures.py"},
 }

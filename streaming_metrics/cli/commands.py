@@ -20,7 +20,7 @@ from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.results import contents, differences, facts, scores_apart
-from streaming_metrics.cli.study import app as study_app
+from streaming_metrics.cli.study_results import app as study_app
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
 from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version

@@ -104,3 +104,27 @@ def _raters(results: Told) -> list[str]:
     flagged = [one for one in results["raters"] if one["flags"]]
     lines = [f"raters: {len(results['raters'])}, {len(flagged)} of them flagged"]
     return lines + [f"  {one['rater']}: {', '.join(one['flags'])}; {one['judgements']} judgements" for one in flagged]
+
+
+def show_tournament(results: Told) -> None:
+    """Print the results of a tournament."""
+    rows = [
+        (one["generator"], told(one["win_rate"]), told(one["skill"]), *(_plain(one[key]) for key in ("online", "nrds")))
+        for one in results["generators"]
+    ]
+    show_table(("generator", "win rate", "skill (log-odds)", "online μ − 3σ", "NRDS"), rows)
+    if results["discriminators"]:
+        say("")
+        show_table(
+            ("discriminator", "skill (log-odds)"),
+            [(one["discriminator"], told(one["skill"])) for one in results["discriminators"]],
+        )
+    if gam := results["gam"]:
+        winner = gam["winner"] or "none: the discriminators differ on real samples"
+        sure = "" if gam["certain"] or not gam["winner"] else ", which could be chance"
+        say(f"\nGAM: r_test {told(gam['r_test'])}, r_samples {told(gam['r_samples'])}; winner {winner}{sure}")
+    show_text(results["notes"])
+
+
+def _plain(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"

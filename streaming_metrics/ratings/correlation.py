@@ -119,7 +119,7 @@ def beside(
         covariance: of the scores, in their order.
         spreads: standard errors by measure and condition.
     """
-    full = None if covariance is None else np.asarray(covariance, dtype=np.float64)
+    full = None if covariance is None else np.array(covariance, dtype=np.float64)  # None becomes NaN
     places = {name: place for place, name in enumerate(scores)}
     found = {}
     for key, values in measured.items():

@@ -14,7 +14,7 @@ from streaming_metrics.ratings.categorisation import categorise, exposure_needed
 from streaming_metrics.ratings.clusters import clustered_mean
 from streaming_metrics.ratings.contrasts import contrast, holm
 from streaming_metrics.ratings.online import online_ratings
-from streaming_metrics.ratings.opinion import mean_opinions
+from streaming_metrics.ratings.opinion import mean_opinions, opinion_covariance
 from streaming_metrics.ratings.planning import still_needed
 from streaming_metrics.ratings.preference import preference_share, share, win_matrix
 
@@ -91,7 +91,8 @@ class _Task:
             return {"wins": self._wins(), "strengths": self._strengths(), "online": self._online()}
         if self.kind == "categorisation":
             return {"needed_exposures": self._exposures()}
-        return {}
+        covariance = opinion_covariance(self.rows, self.conditions)
+        return {"covariance": [[plain(value) for value in row] for row in covariance.tolist()]}
 
     def _wins(self) -> Row:
         matrix = win_matrix(self.rows, self.conditions)

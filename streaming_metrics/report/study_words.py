@@ -12,8 +12,8 @@ OPINION = (
     "the scale does not count."
 )
 STRENGTHS = (
-    "{} strengths by maximum likelihood, as log-odds around 0: one ahead of another by 1 is preferred to it 2.7 times as often as the other "
-    "way round."
+    "{} strengths by maximum likelihood, as log-odds around 0: one that is ahead of another by 1 is preferred to it "
+    "2.7 times as often as the other way round."
 )
 LEFT = "Of two that are equally strong, the left one wins a share of {}{}."
 TIES = "Two that are equally strong tie in {:.0%} of comparisons."
