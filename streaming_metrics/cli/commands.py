@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.results import contents, differences, facts, scores_apart
+from streaming_metrics.cli.study import app as study
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table
 from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version
@@ -90,6 +92,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(study, name="study")
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
@@ -230,14 +233,14 @@ def merge(
         metric.measures = tuple(plan.scored)
         _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())
     _tell_all(said, _teller(quiet))
-    with _exit_codes():
+    with exit_codes():
         plan.refuse_some()
 
 
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
-    with _exit_codes():
+    with exit_codes():
         show_table(("", ""), [*facts(file).items(), *contents(file)])
 
 
@@ -246,7 +249,7 @@ def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
     """Say whether two scores compare; exit with 1 where something that matters differs."""
-    with _exit_codes():
+    with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
         show_table(
@@ -276,7 +279,7 @@ def measures(
     """List the measures: keys, what is better, class, what each reads, paper."""
     from streaming_metrics.cli import measure_list
 
-    with _exit_codes():
+    with exit_codes():
         found = measure_list.chosen(names or [])
         if markdown or json:
             say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
@@ -288,8 +291,8 @@ def measures(
 
 @contextmanager
 def _running(*outputs: Path | None) -> Iterator[Comm]:
-    """Yield the ranks; exit as :func:`_exit_codes` does, before the work where that can be."""
-    with _exit_codes():
+    """Yield the ranks; exit as :func:`exit_codes` does, before the work where that can be."""
+    with exit_codes():
         for path in outputs:
             check_writable(path)
         from streaming_metrics.distributed.comm import launched
@@ -297,25 +300,6 @@ def _running(*outputs: Path | None) -> Iterator[Comm]:
         allow_interrupts()
         with launched(TIMEOUT) as comm:
             yield comm
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Say a documented error in one line, and exit with its code."""
-    try:
-        yield
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
-        say(f"streaming-metrics: {error}", stderr=True)
-        raise typer.Exit(_exit_code(error)) from error
-
-
-def _exit_code(error: Exception) -> int:
-    if not isinstance(error, RuntimeError):  # the two below are, and PyTorch is imported to tell them
-        return 3
-    from streaming_metrics.distributed.comm import MissingRanks
-    from streaming_metrics.measures.base import NotEnoughSamples
-
-    return 4 if isinstance(error, NotEnoughSamples) else 5 if isinstance(error, MissingRanks) else 3
 
 
 def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
@@ -15,7 +16,6 @@ from streaming_metrics.report.findings import Findings
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
-from streaming_metrics.report.pictures import shrunk
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming_metrics.study.plan import pairs_of
+from streaming_metrics.study.task import pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streaming_metrics.study.plan import StudyPlan, Task
+    from streaming_metrics.study.plan import StudyPlan
+    from streaming_metrics.study.task import Task
 
 MOST_NOISE = 16
 """Noise images that are made for attention checks, at most."""
@@ -51,7 +52,7 @@ def notes(plan: StudyPlan) -> list[str]:
         cells = len(pairs_of(task)) * max(1, len(task.exposures_ms))
         if (total := plan.raters * task.per_rater) < 30 * cells:
             said.append(
-                f"task {task.name}: {total} trials of {plan.raters} raters make {total / cells:.3g} for each of {cells} "
+                f"task {task.name}: {total} trials of {plan.raters} raters are {total / cells:.3g} for each of {cells} "
                 "combinations, too few for small differences"
             )
     return said

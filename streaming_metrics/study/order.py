@@ -17,13 +17,14 @@ from math import lcm
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from streaming_metrics.study.feasible import checks_in, images_of, noise_origin, noise_source
-from streaming_metrics.study.plan import pairs_of
+from streaming_metrics.study.task import pairs_of
 from streaming_metrics.study.trial import CATEGORISATION, NOISE, PREFERENCE, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streaming_metrics.study.plan import StudyPlan, Task
+    from streaming_metrics.study.plan import StudyPlan
+    from streaming_metrics.study.task import Task
 
 T = TypeVar("T")
 

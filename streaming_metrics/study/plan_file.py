@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.study.plan import StudyPlan, Task
+from streaming_metrics.study.plan import StudyPlan
 from streaming_metrics.study.prompts import read_prompts
 from streaming_metrics.study.table import REQUIRED, Table
+from streaming_metrics.study.task import Task
 from streaming_metrics.study.texts import CONSENT, LANGUAGES, QUESTIONS
 from streaming_metrics.study.trial import ALIGNMENT, CATEGORISATION, KINDS, NOISE, OPINION, PREFERENCE
 

@@ -1,0 +1,81 @@
+"""Mean opinion scores, as given and with each rater brought to the same mean and spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streaming_metrics.ratings.estimate import Estimate
+    from streaming_metrics.ratings.judgement import Judgement
+    from streaming_metrics.ratings.judgements import Judgements
+
+    Floats = NDArray[np.float64]
+
+SCORED = ("opinion", "alignment")
+
+
+def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: float = 0.95) -> dict[str, Estimate]:
+    """Return each condition's mean opinion score, with an interval over raters and prompts (items without prompts).
+
+    Range 1 to the scale. Attention checks do not count.
+
+    Args:
+        judgements: those of opinions and alignments are read.
+        normalised: with ``z = (x − mean_r) / sd_r`` of each rater r over all conditions, put back on the scale by the
+            mean of all scores and the mean of the raters' sd: how a rater uses the scale does not count. Who gives one
+            answer always is at the mean. Raters must have seen the conditions about equally often, as studies here
+            see to it.
+        confidence: of the intervals.
+
+    Example:
+        >>> from streaming_metrics.ratings.judgement import Judgement
+        >>> from streaming_metrics.ratings.judgements import Judgements
+        >>> shown = ("a/0",), ("a",)
+        >>> rows = (Judgement("s-1a2b3c4d", "o", "opinion", r, 0, *shown, x, "") for r, x in (("p", 3.0), ("q", 4.0)))
+        >>> mean_opinions(Judgements(rows))["a"].value
+        3.5
+    """
+    rows, scores = scored(judgements, normalised)
+    names = list(dict.fromkeys(row.conditions[0] for row in rows))
+    found = {}
+    for name in names:
+        places = [place for place, row in enumerate(rows) if row.conditions[0] == name]
+        of = [rows[place] for place in places]
+        units = [row.unit for row in of]
+        found[name] = clustered_mean(scores[places], [row.rater for row in of], units, confidence)
+    return found
+
+
+def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
+    """Return the covariance of the conditions' mean opinion scores, ``(n, n)`` in the order of names."""
+    rows, scores = scored(judgements)
+    influence = np.zeros((len(rows), len(names)))
+    for column, name in enumerate(names):
+        own = np.array([row.conditions[0] == name for row in rows])
+        if own.any():
+            influence[own, column] = (scores[own] - scores[own].mean()) / own.sum()
+    return clustered_covariance(influence, [row.rater for row in rows], [row.unit for row in rows])
+
+
+def scored(judgements: Judgements, normalised: bool = False) -> tuple[list[Judgement], Floats]:
+    """Return the judgements that are scores, and their scores."""
+    rows = [row for row in judgements if row.kind in SCORED and not row.is_check]
+    scores = np.array([row.answer for row in rows], dtype=np.float64)
+    return rows, _normalised(scores, [row.rater for row in rows]) if normalised and rows else scores
+
+
+def _normalised(scores: Floats, raters: list[str]) -> Floats:
+    places = [np.flatnonzero(np.array(raters) == rater) for rater in dict.fromkeys(raters)]
+    spreads = [float(scores[own].std()) for own in places]
+    usual = float(np.mean([spread for spread in spreads if spread > 0] or [0.0]))
+    made = np.full_like(scores, scores.mean())
+    for own, spread in zip(places, spreads):
+        if spread > 0:
+            made[own] += (scores[own] - scores[own].mean()) / spread * usual
+    return made
