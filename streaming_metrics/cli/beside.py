@@ -89,7 +89,7 @@ def _of_log(path: Path, conditions: Iterable[str]) -> dict[str, dict[str, float]
             if epoch.isdecimal() and (name := epochs.get(int(epoch))):
                 found = {key: value for key, text in row.items() if key and (value := _finite(text)) is not None}
                 rows.setdefault(name, {}).update(found)
-    measured = {name: {key: row[key] for key in row if scalar_of(key).title} for name, row in rows.items()}
+    measured = {name: {key: row[key] for key in row if _is_measured(key)} for name, row in rows.items()}
     if not any(measured.values()):
         raise ValueError(
             f"--beside {path}: expected measures at the epochs of the study's conditions, got none. Remedy: name the "
@@ -104,6 +104,12 @@ def _finite(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if isfinite(value) else None
+
+
+def _is_measured(key: str) -> bool:
+    """Return whether a column of a log is a measure's, rather than a loss or a step."""
+    scalar = scalar_of(key)
+    return scalar.better is not None or scalar.spread_of is not None
 
 
 def _is_error(key: str) -> bool:

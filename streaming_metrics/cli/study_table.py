@@ -88,10 +88,12 @@ def _chance(p: float | None) -> str:
 def _needed(task: Told) -> list[str]:
     if not (needed := task["needed"]):
         return []
-    lines = []
-    for one in needed["conditions"]:
-        more = one["note"] or f"{one['judgements']} judgements more, by {one['raters']} raters more"
-        lines.append(f"± {needed['half_width']:g} for {one['condition']}: {more}")
+    width, rows = f"± {needed['half_width']:g}", needed["conditions"]
+    done = [one["condition"] for one in rows if one["judgements"] == 0]
+    lines = [f"{width}: reached for {', '.join(done)}"] if done else []
+    for one in (one for one in rows if one["judgements"] != 0):
+        more = one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
+        lines.append(f"{width} for {one['condition']}: {more}")
     return lines
 
 

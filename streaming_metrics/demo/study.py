@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streaming_metrics.ratings.simulated import SimulatedRater
 
 KINDS = ("preference", "opinion", "categorisation")
-EPOCHS, RATERS, INATTENTIVE, IMAGES = 6, 20, 1, 48
+EPOCHS, RATERS, INATTENTIVE, IMAGES = 6, 20, 1, 20
 AT_ONCE, AHEAD = 8, 25
 RETRIES = 50
 
