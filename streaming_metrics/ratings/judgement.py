@@ -116,6 +116,11 @@ class Judgement:
         return self.prompt or " ".join(sorted(self.items))
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """What it is of, of which others may be too: the prompt; where there is none, each of the items."""
+        return (self.prompt,) if self.prompt else self.items
+
+    @property
     def key(self) -> tuple[str, str, int]:
         """What no other judgement shares."""
         return self.study, self.rater, self.trial
