@@ -159,6 +159,7 @@ def bradley_terry(
             them, so that the likeliest strengths are infinite or unknown: it names them.
 
     Example:
+        >>> from streaming_metrics.ratings.judgement import Judgement
         >>> shown = {"items": ("a/0", "b/0"), "conditions": ("a", "b"), "when": "", "prompt": "a cat"}
         >>> answers = [1.0, 1.0, 1.0, 0.0] * 2
         >>> rows = [Judgement("s", "t", "preference", f"{k % 3}", k, answer=x, **shown) for k, x in enumerate(answers)]

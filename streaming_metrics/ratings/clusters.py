@@ -31,14 +31,14 @@ def clustered_covariance(influence: ArrayLike, *clusters: Labels) -> Floats:
 
     Args:
         influence: ``(n, p)``: how far each row moves each estimate; ``(x − mean) / n`` for a mean.
-        clusters: labels ``(n,)``, one or two clusterings; a label that is a tuple names one or two clusters.
+        clusters: labels ``(n,)``, one or two clusterings; a label that is a frozenset names one or two clusters.
 
     Example:
         >>> clustered_covariance(np.array([[1.0], [-1.0], [1.0], [-1.0]]), [0, 0, 1, 1])
         array([[0.]])
     """
     rows = np.asarray(influence, dtype=np.float64)
-    one, *rest = [[tuple(sorted(set(_members(label)))) for label in labels] for labels in clusters]
+    one, *rest = [[_members(label) for label in labels] for labels in clusters]
     if not rest:
         return _shared(rows, one)
     ways = _shared(rows, one), _shared(rows, rest[0])
@@ -51,7 +51,9 @@ def _shared(rows: Floats, members: Sequence[tuple[Any, ...]]) -> Floats:
     alone = _one_way(rows, members)
     if max(map(len, members), default=1) == 1:
         return alone
-    twice = [(pair,) if len(pair) > 1 else () for pair in members]  # rows that share both were counted twice
+    twice: list[tuple[Any, ...]] = [
+        (pair,) if len(pair) > 1 else () for pair in members
+    ]  # rows that share both were counted twice
     return alone - _one_way(rows, twice, least=1)
 
 
@@ -67,7 +69,7 @@ def _one_way(rows: Floats, members: Sequence[tuple[Any, ...]], least: int = 2) -
 
 
 def _members(label: Any) -> tuple[Any, ...]:
-    return label if isinstance(label, tuple) else (label,)
+    return tuple(sorted(label)) if isinstance(label, frozenset) else (label,)
 
 
 def _no_less(total: Floats, least: Floats) -> Floats:
