@@ -58,7 +58,7 @@ def least_missed(steps: Sequence[int]) -> int:
     """Return the step between two others that are nearest to each other; the earliest of several, never an end.
 
     Example:
-        >>> least_missed([0, 10, 12, 20])
+        >>> least_missed([0, 10, 12, 25])
         10
     """
     gaps = {steps[place]: steps[place + 1] - steps[place - 1] for place in range(1, len(steps) - 1)}

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from streaming_metrics.arguments import check_flag, check_real
-from streaming_metrics.ratings.clusters import clustered_covariance, degrees_of_freedom
+from streaming_metrics.ratings.clusters import clustered_covariance
 from streaming_metrics.ratings.davidson import Games, chances, fit
 from streaming_metrics.ratings.estimate import Estimate
 from streaming_metrics.ratings.judgements import Judgements
@@ -142,7 +142,7 @@ def bradley_terry(
     ``P(a wins) = e^{η/2} / Z``, ``P(tie) = ν / Z``, ``P(b wins) = e^{−η/2} / Z`` with ``η = s_a − s_b`` plus, for who
     stands left, the advantage of that place: Davidson's and Beaver's model, whose γ is ``e^{−side}`` and whose ν is
     ours times ``√γ``; without ties Bradley's and Terry's. The likelihood is concave, and knows no order of judgements.
-    Where judgements are given the covariance is a sandwich that knows that raters and prompts (or pairs of items)
+    Where judgements are given the covariance is a sandwich that knows that raters and prompts (or else images)
     repeat, and intervals are Student's; of bare counts it is the inverse Fisher information, as if every game were
     independent, and intervals are the normal law's.
 
@@ -159,6 +159,7 @@ def bradley_terry(
             them, so that the likeliest strengths are infinite or unknown: it names them.
 
     Example:
+        >>> from streaming_metrics.ratings.judgement import Judgement
         >>> shown = {"items": ("a/0", "b/0"), "conditions": ("a", "b"), "when": "", "prompt": "a cat"}
         >>> answers = [1.0, 1.0, 1.0, 0.0] * 2
         >>> rows = [Judgement("s", "t", "preference", f"{k % 3}", k, answer=x, **shown) for k, x in enumerate(answers)]
@@ -181,14 +182,14 @@ def _of_judgements(judgements: Judgements, prior: float | None, sides: bool, con
     names = tuple(sorted({name for row in rows for name in row.conditions}))
     games = _games(rows, names, sides)
     fitted = _fitted(games, names, prior)
-    raters, units = [row.rater for row in rows], [row.unit for row in rows]
+    raters, units = [row.rater for row in rows], [row.units for row in rows]
     return Strengths(
         names,
         fitted.parameters,
         clustered_covariance(fitted.influence(games), raters, units) + fitted.of_prior,
         tuple(sum(name in row.conditions for row in rows) for name in names),
         tuple(len({row.rater for row in rows if name in row.conditions}) for name in names),
-        degrees_of_freedom(raters, units),
+        _freedom(rows, names),
         games.sided,
         games.tied,
         prior,
@@ -226,6 +227,15 @@ def _games(rows: list[Judgement], names: tuple[str, ...], sides: bool) -> Games:
     left, right = (np.array([place[row.conditions[side]] for row in rows]) for side in (0, 1))
     outcomes = np.eye(3)[[round(2 * (1 - row.answer)) for row in rows]]
     return Games(len(names), left, right, outcomes, sides)
+
+
+def _freedom(rows: list[Judgement], names: tuple[str, ...]) -> int:
+    """Return one less than the fewest raters, or prompts or images of a condition."""
+    seen: dict[str, set[str]] = {name: set() for name in names}
+    for row in rows:
+        for name, item in zip(row.conditions, row.items):
+            seen[name].add(row.prompt or item)
+    return min(len({row.rater for row in rows}), *map(len, seen.values())) - 1
 
 
 def _fitted(games: Games, names: tuple[str, ...], prior: float | None) -> Fit:

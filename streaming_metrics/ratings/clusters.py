@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, product
 from math import nan, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -24,38 +25,51 @@ def clustered_covariance(influence: ArrayLike, *clusters: Labels) -> Floats:
 
     ``V = V_rater + V_unit − V_both``, each ``G/(G − 1) · Σ_g s_g s_gᵀ`` of the sums ``s_g`` of influence within its
     clusters (Cameron, Gelbach and Miller 2011); its diagonal is never below that of either alone. NaN where a
-    clustering has but one cluster: what differs between raters cannot be told from one.
+    clustering has but one cluster: what differs between raters cannot be told from one. A row may belong to several
+    clusters of one clustering, as a comparison does to both of its items: two rows then go together where they share
+    any, ``V_unit = V_member − V_pair`` (Aronow, Samii and Assenova 2015).
 
     Args:
         influence: ``(n, p)``: how far each row moves each estimate; ``(x − mean) / n`` for a mean.
-        clusters: labels ``(n,)``, one or two clusterings.
+        clusters: labels ``(n,)``, one or two clusterings; a label that is a frozenset names one or two clusters.
 
     Example:
         >>> clustered_covariance(np.array([[1.0], [-1.0], [1.0], [-1.0]]), [0, 0, 1, 1])
         array([[0.]])
     """
     rows = np.asarray(influence, dtype=np.float64)
-    codes = [_coded(labels) for labels in clusters]
-    ways = [_one_way(rows, code) for code in codes]
-    if len(ways) == 1:
-        return ways[0]
-    total = ways[0] + ways[1] - _one_way(rows, _coded(list(zip(*codes))))
+    one, *rest = [[_members(label) for label in labels] for labels in clusters]
+    if not rest:
+        return _shared(rows, one)
+    ways = _shared(rows, one), _shared(rows, rest[0])
+    total = ways[0] + ways[1] - _shared(rows, [tuple(product(*pair)) for pair in zip(one, rest[0])])
     return _no_less(total, np.maximum(*(np.diag(way) for way in ways)))
 
 
-def _coded(labels: Labels) -> NDArray[np.int64]:
-    """Return a number for each label, the same for equal ones."""
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+def _shared(rows: Floats, members: Sequence[tuple[Any, ...]]) -> Floats:
+    """Return the variance of rows that go together where they share any of their one or two members."""
+    alone = _one_way(rows, members)
+    if max(map(len, members), default=1) == 1:
+        return alone
+    twice: list[tuple[Any, ...]] = [
+        (pair,) if len(pair) > 1 else () for pair in members
+    ]  # rows that share both were counted twice
+    return alone - _one_way(rows, twice, least=1)
 
 
-def _one_way(rows: Floats, code: NDArray[np.integer]) -> Floats:
-    count = int(code.max(initial=-1)) + 1
-    if count < 2:
+def _one_way(rows: Floats, members: Sequence[tuple[Any, ...]], least: int = 2) -> Floats:
+    codes = {label: number for number, label in enumerate(dict.fromkeys(chain.from_iterable(members)))}
+    if len(codes) < least:
         return np.full((rows.shape[1],) * 2, nan)
-    sums = np.zeros((count, rows.shape[1]))
-    np.add.at(sums, code, rows)
-    return count / (count - 1) * sums.T @ sums
+    sums = np.zeros((len(codes), rows.shape[1]))
+    for place in range(max(map(len, members))):
+        has = [number for number, labels in enumerate(members) if len(labels) > place]
+        np.add.at(sums, [codes[members[number][place]] for number in has], rows[has])
+    return len(codes) / max(1, len(codes) - 1) * sums.T @ sums
+
+
+def _members(label: Any) -> tuple[Any, ...]:
+    return tuple(sorted(label)) if isinstance(label, frozenset) else (label,)
 
 
 def _no_less(total: Floats, least: Floats) -> Floats:
@@ -71,8 +85,16 @@ def _no_less(total: Floats, least: Floats) -> Floats:
 
 
 def degrees_of_freedom(*clusters: Labels) -> int:
-    """Return the degrees of freedom of a clustered variance: one less than its fewest clusters."""
-    return min(len(set(labels)) for labels in clusters) - 1
+    """Return the degrees of freedom of a clustered variance: one less than its fewest clusters.
+
+    Of rows that belong to two clusters each, as many rows' worth: half of these clusters.
+    """
+    return min(_count(labels) for labels in clusters) - 1
+
+
+def _count(labels: Labels) -> int:
+    members = [_members(label) for label in labels]
+    return len(set(chain.from_iterable(members))) // max(map(len, members), default=1)
 
 
 def interval(value: float, variance: float, freedom: int, confidence: float = 0.95) -> tuple[float, float]:

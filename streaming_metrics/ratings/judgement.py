@@ -120,6 +120,12 @@ class Judgement:
         return self.prompt or (numbers.pop() if len(numbers) == 1 else " ".join(sorted(self.items)))
 
     @property
+    def units(self) -> frozenset[str]:
+        """What it is of, each of which others may be of too: :attr:`unit`, but either item where numbers differ."""
+        is_mixed = not self.prompt and len({item.rpartition("/")[2] for item in self.items}) > 1
+        return frozenset(self.items if is_mixed else [self.unit])
+
+    @property
     def key(self) -> tuple[str, str, int]:
         """What no other judgement shares."""
         return self.study, self.rater, self.trial

@@ -43,10 +43,10 @@ class Matches:
 
     Example:
         >>> matches = Matches()
-        >>> matches.update("g1", "d1", [0.9, 0.2, 0.1])
+        >>> matches.update("g1", "d1", [0.75, 0.25, 0.25])
         >>> matches.update("", "d1", [0.8, 0.4], real=True)
         >>> matches.of("g1", "d1"), matches.real("d1").called_real
-        (Judged(samples=3, called_real=1, score=1.2), 1)
+        (Judged(samples=3, called_real=1, score=1.25), 1)
     """
 
     def __init__(self, *, logits: bool = False) -> None:

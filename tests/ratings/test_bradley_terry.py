@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,17 +14,10 @@ from streaming_metrics.ratings.davidson import chances
 from streaming_metrics.ratings.judgement import Judgement
 from streaming_metrics.ratings.judgements import Judgements
 from streaming_metrics.ratings.online import online_ratings
+from streaming_metrics.ratings.preference import win_matrix
 
 STRENGTHS = np.array([-0.9, -0.2, 0.3, 0.8])
 NAMES = ("a", "b", "c", "d")
-
-
-class Counts(NamedTuple):
-    """A matrix of wins."""
-
-    names: tuple[str, ...]
-    wins: np.ndarray
-    ties: np.ndarray
 
 
 def study(seed: int, raters: int = 20, trials: int = 20, prompts: int = 30, **spread: float) -> Judgements:
@@ -48,18 +40,6 @@ def study(seed: int, raters: int = 20, trials: int = 20, prompts: int = 30, **sp
     return Judgements(rows)
 
 
-def counted(judgements: Judgements) -> Counts:
-    wins, ties = np.zeros((4, 4), int), np.zeros((4, 4), int)
-    for row in judgements:
-        left, right = (NAMES.index(name) for name in row.conditions)
-        if row.answer == 0.5:
-            ties[left, right] += 1
-            ties[right, left] += 1
-        else:
-            wins[(left, right) if row.answer else (right, left)] += 1
-    return Counts(NAMES, wins, ties)
-
-
 def test_the_order_is_recovered_and_the_left_bias_told() -> None:
     found = bradley_terry(study(0, raters=40, trials=40))
     assert found.order == ("d", "c", "b", "a")
@@ -76,7 +56,7 @@ def test_the_order_is_recovered_and_the_left_bias_told() -> None:
 
 def test_counts_give_the_values_of_judgements_without_sides() -> None:
     judged = study(1)
-    of_rows, of_counts = bradley_terry(judged, sides=False), bradley_terry(counted(judged))  # pyright: ignore[reportArgumentType]
+    of_rows, of_counts = bradley_terry(judged, sides=False), bradley_terry(win_matrix(judged, NAMES))
     assert of_counts.values == pytest.approx(of_rows.values, abs=1e-8)
     assert of_counts.tie == pytest.approx(of_rows.tie)
     assert of_counts.judgements == of_rows.judgements
@@ -86,7 +66,7 @@ def test_counts_give_the_values_of_judgements_without_sides() -> None:
 
 def test_raters_who_differ_make_intervals_wider_than_counts_would() -> None:
     judged = study(2, taste=1.5)
-    of_rows, of_counts = bradley_terry(judged, sides=False), bradley_terry(counted(judged))  # pyright: ignore[reportArgumentType]
+    of_rows, of_counts = bradley_terry(judged, sides=False), bradley_terry(win_matrix(judged, NAMES))
     assert of_rows.difference("d", "a").half_width > 1.5 * of_counts.difference("d", "a").half_width
 
 
@@ -136,7 +116,7 @@ def test_checks_and_other_kinds_are_left_out() -> None:
     with pytest.raises(ValueError, match="expected preferences, got judgements without any"):
         bradley_terry(Judgements([other]))
     with pytest.raises(ValueError, match="expected preferences, got a matrix of zeros"):
-        bradley_terry(Counts(NAMES, np.zeros((4, 4)), np.zeros((4, 4))))  # pyright: ignore[reportArgumentType]
+        bradley_terry(win_matrix(Judgements([other]), NAMES))
 
 
 def test_a_condition_that_won_all_is_told_and_a_prior_named() -> None:

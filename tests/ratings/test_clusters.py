@@ -55,3 +55,33 @@ def test_the_interval_covers(raters: int, units: int, spreads: tuple[float, floa
         found = clustered_mean(of_rater[r] + of_unit[u] + spreads[2] * rng.normal(size=len(r)), r.tolist(), u.tolist())
         hits += found.low <= 0 <= found.high
     assert 368 <= hits <= 396
+
+
+def test_rows_that_share_either_of_their_members_go_together() -> None:
+    """Against the definition: a sum over all pairs of rows that share a rater, or any image."""
+    rng = np.random.default_rng(0)
+    raters = rng.integers(6, size=40)
+    images = [frozenset(rng.choice(7, rng.integers(1, 3), replace=False).tolist()) for _ in range(40)]
+    influence = rng.normal(size=(40, 2))
+    ways = {"images": np.zeros((2, 2)), "both": np.zeros((2, 2))}
+    for i in range(40):
+        for j in range(40):
+            outer = np.outer(influence[i], influence[j])
+            ways["images"] += outer * bool(images[i] & images[j])
+            ways["both"] += outer * (raters[i] == raters[j] and bool(images[i] & images[j]))
+    pairs = len({pair for pair in images if len(pair) == 2})
+    assert clustered_covariance(influence, images) == pytest.approx(_scaled(influence, images, 7, pairs))
+    assert _scaled(influence, images, 7, pairs, by_hand=True) == pytest.approx(ways["images"])
+    assert degrees_of_freedom(raters, images) == 2
+
+
+def _scaled(influence: np.ndarray, images: list, members: int, pairs: int, *, by_hand: bool = False) -> np.ndarray:
+    """Return Σ over images less Σ over pairs of them, each with its factor G / (G − 1), or without."""
+    sums = {label: sum(influence[k] for k, own in enumerate(images) if label in own) for label in range(members)}
+    both = {
+        pair: sum(influence[k] for k, own in enumerate(images) if own == pair)
+        for pair in {own for own in images if len(own) == 2}
+    }
+    factors = (1, 1) if by_hand else (members / (members - 1), pairs / (pairs - 1))
+    one, other = (sum(np.outer(s, s) for s in of.values()) for of in (sums, both))
+    return factors[0] * one - factors[1] * other
