@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SOURCES = ["folder", "zip", "npz", "dataset"]
+SOURCES = ["folder", "zip", "tar", "npz", "dataset"]
 DATASET = "import torch\nours = [torch.full((3, 8, 8), 10 + k, dtype=torch.uint8) for k in range(12)]\n"
 PREFERENCE = "[[task]]\nkind = 'preference'\nper_rater = 10\n"
 OPINION = "[[task]]\nkind = 'opinion'\nper_rater = 10\n"
@@ -48,11 +49,14 @@ def write(path: Path, kind: str, images: list[NDArray[np.uint8]]) -> str:
         with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
             for file in sorted(folder.iterdir()):
                 archive.write(file, file.name)
+    elif kind == "tar":
+        with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+            archive.add(write_folder(path.with_name("untarred"), images), ".")
     elif kind == "npz":
         np.savez(path.with_suffix(".npz"), np.stack(images))
     else:
         write_folder(path, images)
-    return {"zip": f"{path.name}.zip", "npz": f"{path.name}.npz"}.get(kind, path.name)
+    return path.name if kind == "folder" else f"{path.name}.{kind}"
 
 
 @contextmanager
