@@ -94,7 +94,7 @@ def test_each_kind_of_source_is_packed(kind: str, tmp_path: Path, monkeypatch: p
     with Store.open(tmp_path / "s.sqlite") as store:
         plan = open_study(planned(tmp_path, a=source, b="b/"), store, no_bar)
         assert plan.counts == {"a": 12, "b": 12, "noise": 12}
-        assert levels(store) == [*range(10, 22), *range(40, 52), *range(10, 22)]
+        assert levels(store) == [*range(10, 22), *range(40, 52), *range(40, 52)]
         assert store.meta("study") == plan.study
         for trial in trials(plan, 0):
             shown = [store.item(number) for number in trial.items]
@@ -167,12 +167,12 @@ def bar_that_ends_early(total: int) -> Iterator[Callable[[int], Any]]:  # noqa: 
 
 def test_large_images_are_shrunk_and_noise_has_the_same_pixels(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
-    write_folder(tmp_path / "a", [generator.integers(0, 256, (30, 20, 3), np.uint8)])
-    write_folder(tmp_path / "b", [np.full((1500, 3000, 3), 7, np.uint8)])
+    write_folder(tmp_path / "b", [generator.integers(0, 256, (30, 20, 3), np.uint8)])
+    write_folder(tmp_path / "a", [np.full((1500, 3000, 3), 7, np.uint8)])
     tasks = "[[task]]\nkind = 'opinion'\nper_rater = 2\n[checks]\nevery = 2\n"
     with Store.open(tmp_path / "s.sqlite") as store:
         open_study(planned(tmp_path, tasks=tasks, a="a", b="b"), store, no_bar)
-        own, large, noise = (Image.open(io.BytesIO(item.data)) for item in map(store.item, range(3)) if item)
+        large, own, noise = (Image.open(io.BytesIO(item.data)) for item in map(store.item, range(3)) if item)
         assert (own.size, large.size, noise.size) == ((20, 30), (2048, 1024), (20, 30))
         assert (own.mode, large.mode) == ("RGB", "RGB")
         pixels, shuffled = (np.asarray(image).reshape(-1, 3) for image in (own, noise))
