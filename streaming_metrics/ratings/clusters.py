@@ -35,13 +35,18 @@ def clustered_covariance(influence: ArrayLike, *clusters: Labels) -> Floats:
         array([[0.]])
     """
     rows = np.asarray(influence, dtype=np.float64)
-    codes = [np.unique(np.asarray(labels), return_inverse=True)[1] for labels in clusters]
+    codes = [_coded(labels) for labels in clusters]
     ways = [_one_way(rows, code) for code in codes]
     if len(ways) == 1:
         return ways[0]
-    both = codes[0].astype(np.int64) * (int(codes[1].max(initial=0)) + 1) + codes[1]
-    total = ways[0] + ways[1] - _one_way(rows, np.unique(both, return_inverse=True)[1])
+    total = ways[0] + ways[1] - _one_way(rows, _coded(list(zip(*codes))))
     return _no_less(total, np.maximum(*(np.diag(way) for way in ways)))
+
+
+def _coded(labels: Labels) -> NDArray[np.int64]:
+    """Return a number for each label, the same for equal ones."""
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
 
 
 def _one_way(rows: Floats, code: NDArray[np.integer]) -> Floats:

@@ -40,7 +40,7 @@ class Judgement:
         >>> shown = {"items": ("a/0", "b/0"), "conditions": ("a", "b")}
         >>> one = Judgement("digits-1a2b3c4d", "preference", "preference", "9f", 0, answer=1.0, when="", **shown)
         >>> one.unit, one.is_check, one.side_of("b")
-        ('a/0 b/0', False, 0.0)
+        ('0', False, 0.0)
     """
 
     study: str
@@ -112,8 +112,12 @@ class Judgement:
 
     @property
     def unit(self) -> str:
-        """What it is of, whichever the condition: the prompt; where there is none, the items in one order."""
-        return self.prompt or " ".join(sorted(self.items))
+        """What it is of, whichever the condition: the prompt; without one the items' number, which conditions share.
+
+        Images of one number are of one prompt, or of the same noise; items of different numbers are a unit together.
+        """
+        numbers = {item.rpartition("/")[2] for item in self.items}
+        return self.prompt or (numbers.pop() if len(numbers) == 1 else " ".join(sorted(self.items)))
 
     @property
     def key(self) -> tuple[str, str, int]:

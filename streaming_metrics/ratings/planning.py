@@ -61,7 +61,7 @@ def still_needed(
         return Needed(None, None, float("nan"), "two raters and two prompts or items at least are needed to tell")
     influence = ((x - x.mean()) / len(x))[:, None]
     both = list(zip(raters, units))
-    of_units, of_both = (float(clustered_covariance(influence, labels)[0, 0]) for labels in (units, _coded(both)))
+    of_units, of_both = (float(clustered_covariance(influence, labels)[0, 0]) for labels in (units, both))
     total = float(clustered_covariance(influence, raters, units)[0, 0])
     now = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
     if now <= half_width:
@@ -89,8 +89,3 @@ def _raters(varies: float, fixed: float, count: int, half_width: float, confiden
         if total > 10**7:
             return None
     return None
-
-
-def _coded(pairs: Sequence[tuple[Any, Any]]) -> list[int]:
-    codes: dict[tuple[Any, Any], int] = {}
-    return [codes.setdefault(pair, len(codes)) for pair in pairs]

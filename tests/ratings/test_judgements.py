@@ -85,8 +85,10 @@ def test_a_damaged_file_is_refused_by_its_line(tmp_path: Path, name: str, text: 
         Judgements.read(tmp_path / name)
 
 
-def test_the_unit_is_the_prompt_or_the_items_whichever_side_they_are_on() -> None:
+def test_the_unit_is_the_prompt_or_the_number_whichever_side_items_are_on() -> None:
     swapped = replace(PAIR, items=("b/0", "a/0"), conditions=("b", "a"))
-    assert PAIR.unit == swapped.unit == "a/0 b/0"
+    assert PAIR.unit == swapped.unit == "0"
+    other = replace(swapped, items=("b/1", "a/0"))
+    assert other.unit == "a/0 b/1"
     assert replace(PAIR, prompt="a cube").unit == "a cube"
     assert (replace(PAIR, answer=1.0).side_of("a"), replace(PAIR, answer=1.0).side_of("b")) == (1, 0)
