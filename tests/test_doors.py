@@ -41,12 +41,12 @@ DOORS = {
 FLOORS = [
     {"__main__", "demo"},
     {"monitor", "cli"},
-    {"study"},
     {"__init__", "image", "paired_sharpness", "report"},
     {"core"},
     {"plots"},
     {"measures"},
     {"extractors"},
+    {"study"},
     {"images"},
     {"ratings"},
     {"files"},

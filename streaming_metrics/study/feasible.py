@@ -38,7 +38,12 @@ def images_of(plan: StudyPlan, task: Task) -> int:
 
 def notes(plan: StudyPlan) -> list[str]:
     """Return what whoever plans a study should know before anyone answers, a line each."""
-    said = []
+    texts = [prompt.text for prompt in plan.prompts]
+    said = [
+        f"prompts {texts.index(text) + 1} and {number} are one text, and their images count as of one prompt: {text!r}"
+        for number, text in enumerate(texts, 1)
+        if texts.index(text) + 1 != number
+    ]
     for task in plan.tasks:
         used = images_of(plan, task)
         if left := [f"{name} {plan.counts[name]}" for name in task.all_conditions if plan.counts[name] > used]:

@@ -162,9 +162,10 @@ class StudyPlan:
         return self.prompts[index % len(self.prompts)] if self.prompts else None
 
     def to_json(self) -> str:
-        """Return the plan as a text, for a store to keep."""
+        """Return the plan as a text for a store to keep, without the paths of its sources."""
         fields = {name: value for name, value in asdict(self).items() if name != "folder"}
-        return json.dumps({**fields, "study": self.study, "digest": self.digest}, ensure_ascii=False)
+        more = {"conditions": list(self.conditions), "study": self.study, "digest": self.digest}
+        return json.dumps({**fields, **more}, ensure_ascii=False)
 
 
 def _sha256(value: Any) -> str:

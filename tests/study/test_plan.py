@@ -184,6 +184,12 @@ def test_notes_say_what_is_little() -> None:
     assert not notes(parse(f"{SMALL}per_rater = 8").with_counts({"real": 9, "a": 8, "b": 8}))
 
 
+def test_prompts_that_a_published_list_has_twice_are_told(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("prompt\na cat\na dog\na  cat\n")
+    plan = parse(f"prompts = 'p.csv'\n{SMALL}per_rater = 3", tmp_path).with_counts({"real": 3, "a": 3, "b": 3})
+    assert notes(plan) == ["prompts 1 and 3 are one text, and their images count as of one prompt: 'a cat'"]
+
+
 def test_noise_images_are_made_of_images_spread_over_a_condition() -> None:
     plan = parse(SMALL).with_counts({"real": 9, "a": 64, "b": 64})
     assert plan.counts["noise"] == 16
