@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    Start = Callable[[], subprocess.Popen[str]]
+
 PATIENCE = 60.0
 """Seconds that a rater tries before giving up."""
 PAUSE = 0.05
 """Seconds before the first try again; each next pause is twice as long, up to a second."""
+
+
+class Serving:
+    """A study's server in a process of its own, at one port whenever it is started.
+
+    Args:
+        command: that starts it, but for the port at its end.
+        errors: file that its stderr goes to; to ours where None.
+    """
+
+    def __init__(self, command: Sequence[str], errors: IO[str] | None = None) -> None:
+        self._command, self._errors, self._port = command, errors, "0"
+        self.links: list[str] = []
+        self.admin = ""
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start it, and return once it has told the links."""
+        server = subprocess.Popen([*self._command, self._port], stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        assert server.stdout
+        told = []
+        for line in server.stdout:
+            told.append(line.split()[-1])
+            if line.startswith("admin page"):
+                self.admin = self.admin or told[-1]
+                break
+        self.links = [link for link in told if "/r/" in link]
+        if not self.links:
+            raise RuntimeError(f"the server did not start: {self._command}")
+        self._port = self.links[0].split("/")[2].rpartition(":")[2]
+        return server
+
+
+def end(server: subprocess.Popen[str]) -> None:
+    """Kill a server (SIGKILL), and wait until it is gone."""
+    server.kill()
+    with server:
+        server.wait()
 
 
 @dataclass
@@ -102,9 +139,7 @@ def answers_to(trial: dict[str, Any]) -> Sequence[float]:
     return (0, 1) if trial["kind"] == "categorisation" else range(1, trial["scale"] + 1)
 
 
-async def rate_and_kill(
-    links: Sequence[str], start: Callable[[], subprocess.Popen[Any]], kills: int, each: int
-) -> Ledger:
+async def rate_and_kill(links: Sequence[str], start: Start, kills: int, each: int) -> Ledger:
     """Let raters answer at once, and kill the server (SIGKILL) and start it again in between.
 
     Args:
@@ -117,34 +152,40 @@ async def rate_and_kill(
         What the raters saw.
     """
     ledger, server = Ledger(), start()
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=len(links))
     try:
-        async with httpx.AsyncClient(timeout=10, limits=limits, trust_env=False) as http:
-            await _until_there(http, links[0])
-            raters = asyncio.gather(*(Rater(http, link, ledger).rate() for link in links))
-            for kill in range(1, kills + 1):
-                await _until_answered(ledger, kill * len(links) * each // (kills + 1), raters)
-                os.kill(server.pid, signal.SIGKILL)
-                killed = time.perf_counter()
-                server.wait()
-                server = start()
-                await _until_there(http, links[0])
-                ledger.away.append(time.perf_counter() - killed)
-            await raters
+        await _until_there(links[0])
+        raters = asyncio.gather(*(_browse(link, ledger) for link in links))
+        for kill in range(1, kills + 1):
+            await _until_answered(ledger, kill * len(links) * each // (kills + 1), raters)
+            killed = time.perf_counter()
+            end(server)
+            server = await asyncio.to_thread(start)  # raters go on trying meanwhile
+            await _until_there(links[0])
+            ledger.away.append(time.perf_counter() - killed)
+        await raters
     finally:
-        server.kill()
-        server.wait()
+        end(server)
     return ledger
 
 
-async def _until_there(http: httpx.AsyncClient, link: str) -> None:
+def _browser() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=10, trust_env=False, verify=False)
+
+
+async def _browse(link: str, ledger: Ledger) -> None:
+    async with _browser() as http:
+        await Rater(http, link, ledger).rate()
+
+
+async def _until_there(link: str) -> None:
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        try:
-            (await http.get(link + "session")).raise_for_status()
-            return
-        except httpx.TransportError:
-            await asyncio.sleep(0.01)
+    async with _browser() as http:
+        while time.monotonic() < until:
+            try:
+                (await http.get(link + "session")).raise_for_status()
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(0.01)
     raise TimeoutError(f"the server did not answer within {PATIENCE:g} s")
 
 

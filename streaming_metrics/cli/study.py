@@ -25,7 +25,8 @@ Plan = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study's pl
 StoreFile = Annotated[Path | None, typer.Option(help="Images and answers; NAME.sqlite beside the plan, unless given.")]
 
 
-def _check_conditions(given: list[str]) -> list[str]:
+def _check_conditions(given: list[str] | None) -> list[str]:
+    given = given or []
     names = [one.partition("=")[0] for one in given]
     for one, name in zip(given, names):
         if not (name and one.partition("=")[2]):

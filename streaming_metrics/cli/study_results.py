@@ -16,6 +16,7 @@ from streaming_metrics.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streaming_metrics.ratings.gam import Gam
     from streaming_metrics.ratings.judgements import Judgements
     from streaming_metrics.ratings.results import StudyFacts
     from streaming_metrics.study.plan import StudyPlan
@@ -136,19 +137,30 @@ def _publish(found: dict[str, Any], json: Path | None, report: Path | None) -> N
 def tournament(
     matches: Annotated[Path, typer.Argument(metavar="MATCHES.csv", help="Discriminators' scores, or counts of them.")],
     logits: Annotated[bool, typer.Option("--logits", help="Scores are log-odds, not probabilities.")] = False,
-    prior: Annotated[float | None, typer.Option(help="Log-odds of a prior, where one never won or lost.")] = None,
+    prior: Annotated[float, typer.Option(help="Log-odds of a prior of skills, which keeps them finite.")] = 3.0,
     gam: Annotated[str | None, typer.Option(metavar="G1:D1,G2:D2", help="Two models that GAM compares.")] = None,
     json: Json = None,
 ) -> None:
-    """Say how snapshots of generators fare against snapshots of discriminators: win rates, skills, NRDS."""
+    """Say how snapshots of generators fare against snapshots of discriminators: win rates, skills, NRDS, GAM."""
+    from streaming_metrics.cli.study_table import show_tournament
+    from streaming_metrics.ratings.gam import gam as gam_of
     from streaming_metrics.ratings.match_files import read_matches
-    from streaming_metrics.ratings.tournament_results import tournament_results
+    from streaming_metrics.ratings.match_results import match_results
+    from streaming_metrics.ratings.results_file import as_json, write_results
 
     with exit_codes():
         check_writable(None if json == STDOUT else json)
         refuse_overwriting((json,), (str(matches),))
-        found = tournament_results(read_matches(matches, logits=logits), prior=prior, models=_models(gam))
-        _publish_tournament(found, json)
+        read, models = read_matches(matches, logits=logits), _models(gam)
+        found = match_results(read, prior)
+        if models is not None:
+            found["gam"] = _plain_gam(gam_of(read, *models))
+        if json == STDOUT:
+            say(as_json(found))
+            return
+        show_tournament(found)
+        if json is not None:
+            write_results(json, found)
 
 
 def _models(text: str | None) -> tuple[tuple[str, str], tuple[str, str]] | None:
@@ -157,20 +169,13 @@ def _models(text: str | None) -> tuple[tuple[str, str], tuple[str, str]] | None:
         return None
     named = [tuple(part.split(":")) for part in text.split(",")]
     if len(named) != 2 or any(len(one) != 2 for one in named):
-        raise ValueError(
-            f"--gam: expected G1:D1,G2:D2, got {text!r}. Remedy: a generator and its discriminator, twice."
-        )
-    (one, other) = named
+        raise ValueError(f"--gam: expected G1:D1,G2:D2, got {text!r}. Remedy: twice a generator and its discriminator.")
+    one, other = named
     return (one[0], one[1]), (other[0], other[1])
 
 
-def _publish_tournament(found: dict[str, Any], json: Path | None) -> None:
-    from streaming_metrics.cli.study_table import show_tournament
-    from streaming_metrics.ratings.results_file import as_json, write_results
+def _plain_gam(found: Gam) -> dict[str, Any]:
+    from streaming_metrics.ratings.task_results import told
 
-    if json == STDOUT:
-        say(as_json(found))
-        return
-    show_tournament(found)
-    if json is not None:
-        write_results(json, found)
+    ratios = {"r_test": told(found.r_test), "r_samples": told(found.r_samples)}
+    return {**ratios, "winner": found.winner, "certain": found.certain, "tolerance": found.tolerance}

@@ -112,23 +112,16 @@ def _raters(results: Told) -> list[str]:
 
 def show_tournament(results: Told) -> None:
     """Print the results of a tournament."""
-    rows = [
-        (one["generator"], told(one["win_rate"]), told(one["skill"]), *(_plain(one[key]) for key in ("online", "nrds")))
-        for one in results["generators"]
-    ]
-    show_table(("generator", "win rate", "skill (log-odds)", "online μ − 3σ", "NRDS"), rows)
-    if results["discriminators"]:
-        say("")
-        show_table(
-            ("discriminator", "skill (log-odds)"),
-            [(one["discriminator"], told(one["skill"])) for one in results["discriminators"]],
-        )
-    if gam := results["gam"]:
-        winner = gam["winner"] or "none: the discriminators differ on real samples"
+    shares = results["nrds"] or {}
+    rows = [(one["name"], told(one["win_rate"]), told(one["skill"])) for one in results["generators"]]
+    headings = ("generator", "win rate", "skill (log-odds)", *(("NRDS",) if shares else ()))
+    show_table(headings, [(*row, *((f"{shares[row[0]]:.3f}",) if shares else ())) for row in rows])
+    say("")
+    show_table(
+        ("discriminator", "skill (log-odds)"), [(one["name"], told(one["skill"])) for one in results["discriminators"]]
+    )
+    if gam := results.get("gam"):
+        winner = gam["winner"] or "none: the discriminators differ on real samples, or nothing tells the models apart"
         sure = "" if gam["certain"] or not gam["winner"] else ", which could be chance"
-        say(f"\nGAM: r_test {told(gam['r_test'])}, r_samples {told(gam['r_samples'])}; winner {winner}{sure}")
-    show_text(results["notes"])
-
-
-def _plain(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+        say(f"\nGAM: r_test {told(gam['r_test'])}, r_samples {told(gam['r_samples'])}; winner: {winner}{sure}")
+    say(results["signature"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import cycle
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics import plots
@@ -101,8 +100,9 @@ def _without_start(names: Sequence[str]) -> list[str]:
         >>> _without_start(["epoch-03", "epoch-11"]), _without_start(["ours", "theirs"])
         (['03', '11'], ['ours', 'theirs'])
     """
-    shared = re.match(r".*[^\w]|", commonprefix(names))
-    return [elided(name[shared.end() if shared else 0 :], 12) for name in names]
+    start = next((place for place, letters in enumerate(zip(*names)) if len({*letters}) > 1), 0)
+    word = re.match(r".*\W|", names[0][:start]) if names else None
+    return [elided(name[word.end() if word else 0 :], 12) for name in names]
 
 
 def _is_known(one: Told | None) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ROOM = "streaming_metrics.study"
 
 
-@dataclass(frozen=True)
 class Admin:
     """Admin page over a store; who may see it is the server's to say.
 
@@ -33,21 +32,22 @@ class Admin:
         url: that links begin with; that of the request where None.
     """
 
-    store: Store
-    total: Callable[[int], int]
-    url: str | None = None
+    def __init__(self, store: Store, total: Callable[[int], int], url: str | None = None) -> None:
+        self._store, self._total, self._url = store, total, url
+        # answers are only ever added, so their number says whether there is anything new to tell
+        self._results = lru_cache(maxsize=1)(lambda _: results_so_far(store.judgements()))
 
     def page(self, request: Request) -> Response:
         """Return the page; it asks for itself again every 15 seconds."""
-        raters = self.store.progress()
-        judgements = self.store.judgements()
+        raters = self._store.progress()
+        judgements = sum(rater.done for rater in raters)
         page = _template().render(
-            study=self.store.meta("study"),
+            study=self._store.meta("study"),
             token=request.query_params["token"],
-            raters=[(rater, self.total(rater.slot), link) for rater, link in zip(raters, self._links(request))],
+            raters=[(rater, self._total(rater.slot), link) for rater, link in zip(raters, self._links(request))],
             finished=sum(rater.finished is not None for rater in raters),
-            judgements=len(judgements),
-            results=results_so_far(judgements),
+            judgements=judgements,
+            results=self._results(judgements),
         )
         return Response(page, media_type="text/html")
 
@@ -58,19 +58,19 @@ class Admin:
             return Response(_text(name), media_type="text/css")
         if name != "judgements.jsonl":
             raise HTTPException(404)
-        named = {"Content-Disposition": f'attachment; filename="{self.store.meta("study")}.jsonl"'}
+        named = {"Content-Disposition": f'attachment; filename="{self._store.meta("study")}.jsonl"'}
         return StreamingResponse(self._lines(), media_type="application/jsonl", headers=named)
 
     def _lines(self) -> Iterator[str]:
-        for judgement in self.store.judgements():
+        for judgement in self._store.judgements():
             yield json.dumps(asdict(judgement), allow_nan=False) + "\n"
 
     def _links(self, request: Request) -> list[str]:
-        url = self.url or str(request.base_url).rstrip("/")
+        url = self._url or str(request.base_url).rstrip("/")
         try:
-            return [f"{url}/r/{token}/" for token in self.store.tokens()]
+            return [f"{url}/r/{token}/" for token in self._store.tokens()]
         except StoreRefused:
-            return ["its key is lost: as it was told at the start"] * len(self.store.progress())
+            return ["its key is lost: as it was told at the start"] * len(self._store.progress())
 
 
 @cache

@@ -13,9 +13,7 @@ from streaming_metrics.study.replies import reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from streaming_metrics.study.web import Response
+    from streaming_metrics.study.web import ASGIApp, Message, Receive, Response, Scope, Send
 
 SECURITY = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "

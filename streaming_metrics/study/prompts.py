@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import unicodedata
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ SPELLINGS = {
     "category": ("category", "categories"),
     "challenge": ("challenge", "challenges"),
 }
-SEPARATORS = {".tsv": "\t", ".csv": ","}
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LONGEST = 2000
 """Characters of a prompt: more does not fit on a phone's screen beside an image."""
 Row = tuple[int, "dict[str, Any]"]
@@ -45,24 +46,15 @@ def read_prompts(path: str | Path) -> tuple[Prompt, ...]:
 
     Raises:
         FileNotFoundError: where there is no such file.
-        ValueError: where a line does not read, has no prompt, or has that of an earlier line; it names the line.
+        ValueError: where a line does not read, or has no prompt; it names the line.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"prompts: expected a .tsv, .csv, .json or .jsonl file, found none at {path}.")
-    prompts, lines = [], {}
-    for line, row in _rows(path):
-        prompt = _prompt(row, f"{path}, line {line}")
-        if prompt.text in lines:
-            raise ValueError(
-                f"{path}, line {line}: expected each prompt once, got that of line {lines[prompt.text]} again: "
-                f"{prompt.text!r}. Remedy: remove one; more images of a prompt need no more lines."
-            )
-        lines[prompt.text] = line
-        prompts.append(prompt)
+    prompts = tuple(_prompt(row, f"{path}, line {line}") for line, row in _rows(path))
     if not prompts:
         raise ValueError(f"{path}: expected prompts, found none.")
-    return tuple(prompts)
+    return prompts
 
 
 def digest_of(prompts: Sequence[Prompt]) -> str:
@@ -89,8 +81,10 @@ def normalised(text: str) -> str:
 
 def _rows(path: Path) -> Iterator[Row]:
     kind = path.suffix.lower()
-    if kind in SEPARATORS:
-        return _table(_text(path), SEPARATORS[kind], path)
+    if kind == ".tsv":
+        return _table(_tab_separated(_text(path)), path)
+    if kind == ".csv":
+        return _table(_comma_separated(_text(path), path), path)
     if kind in (".jsonl", ".ndjson"):
         lines = enumerate(_text(path).split("\n"), 1)
         return (_object(_json(line, path, number), number) for number, line in lines if line.strip())
@@ -113,25 +107,35 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _table(text: str, separator: str, path: Path) -> Iterator[Row]:
-    # The lists that are in use are tables without quotes that only sometimes quote a text: csv reads both.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    names, line = None, 1
+def _table(lines: Iterator[tuple[int, list[str]]], path: Path) -> Iterator[Row]:
+    names = None
+    for line, cells in lines:
+        if not any(map(str.strip, cells)):
+            continue
+        if names is None:
+            names = [cell.strip().lower() for cell in cells]
+            _refuse_missing(names, f"{path}, line {line}")
+            continue
+        if len(cells) > len(names):
+            raise ValueError(
+                f"{path}, line {line}: expected {len(names)} columns, got {len(cells)}. "
+                'Remedy: put a text that holds the separator in "quotes".'
+            )
+        yield line, dict(zip(names, cells))
+
+
+def _tab_separated(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield lines of cells. Quotes are a text's own, as in PartiPrompts, but where a spreadsheet put a cell in them."""
+    for line, row in enumerate(text.split("\n"), 1):
+        yield line, [cell[1:-1].replace('""', '"') if QUOTED.fullmatch(cell) else cell for cell in row.split("\t")]
+
+
+def _comma_separated(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True), 1
     try:
         for cells in reader:
-            start, line = line, reader.line_num + 1
-            if not any(map(str.strip, cells)):
-                continue
-            if names is None:
-                names = [cell.strip().lower() for cell in cells]
-                _refuse_missing(names, f"{path}, line {start}")
-                continue
-            if len(cells) > len(names):
-                raise ValueError(
-                    f"{path}, line {start}: expected {len(names)} columns, got {len(cells)}. "
-                    'Remedy: put a text that holds the separator in "quotes".'
-                )
-            yield start, dict(zip(names, cells))
+            yield line, cells
+            line = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {line}: expected a table, got one whose quotes do not close ({error})."

@@ -29,13 +29,11 @@ from streaming_metrics.study.web import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from starlette.types import ASGIApp
-
     from streaming_metrics.study.plan import StudyPlan
     from streaming_metrics.study.records import Rater
     from streaming_metrics.study.store import Store
     from streaming_metrics.study.trial import Trial
-    from streaming_metrics.study.web import Request
+    from streaming_metrics.study.web import ASGIApp, Request
 
     Order = Callable[[int], Sequence[Trial]]
     Handler = Callable[[Rater, Request], Response]

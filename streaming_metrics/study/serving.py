@@ -18,12 +18,11 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp
-
     from streaming_metrics.study.limits import Limits
     from streaming_metrics.study.plan import StudyPlan
     from streaming_metrics.study.server import Order
     from streaming_metrics.study.store import Store
+    from streaming_metrics.study.web import ASGIApp
 
 WARNING = (
     "warning: bound to {host}: who reaches this machine over the network and has a link can answer, and what is sent "

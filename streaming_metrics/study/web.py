@@ -14,5 +14,10 @@ try:
     from starlette.responses import Response as Response
     from starlette.responses import StreamingResponse as StreamingResponse
     from starlette.routing import Route as Route
+    from starlette.types import ASGIApp as ASGIApp
+    from starlette.types import Message as Message
+    from starlette.types import Receive as Receive
+    from starlette.types import Scope as Scope
+    from starlette.types import Send as Send
 except ImportError as error:
     raise ImportError(REMEDY.format(error)) from error

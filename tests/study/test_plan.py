@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming_metrics.study.feasible import noise_origin, notes
+from streaming_metrics.study.feasible import noise_origin, noise_source, notes
 from streaming_metrics.study.plan import StudyPlan
 from streaming_metrics.study.plan_file import parse
 
@@ -184,8 +184,16 @@ def test_notes_say_what_is_little() -> None:
     assert not notes(parse(f"{SMALL}per_rater = 8").with_counts({"real": 9, "a": 8, "b": 8}))
 
 
+def test_prompts_that_a_published_list_has_twice_are_told(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("prompt\na cat\na dog\na  cat\n")
+    plan = parse(f"prompts = 'p.csv'\n{SMALL}per_rater = 3", tmp_path).with_counts({"real": 3, "a": 3, "b": 3})
+    assert notes(plan) == ["prompts 1 and 3 are one text, and their images count as of one prompt: 'a cat'"]
+
+
 def test_noise_images_are_made_of_images_spread_over_a_condition() -> None:
-    plan = parse(SMALL).with_counts({"real": 9, "a": 64, "b": 64})
-    assert plan.counts["noise"] == 16
+    plan = parse(SMALL).with_counts({"real": 64, "a": 32, "b": 32})
+    assert (noise_source(plan), plan.counts["noise"]) == ("real", 16)
     assert [noise_origin(plan, k) for k in range(16)] == list(range(0, 64, 4))
     assert parse(f"checks.every = 0\n{SMALL}").with_counts({"real": 9, "a": 64, "b": 64}).counts["noise"] == 0
+    unreal = parse(SMALL.replace("real", "c")).with_counts({"c": 20, "a": 20, "b": 7})
+    assert (noise_source(unreal), unreal.counts["noise"]) == ("b", 7)
