@@ -83,10 +83,13 @@ def _gathered(plan: StudyPlan, file: Path, answers: Sequence[Path]) -> tuple[Jud
 
 
 def _of_file(path: Path, plan: StudyPlan, store: Store) -> Judgements:
-    from streaming_metrics.ratings.judgements import Judgements
-    from streaming_metrics.study.answers import judgements_of
+    if _is_answers(path):
+        from streaming_metrics.study.answers import judgements_of
 
-    return judgements_of(path, plan, store) if _is_answers(path) else Judgements.read(path)
+        return judgements_of(path, plan, store)
+    from streaming_metrics.ratings.judgements import Judgements
+
+    return Judgements.read(path)
 
 
 def _is_answers(path: Path) -> bool:
