@@ -18,6 +18,8 @@ MOST_NOISE = 16
 
 def check_counts(plan: StudyPlan) -> None:
     """Raise ValueError where the images of a plan are too few, or not a whole number for each prompt."""
+    if checks_of_any(plan):
+        _refuse_none(plan.counts, noise_source(plan))
     for task in plan.tasks:
         for condition in task.all_conditions:
             _refuse_none(plan.counts, condition)
@@ -69,8 +71,15 @@ def noise_count(plan: StudyPlan) -> int:
 
 
 def noise_source(plan: StudyPlan) -> str:
-    """Return the condition whose images noise images are made of: the first that is judged."""
-    return plan.tasks[0].conditions[0]
+    """Return the condition whose images noise images are made of, and shown beside: one that looks least like noise.
+
+    That is the real one, or without it the last that is judged, of a training the latest. Of images with prompts it is
+    one that has them.
+    """
+    real = next((task.real for task in plan.tasks if task.real), None)
+    if real and not plan.prompts:
+        return real
+    return next((task for task in plan.tasks if task.shows_prompts), plan.tasks[0]).conditions[-1]
 
 
 def noise_origin(plan: StudyPlan, index: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -86,12 +87,12 @@ class StudyPlan:
 
         return read(path)
 
-    @property
+    @cached_property
     def prompts_digest(self) -> str:
         """sha256 of the prompts in their order, ``""`` where there are none."""
         return digest_of(self.prompts)
 
-    @property
+    @cached_property
     def plan_digest(self) -> str:
         """sha256 of what the file and its prompts say, sources and number of raters apart; no images are needed."""
         return _sha256(
@@ -109,7 +110,7 @@ class StudyPlan:
             }
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of everything that decides what raters see: the plan, its prompts, and the images once packed."""
         return _sha256({"plan": self.plan_digest, "items": self.items_digest})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,18 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"Samples of epoch 0 are not kept in .*file"):
         training.fit(Model(), loader(), loader())
     assert training.current_epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("rank", "stage", "dev_batches", "kept"),
+    [(0, "fit", 0, True), (1, "fit", 0, False), (0, "test", 0, False), (0, "fit", 1, False)],
+)
+def test_the_first_rank_alone_keeps_samples_of_trainings(
+    tmp_path: Path, rank: int, stage: str, dev_batches: int, kept: bool
+) -> None:
+    run: Any = SimpleNamespace(stage=stage, dev_batches=dev_batches, is_writer=rank == 0, epoch=3, step=450)
+    KeptSamples(tmp_path, 2).keep(run, torch.zeros(3, 3, 8, 8, dtype=torch.uint8))
+    assert folders(tmp_path) == (["epoch=03-step=450"] if kept else [])
 
 
 def test_fewer_than_one_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SOURCES = ["folder", "zip", "npz", "dataset"]
+SOURCES = ["folder", "zip", "tar", "npz", "dataset"]
 DATASET = "import torch\nours = [torch.full((3, 8, 8), 10 + k, dtype=torch.uint8) for k in range(12)]\n"
 PREFERENCE = "[[task]]\nkind = 'preference'\nper_rater = 10\n"
 OPINION = "[[task]]\nkind = 'opinion'\nper_rater = 10\n"
@@ -48,11 +49,14 @@ def write(path: Path, kind: str, images: list[NDArray[np.uint8]]) -> str:
         with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
             for file in sorted(folder.iterdir()):
                 archive.write(file, file.name)
+    elif kind == "tar":
+        with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+            archive.add(write_folder(path.with_name("untarred"), images), ".")
     elif kind == "npz":
         np.savez(path.with_suffix(".npz"), np.stack(images))
     else:
         write_folder(path, images)
-    return {"zip": f"{path.name}.zip", "npz": f"{path.name}.npz"}.get(kind, path.name)
+    return path.name if kind == "folder" else f"{path.name}.{kind}"
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def test_each_kind_of_source_is_packed(kind: str, tmp_path: Path, monkeypatch: p
     with Store.open(tmp_path / "s.sqlite") as store:
         plan = open_study(planned(tmp_path, a=source, b="b/"), store, no_bar)
         assert plan.counts == {"a": 12, "b": 12, "noise": 12}
-        assert levels(store) == [*range(10, 22), *range(40, 52), *range(10, 22)]
+        assert levels(store) == [*range(10, 22), *range(40, 52), *range(40, 52)]
         assert store.meta("study") == plan.study
         for trial in trials(plan, 0):
             shown = [store.item(number) for number in trial.items]
@@ -163,12 +167,12 @@ def bar_that_ends_early(total: int) -> Iterator[Callable[[int], Any]]:  # noqa: 
 
 def test_large_images_are_shrunk_and_noise_has_the_same_pixels(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
-    write_folder(tmp_path / "a", [generator.integers(0, 256, (30, 20, 3), np.uint8)])
-    write_folder(tmp_path / "b", [np.full((1500, 3000, 3), 7, np.uint8)])
+    write_folder(tmp_path / "b", [generator.integers(0, 256, (30, 20, 3), np.uint8)])
+    write_folder(tmp_path / "a", [np.full((1500, 3000, 3), 7, np.uint8)])
     tasks = "[[task]]\nkind = 'opinion'\nper_rater = 2\n[checks]\nevery = 2\n"
     with Store.open(tmp_path / "s.sqlite") as store:
         open_study(planned(tmp_path, tasks=tasks, a="a", b="b"), store, no_bar)
-        own, large, noise = (Image.open(io.BytesIO(item.data)) for item in map(store.item, range(3)) if item)
+        large, own, noise = (Image.open(io.BytesIO(item.data)) for item in map(store.item, range(3)) if item)
         assert (own.size, large.size, noise.size) == ((20, 30), (2048, 1024), (20, 30))
         assert (own.mode, large.mode) == ("RGB", "RGB")
         pixels, shuffled = (np.asarray(image).reshape(-1, 3) for image in (own, noise))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming_metrics.study.feasible import noise_origin, notes
+from streaming_metrics.study.feasible import noise_origin, noise_source, notes
 from streaming_metrics.study.plan import StudyPlan
 from streaming_metrics.study.plan_file import parse
 
@@ -191,7 +191,9 @@ def test_prompts_that_a_published_list_has_twice_are_told(tmp_path: Path) -> Non
 
 
 def test_noise_images_are_made_of_images_spread_over_a_condition() -> None:
-    plan = parse(SMALL).with_counts({"real": 9, "a": 64, "b": 64})
-    assert plan.counts["noise"] == 16
+    plan = parse(SMALL).with_counts({"real": 64, "a": 32, "b": 32})
+    assert (noise_source(plan), plan.counts["noise"]) == ("real", 16)
     assert [noise_origin(plan, k) for k in range(16)] == list(range(0, 64, 4))
     assert parse(f"checks.every = 0\n{SMALL}").with_counts({"real": 9, "a": 64, "b": 64}).counts["noise"] == 0
+    unreal = parse(SMALL.replace("real", "c")).with_counts({"c": 20, "a": 20, "b": 7})
+    assert (noise_source(unreal), unreal.counts["noise"]) == ("b", 7)
