@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from streaming_metrics.ratings.judgements import Judgements
     from streaming_metrics.ratings.results import StudyFacts
     from streaming_metrics.study.plan import StudyPlan
-    from streaming_metrics.study.store import Store
 
 Answers = Annotated[list[Path] | None, typer.Option(help="Answers of a static page, or judgements; may be repeated.")]
 Json = Annotated[Path | None, typer.Option(help="Write the results as JSON; - is stdout.")]
@@ -75,18 +74,18 @@ def _gathered(plan: StudyPlan, file: Path, answers: Sequence[Path]) -> tuple[Jud
         known = plan.with_items(store.items())
         judgements = store.judgements()
         for one in answers:
-            judgements = judgements.merge(_of_file(one, known, store))
+            judgements = judgements.merge(_of_file(one, known))
         simulated = store.meta("raters_are") == "simulated"
     _refuse_other(judgements, known)
     tasks, prompts = tuple(task.name for task in known.tasks), known.prompts_digest[:8] or "none"
     return judgements, StudyFacts(tuple(known.conditions), tasks, prompts, known.items_digest[:8], simulated)
 
 
-def _of_file(path: Path, plan: StudyPlan, store: Store) -> Judgements:
+def _of_file(path: Path, plan: StudyPlan) -> Judgements:
     if _is_answers(path):
         from streaming_metrics.study.answers import judgements_of
 
-        return judgements_of(path, plan, store)
+        return judgements_of(path, plan)
     from streaming_metrics.ratings.judgements import Judgements
 
     return Judgements.read(path)

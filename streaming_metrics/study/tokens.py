@@ -54,6 +54,11 @@ class TokenKey:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name is on the disk too
+        finally:
+            os.close(folder)
 
     def token(self, slot: int) -> str:
         """Return the token of a slot: HMAC-SHA256 of its number.

@@ -36,7 +36,7 @@ def test_links_and_progress(served: Served) -> None:
     page = admin(served)
     for token in served.store.tokens():
         assert f"http://127.0.0.1:8000/r/{token}/" in page
-    assert "4 judgements; 1 of 2 raters are done" in page
+    assert "4 answers, attention checks among them; 1 of 2 raters are done" in page
     assert "4 / 4" in page
     assert "0 / 4" in page
     assert STUDY in page

@@ -49,6 +49,16 @@ def test_a_killed_server_loses_no_acknowledged_answer_and_keeps_none_twice(tmp_p
         assert len(store.judgements()) == RATERS * len(LONG)
 
 
+def test_two_devices_at_one_link_answer_each_trial_once(tmp_path: Path) -> None:
+    serving = serving_small(tmp_path)
+    end(serving.start())
+    link = serving.links[0]
+    asyncio.run(rate_and_kill([link, link], serving.start, kills=0, each=len(LONG)))
+    with Store.open(tmp_path / "small.sqlite") as store:
+        assert [judgement.trial for judgement in store.judgements()] == list(range(len(LONG)))
+        assert store.progress()[0].finished
+
+
 @pytest.mark.slow
 def test_fifty_raters_at_once_and_two_kills(tmp_path: Path) -> None:
     found = study_load.run(tmp_path / "study", raters=50, each=20, kills=2)
