@@ -94,7 +94,7 @@ def serve(
         with Store.open(store_path(plan, read, store)) as opened:
             known = _opened(read, opened)
             opened.make_raters(known.raters)
-            say(f"{known.study}: {_described(known)}; {opened.path}")
+            say(f"{known.study}: {_described(known, known.raters)}; {opened.path}")
             serve(opened, known, host, port, public_url, new_admin_link=new_admin_link, say=say)
 
 
@@ -114,8 +114,9 @@ def export(
         read = _read(plan)
         with Store.open(store_path(plan, read, store)) as opened:
             known = _opened(read, opened)
-            export_to(known, opened, folder, raters or known.raters, post_to)
-            say(f"{known.study}: {_described(known)}; {folder / 'index.html'}")
+            count = raters or known.raters
+            export_to(known, opened, folder, count, post_to)
+            say(f"{known.study}: {_described(known, count)}; {folder / 'index.html'}")
 
 
 def store_path(plan: Path, read: StudyPlan, given: Path | None = None) -> Path:
@@ -143,9 +144,9 @@ def _opened(plan: StudyPlan, store: Store) -> StudyPlan:
     return known
 
 
-def _described(plan: StudyPlan) -> str:
+def _described(plan: StudyPlan, raters: int) -> str:
     trials = sum(task.per_rater for task in plan.tasks)
-    return f"{trials} trials a rater, {plan.raters} raters, {sum(plan.counts.values())} images"
+    return f"{trials} trials a rater, {raters} raters, {sum(plan.counts.values())} images"
 
 
 def _split(text: str) -> list[str]:

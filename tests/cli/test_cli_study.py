@@ -168,3 +168,15 @@ def test_images_that_are_too_few_are_told_before_anything_is_served(here: Path) 
     assert result.exit_code == 3
     assert "task preference: expected at most 24 trials a rater" in said(result)
     assert here.exists()
+
+
+def test_an_exported_study_is_the_one_that_is_served(here: Path) -> None:
+    pytest.importorskip("streaming_metrics.study.export", reason="the page's branch is not merged yet")
+    assert run("new", "study.toml", "--epochs", "samples", "--kind", "preference").exit_code == 0
+    done = run("export", "study.toml", "out", "--raters", 3)
+    assert done.exit_code == 0, done.output
+    assert "20 trials a rater, 3 raters" in done.stdout
+    assert (here / "out" / "index.html").exists()
+    with serving("study.toml") as lines:
+        assert lines[0].partition(":")[0] == done.stdout.partition(":")[0]
+    assert run("export", "study.toml", "out").exit_code == 3
