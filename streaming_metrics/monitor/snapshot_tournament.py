@@ -63,8 +63,8 @@ class SnapshotTournament(Callback):
         matches: the table so far, a :class:`~streaming_metrics.ratings.matches.Matches`.
 
     Raises:
-        ValueError: for arguments that cannot be meant, or sharded weights; at the first validation, where there is no such network, or it
-            returns no scores.
+        ValueError: for arguments that cannot be meant, or sharded weights; at the first validation, where there is no
+            such network, or it returns no scores.
 
     References:
         Olsson et al., Skill Rating for Generative Models, 2018 (arXiv:1808.04888).

@@ -236,7 +236,7 @@ def test_it_is_rehearsed_and_refused_early() -> None:
     with pytest.raises(ValueError, match="keep: expected at least 2, got 1"):
         tournament(keep=1)
     sharded = SimpleNamespace(strategy=type("FSDPStrategy", (), {})())
-    with pytest.raises(ValueError, match="got FSDPStrategy, which shards them. Remedy: strategy='ddp'"):
+    with pytest.raises(ValueError, match=r"got FSDPStrategy, which shards them\. Remedy: strategy='ddp'"):
         tournament().setup(sharded, Gan(), "fit")  # pyright: ignore[reportArgumentType]
 
 
