@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.monitor.callback import Callback
-from streaming_metrics.monitor.checks import refuse, whole
+from streaming_metrics.monitor.checks import refuse, sharding_warning, whole
 from streaming_metrics.monitor.tournament import Rules, Tournament
 from streaming_metrics.monitor.trainer import Run
 from streaming_metrics.ratings.match_files import write_matches
@@ -63,8 +63,8 @@ class SnapshotTournament(Callback):
         matches: the table so far, a :class:`~streaming_metrics.ratings.matches.Matches`.
 
     Raises:
-        ValueError: for arguments that cannot be meant; at the first validation, where there is no such network, or it
-            returns no scores.
+        ValueError: for arguments that cannot be meant, or sharded weights; at the first validation, where there is no
+            such network, or it returns no scores.
 
     References:
         Olsson et al., Skill Rating for Generative Models, 2018 (arXiv:1808.04888).
@@ -126,6 +126,10 @@ class SnapshotTournament(Callback):
         for generator, discriminator, step, *judged in state_dict["matches"]:
             self.matches.add(generator, discriminator, Judged(*judged), real=not generator, step=step)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Refuse weights in shards, of which no rank has a whole network to copy."""
+        refuse(sharding_warning(trainer.strategy) is not None, _SHARDED.format(type(trainer.strategy).__name__))
+
     def on_validation_batch_start(
         self,
         trainer: Trainer,
@@ -164,4 +168,7 @@ class SnapshotTournament(Callback):
         return run.stage == "fit" and not run.is_sanity_check and (run.epoch + 1) % self.every_n_epochs == 0
 
 
+_SHARDED = (
+    "SnapshotTournament: expected whole networks on every rank, got {}, which shards them. Remedy: strategy='ddp'."
+)
 _POSITIVE = "num_samples, batch_size, every_n_epochs must be ≥ 1."

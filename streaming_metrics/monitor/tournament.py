@@ -157,7 +157,8 @@ class Tournament:
             scores = discriminator(images)
         if not isinstance(scores, Tensor) or len(scores) != len(images):
             raise ValueError(_SCORES.format(len(images), describe(scores)))
-        return scores.double().flatten(1).mean(1).cpu().numpy() if scores.ndim > 1 else scores.double().cpu().numpy()
+        flat = scores.float().cpu().double().flatten(1) if scores.ndim > 1 else scores.float().cpu().double()[:, None]
+        return flat.mean(1).numpy()
 
     def _latents(self, run: Run) -> Callable[[int], Any]:
         given = self.rules.latents

@@ -15,13 +15,13 @@ from scipy.stats import t as student
 
 from streaming_metrics.arguments import check_flag, check_real
 from streaming_metrics.ratings.clusters import clustered_covariance
-from streaming_metrics.ratings.davidson import Games, chances, fit
+from streaming_metrics.ratings.davidson import Games, chances
 from streaming_metrics.ratings.estimate import Estimate
 from streaming_metrics.ratings.judgements import Judgements
-from streaming_metrics.ratings.separation import refuse_separated
+from streaming_metrics.ratings.separation import fit_or_tell
 
 if TYPE_CHECKING:
-    from streaming_metrics.ratings.davidson import Array, Fit
+    from streaming_metrics.ratings.davidson import Array
     from streaming_metrics.ratings.judgement import Judgement
     from streaming_metrics.ratings.preference import WinMatrix
 
@@ -181,7 +181,7 @@ def _of_judgements(judgements: Judgements, prior: float | None, sides: bool, con
         raise ValueError(_NO_GAMES.format("judgements without any but attention checks"))
     names = tuple(sorted({name for row in rows for name in row.conditions}))
     games = _games(rows, names, sides)
-    fitted = _fitted(games, names, prior)
+    fitted = fit_or_tell(games, names, prior)
     raters, units = [row.rater for row in rows], [row.units for row in rows]
     return Strengths(
         names,
@@ -205,7 +205,7 @@ def _of_counts(matrix: WinMatrix, prior: float | None, confidence: float) -> Str
     if not met.any():
         raise ValueError(_NO_GAMES.format("a matrix of zeros"))
     games = Games(len(matrix.names), first[met], second[met], outcomes[met])
-    fitted = _fitted(games, matrix.names, prior)
+    fitted = fit_or_tell(games, matrix.names, prior)
     played = wins + wins.T + ties
     counts = tuple(int(n) for n in played.sum(1))
     return Strengths(
@@ -236,12 +236,6 @@ def _freedom(rows: list[Judgement], names: tuple[str, ...]) -> int:
         for name, item in zip(row.conditions, row.items):
             seen[name].add(row.prompt or item)
     return min(len({row.rater for row in rows}), *map(len, seen.values())) - 1
-
-
-def _fitted(games: Games, names: tuple[str, ...], prior: float | None) -> Fit:
-    if prior is None:
-        refuse_separated(games, names)
-    return fit(games, prior)
 
 
 _NO_GAMES = "Strengths: expected preferences, got {}. Remedy: a study with kind = 'preference', and its judgements."

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "NDArray[np.float64]"
 
-STEPS = 100
+STEPS = 60
 """Newton steps at most; ten are usual."""
 HALVINGS = 40
-ACCURACY = 1e-10
-"""Gradient a game at which the maximum is reached."""
+ACCURACY = 1e-9
+"""Length of a step at which the maximum is reached; where there is none steps do not shrink, as gradients do."""
+FARTHEST = 25.0
+"""Log-odds at which a chance is 1 but for rounding: no games tell such strengths."""
+WORST = 1e14
+"""Condition of the information beyond which it has no inverse."""
+
+
+class NoMaximum(RuntimeError):
+    """No finite strengths are the likeliest."""
 
 
 @dataclass(frozen=True)
@@ -140,22 +148,23 @@ def fit(games: Games, prior: float | None = None) -> Fit:
         prior: standard deviation of a Gaussian around 0, in log-odds, of strengths and the first place's advantage.
 
     Raises:
-        RuntimeError: where there is no maximum.
+        NoMaximum: where there is none.
     """
     games = games.summed()
-    penalty = _penalty(games, prior)
-    anchor = _anchor(games)
+    penalty, anchor = _penalty(games, prior), _anchor(games)
     parameters, value = np.zeros(len(penalty)), -np.inf
-    if games.tied:
-        parameters[-1] = -np.log(2)
     for _ in range(STEPS):
         gradient = scores(games, parameters).sum(0) - penalty * parameters
-        inverse = np.linalg.inv(information(games, parameters) + np.diag(penalty) + np.outer(anchor, anchor))
-        if np.abs(gradient).max() < ACCURACY * games.outcomes.sum():
+        sharpness = information(games, parameters) + np.diag(penalty) + np.outer(anchor, anchor)
+        if np.linalg.cond(sharpness) > WORST or np.abs(parameters).max() > FARTHEST:
+            break
+        inverse = np.linalg.inv(sharpness)
+        step = inverse @ gradient
+        if np.abs(step).max() < ACCURACY:
             along = games.players * (games.players + penalty[0])
             return Fit(parameters, inverse - np.outer(anchor, anchor) / along, penalty)
-        parameters, value = _ascend(games, parameters, inverse @ gradient, penalty, value)
-    raise RuntimeError(_ENDLESS.format(STEPS))
+        parameters, value = _ascend(games, parameters, step, penalty, value)
+    raise NoMaximum(_ENDLESS.format(STEPS))
 
 
 def _ascend(games: Games, start: Array, step: Array, penalty: Array, value: float) -> tuple[Array, float]:

@@ -9,31 +9,39 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from streaming_metrics.ratings.davidson import NoMaximum, fit
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.ratings.davidson import Array, Games
+    from streaming_metrics.ratings.davidson import Array, Fit, Games
 
 SMALL = 1e-7
 SHOWN = 5
 """Names that an error lists."""
 
 
-def refuse_separated(games: Games, names: Sequence[str]) -> None:
-    """Raise where the likelihood of games has no maximum, or not one alone.
+def fit_or_tell(games: Games, names: Sequence[str], prior: float | None = None) -> Fit:
+    """Return the fit of games, or say why there is none.
 
     Args:
         games: between players.
         names: of them.
+        prior: as :func:`~streaming_metrics.ratings.davidson.fit` takes it.
 
     Raises:
         ValueError: naming players that were never compared with the rest, or that won or lost all against it.
     """
     games = games.summed()
-    _refuse_apart(games, names)
-    direction = receding(games)
-    if direction is not None:
-        raise ValueError(_told(games, names, direction))
+    if prior is None:
+        _refuse_apart(games, names)
+    try:
+        return fit(games, prior)
+    except NoMaximum:
+        direction = receding(games) if prior is None else None
+        if direction is None:
+            raise
+        raise ValueError(_told(games, names, direction)) from None
 
 
 def receding(games: Games) -> Array | None:

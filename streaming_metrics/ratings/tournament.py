@@ -12,10 +12,10 @@ import numpy as np
 from scipy.stats import norm
 
 from streaming_metrics.arguments import check_integer, check_real
-from streaming_metrics.ratings.davidson import Games, chances, fit
+from streaming_metrics.ratings.davidson import Games, chances
 from streaming_metrics.ratings.estimate import Estimate
 from streaming_metrics.ratings.online import Rater, Rating
-from streaming_metrics.ratings.separation import refuse_separated
+from streaming_metrics.ratings.separation import fit_or_tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,11 +102,9 @@ def skills(matches: Matches, prior: float | None = None, *, confidence: float = 
     generators, discriminators = matches.generators, tuple(dict.fromkeys(name for _, name, _, _ in played))
     games = _games(played, generators, discriminators)
     names = (*generators, *discriminators)
-    if prior is None:
-        refuse_separated(games, names)
-    else:
+    if prior is not None:
         check_real("prior", prior, above=0)
-    fitted = fit(games, prior)
+    fitted = fit_or_tell(games, names, prior)
     dispersion = _dispersion(games, fitted.parameters)
     spread = np.sqrt(np.diag(fitted.inverse) * max(1.0, dispersion if np.isfinite(dispersion) else 1.0))
     half = norm.ppf((1 + confidence) / 2) * spread

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -234,11 +235,49 @@ def test_it_is_rehearsed_and_refused_early() -> None:
         fitted(tournament(logits=False), num_sanity_val_steps=1)
     with pytest.raises(ValueError, match="keep: expected at least 2, got 1"):
         tournament(keep=1)
+    sharded = SimpleNamespace(strategy=type("FSDPStrategy", (), {})())
+    with pytest.raises(ValueError, match=r"got FSDPStrategy, which shards them\. Remedy: strategy='ddp'"):
+        tournament().setup(sharded, Gan(), "fit")  # pyright: ignore[reportArgumentType]
 
 
-def test_the_table_goes_on_from_a_checkpoint() -> None:
-    playing, resumed = tournament(), tournament()
-    fitted(playing, epochs=2)
-    resumed.load_state_dict(playing.state_dict())
-    assert resumed.matches == playing.matches
-    assert len(resumed.matches) == 6
+def test_the_table_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    first, other, resumed = tournament(), tournament(prefix="wide/", num_samples=8), tournament()
+    seed_everything(0, verbose=False)
+    running = trainer(first, other, max_epochs=2)
+    running.fit(Gan(), DataLoader(TensorDataset(TRAIN), 32), DataLoader(TensorDataset(HELD_OUT), 16))
+    running.save_checkpoint(tmp_path / "gan.ckpt")
+    again = trainer(resumed, tournament(prefix="wide/"), max_epochs=3)
+    loaders = DataLoader(TensorDataset(TRAIN), 32), DataLoader(TensorDataset(HELD_OUT), 16)
+    again.fit(Gan(), *loaders, ckpt_path=tmp_path / "gan.ckpt")
+    before = dict(first.matches)
+    assert {meeting: judged for meeting, judged in resumed.matches if meeting in before} == before
+    assert resumed.matches.met("step=59") == ("step=59",)  # the snapshots before it are gone, what they did is not
+    assert {judged.samples for _, judged in other.matches} == {8}
+
+
+def test_scores_may_be_of_half_precision_and_of_patches() -> None:
+    class Patches(Gan):
+        def __init__(self) -> None:
+            super().__init__()
+            self.discriminator = nn.Conv2d(1, 1, 5)
+
+    playing = tournament(num_samples=16)
+    model = fitted(playing, epochs=1, kind=Patches, precision="bf16-mixed").eval()
+    assert model.discriminator(HELD_OUT[:1]).shape == (1, 1, 4, 4)
+    with torch.no_grad():
+        patches = model.discriminator(HELD_OUT[:16]).flatten(1)
+    assert playing.matches.real("step=19").samples == 16
+    assert playing.matches.real("step=19").score == pytest.approx(float(patches.mean(1).sigmoid().sum()), abs=0.1)
+
+
+def test_nothing_is_played_outside_of_fit_or_in_other_epochs(tmp_path: Path) -> None:
+    playing = tournament(every_n_epochs=2, file=tmp_path / "deep" / "matches.jsonl")
+    model = fitted(playing, epochs=3)
+    assert playing.matches.generators == ("step=39",)
+    assert read_matches(tmp_path / "deep" / "matches.jsonl") == playing.matches
+    trainer(playing).validate(model, DataLoader(TensorDataset(HELD_OUT), 16), verbose=False)
+    assert playing.matches.generators == ("step=39",)
+    quick = tournament(file=tmp_path / "none.csv")
+    fitted(quick, fast_dev_run=True)
+    assert quick.matches.generators
+    assert not (tmp_path / "none.csv").exists()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
 
 from streaming_metrics.ratings.davidson import Games, chances, fit, information, log_likelihood, scores
-from streaming_metrics.ratings.separation import receding, refuse_separated
+from streaming_metrics.ratings.separation import fit_or_tell, receding
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -108,11 +108,11 @@ def test_without_ties_a_maximum_is_strong_connection(rows: list[tuple[int, int, 
         beat[(a, b) if how == 0 else (b, a)] = True
     reach = np.linalg.matrix_power(beat.astype(int), 4) > 0
     if reach.all():
-        refuse_separated(games, NAMES)
-        assert np.isfinite(fit(games).parameters).all()
+        assert np.isfinite(fit_or_tell(games, NAMES).parameters).all()
+        assert receding(games) is None
     else:
         with pytest.raises(ValueError, match=r"Strengths: expected .*Remedy: .*prior=3\.0"):
-            refuse_separated(games, NAMES)
+            fit_or_tell(games, NAMES)
     assert np.isfinite(fit(games, prior=3.0).parameters).all()
 
 
@@ -121,7 +121,7 @@ def told(outcomes: dict[tuple[int, int], tuple[int, int, int]], *, sided: bool =
     first, second = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
     games = Games(max(map(max, pairs)) + 1, first, second, np.array(list(outcomes.values()), float), sided)
     with pytest.raises(ValueError, match="Remedy: more judgements") as error:
-        refuse_separated(games, NAMES)
+        fit_or_tell(games, NAMES)
     return str(error.value)
 
 
@@ -142,3 +142,11 @@ def test_of_two_players_a_tie_bounds_no_strength() -> None:
     games = Games(2, np.array([0]), np.array([1]), np.array([[3.0, 1.0, 0.0]]))
     assert receding(games) is not None  # both the distance and ν may grow
     assert receding(Games(2, np.array([0]), np.array([1]), np.array([[3.0, 1.0, 1.0]]))) is None
+
+
+def test_one_lost_game_of_many_is_a_finite_strength_and_none_is_not() -> None:
+    first, second = np.array([0, 1]), np.array([1, 2])
+    rare = Games(3, first, second, np.array([[1e6, 0, 1], [5.0, 0, 5]]))
+    assert fit_or_tell(rare, NAMES).parameters[:2] @ [1, -1] == pytest.approx(np.log(1e6), abs=1e-6)
+    with pytest.raises(ValueError, match="got 'a' that never lost to 'b', 'c'"):
+        fit_or_tell(Games(3, first, second, np.array([[1.0, 0, 0], [5e5, 0, 5e5]])), NAMES)
