@@ -84,7 +84,7 @@ class ServerSource {
       try {
         const reply = await fetch(path, { ...options, cache: "no-store" });
         if (reply.ok) { setStatus(""); return await reply.json(); }
-        if (![429, 503].includes(reply.status) && reply.status < 500) throw Object.assign(new Error(), { refused: reply.status });
+        if (![408, 429].includes(reply.status) && reply.status < 500) throw Object.assign(new Error(), { refused: reply.status });
         wait = Number(reply.headers.get("Retry-After")) || wait;
       } catch (error) {
         if (error.refused) throw error;
