@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds that a rater tries before giving up."""
+AGAIN = {408, 429, 503}
 PAUSE = 0.05
 """Seconds before the first try again; each next pause is twice as long, up to a second."""
 
@@ -121,9 +122,9 @@ class Rater:
         while True:
             try:
                 reply = await self.http.request(method, self.link + path, **options)
-                if reply.status_code not in (429, 503):
+                if reply.status_code not in AGAIN:
                     return reply.raise_for_status()
-                pause = float(reply.headers["retry-after"])
+                pause = float(reply.headers.get("retry-after", PAUSE))
             except httpx.TransportError:
                 if time.monotonic() > until:
                     raise

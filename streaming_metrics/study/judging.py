@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streaming_metrics.ratings.judgement import Judgement
 
 if TYPE_CHECKING:
-    from streaming_metrics.study.submitted import Submitted
     from streaming_metrics.study.trial import Trial
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Answer to a trial as it came, of the right types: whether it is one that the trial allows is still to be seen."""
+
+    number: int
+    answer: float
+    reaction_ms: float | None = None
+    shown_ms: float | None = None
 
 
 def judgement_of(trial: Trial, given: Submitted, *, study: str, rater: str, when: str) -> Judgement:

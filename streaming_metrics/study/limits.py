@@ -93,7 +93,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                 if len(body) > limits.body:
                     raise _too_long(limits, "more")
     except TimeoutError as error:
-        raise Refusal(408, f"the body within {limits.seconds:g} s", "a part of it", "send it again.") from error
+        raise Refusal(408, f"the body within {limits.seconds:g} s", "a part of it", "send it again.", 1) from error
     return bytes(body)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.study.judging import Submitted
 from streaming_metrics.study.replies import Refusal, shown
 
 if TYPE_CHECKING:
@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 KEYS = {"number", "answer", "reaction_ms", "shown_ms"}
 LONGEST_MS = 24 * 3600 * 1000.0
 EXAMPLE = '{"number": 12, "answer": 1, "reaction_ms": 812.3, "shown_ms": 100.1}'
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """Answer to a trial as it came, of the right types: whether it is one that the trial allows is still to be seen."""
-
-    number: int
-    answer: float
-    reaction_ms: float | None
-    shown_ms: float | None
 
 
 def submitted(body: bytes) -> Submitted:
@@ -50,19 +40,9 @@ def submitted(body: bytes) -> Submitted:
 
 def check_allowed(given: Submitted, trial: Trial) -> None:
     """Raise Refusal (422) unless a trial has this answer among those that it allows."""
-    allowed = answers_of(trial)
-    if given.answer not in allowed:
-        text = ", ".join(f"{answer:g}" for answer in allowed)
+    if given.answer not in trial.allowed:
+        text = ", ".join(f"{answer:g}" for answer in trial.allowed)
         raise Refusal(422, f"answer: one of {text}", f"{given.answer:g}", "send one of these.")
-
-
-def answers_of(trial: Trial) -> tuple[float, ...]:
-    """Return the answers that a trial allows."""
-    if trial.kind == "preference":
-        return (0.0, 0.5, 1.0) if trial.ties else (0.0, 1.0)
-    if trial.kind == "categorisation":
-        return (0.0, 1.0)
-    return tuple(map(float, range(1, trial.scale + 1)))
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -47,3 +47,12 @@ class Trial:
     exposure_ms: float | None = None
     scale: int = 5
     ties: bool = False
+
+    @property
+    def allowed(self) -> tuple[float, ...]:
+        """The answers that may be given to it."""
+        if self.kind == PREFERENCE:
+            return (0.0, 0.5, 1.0) if self.ties else (0.0, 1.0)
+        if self.kind == CATEGORISATION:
+            return (0.0, 1.0)
+        return tuple(map(float, range(1, self.scale + 1)))

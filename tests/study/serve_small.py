@@ -16,4 +16,4 @@ LONG = tuple(replace(TRIALS[number % 4], number=number) for number in range(12))
 if __name__ == "__main__":
     folder, raters, port = sys.argv[1:]
     with small_store(Path(folder), int(raters)) as store:
-        serve(store, PLAN, port=int(port), order=lambda _: LONG, limits=Limits(seconds=0.5))
+        serve(store, PLAN, port=int(port), order=lambda _: LONG, limits=Limits(seconds=1))

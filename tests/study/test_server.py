@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from small_study import ANSWERS, HOST, ITEMS, STUDY, TRIALS, Served
 
+import streaming_metrics.study
 from streaming_metrics.study.limits import Limits, Rate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -97,6 +96,18 @@ def test_no_answer_without_consent_and_none_ahead_of_its_turn(served: Served) ->
 def test_a_link_leads_to_the_page(served: Served) -> None:
     led = served.http.get(f"/r/{served.token}")
     assert (led.status_code, led.headers["location"]) == (307, f"{served.token}/")
+    page = served.get("")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for name in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+        assert served.get(name).status_code == 200, name
+
+
+def test_the_page_s_files_are_served_by_name_and_need_no_looser_policy(served: Served) -> None:
+    folder = Path(streaming_metrics.study.__file__).parent / "page"
+    for file in folder.iterdir():
+        assert served.get(file.name).content == file.read_bytes()
+    page = served.get("").text
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|https?://|<script(?![^>]*\ssrc=)", page)
 
 
 def test_a_store_that_cannot_be_written_is_told_and_asked_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -145,16 +146,20 @@ def test_nothing_of_who_asked_is_logged_or_kept(running: Running) -> None:
     assert "Traceback" not in told
 
 
-def test_the_server_starts_again_without_pytorch(tmp_path: Path) -> None:
+def test_the_server_starts_again_without_pytorch_and_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
     plan = study_load.write_study(tmp_path / "study", raters=2, each=2)
     command = [sys.executable, "-X", "importtime", "-m", "streaming_metrics", "study", "serve", str(plan), "--port"]
     with (tmp_path / "imports.txt").open("w+") as imports:
         serving = Serving(command, imports)
         end(serving.start())
         packed = imports.seek(0, os.SEEK_END)
-        end(serving.start())
+        with serving.start() as server:
+            server.send_signal(signal.SIGINT)
+            assert server.wait() == 130
         imports.seek(0)
         first, second = imports.read(packed), imports.read()
+    assert "Traceback" not in second
+    assert not plan.with_name("load.sqlite-wal").exists(), "all is in one file again"
     assert "| torch\n" in first
     imported = {line.rpartition("|")[2].strip() for line in second.splitlines()}
     assert "uvicorn" in imported
