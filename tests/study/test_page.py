@@ -188,7 +188,7 @@ def test_a_hidden_page_shows_the_image_again(browser: Any, tmp_path: Path) -> No
                 setTimeout(() => { hidden = false; }, 900);
             }"""
         )
-        rater.page.wait_for_function("document.getElementById('status').textContent.length > 20")
+        rater.page.wait_for_selector("#status:not(:empty)")
         assert not rater.page.query_selector(READY)
         rater.page.wait_for_selector(READY, timeout=8000)
 
