@@ -30,7 +30,8 @@ def fit_or_tell(games: Games, names: Sequence[str], prior: float | None = None) 
         prior: as :func:`~streaming_metrics.ratings.davidson.fit` takes it.
 
     Raises:
-        ValueError: naming players that were never compared with the rest, or that won or lost all against it.
+        ValueError: naming players that were never compared with the rest, or that won or lost all against it; or where
+            strengths and places cannot be told apart.
     """
     games = games.summed()
     if prior is None:
@@ -38,10 +39,10 @@ def fit_or_tell(games: Games, names: Sequence[str], prior: float | None = None) 
     try:
         return fit(games, prior)
     except NoMaximum:
-        direction = receding(games) if prior is None else None
-        if direction is None:
+        if prior is not None:
             raise
-        raise ValueError(_told(games, names, direction)) from None
+        direction = receding(games)
+        raise ValueError(_CONFOUNDED if direction is None else _told(games, names, direction)) from None
 
 
 def receding(games: Games) -> Array | None:
@@ -115,5 +116,9 @@ _SEPARATED = (
 _BY_PLACE = (
     "Strengths: expected games that tell strength from place, got {} that never lost to {} but where the first place "
     "may explain it: the likeliest distance is infinite. " + _REMEDY
+)
+_CONFOUNDED = (
+    "Strengths: expected either order of those compared, got games in which a strength and the first place's advantage "
+    "explain the same. Remedy: swap the sides, sides=False, or prior=3.0."
 )
 _NO_CHOICE = "Strengths: expected games that were won by different sides, got games in which {}. " + _REMEDY

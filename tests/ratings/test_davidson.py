@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import choix
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
 
-from streaming_metrics.ratings.davidson import Games, chances, fit, information, log_likelihood, scores
+from streaming_metrics.ratings.davidson import Games, NoMaximum, chances, fit, information, log_likelihood, scores
 from streaming_metrics.ratings.separation import fit_or_tell, receding
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -150,3 +152,27 @@ def test_one_lost_game_of_many_is_a_finite_strength_and_none_is_not() -> None:
     assert fit_or_tell(rare, NAMES).parameters[:2] @ [1, -1] == pytest.approx(np.log(1e6), abs=1e-6)
     with pytest.raises(ValueError, match="got 'a' that never lost to 'b', 'c'"):
         fit_or_tell(Games(3, first, second, np.array([[1.0, 0, 0], [5e5, 0, 5e5]])), NAMES)
+
+
+def test_sides_that_were_never_swapped_are_told() -> None:
+    games = Games(2, np.array([0]), np.array([1]), np.array([[3.0, 1.0, 2.0]]), sided=True)
+    with pytest.raises(ValueError, match=r"a strength and the first place's advantage explain the same.*sides=False"):
+        fit_or_tell(games, NAMES)
+    assert fit_or_tell(replace(games, sided=False), NAMES).parameters[0] > 0
+    assert fit_or_tell(games, NAMES, prior=3.0).parameters[0] > 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_newton_finds_a_maximum_just_where_the_linear_programme_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first = rng.integers(3, size=8)
+    outcomes = np.eye(3)[rng.integers(3, size=8)] * rng.choice([1, 1000])
+    games = Games(3, first, (first + rng.integers(1, 3, size=8)) % 3, outcomes)
+    if len(set(games.first) | set(games.second)) < 3:
+        return
+    try:
+        fit(games)
+    except NoMaximum:
+        assert receding(games.summed()) is not None
+    else:
+        assert receding(games.summed()) is None
