@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,12 @@ def test_what_cannot_be_told_is_none_or_refused() -> None:
     assert found["dispersion"] is found["nrds"] is found["discriminators"][0]["correct_on_real"] is None
     with pytest.raises(ValueError, match=r"Remedy: .*prior=3\.0"):
         match_results(lost, prior=None)
+
+
+def test_ratings_need_neither_torch_nor_openskill_to_be_imported() -> None:
+    rooms = "match_results, match_files, gam, bradley_terry, online"
+    code = (
+        f"import sys; from streaming_metrics.ratings import {rooms}; print({{'torch', 'openskill'}} & {{*sys.modules}})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
