@@ -30,9 +30,12 @@ DOORS = {
     },
     "gudhi": {"measures/geometry.py"},
     "omegaconf": {"measures/registry.py"},
-    "typer": {"cli/commands.py"},
+    "typer": {"cli/commands.py", "cli/exits.py", "cli/study.py", "cli/study_results.py"},
     "rich": {"cli/terminal.py", "demo/output.py"},
-    "PIL": {"images/decode.py", "images/arrays.py", "report/pictures.py"},
+    "starlette": {"study/web.py"},
+    "uvicorn": {"study/serving.py"},
+    "sqlite3": {"study/schema.py", "study/store.py", "study/server.py"},
+    "PIL": {"images/decode.py", "images/arrays.py", "images/encode.py", "report/pictures.py"},
 }
 
 FLOORS = [
