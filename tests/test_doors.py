@@ -34,7 +34,7 @@ DOORS = {
     "rich": {"cli/terminal.py", "demo/output.py"},
     "starlette": {"study/web.py"},
     "uvicorn": {"study/serving.py"},
-    "sqlite3": {"study/schema.py", "study/store.py", "study/server.py"},
+    "sqlite3": {"study/database.py", "study/schema.py", "study/server.py"},
     "PIL": {"images/decode.py", "images/arrays.py", "images/encode.py", "report/pictures.py"},
 }
 

@@ -7,25 +7,20 @@ What was interrupted before that is not there at all; SQLite drops what it finds
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from streaming_metrics.ratings.judgement import Judgement
 from streaming_metrics.ratings.judgements import Judgements
+from streaming_metrics.study.database import Database
 from streaming_metrics.study.records import Item, ItemFacts, Progress, Rater
-from streaming_metrics.study.schema import StoreRefused, connect
+from streaming_metrics.study.schema import StoreRefused
 from streaming_metrics.study.tokens import TokenKey, digest_of, is_token, new_pseudonym, new_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-PRIVATE = 0o600
+    from collections.abc import Iterable
 
 
 class StudyChanged(ValueError):
@@ -46,11 +41,9 @@ class Store:
         ('real', 0, 0)
     """
 
-    def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, path: Path, database: Database) -> None:
+        self.path, self._database = path, database
         self._key = TokenKey(path.with_name(path.name + ".key"))
-        self._writer, self._reader = writer, reader
-        self._writing, self._reading = Lock(), Lock()
 
     @classmethod
     def open(cls, path: str | Path) -> Store:
@@ -60,14 +53,11 @@ class Store:
             StoreRefused: where the file is no store, or one of a later version.
         """
         path = Path(path).resolve()
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE))
-        return cls(path, connect(path), connect(path))
+        return cls(path, Database(path))
 
     def close(self) -> None:
         """Close the file; what was written stays."""
-        for connection in (self._reader, self._writer):
-            connection.close()
+        self._database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -86,15 +76,15 @@ class Store:
         before = self.meta("digest")
         if before not in (None, digest):
             self._refuse_answered(study)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             if before != digest:
                 connection.execute("DELETE FROM items")
             rows = {"study": study, "digest": digest, "plan": plan}.items()
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
-        return not self._rows("SELECT 1 FROM items LIMIT 1")
+        return not self._database.rows("SELECT 1 FROM items LIMIT 1")
 
     def _refuse_answered(self, study: str) -> None:
-        if count := self._rows("SELECT COUNT(*) FROM answers")[0][0]:
+        if count := self._database.rows("SELECT COUNT(*) FROM answers")[0][0]:
             raise StudyChanged(
                 f"{self.path}: expected the study that its answers were given for, {self.meta('study')}, got {study}: "
                 f"the plan, its prompts or its items have changed, and {count} answers are kept. "
@@ -103,28 +93,28 @@ class Store:
 
     def meta(self, name: str) -> str | None:
         """Return what is kept under a name: ``study``, ``digest``, ``plan``, what was noted; None: nothing is."""
-        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
+        rows = self._database.rows("SELECT value FROM meta WHERE name = ?", name)
         return rows[0][0] if rows else None
 
     def note(self, name: str, value: str) -> None:
         """Keep something else that is known of the study under a name, in place of what stood there."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def add_items(self, items: Iterable[Item]) -> None:
         """Add items: all, or none where one fails."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = ((i.number, i.condition, i.index, i.type, i.facts.sha256, i.data) for i in items)
             connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def item(self, number: int) -> Item | None:
         """Return an item, or None where there is none of this number."""
-        rows = self._rows('SELECT number, condition, "index", type, data FROM items WHERE number = ?', number)
+        rows = self._database.rows('SELECT number, condition, "index", type, data FROM items WHERE number = ?', number)
         return Item(*rows[0]) if rows else None
 
     def items(self) -> tuple[ItemFacts, ...]:
         """Return all items by number, without their bytes."""
-        rows = self._rows('SELECT number, condition, "index", type, sha256 FROM items ORDER BY number')
+        rows = self._database.rows('SELECT number, condition, "index", type, sha256 FROM items ORDER BY number')
         return tuple(ItemFacts(*row) for row in rows)
 
     def make_raters(self, count: int) -> tuple[str, ...]:
@@ -137,7 +127,7 @@ class Store:
         Raises:
             StoreRefused: where the key is lost.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             (there,) = connection.execute("SELECT COUNT(*) FROM raters").fetchone()
             if not there:
                 self._key.make()
@@ -152,7 +142,7 @@ class Store:
         Raises:
             StoreRefused: where the key beside the store is lost, or another's: links can then not be printed again.
         """
-        rows = self._rows("SELECT token_sha256 FROM raters ORDER BY slot")
+        rows = self._database.rows("SELECT token_sha256 FROM raters ORDER BY slot")
         tokens = self._made(range(len(rows)))
         if [digest_of(token) for token in tokens] != [kept for (kept,) in rows]:
             raise self._no_key("another")
@@ -173,17 +163,17 @@ class Store:
     def rater(self, token: str) -> Rater | None:
         """Return whose token this is, or None."""
         query = "SELECT slot, pseudonym, consented, finished FROM raters WHERE token_sha256 = ?"
-        rows = self._rows(query, digest_of(token))
+        rows = self._database.rows(query, digest_of(token))
         return Rater(*rows[0]) if rows else None
 
     def consent(self, slot: int) -> None:
         """Note when a rater consented; the first time stays."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute("UPDATE raters SET consented = COALESCE(consented, ?) WHERE slot = ?", (now(), slot))
 
     def finish(self, slot: int) -> None:
         """Note when a rater was done with all trials; the first time stays."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute("UPDATE raters SET finished = COALESCE(finished, ?) WHERE slot = ?", (now(), slot))
 
     def answer(self, slot: int, judgement: Judgement) -> Judgement:
@@ -195,7 +185,7 @@ class Store:
             sqlite3.Error: where it could not be written; then nothing was.
         """
         new = (slot, judgement.trial, json.dumps(asdict(judgement), allow_nan=False))
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO answers (rater, trial, judgement) VALUES (?, ?, ?)", new)
             query = "SELECT judgement FROM answers WHERE rater = ? AND trial = ?"
             (text,) = connection.execute(query, new[:2]).fetchone()
@@ -203,16 +193,18 @@ class Store:
 
     def judgements(self) -> Judgements:
         """Return all answers as judgements, in the order in which they came."""
-        return Judgements(_judgement(text) for (text,) in self._rows("SELECT judgement FROM answers ORDER BY id"))
+        return Judgements(
+            _judgement(text) for (text,) in self._database.rows("SELECT judgement FROM answers ORDER BY id")
+        )
 
     def done(self, slot: int) -> int:
         """Return how many trials of a rater are answered."""
-        return self._rows("SELECT COUNT(*) FROM answers WHERE rater = ?", slot)[0][0]
+        return self._database.rows("SELECT COUNT(*) FROM answers WHERE rater = ?", slot)[0][0]
 
     def progress(self) -> tuple[Progress, ...]:
         """Return how far each rater slot is."""
         done = "(SELECT COUNT(*) FROM answers WHERE rater = slot)"
-        rows = self._rows(f"SELECT slot, pseudonym, consented, finished, {done} FROM raters ORDER BY slot")
+        rows = self._database.rows(f"SELECT slot, pseudonym, consented, finished, {done} FROM raters ORDER BY slot")
         return tuple(Progress(*row) for row in rows)
 
     def is_admin(self, token: str) -> bool:
@@ -228,24 +220,6 @@ class Store:
         token = new_token()
         self.note("admin", digest_of(token))
         return token
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection that writes; committed on the way out, undone by an error."""
-        with self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-
-    def _rows(self, query: str, *values: object) -> list[tuple]:
-        """Return what a query finds; by a second connection, so that no reader waits for a disk that writes."""
-        with self._reading:
-            return self._reader.execute(query, values).fetchall()
 
 
 def _judgement(text: str) -> Judgement:

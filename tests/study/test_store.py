@@ -56,7 +56,7 @@ def test_two_processes_worth_of_stores_see_one_another(tmp_path: Path) -> None:
 
 def test_commits_are_forced_to_the_disk_and_logged_ahead(tmp_path: Path) -> None:
     with small_store(tmp_path) as store:
-        for connection in (store._writer, store._reader):
+        for connection in (store._database.writer, store._database.reader):
             assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -64,12 +64,12 @@ def test_commits_are_forced_to_the_disk_and_logged_ahead(tmp_path: Path) -> None
 def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     with small_store(tmp_path) as store:
         store.answer(0, LEFT)
-        pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
-        store._writer.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store._database.writer.execute("PRAGMA page_count").fetchone()[0]
+        store._database.writer.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(sqlite3.OperationalError, match="full"):
             store.answer(0, replace(LEFT, trial=1, prompt="x" * 99_999))
         assert list(store.judgements()) == [LEFT]
-        store._writer.execute("PRAGMA max_page_count = 1000000")
+        store._database.writer.execute("PRAGMA max_page_count = 1000000")
         store.answer(0, replace(LEFT, trial=1, prompt="x" * 99_999))
         assert store.done(0) == 2
 
