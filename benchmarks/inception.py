@@ -41,13 +41,13 @@ def our_networks(weights: Path) -> dict[str, Network]:
     return {e.precision: lambda images, e=e: e(images).pool for e in extractors}
 
 
-def peer_networks(weights: Path) -> dict[str, Network]:
-    """Return the peers by name."""
+def peer_networks(weights: Path, device: str = "cpu") -> dict[str, Network]:
+    """Return the peers by name, on a device."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torchmetrics.image.fid import NoTrainInceptionV3
 
-    fidelity = FeatureExtractorInceptionV3("inception", ["2048"], str(weights))
-    torchmetrics = NoTrainInceptionV3("inception", ["2048"], str(weights), antialias=False)
+    fidelity = FeatureExtractorInceptionV3("inception", ["2048"], str(weights)).to(device)
+    torchmetrics = NoTrainInceptionV3("inception", ["2048"], str(weights), antialias=False).to(device)
     return {"torch-fidelity": lambda images: fidelity(images)[0], "torchmetrics": torchmetrics}
 
 

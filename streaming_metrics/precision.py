@@ -1,4 +1,4 @@
-"""Float32 that is float32: no autocast, no TF32, no bfloat16 products behind the caller's back; bfloat16 if asked."""
+"""Float32 that is float32: no autocast, no TF32, no bfloat16 products behind the caller's back; either if asked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
+def full_precision(device: torch.device, tf32: bool = False) -> Iterator[None]:
     """Run float32 products and convolutions in float32: autocast and TF32 move a score in its second decimal.
+
+    Args:
+        device: where autocast is switched off.
+        tf32: let GPUs round the factors to 10 bits; elsewhere nothing changes.
 
     Example:
         >>> torch.set_float32_matmul_precision("medium")  # bfloat16 products where the hardware has them
@@ -23,7 +27,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
         4097.0
         >>> torch.set_float32_matmul_precision("highest")
     """
-    switches = _switches()
+    switches = _switches(tf32)
     before = _read(switches)
     for place, name, exact in switches:
         setattr(place, name, exact)
@@ -35,7 +39,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
             setattr(place, name, value)
 
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 """What a network may run in; the signature says which."""
 
 
@@ -44,7 +48,7 @@ def autocast_to(precision: str, device: torch.device) -> torch.autocast:
 
     Sums stay in float32 inside a product; what leaves one is rounded to 8 bits.
     """
-    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=PRECISIONS[precision] != torch.float32)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -64,12 +68,13 @@ def _read(switches: list[tuple[Any, str, Any]]) -> list[Any]:
     return found
 
 
-def _switches() -> list[tuple[Any, str, Any]]:
-    """Return where torch keeps its float32 precision, and the exact setting: one per backend since torch 2.9."""
+def _switches(tf32: bool = False) -> list[tuple[Any, str, Any]]:
+    """Return where torch keeps its float32 precision, and what is wanted: one place a backend since torch 2.9."""
     backends: Any = torch.backends
     exact: list[tuple[Any, str, Any]] = [(backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False)]
     if hasattr(backends.cudnn, "conv"):
         cuda = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
         cpu = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn)
-        return exact + [(place, "fp32_precision", "ieee") for place in (*cuda, *cpu)]
-    return [*exact, (backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
+        wanted = [(place, "fp32_precision", "tf32" if tf32 else "ieee") for place in cuda]
+        return exact + wanted + [(place, "fp32_precision", "ieee") for place in cpu]
+    return [*exact, (backends.cuda.matmul, "allow_tf32", tf32), (backends.cudnn, "allow_tf32", tf32)]

@@ -32,7 +32,7 @@ class Signature:
         extractor: name and the first digits of the weights' sha256.
         resize: named resize and side.
         real, fake: numbers of samples; ``"npz-<digest>"`` for moments of another program that do not say.
-        precision: ``"fp32"`` or ``"bf16"``.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``.
         version: of this library.
         others: numbers of samples of further roles, e.g. ``(("train", 50000),)``.
         captions: digest of the captions that samples were generated for, 8 hex digits; empty where they do not matter.

@@ -176,8 +176,14 @@ def test_the_tracer_counts_functions_lambdas_and_steps_alone(tmp_path: Path, mon
 
 
 def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
-    result = gpu.bench([network], work=1, images=3, side=8, samples=20, width=6, device="cpu")
-    assert len(result.checks) == len(["features", "real moments", "fake moments", "counts"])
+    sizes = {"batch": 3, "side": 8, "images": 7, "samples": 20, "large": 30, "width": 6}
+    peers = {"peer": lambda images: network(images).pool}
+    result = gpu.bench({"fp32": network, "bf16": network}, peers, sizes, work=1, device="cpu")
+    told = ["features", "the peer's", "FID", "KID", "PRDC", "real moments", "fake moments", "counts"]
+    assert len(result.checks) == len(told)
+    page = gpu.page(result, "no card")
+    assert all(row.question in page for row in result.rows)
+    assert "until features are known to be finite" in page
 
 
 def test_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from extractor_table import Classifier, Pixels
+from reference_weights import draw_images
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
-from streaming_metrics.extractors import ModuleExtractor
+from streaming_metrics.cli.reading import Pack, ReadResult
+from streaming_metrics.extractors import InceptionV3, ModuleExtractor
+from streaming_metrics.extractors.fuse import ConvReLU
+from streaming_metrics.pairwise.tiling import GPU_SIZE, LEAST_BF16_WIDTH
+from streaming_metrics.precision import full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -124,10 +130,16 @@ def test_states_equal_those_of_the_cpu(device: str) -> None:
         torch.testing.assert_close(state.cpu(), here[name], rtol=1e-9, atol=1e-9)
 
 
+def of_equal_counts(there: dict[str, Tensor], here: dict[str, Tensor]) -> bool:
+    """Return whether values are of the same counts: a GPU divides by a number to the last bit only."""
+    values = zip(there.values(), here.values(), strict=True)
+    return there.keys() == here.keys() and all(abs(a.item() - b.item()) <= 1e-15 for a, b in values)
+
+
 @on_devices
 def test_counts_equal_those_of_the_cpu(device: str) -> None:
     there, here = (fed(where, PRDC(k=4, f1=True)).compute() for where in (device, "cpu"))
-    assert {key: value.item() for key, value in there.items()} == {key: value.item() for key, value in here.items()}
+    assert of_equal_counts(there, here)
 
 
 @on_devices
@@ -140,6 +152,52 @@ def test_autocast_outside_changes_no_feature(device: str) -> None:
     for name, rows in inside.items():
         assert rows.dtype == torch.float32
         assert torch.equal(rows, before[name])
+
+
+@pytest.mark.gpu
+def test_counts_over_several_tiles_equal_those_of_the_cpu() -> None:
+    """Tiles are larger on a GPU, and bounded by bfloat16 products first."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [torch.randn(GPU_SIZE + 300, LEAST_BF16_WIDTH, generator=generator).relu() + 0.02 * n for n in range(2)]
+    values = {}
+    for device in ("cuda", "cpu"):
+        metric = GenerativeMetrics([PRDC(k=4)], extractor=None, num_features=LEAST_BF16_WIDTH).to(device)
+        for rows, real in zip(sides, (True, False)):
+            metric.update(rows.to(device), real=real)
+        values[device] = metric.compute()
+    assert of_equal_counts(values["cuda"], values["cpu"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("precision", "within"), [("fp32", 1e-5), ("tf32", 2e-2), ("bf16", 0.1)])
+def test_inception_on_a_gpu_is_as_near_as_its_precision(precision: str, within: float, inception_weights: Path) -> None:
+    images = draw_images(5, 40, 56)
+    exact = InceptionV3(inception_weights)(images)
+    network = InceptionV3(inception_weights, precision=precision).to("cuda")
+    for column, rows in network(images).columns().items():
+        expected = exact.columns()[column]
+        assert rows.dtype == torch.float32
+        assert (rows.cpu() - expected).norm() <= within * expected.norm()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_one_pass_of_cudnn_is_a_convolution_and_a_relu(dtype: torch.dtype) -> None:
+    conv = torch.nn.Conv2d(3, 8, (1, 7), stride=2, padding=(0, 3)).requires_grad_(False).to("cuda", dtype)
+    images = torch.randn(4, 3, 21, 17, device="cuda", dtype=dtype)
+    within = 1e-5 if dtype == torch.float32 else 2e-2
+    with full_precision(torch.device("cuda")):
+        torch.testing.assert_close(ConvReLU(conv)(images), conv(images).relu(), rtol=within, atol=within)
+
+
+@pytest.mark.gpu
+def test_batches_for_a_gpu_are_pinned() -> None:
+    pack = Pack(torch.arange(24, dtype=torch.uint8), [(3, 2, 2)] * 2, [4, 7], 2, ReadResult())
+    for (batch, index), (plain, _) in zip(pack.groups(pinned=True), pack.groups()):
+        assert batch.is_pinned()
+        assert not plain.is_pinned()
+        assert torch.equal(batch, plain)
+        assert index.tolist() == [4, 7]
 
 
 @pytest.mark.gpu

@@ -74,7 +74,7 @@ class Result:
 
     def agree(self, what: str, ours: Any, theirs: Any, tolerance: float, *, relative: bool = True) -> None:
         """Raise AssertionError unless two results are within ``tolerance`` of each other, by their norms."""
-        ours, theirs = (torch.as_tensor(value).double() for value in (ours, theirs))
+        ours, theirs = (torch.as_tensor(value).double().cpu() for value in (ours, theirs))
         apart = float((ours - theirs).norm() / (theirs.norm() if relative else 1))
         kind = "relative" if relative else "absolute"
         line = f"{what}: {apart:.1e} apart, {kind}, at most {tolerance:.0e} allowed"

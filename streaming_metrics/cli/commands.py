@@ -108,7 +108,7 @@ Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False,
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
-Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="Of the extractor.")]
+Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]

@@ -90,8 +90,8 @@ class GenerativeMetrics(Metric):
             One that reads a network of its own kind, as ``ImageStatistics`` does ``low-level``, brings it, and where
             nothing reads the default, it is not loaded.
         weights, resize, tag: options of a named extractor; ``tag`` also of a module.
-        precision: of the network: ``"fp32"``, or ``"bf16"``, two to three times as fast where the hardware has it; the
-            signature says which.
+        precision: of the network: ``"fp32"``; ``"tf32"``, on GPUs three times as fast; or ``"bf16"``, two to five times
+            as fast where the hardware has it; the signature says which.
         num_features, num_classes: widths of given features and logits, where ``extractor=None``; by name where there
             are several networks.
         widths: of further columns of given features, ``{"text": 512}``; by name where there are several networks.

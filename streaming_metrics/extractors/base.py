@@ -31,8 +31,10 @@ class Extractor(nn.Module, ABC):
         spec: widths of what it yields.
         weights_id: the first hex digits of the weights' sha256.
         resize: the named resize and side, e.g. ``"tf1-bilinear-299"``.
-        precision: ``"fp32"``, or ``"bf16"``: the network, not the resize, in bfloat16, two to three times as fast where
-            the hardware has it, at 8 bits a number; so are logits that the network makes itself. The signature says it.
+        precision: ``"fp32"``; ``"tf32"``: on GPUs the factors of products rounded to 10 bits, which is what other
+            packages run in there unless told otherwise, elsewhere as ``"fp32"``; or ``"bf16"``: the network, not the
+            resize, in bfloat16, two to three times as fast where the hardware has it, at 8 bits a number; so are logits
+            that the network makes itself. The signature says it.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
@@ -91,7 +93,7 @@ class Extractor(nn.Module, ABC):
         else:
             check_images(images)
         device = self.device
-        with torch.no_grad(), full_precision(device), same_algorithms(self.deterministic):
+        with torch.no_grad(), full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic):
             return self.extract(images.to(device, non_blocking=device.type == "cuda"))
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002

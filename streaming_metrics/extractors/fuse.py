@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 from torch.nn.functional import relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    OnePass: TypeAlias = Callable[[Tensor, Tensor, Tensor | None, nn.Conv2d], Tensor]
 
 ONE_PASS = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 """What torch.compile puts in the place of a convolution and a ReLU on a CPU; private to torch, so done without where it
@@ -33,7 +41,7 @@ def fuse_batch_norm(parent: nn.Module, convolution: str, norm: str) -> None:
 
 
 class ConvReLU(nn.Module):
-    """A convolution and the ReLU after it, on a CPU in one pass over the pixels.
+    """A convolution and the ReLU after it, in one pass over the pixels where there is an operator for both.
 
     Args:
         conv: padded by numbers of zeros, if at all.
@@ -51,16 +59,31 @@ class ConvReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         conv, autocast = self.conv, torch.is_autocast_enabled(x.device.type)
         dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
-        if not ONE_PASS or not _takes(x.device, dtype):
+        one_pass = _one_pass(x.device, dtype)
+        if one_pass is None:
             return relu(conv(x), inplace=True)
         bias = None if conv.bias is None else conv.bias.to(dtype)
-        weight, places = conv.weight.to(dtype), (conv.padding, conv.stride, conv.dilation)
-        return ONE_PASS(x.to(dtype), weight, bias, *places, conv.groups, "relu", [], "")
+        return one_pass(x.to(dtype), conv.weight.to(dtype), bias, conv)
 
 
-def _takes(device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether oneDNN runs there, in this type: a CPU without AVX-512 has no bfloat16, and it does not ask."""
-    if device.type != "cpu" or not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
-        return False
-    has_bfloat16 = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16())
+def _one_pass(device: torch.device, dtype: torch.dtype) -> OnePass | None:
+    """Return what convolves and cuts off in one pass there, in this type; None where nothing does."""
+    if dtype not in (torch.float32, torch.bfloat16):
+        return None
+    if device.type == "cuda":  # which AMD's devices are called as well
+        return _by_cudnn if torch.version.cuda and cudnn.is_available() and cudnn.enabled else None
+    mkldnn = torch.backends.mkldnn
+    is_there = ONE_PASS and device.type == "cpu" and mkldnn.is_available() and mkldnn.enabled
+    # A CPU without AVX-512 has no bfloat16, and oneDNN does not ask.
+    has_type = dtype == torch.float32 or getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)()
+    return _by_onednn if is_there and has_type else None
+
+
+def _by_cudnn(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:
+    places: tuple[Any, ...] = conv.stride, conv.padding, conv.dilation
+    return torch.cudnn_convolution_relu(x, weight, bias, *places, groups=conv.groups)
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:
+    places = conv.padding, conv.stride, conv.dilation
+    return ONE_PASS(x, weight, bias, *places, conv.groups, "relu", [], "")  # pyright: ignore[reportOptionalCall]

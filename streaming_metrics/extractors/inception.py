@@ -11,9 +11,10 @@ from torch.nn.functional import linear
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.inception_graph import CLASSES, STAGES, reference_inception, stages_until
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.extractors.resize import RESIZES, cpu_layout
+from streaming_metrics.extractors.resize import RESIZES, fast_layout
 from streaming_metrics.extractors.weights import PREFIX, digest_of_name, load_weights
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.precision import PRECISIONS
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +26,11 @@ URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights
 SIDE = 299
 LAYERS = {"64": 64, "192": 192, "768": 768, "2048": 2048, "logits": CLASSES, "logits_unbiased": CLASSES}
 """Feature layers and their widths."""
-AT_ONCE = {"fp32": (4, 8, 32), "bf16": (8, 16, 32)}
+AT_ONCE = {"fp32": (4, 8, 32), "tf32": (4, 8, 32), "bf16": (8, 16, 32)}
 """Images that a CPU takes at a time through each stage, so that what flows stays in its cache, and below the 32 MiB
 from which each tensor is allocated from the system anew."""
+AT_ONCE_ON_A_GPU = 256
+"""Images that fill a GPU; each needs 12 to 20 MB while it goes through."""
 PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}
 """By layer, which of the features are those that FID and the Inception Score were published on."""
 
@@ -45,7 +48,7 @@ class InceptionV3(Extractor):
             tensors. Default: torch-fidelity's URL.
         layer: ``64``, ``192``, ``768``, ``2048``, ``"logits"`` or ``"logits_unbiased"``.
         resize: a name of :data:`~streaming_metrics.extractors.resize.RESIZES`.
-        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ValueError: unknown layer or resize; weights that are damaged or of another network.
@@ -84,7 +87,10 @@ class InceptionV3(Extractor):
         self.published = PUBLISHED.get(self.layer, frozenset()) if digest == SHA256 else frozenset()
         self.spec = Spec(width, CLASSES if LAYERS[self.layer] >= CLASSES else None)
         network = reference_inception(state)
-        self.stages = nn.ModuleList(stages_until(network, self.layer if self.layer in STAGES else "2048"))
+        stages = nn.ModuleList(stages_until(network, self.layer if self.layer in STAGES else "2048"))
+        self.stages = stages.to(PRECISIONS[precision])  # rounded once, not once a batch
+        if precision != "fp32":
+            self.stages.to(memory_format=torch.channels_last)  # as what comes in: see fast_layout
         self.classifier = network.fc if self.spec.num_classes else None
 
     def extract(self, images: Tensor) -> Features:
@@ -100,8 +106,9 @@ class InceptionV3(Extractor):
     def _after(self, depth: int, images: Tensor) -> Tensor:
         """Return what leaves the first ``depth`` stages, the last of them in parts that fill what it takes at once."""
         if not depth:
-            return cpu_layout(self._resize(images, SIDE))
-        at_once = AT_ONCE[self.precision][depth - 1] if self.device.type == "cpu" else len(images)
+            return fast_layout(self._resize(images, SIDE), self.precision)
+        is_cpu = self.device.type == "cpu"
+        at_once = AT_ONCE[self.precision][depth - 1] if is_cpu else AT_ONCE_ON_A_GPU
         parts = []
         for some in images.split(at_once):
             x = self._after(depth - 1, some)

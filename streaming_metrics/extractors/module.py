@@ -29,7 +29,7 @@ class ModuleExtractor(Extractor):
         tag: ``[a-z0-9_]+``, the suffix of the keys, as in ``fd_<tag>``. Default: from the name of its class.
         num_features: D. Default: ``module.num_features``, or what the module yields for two blank images.
         value_range: ``(0, 1)`` or ``(-1, 1)``: give the module float32 images in this range in place of uint8.
-        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         TypeError: not a module.

@@ -40,7 +40,7 @@ def resolve(
         resize: a named resize, for ``"inception-v3"``.
         tag: the suffix of the keys, for a module.
         num_features: D, for a module.
-        precision: ``"fp32"`` or ``"bf16"``, for all but an :class:`Extractor`, which has its own.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, for all but an :class:`Extractor`, which has its own.
 
     Raises:
         TypeError: neither a name nor a module; or an option that this extractor does not take.

@@ -61,9 +61,12 @@ def centred(pixels: Tensor, mean: float = 128) -> Tensor:
     return (pixels - mean) / 128
 
 
-def cpu_layout(pixels: Tensor) -> Tensor:
-    """Return channels-last on the CPU, where it makes a convolutional network twice as fast; else the same tensor."""
-    return pixels.contiguous(memory_format=torch.channels_last) if pixels.device.type == "cpu" else pixels
+def fast_layout(pixels: Tensor, precision: str) -> Tensor:
+    """Return channels-last where it makes a convolutional network up to twice as fast: on the CPU, and on a GPU in any
+    precision but float32; else the same tensor.
+    """
+    is_last = pixels.device.type == "cpu" or precision != "fp32"
+    return pixels.contiguous(memory_format=torch.channels_last) if is_last else pixels
 
 
 def _pil_bicubic_weights(size: int, side: int) -> Tensor:

@@ -11,7 +11,7 @@ from torchvision import models
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.names import unknown
-from streaming_metrics.extractors.resize import cpu_layout
+from streaming_metrics.extractors.resize import fast_layout
 from streaming_metrics.extractors.weights import PREFIX, digest_of_name, frozen_network, load_weights
 from streaming_metrics.features import Features, Spec
 
@@ -28,7 +28,7 @@ class TorchvisionExtractor(Extractor):
     Args:
         model: a name of ``torchvision.models.list_models(torchvision.models)``.
         weights: path or URL of a ``state_dict`` of this network. Default: torchvision's published default weights.
-        precision: ``"fp32"`` or ``"bf16"``, see :class:`Extractor`.
+        precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
         ValueError: no such network; weights that are damaged or of another network.
@@ -59,7 +59,7 @@ class TorchvisionExtractor(Extractor):
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        pixels = cpu_layout(self.transforms(images))
+        pixels = fast_layout(self.transforms(images), self.precision)
         with inputs_of(last_layer(self.network)) as inputs, self.cast():
             logits = self.network(pixels).float()
         pool = inputs[-1].float()

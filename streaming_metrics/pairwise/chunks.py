@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BYTES_PER_CHUNK = 1 << 22
+"""What stays in a processor's cache."""
+BYTES_ON_A_GPU = 1 << 28
+"""What keeps a GPU busy for longer than its work takes to be asked for."""
 
 
 def parts(n: int, size: int) -> list[slice]:
@@ -22,14 +25,20 @@ def parts(n: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def rows_per_chunk(width: int, most: int = BYTES_PER_CHUNK) -> int:
-    """Return how many pairs of float64 rows of so many columns fit in ``most`` bytes, at least one."""
-    return max(1, most // (16 * max(width, 1)))
+def rows_per_chunk(rows: Tensor, most: int | None = None) -> int:
+    """Return how many pairs of such rows ``(…, D)`` fit in ``most`` bytes in float64, at least one.
+
+    Args:
+        rows: of which the width and the device count.
+        most: None takes what suits the device.
+    """
+    usual = BYTES_PER_CHUNK if rows.device.type == "cpu" else BYTES_ON_A_GPU
+    return max(1, (most or usual) // (16 * max(rows.shape[-1], 1)))
 
 
 def column_sums(rows: Tensor) -> Tensor:
     """Return the sum of ``rows (n, D)``, float64 ``(D,)``, without a copy of them all in float64."""
     sums = rows.new_zeros(rows.shape[1], dtype=torch.float64)
-    for part in parts(len(rows), rows_per_chunk(rows.shape[1])):
+    for part in parts(len(rows), rows_per_chunk(rows)):
         sums += rows[part].sum(0, dtype=torch.float64)
     return sums

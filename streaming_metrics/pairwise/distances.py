@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from streaming_metrics.pairwise.chunks import BYTES_PER_CHUNK, parts, rows_per_chunk
+from streaming_metrics.pairwise.chunks import parts, rows_per_chunk
 
 if TYPE_CHECKING:
     from streaming_metrics.pairwise.shards import Shard
@@ -31,10 +31,10 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return terms[:, 0] if terms.shape[1] else terms.sum(1)
 
 
-def pair_distances(x: Shard, y: Shard, rows: Tensor, columns: Tensor, chunk_bytes: int = BYTES_PER_CHUNK) -> Tensor:
+def pair_distances(x: Shard, y: Shard, rows: Tensor, columns: Tensor, chunk_bytes: int | None = None) -> Tensor:
     """Return exact ``‖x − y‖²`` float64 ``(P,)`` of the pairs ``(rows, columns)``, in chunks of bounded memory."""
     distances = x.norms.new_empty(len(rows))
-    for part in parts(len(rows), rows_per_chunk(x.rows.shape[1], chunk_bytes)):
+    for part in parts(len(rows), rows_per_chunk(x.rows, chunk_bytes)):
         distances[part] = squared_distances(x.rows[rows[part]], y.rows[columns[part]])
     return distances
 
@@ -62,7 +62,7 @@ def distance_bounds(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> tuple[
     """
     width = x.rows.shape[1]
     squared = x.norms.new_empty(len(rows))
-    for part in parts(len(rows), 2 * rows_per_chunk(width)):
+    for part in parts(len(rows), 2 * rows_per_chunk(x.rows)):
         squared[part] = (x.rows[rows[part]] - y.rows[columns[part]]).square_().sum(1)
     spread = 2 * summation_error(width) * squared + 2 * width * UNDERFLOW
     return squared - spread, squared + spread

@@ -94,7 +94,7 @@ class _Candidates:
             context.local.position,
             total,
             n == total,
-            context.tiling.size,
+            context.tiling.size_for(context.local.rows),
         )
 
     def offer(self, rows: Block, columns: Block, low: Tensor) -> None:
@@ -130,7 +130,7 @@ def _exactly(x: Shard, y: Shard, rows: Tensor, columns: Tensor) -> tuple[Tensor,
 def _search(exact: Tensor, reach: Tensor, local: Shard, remote: Shard, rows: Tensor, size: int) -> Tensor:
     """Return ``exact`` with all of the remote shard's pairs within ``reach`` merged in, each measured."""
     some = Block(local, rows)
-    for columns in blocks(remote, size=size):
+    for columns in blocks(remote, None, size):
         near = Tile(some, columns).low <= reach.unsqueeze(1)
         r, c = near.nonzero(as_tuple=True)
         c = columns.places(c)

@@ -53,7 +53,7 @@ class Shard:
         return float(worst.sqrt())
 
     def _chunks(self) -> list[slice]:
-        return parts(len(self.rows), rows_per_chunk(self.rows.shape[1]))
+        return parts(len(self.rows), rows_per_chunk(self.rows))
 
 
 class Block:

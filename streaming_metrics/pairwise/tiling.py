@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_BF16_WIDTH = 256
+CPU_SIZE, GPU_SIZE = 896, 8192
+"""Rows and columns of a tile: on a CPU not a power of two, since rows of it that lie 4 KiB apart drive each other out
+of the cache; on a GPU so many that the tile's work, in 1.5 GB,
+takes longer than asking for it."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +27,18 @@ class Tiling:
     """Sizes of tiles; no result depends on them.
 
     Args:
-        size: rows and columns of a tile. Not a power of two: rows of it that lie 4 KiB apart drive each other out of
-            the cache.
+        size: rows and columns of a tile; None asks :func:`usual_size`.
         panel: blocks of rows that stay while those of columns pass: each of these is centred so many times less often.
         bf16: whether products in bfloat16 bound distances first; None asks :func:`bf16_pays`.
     """
 
-    size: int = 896
+    size: int | None = None
     panel: int = 4
     bf16: bool | None = None
+
+    def size_for(self, rows: Tensor) -> int:
+        """Return the rows and columns of a tile of such rows."""
+        return usual_size(rows) if self.size is None else self.size
 
     def uses_bf16(self, rows: Tensor) -> bool:
         """Return whether distances between such rows are bounded by products in bfloat16 first."""
@@ -44,6 +51,11 @@ DEFAULT_TILING = Tiling()
 def bf16_pays(rows: Tensor) -> bool:
     """Return whether products in bfloat16 save more time than measuring what they leave open costs."""
     return rows.shape[1] >= LEAST_BF16_WIDTH and has_fast_bfloat16(rows.device)
+
+
+def usual_size(rows: Tensor) -> int:
+    """Return the rows and columns of a tile that suit the device of ``rows``."""
+    return CPU_SIZE if rows.device.type == "cpu" else GPU_SIZE
 
 
 def tiles(
@@ -61,16 +73,17 @@ def tiles(
         among: int64, which rows of each shard, the same ones of a shard with itself; all where None.
         tiling: the tiles' sizes.
     """
-    is_same, left = local is remote, enumerate(blocks(local, among[0], tiling.size))
+    size = tiling.size_for(local.rows)
+    is_same, left = local is remote, enumerate(blocks(local, among[0], size))
     while panel := list(islice(left, tiling.panel)):
         ready = dict(panel) if is_same else {}
-        for j, columns in enumerate(blocks(remote, among[1], tiling.size)):
+        for j, columns in enumerate(blocks(remote, among[1], size)):
             for i, rows in panel:
                 if not is_same or i <= j:
                     yield Tile(rows, ready.get(j, columns), is_same and i == j, is_same and i < j, bf16)
 
 
-def blocks(shard: Shard, which: Tensor | None = None, size: int = DEFAULT_TILING.size) -> Iterator[Block]:
+def blocks(shard: Shard, which: Tensor | None, size: int) -> Iterator[Block]:
     """Yield blocks of a shard's rows: of all, or of those that ``which`` names, in halves as these are few."""
     n, size = (len(shard), size) if which is None else (len(which), (size + 1) // 2)
     for start in range(0, n, size):

@@ -62,7 +62,7 @@ class CaptionPool:
             nearer = (images.float() @ self._unit.float().T).gather(1, others).double() - own.unsqueeze(1)
         rounding = 2 * summation_error(images.shape[1])
         which, columns = (nearer.abs() <= rounding).nonzero(as_tuple=True)
-        for part in parts(len(which), rows_per_chunk(images.shape[1])):
+        for part in parts(len(which), rows_per_chunk(images)):
             row, column = which[part], columns[part]
             nearer[row, column] = (images[row] * self._unit[others[row, column]]).sum(1) - own[row]
         return (nearer >= -ROUNDING).sum(1)

@@ -327,6 +327,22 @@ def test_on_a_gpu_it_gives_the_same(name: str, weights: Path) -> None:
     assert all(error(tensor.cpu(), expected[name]) < 1e-3 for name, tensor in features.columns().items())
 
 
+@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "conv"), reason="torch has one switch for all")
+def test_tf32_is_for_gpus_alone_and_put_back(inception_weights: Path) -> None:
+    def conv_precisions() -> tuple[str, str]:
+        return torch.backends.cudnn.conv.fp32_precision, torch.backends.mkldnn.conv.fp32_precision
+
+    before = conv_precisions()
+    with full_precision(torch.device("cpu"), tf32=True):
+        assert conv_precisions() == ("tf32", "ieee")
+    with full_precision(torch.device("cpu")):
+        assert conv_precisions() == ("ieee", "ieee")
+    assert conv_precisions() == before
+    exact, rounded = (InceptionV3(inception_weights, precision=precision) for precision in ("fp32", "tf32"))
+    assert torch.equal(cast("Tensor", rounded(IMAGES).pool), cast("Tensor", exact(IMAGES).pool))
+    assert rounded.fingerprint == exact.fingerprint.replace("fp32", "tf32") != exact.fingerprint
+
+
 def test_both_halves_of_a_reduction_switch_are_put_back() -> None:
     matmul: Any = torch.backends.cuda.matmul
     switch = [(matmul, "allow_bf16_reduced_precision_reduction", False)]

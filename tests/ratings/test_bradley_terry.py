@@ -9,12 +9,13 @@ import pytest
 from openskill.models import BradleyTerryFull, PlackettLuce
 from scipy.special import expit
 
-from streaming_metrics.ratings.bradley_terry import Strengths, bradley_terry
+from streaming_metrics.ratings.bradley_terry import bradley_terry
 from streaming_metrics.ratings.davidson import chances
 from streaming_metrics.ratings.judgement import Judgement
 from streaming_metrics.ratings.judgements import Judgements
 from streaming_metrics.ratings.online import online_ratings
 from streaming_metrics.ratings.preference import win_matrix
+from streaming_metrics.ratings.strengths import Strengths
 
 STRENGTHS = np.array([-0.9, -0.2, 0.3, 0.8])
 NAMES = ("a", "b", "c", "d")
