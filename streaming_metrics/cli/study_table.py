@@ -29,7 +29,7 @@ def show_results(results: Told) -> None:
         show_text([*_needed(task), *task["notes"], *((task.get("strengths") or {}).get("notes", []))])
     for one in results["beside"]:
         say(f"\nbeside {one['task']} ({one['score']}), 1 is full agreement:")
-        show_table(("measure", "Spearman", "Kendall", "n", ""), map(_measure, one["measures"]))
+        show_table(("measure", "Spearman", "Kendall", "n", ""), _measures(one["measures"]))
     say("")
     show_text([*_raters(results), *results["notes"]])
     if results["raters_are"] == "simulated":
@@ -90,18 +90,32 @@ def _chance(p: float | None) -> str:
 def _needed(task: Told) -> list[str]:
     if not (needed := task["needed"]):
         return []
-    width, rows = f"± {needed['half_width']:g}", needed["conditions"]
-    done = [one["condition"] for one in rows if one["judgements"] == 0]
-    lines = [f"{width}: reached for {', '.join(done)}"] if done else []
-    for one in (one for one in rows if one["judgements"] != 0):
-        more = one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
-        lines.append(f"{width} for {one['condition']}: {more}")
-    return lines
+    told: dict[str, list[str]] = {}
+    for one in needed["conditions"]:
+        told.setdefault(_more(one), []).append(one["condition"])
+    return [f"± {needed['half_width']:g} for {', '.join(names)}: {more}" for more, names in told.items()]
 
 
-def _measure(one: Told) -> tuple[str, ...]:
-    name = f"{one['measure']} {one['better'] or ''}".strip()
-    return name, told(one["spearman"]), told(one["kendall"]), f"{one['checkpoints']}", one["note"]
+def _more(one: Told) -> str:
+    if one["judgements"] == 0:
+        return "reached"
+    return one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
+
+
+def _measures(found: Sequence[Told]) -> list[tuple[str, ...]]:
+    from streaming_metrics.report.charts import short_names
+
+    names = short_names([one["measure"] for one in found])
+    return [
+        (
+            f"{names[one['measure']]} {one['better'] or ''}".strip(),
+            told(one["spearman"]),
+            told(one["kendall"]),
+            f"{one['checkpoints']}",
+            one["note"],
+        )
+        for one in found
+    ]
 
 
 def _raters(results: Told) -> list[str]:

@@ -82,7 +82,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def _tested(rows: Sequence[Judgement], value: float, influence: Floats, confidence: float, pairs: int) -> Contrast:
-    raters, units = [row.rater for row in rows], [row.unit for row in rows]
+    raters, units = [row.rater for row in rows], [row.units for row in rows]
     counted = len(rows), len(set(raters))
     freedom = degrees_of_freedom(raters, units) if rows else 0
     if freedom < 1 or len(influence) != len(rows):

@@ -66,7 +66,7 @@ def preference_share(judgements: Judgements, a: str, b: str | None = None, confi
     """
     rows = [row for row in compared(judgements) if a in row.conditions and b in (None, *row.conditions)]
     values = [row.side_of(a) for row in rows]
-    return share(values, [row.rater for row in rows], [row.unit for row in rows], confidence)
+    return share(values, [row.rater for row in rows], [row.units for row in rows], confidence)
 
 
 @dataclass(frozen=True)

@@ -207,14 +207,14 @@ class _Task:
             return None
 
 
-def values_of(rows: Judgements, condition: str) -> tuple[list[float], list[str], list[str]]:
+def values_of(rows: Judgements, condition: str) -> tuple[list[float], list[str], list[frozenset[str]]]:
     """Return a condition's answers as it sees them, who gave them, and of what: a share's or a score's parts."""
     own = rows.where(condition=condition, checks=False)
     values = [row.side_of(condition) if row.kind == "preference" else float(row.answer) for row in own]
-    return values, [row.rater for row in own], [row.unit for row in own]
+    return values, [row.rater for row in own], [row.units for row in own]
 
 
-def _mean(kind: str, values: Sequence[float], raters: Sequence[str], units: Sequence[str]) -> Estimate:
+def _mean(kind: str, values: Sequence[float], raters: Sequence[str], units: Sequence[Any]) -> Estimate:
     made = clustered_mean if kind in ("opinion", "alignment") else share
     return made(values, raters, units)
 

@@ -93,7 +93,7 @@ def _left_of(share: Told | None) -> str:
 
 
 def _ties_of(tie: float) -> str:
-    return words.TIES.format(tie / (2 + tie)) if tie else ""
+    return words.TIES.format(100 * tie / (2 + tie)) if tie else ""
 
 
 def _heat(matrix: Told) -> Heat:

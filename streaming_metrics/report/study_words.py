@@ -16,7 +16,7 @@ STRENGTHS = (
     "2.7 times as often as the other way round."
 )
 LEFT = "Of two that are equally strong, the left one wins a share of {}{}."
-TIES = "Two that are equally strong tie in {:.0%} of comparisons."
+TIES = "Two that are equally strong tie in {:.0f} % of comparisons."
 WINS = "A tie counts one half to either. How many there were stands in each cell's title."
 SHARES = "Of all comparisons that a condition was in; it depends on whom it met, which strengths take into account."
 DETECTION = "How well people tell generated from real images, by how long one is on the screen before it is masked."

@@ -125,6 +125,7 @@ def test_measures_of_a_log_and_of_files_of_scores_stand_beside(study: Path, tmp_
     log.write_text("\n".join(["epoch,step,val/fid,train/loss", *rows, "8,80,,0.4"]) + "\n")
     told = run(study, "--beside", log, "--json", tmp_path / "r.json")
     assert "beside opinion (mean score)" in told
+    assert "fid ↓\t" in told
     [fid] = read_results(tmp_path / "r.json")["beside"][1]["measures"]
     assert (fid["measure"], fid["better"], fid["checkpoints"]) == ("val/fid", "↓", 4)
     assert fid["spearman"]["value"] > 0.7
@@ -139,6 +140,25 @@ def test_measures_of_a_log_and_of_files_of_scores_stand_beside(study: Path, tmp_
     [fid] = read_results(tmp_path / "r.json")["beside"][1]["measures"]
     assert (fid["spearman"]["value"], fid["spearman"]["low"]) == (1.0, None)
     assert "2 checkpoints are too few" in fid["note"]
+
+
+def test_answers_of_a_static_page_are_merged(study: Path, tmp_path: Path) -> None:
+    with Store.open(study.parent / "digits.sqlite") as store:
+        known = StudyPlan.read(study).with_items(store.items())
+        before = len(store.judgements())
+    order = trials(known, 20)  # a slot that no link of the server has
+    when, saved = "2026-01-02T00:00:00.000Z", tmp_path / "saved.json"
+    answers = [
+        {"number": one.number, "answer": 1.0, "reaction_ms": 900.0, "shown_ms": None, "when": when} for one in order
+    ]
+    facts = {"format": "streaming-metrics-answers", "version": 1, "study": known.study}
+    saved.write_text(json.dumps({**facts, "slot": 20, "rater": "ab" * 8, "answers": answers}))
+    run(study, "--answers", saved, "--json", tmp_path / "r.json")
+    found = read_results(tmp_path / "r.json")
+    assert found["judgements"] + found["checks"] == before + len(order)
+    assert next(one for one in found["raters"] if one["rater"] == "ab" * 8)["flags"]  # one answer, always
+    saved.write_text(saved.read_text().replace(known.study, "other-00000000"))
+    assert "expected answers of digits-" in run(study, "--answers", saved, code=3)
 
 
 def test_what_does_not_belong_is_refused_in_one_line(study: Path, tmp_path: Path) -> None:
