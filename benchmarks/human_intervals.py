@@ -4,9 +4,9 @@
 
 Prints, per size of a study: how often 95 % intervals of mean opinions (raw, and normalised by rater), of preference
 shares (middling, and near 1), of d′ and of the share taken for real hold what an endless population would give; and how
-often two conditions that are alike are told apart at 5 %, which should be 5 % of the time. Then: what half-width a study
-reaches once as many raters as ``still_needed`` asks for have come, over the one that was asked for. Everyone here is
-simulated: no people.
+often two conditions that are alike are told apart at 5 %, which should be 5 % of the time. Then: what half-width a
+study reaches once as many raters as ``still_needed`` asks for have come, over the one that was asked for. Everyone here
+is simulated: no people.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def shares_of(size: tuple[int, int, int], studies: int) -> dict[str, float]:
 
 
 def planned(studies: int, raters: int = 10, units: int = 100, each: int = 20) -> float:
-    """Return the mean half-width of studies with as many raters as a first one said to be needed, over that asked for."""
+    """Return the mean half-width of studies with as many raters as a first one asked for, over what it wanted."""
     question, ratios = QUESTIONS["MOS"], []
     for seed in range(studies):
         first = question.judged(seed, raters, units, each, unequal=False).where(condition="a")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm
 
-from streaming_metrics.ratings.clusters import clustered_covariance, degrees_of_freedom, interval
+from streaming_metrics.ratings.clusters import clustered, interval
 from streaming_metrics.ratings.estimate import Estimate
 from streaming_metrics.ratings.preference import share
 
@@ -139,11 +139,11 @@ def _categorisation(name: str, time: float | None, rows: Sequence[Judgement], co
     slopes = np.where(is_real, *(1 / norm.pdf(norm.ppf(rate)) for rate in rates))
     signs = np.where(is_real, 1.0, -1.0)
     influence = np.stack([signs * raw / 2, signs * raw * slopes, -raw * slopes / 2], 1)
-    variances = np.diag(clustered_covariance(influence, raters, units))
-    freedom, values = degrees_of_freedom(raters, units), (counted.accuracy, counted.dprime, counted.bias)
+    covariance, freedoms = clustered(influence, raters, units)
+    values = counted.accuracy, counted.dprime, counted.bias
     accuracy, dprime, bias = (
-        Estimate(value, *interval(value, float(variance), freedom, confidence), len(rows), len(set(raters)), confidence)
-        for value, variance in zip(values, variances)
+        Estimate(value, *interval(value, variance, freedom, confidence), len(rows), len(set(raters)), confidence)
+        for value, variance, freedom in zip(values, np.diag(covariance).tolist(), freedoms.tolist())
     )
     return Categorisation(name, time, accuracy, fooled, dprime, bias, counted)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import t as student
 
-from streaming_metrics.ratings.clusters import clustered_covariance, degrees_of_freedom, interval
+from streaming_metrics.ratings.clusters import clustered, interval
 from streaming_metrics.ratings.estimate import Estimate
 from streaming_metrics.ratings.preference import compared
 
@@ -84,10 +84,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 def _tested(rows: Sequence[Judgement], value: float, influence: Floats, confidence: float, pairs: int) -> Contrast:
     raters, units = [row.rater for row in rows], [row.units for row in rows]
     counted = len(rows), len(set(raters))
-    freedom = degrees_of_freedom(raters, units) if rows else 0
-    if freedom < 1 or len(influence) != len(rows):
+    if not rows or len(influence) != len(rows):
         return Contrast(Estimate(float(value), nan, nan, *counted, confidence), nan, pairs)
-    variance = float(clustered_covariance(influence[:, None], raters, units)[0, 0])
+    variance, freedom = (float(part.squeeze()) for part in clustered(influence[:, None], raters, units))
     low, high = interval(float(value), variance, freedom, confidence)
     p = nan if not variance > 0 else 2 * float(student.sf(abs(value) / sqrt(variance), freedom))
     return Contrast(Estimate(float(value), low, high, *counted, confidence), p, pairs)

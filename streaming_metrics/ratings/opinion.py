@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean
+from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean, estimated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,15 +41,36 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
         >>> mean_opinions(Judgements(rows))["a"].value
         3.5
     """
-    rows, scores = scored(judgements, normalised)
-    names = list(dict.fromkeys(row.conditions[0] for row in rows))
+    rows, scores = scored(judgements)
+    shown = np.array([row.conditions[0] for row in rows])
+    raters, units = ([getattr(row, field) for row in rows] for field in ("rater", "unit"))
+    if normalised:
+        return {
+            name: _normalised_mean(scores, shown == name, raters, units, confidence) for name in dict.fromkeys(shown)
+        }
     found = {}
-    for name in names:
-        places = [place for place, row in enumerate(rows) if row.conditions[0] == name]
-        of = [rows[place] for place in places]
-        units = [row.unit for row in of]
-        found[name] = clustered_mean(scores[places], [row.rater for row in of], units, confidence)
+    for name in dict.fromkeys(shown.tolist()):
+        places = np.flatnonzero(shown == name).tolist()
+        own, of = ([labels[place] for place in places] for labels in (raters, units))
+        found[name] = clustered_mean(scores[places], own, of, confidence)
     return found
+
+
+def _normalised_mean(
+    scores: Floats, own: NDArray[np.bool_], raters: list[str], units: list[str], confidence: float
+) -> Estimate:
+    """Return the mean of a condition's normalised scores: it moves with its own scores, with the means of the raters
+    that these are taken from, and with the mean of all scores that they are put back on.
+    """
+    made, influence = _normalised(scores, raters), (scores - scores.mean()) / len(scores)
+    value, count = float(made[own].mean()), int(own.sum())
+    apart = made - scores.mean()
+    influence[own] += (made[own] - value) / count
+    names = np.array(raters)
+    for rater in dict.fromkeys(raters):
+        of = names == rater
+        influence[of] -= (own & of).sum() / count * apart[of] / of.sum()
+    return estimated(value, influence, raters, units, confidence, count)
 
 
 def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
@@ -63,11 +84,10 @@ def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
     return clustered_covariance(influence, [row.rater for row in rows], [row.unit for row in rows])
 
 
-def scored(judgements: Judgements, normalised: bool = False) -> tuple[list[Judgement], Floats]:
+def scored(judgements: Judgements) -> tuple[list[Judgement], Floats]:
     """Return the judgements that are scores, and their scores."""
     rows = [row for row in judgements if row.kind in SCORED and not row.is_check]
-    scores = np.array([row.answer for row in rows], dtype=np.float64)
-    return rows, _normalised(scores, [row.rater for row in rows]) if normalised and rows else scores
+    return rows, np.array([row.answer for row in rows], dtype=np.float64)
 
 
 def _normalised(scores: Floats, raters: list[str]) -> Floats:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from streaming_metrics.arguments import check_real
-from streaming_metrics.ratings.clusters import clustered_covariance, degrees_of_freedom
+from streaming_metrics.ratings.clusters import LEAST, clustered, clustered_covariance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +56,13 @@ def still_needed(
         16
     """
     check_real("half_width", half_width, above=0)
-    x, freedom = np.asarray(values, dtype=np.float64), degrees_of_freedom(raters, units) if len(values) else 0
-    if freedom < 1:
+    x = np.asarray(values, dtype=np.float64)
+    if min(len(set(raters)), len(set(units))) < LEAST:
         return Needed(None, None, float("nan"), "two raters and two prompts or items at least are needed to tell")
     influence = ((x - x.mean()) / len(x))[:, None]
     both = list(zip(raters, units))
     of_units, of_both = (float(clustered_covariance(influence, labels)[0, 0]) for labels in (units, both))
-    total = float(clustered_covariance(influence, raters, units)[0, 0])
+    total, freedom = (float(part.squeeze()) for part in clustered(influence, raters, units))
     now = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
     if now <= half_width:
         return Needed(0, 0, now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import t as student
 
-from streaming_metrics.ratings.clusters import clustered_covariance, degrees_of_freedom
+from streaming_metrics.ratings.clusters import clustered
 from streaming_metrics.ratings.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def share(values: Sequence[float], raters: Sequence[Any], units: Sequence[Any], 
     counted = len(x), len(set(raters))
     if not len(x):
         return Estimate(nan, nan, nan, *counted, confidence)
-    p, freedom = float(x.mean()), degrees_of_freedom(raters, units)
-    if freedom < 1:
+    p = float(x.mean())
+    variance, freedom = (float(part.squeeze()) for part in clustered(((x - p) / len(x))[:, None], raters, units))
+    if not freedom >= 1:
         return Estimate(p, nan, nan, *counted, confidence)
-    variance = float(clustered_covariance(((x - p) / len(x))[:, None], raters, units)[0, 0])
     few = float(max(len(set(raters)), len(set(units))))
     effective = min(float(len(x)), p * (1 - p) / variance) if variance > 0 else min(few, float(len(x)))
     reach = float(student.ppf((1 + confidence) / 2, freedom)) ** 2 / effective

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean, degrees_of_freedom
+from streaming_metrics.ratings.clusters import clustered, clustered_covariance, clustered_mean
 
 RNG = np.random.default_rng(0)
 
@@ -20,10 +20,21 @@ def test_rows_that_share_nothing_have_the_variance_of_a_mean() -> None:
     assert found.half_width == pytest.approx(t.ppf(0.975, 29) * x.std(ddof=1) / 30**0.5)
 
 
-def test_a_one_way_variance_is_that_of_the_sums_of_clusters() -> None:
-    rows, labels = RNG.normal(size=(40, 3)), RNG.integers(0, 6, 40)
-    sums = np.stack([rows[labels == one].sum(0) for one in range(6)])
-    assert clustered_covariance(rows, labels) == pytest.approx(6 / 5 * sums.T @ sums)
+def test_a_one_way_variance_is_that_of_leaving_clusters_out() -> None:
+    """The jackknife by hand: what the mean is without each cluster, unequal as they are."""
+    x, labels = RNG.normal(size=40), np.repeat(range(6), [1, 2, 4, 8, 10, 15])
+    without = np.array([x[labels != one].mean() for one in range(6)])
+    expected = 5 / 6 * ((without - x.mean()) ** 2).sum()
+    assert clustered_covariance(((x - x.mean()) / 40)[:, None], labels) == pytest.approx(np.array([[expected]]))
+
+
+def test_unequal_clusters_leave_fewer_degrees_of_freedom() -> None:
+    x, own = RNG.normal(size=(60, 1)), list(range(60))
+    equal, unequal = np.repeat(range(6), 10), np.repeat(range(6), [50, 2, 2, 2, 2, 2])
+    assert clustered(x, equal).freedom == pytest.approx([5])
+    assert clustered(x, unequal).freedom[0] < 0.1
+    assert clustered(x, equal, own).freedom[0] <= 59
+    assert np.isnan(clustered(x, [0] * 60, own).freedom).all()
 
 
 def test_two_ways_are_never_below_either_and_have_no_negative_direction() -> None:
@@ -40,7 +51,6 @@ def test_one_rater_tells_no_interval_and_none_tells_nothing() -> None:
     assert one.value == 2
     assert isnan(one.low)
     assert isnan(clustered_mean([], [], []).value)
-    assert degrees_of_freedom(["a", "b", "b"], [1, 2, 3]) == 1
 
 
 @pytest.mark.parametrize(("raters", "units"), [(10, 10), (20, 50)])
@@ -58,30 +68,29 @@ def test_the_interval_covers(raters: int, units: int, spreads: tuple[float, floa
 
 
 def test_rows_that_share_either_of_their_members_go_together() -> None:
-    """Against the definition: a sum over all pairs of rows that share a rater, or any image."""
+    """Against the definition: a sum over all pairs of rows that share an image, each moved as its clusters' sizes say."""
     rng = np.random.default_rng(0)
     raters = rng.integers(6, size=40)
     images = [frozenset(rng.choice(7, rng.integers(1, 3), replace=False).tolist()) for _ in range(40)]
     influence = rng.normal(size=(40, 2))
-    ways = {"images": np.zeros((2, 2)), "both": np.zeros((2, 2))}
+    alone = _left_out(influence, [tuple(sorted(pair)) for pair in images])
+    pairs = [(pair,) if len(pair) == 2 else () for pair in images]
+    assert clustered_covariance(influence, images) == pytest.approx(alone - _left_out(influence, pairs))
+    shared = np.zeros((2, 2))
     for i in range(40):
         for j in range(40):
-            outer = np.outer(influence[i], influence[j])
-            ways["images"] += outer * bool(images[i] & images[j])
-            ways["both"] += outer * (raters[i] == raters[j] and bool(images[i] & images[j]))
-    pairs = len({pair for pair in images if len(pair) == 2})
-    assert clustered_covariance(influence, images) == pytest.approx(_scaled(influence, images, 7, pairs))
-    assert _scaled(influence, images, 7, pairs, by_hand=True) == pytest.approx(ways["images"])
-    assert degrees_of_freedom(raters, images) == 2
+            shared += np.outer(influence[i], influence[j]) * bool(images[i] & images[j])
+    by_hand = _left_out(influence, [tuple(sorted(pair)) for pair in images], plain=True)
+    assert by_hand - _left_out(influence, pairs, plain=True) == pytest.approx(shared)
+    assert np.linalg.eigvalsh(clustered_covariance(influence, raters, images)).min() > -1e-9
 
 
-def _scaled(influence: np.ndarray, images: list, members: int, pairs: int, *, by_hand: bool = False) -> np.ndarray:
-    """Return Σ over images less Σ over pairs of them, each with its factor G / (G − 1), or without."""
-    sums = {label: sum(influence[k] for k, own in enumerate(images) if label in own) for label in range(members)}
-    both = {
-        pair: sum(influence[k] for k, own in enumerate(images) if own == pair)
-        for pair in {own for own in images if len(own) == 2}
-    }
-    factors = (1, 1) if by_hand else (members / (members - 1), pairs / (pairs - 1))
-    one, other = (sum(np.outer(s, s) for s in of.values()) for of in (sums, both))
-    return factors[0] * one - factors[1] * other
+def _left_out(influence: np.ndarray, members: list, *, plain: bool = False) -> np.ndarray:
+    """Return ``(G − 1)/G · Σ_g s_g s_gᵀ / (1 − n_g/n)²`` over all that rows are members of; ``plain`` without factors."""
+    labels = sorted({label for own in members for label in own}, key=str)
+    total = np.zeros((influence.shape[1],) * 2)
+    for label in labels:
+        has = [number for number, own in enumerate(members) if label in own]
+        moved = influence[has].sum(0) / (1 if plain else 1 - len(has) / len(influence))
+        total += np.outer(moved, moved)
+    return total * (1 if plain else (len(labels) - 1) / len(labels))
