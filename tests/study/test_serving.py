@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -198,3 +199,11 @@ def test_links_begin_with_the_public_url(tmp_path: Path, monkeypatch: pytest.Mon
     with small_store(tmp_path) as store:
         serve(store, PLAN, port=0, public_url="https://study.example.org/judge/", say=said.append)
         assert said[0] == f"rater 1: https://study.example.org/judge/r/{store.tokens()[0]}/"
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(package: str) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; import streaming_metrics.study.serving"
+    failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: serving a study: expected Starlette and uvicorn" in failed.stderr
+    assert "pip install 'streaming-metrics[study]'" in failed.stderr
