@@ -10,7 +10,7 @@ import numpy as np
 
 from streaming_metrics.ratings.agreement import agreement
 from streaming_metrics.ratings.bradley_terry import bradley_terry
-from streaming_metrics.ratings.categorisation import categorise, exposure_needed
+from streaming_metrics.ratings.categorisation import categorise, exposure_needed, lasted_wrong
 from streaming_metrics.ratings.clusters import clustered_mean
 from streaming_metrics.ratings.contrasts import contrast, holm
 from streaming_metrics.ratings.online import online_ratings
@@ -90,7 +90,11 @@ class _Task:
         if self.kind == "preference":
             return {"wins": self._wins(), "strengths": self._strengths(), "online": self._online()}
         if self.kind == "categorisation":
-            return {"needed_exposures": self._exposures()}
+            if wrong := len(lasted_wrong(self.rows)):
+                self.notes.append(
+                    f"{wrong} of {len(self.rows)} images were on the screen a frame longer or shorter than asked."
+                )
+            return {"needed_exposures": self._exposures(), "lasted_wrong": wrong}
         covariance = opinion_covariance(self.rows, self.conditions)
         return {"covariance": [[plain(value) for value in row] for row in covariance.tolist()]}
 

@@ -86,6 +86,17 @@ def test_a_task_holds_what_its_kind_says() -> None:
     assert 0 < opinion["agreement"]["alpha"]["value"] < 1
 
 
+def test_images_that_lasted_wrong_are_counted() -> None:
+    late = Judgements(
+        replace(row, shown_ms=(row.exposure_ms or 0) + 40.0) if row.rater == "simulated-000" else row
+        for row in ALL.where(task="categorisation", checks=False)
+    )
+    found = task("categorisation", results(late, FACTS))
+    assert found["lasted_wrong"] == 40
+    assert "40 of 560 images were on the screen" in found["notes"][0]
+    assert task("categorisation")["lasted_wrong"] == 0
+
+
 def test_all_pairs_are_contrasted_and_holm_never_makes_p_smaller() -> None:
     for one in FOUND["tasks"]:
         assert len(one["contrasts"]) == 6
