@@ -12,7 +12,7 @@ is simulated: no people.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +75,15 @@ class Question:
         return Judgements(row for row in rows if row.trial < last[row.rater])
 
 
+def from_the_mean(rows: Judgements) -> Estimate:
+    """Return how far a condition's normalised score is from the mean of all scores, which is what its interval is of."""
+    found, mean = mean_opinions(rows, normalised=True)["a"], float(rows.column("answer").mean())
+    return replace(found, value=found.value - mean, low=found.low - mean, high=found.high - mean)
+
+
 QUESTIONS = {
     "MOS": Question("opinion", ("a", "b", "alike"), lambda rows: mean_opinions(rows)["a"]),
-    "normalised": Question("opinion", ("a", "b", "alike"), lambda rows: mean_opinions(rows, normalised=True)["a"]),
+    "normalised": Question("opinion", ("a", "b", "alike"), lambda rows: from_the_mean(rows)),
     "share": Question("preference", ("a", "b"), lambda rows: preference_share(rows, "b", "a")),
     "share near 1": Question("preference", ("a", "far"), lambda rows: preference_share(rows, "far", "a")),
     "d′": Question("categorisation", ("a", "real"), lambda rows: categorise(rows)[0].dprime, real="real"),

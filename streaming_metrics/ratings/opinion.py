@@ -29,8 +29,9 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
         judgements: those of opinions and alignments are read.
         normalised: with ``z = (x − mean_r) / sd_r`` of each rater r over all conditions, put back on the scale by the
             mean of all scores and the mean of the raters' sd: how a rater uses the scale does not count. Who gives one
-            answer always is at the mean. Raters must have seen the conditions about equally often, as studies here
-            see to it.
+            answer always is at the mean. The interval is that of how far a condition is from the mean of all scores,
+            which is taken as it is: normalised scores compare conditions of one study, never two studies. Raters must
+            have seen the conditions about equally often, as studies here see to it.
         confidence: of the intervals.
 
     Example:
@@ -59,10 +60,10 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
 def _normalised_mean(
     scores: Floats, own: NDArray[np.bool_], raters: list[str], units: list[str], confidence: float
 ) -> Estimate:
-    """Return the mean of a condition's normalised scores: it moves with its own scores, with the means of the raters
-    that these are taken from, and with the mean of all scores that they are put back on.
+    """Return the mean of a condition's normalised scores: it moves with its own scores, and with the means of the
+    raters that these are taken from.
     """
-    made, influence = _normalised(scores, raters), (scores - scores.mean()) / len(scores)
+    made, influence = _normalised(scores, raters), np.zeros(len(scores))
     value, count = float(made[own].mean()), int(own.sum())
     apart = made - scores.mean()
     influence[own] += (made[own] - value) / count

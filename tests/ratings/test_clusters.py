@@ -68,7 +68,7 @@ def test_the_interval_covers(raters: int, units: int, spreads: tuple[float, floa
 
 
 def test_rows_that_share_either_of_their_members_go_together() -> None:
-    """Against the definition: a sum over all pairs of rows that share an image, each moved as its clusters' sizes say."""
+    """Against the definition: a sum over all pairs of rows that share an image, each as its clusters' sizes say."""
     rng = np.random.default_rng(0)
     raters = rng.integers(6, size=40)
     images = [frozenset(rng.choice(7, rng.integers(1, 3), replace=False).tolist()) for _ in range(40)]
@@ -86,7 +86,7 @@ def test_rows_that_share_either_of_their_members_go_together() -> None:
 
 
 def _left_out(influence: np.ndarray, members: list, *, plain: bool = False) -> np.ndarray:
-    """Return ``(G − 1)/G · Σ_g s_g s_gᵀ / (1 − n_g/n)²`` over all that rows are members of; ``plain`` without factors."""
+    """Return ``(G − 1)/G · Σ_g s_g s_gᵀ / (1 − n_g/n)²`` over what rows are members of; ``plain`` without factors."""
     labels = sorted({label for own in members for label in own}, key=str)
     total = np.zeros((influence.shape[1],) * 2)
     for label in labels:
