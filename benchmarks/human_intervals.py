@@ -76,7 +76,7 @@ class Question:
 
 
 def from_the_mean(rows: Judgements) -> Estimate:
-    """Return how far a condition's normalised score is from the mean of all scores, which is what its interval is of."""
+    """Return how far a condition's normalised score is from the mean of all scores: its interval is of that."""
     found, mean = mean_opinions(rows, normalised=True)["a"], float(rows.column("answer").mean())
     return replace(found, value=found.value - mean, low=found.low - mean, high=found.high - mean)
 

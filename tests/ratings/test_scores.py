@@ -98,7 +98,7 @@ def test_the_interval_of_a_share_covers(p: float) -> None:
 
 
 def test_no_difference_is_found_as_often_as_it_should_be() -> None:
-    """The null: 1 to 9 % of 300 are below 5 % (its own error is 1.3 %); fewer where raters and prompts do not differ."""
+    """The null: 1 to 9 % of 300 are below 5 % (its own error is 1.3 %); few where raters and prompts are alike."""
     rng = np.random.default_rng(0)
     scores = [contrast(opinions(rng, {"a": 0.0, "b": 0.0}), "a", "b").p for _ in range(300)]
     assert 3 <= sum(p < 0.05 for p in scores) <= 27
