@@ -21,6 +21,7 @@ import epoch
 import fid
 import gpu
 import growth
+import human_intervals
 import human_strengths
 import inception
 import kept
@@ -324,7 +325,7 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
-    alone |= {"human_strengths", "study_load"}
+    alone |= {"human_intervals", "human_strengths", "study_exposure", "study_load"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
 
 
@@ -340,3 +341,13 @@ def test_strengths_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
 
 
 TASTE = human_strengths.Population(1.5, 0)
+
+
+def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(human_intervals, "ENDLESS", 200)
+    human_intervals.truth.cache_clear()
+    (row,) = human_intervals.rows_of([(8, 8, 20)], studies=2)
+    assert len(row) == len(human_intervals.HEAD)
+    assert all(0 <= float(share) <= 1 for share in row[1:])
+    assert 0.3 < human_intervals.planned(2, units=40) < 2
+    human_intervals.truth.cache_clear()
