@@ -20,7 +20,10 @@ def people_of(results: Mapping[str, Any], source: str) -> dict[str, Any]:
     known = {"signature": results["signature"], "raters_are": results["raters_are"]}
     if (condition := condition_named(results, source)) is None:
         names = ", ".join(conditions_of(results))
-        return known | {"note": f"no condition of the study is named like {source}: it has {names}"}
+        return known | {
+            "note": f"no condition of the study is named like {source}: it has {names}. Remedy: give the folder or "
+            "archive a condition's name"
+        }
     return known | {"condition": condition, "scores": [one._asdict() for one in told_of(results, condition)]}
 
 

@@ -123,16 +123,16 @@ def _publish(found: dict[str, Any], json: Path | None, report: Path | None) -> N
     from streaming_metrics.cli.study_table import show_results
     from streaming_metrics.ratings.results_file import as_json, write_results
 
-    if json == STDOUT:
-        say(as_json(found))
-    else:
-        show_results(found)
     if json not in (None, STDOUT):
         write_results(json, found)
     if report is not None:
         from streaming_metrics.report import write_study
 
         write_study(report, found)
+    if json == STDOUT:  # last: who reads stdout may go before its end, as `head` does
+        say(as_json(found))
+    else:
+        show_results(found)
 
 
 @app.command()
@@ -151,6 +151,8 @@ def tournament(
     from streaming_metrics.ratings.results_file import as_json, write_results
 
     with exit_codes():
+        if not matches.exists():
+            raise FileNotFoundError(f"{matches}: expected discriminators' scores, got no such file. Remedy: its path.")
         check_writable(None if json == STDOUT else json)
         refuse_overwriting((json,), (str(matches),))
         read, models = read_matches(matches, logits=logits), _models(gam)
@@ -160,9 +162,9 @@ def tournament(
         if json == STDOUT:
             say(as_json(found))
             return
-        show_tournament(found)
         if json is not None:
             write_results(json, found)
+        show_tournament(found)
 
 
 def _models(text: str | None) -> tuple[tuple[str, str], tuple[str, str]] | None:

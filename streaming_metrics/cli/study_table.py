@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     Told = Mapping[str, Any]
 
 NONE = "–"
+DIFFERENCES = {
+    "preference": "share won of the pair, less ½",
+    "opinion": "difference of mean scores",
+    "alignment": "difference of mean scores",
+    "categorisation": "difference of taken for real",
+}
 MOST_PAIRS = 10
 """Pairs of conditions that are shown; the JSON and the report have all."""
 
@@ -19,17 +25,24 @@ MOST_PAIRS = 10
 def show_results(results: Told) -> None:
     """Print the results of a study."""
     for task in results["tasks"]:
-        say(f"\n{task['name']}: {task['judgements']} judgements, {task['raters']} raters, {_agreed(task)}")
-        show_table(*_scores(task))
+        by = f"{counted(task['judgements'], 'judgement')}, {counted(task['raters'], 'rater')}"
+        say(f"\n{task['name']}: {by}, {_agreed(task)}")
+        show_table(*_scores(task), headed=True)
         if pairs := task["contrasts"]:
             say("")
-            show_table(("difference", "", "interval", "p", "p (Holm)"), map(_pair, pairs[:MOST_PAIRS]))
+            show_table(
+                (DIFFERENCES[task["kind"]], "", "interval", "p", "p (Holm)"),
+                map(_pair, pairs[:MOST_PAIRS]),
+                headed=True,
+            )
             if len(pairs) > MOST_PAIRS:
-                say(f"… {len(pairs) - MOST_PAIRS} more pairs are in --json and --report")
+                say(f"… {counted(len(pairs) - MOST_PAIRS, 'pair')} more in --json and --report")
+        if task["groups"]:
+            say(f"By {' and '.join(task['groups'])} of prompts: in --json and --report")
         show_text([*_needed(task), *task["notes"], *((task.get("strengths") or {}).get("notes", []))])
     for one in results["beside"]:
         say(f"\nbeside {one['task']} ({one['score']}), 1 is full agreement:")
-        show_table(("measure", "Spearman", "Kendall", "n", ""), _measures(one["measures"]))
+        show_table(("measure", "Spearman", "Kendall", "n", ""), _measures(one["measures"]), headed=True)
     say("")
     show_text([*_raters(results), *results["notes"]])
     if results["raters_are"] == "simulated":
@@ -69,17 +82,31 @@ def told(one: Told | None) -> str:
     if one is None or one["value"] is None:
         return NONE
     ends = _interval(one)
-    return f"{one['value']:.2f}" + (f" ({ends})" if ends != NONE else "")
+    return _digits(one["value"]) + (f" ({ends})" if ends != NONE else "")
 
 
 def _interval(one: Told | None) -> str:
-    known = one is not None and one["low"] is not None and one["high"] is not None
-    return f"{one['low']:.2f} to {one['high']:.2f}" if one and known else NONE
+    low, high = ((one or {}).get(end) for end in ("low", "high"))
+    return NONE if low is None or high is None else f"{_digits(low)} to {_digits(high)}"
+
+
+def _digits(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.2f}".replace("-", "−")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many there are of something.
+
+    Example:
+        >>> counted(1, "rater"), counted(1200, "judgement")
+        ('1 rater', '1,200 judgements')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _pair(one: Told) -> tuple[str, ...]:
     difference = one["difference"]
-    value = NONE if difference is None else f"{difference['value']:+.2f}"
+    value = NONE if difference is None else _digits(difference["value"], "+")
     return f"{one['first']} − {one['second']}", value, _interval(difference), _chance(one["p"]), _chance(one["p_holm"])
 
 
@@ -99,7 +126,7 @@ def _needed(task: Told) -> list[str]:
 def _more(one: Told) -> str:
     if one["judgements"] == 0:
         return "reached"
-    return one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
+    return one["note"] or f"{counted(one['judgements'], 'judgement')} more, by {counted(one['raters'], 'rater')} more"
 
 
 def _measures(found: Sequence[Told]) -> list[tuple[str, ...]]:
@@ -121,7 +148,9 @@ def _measures(found: Sequence[Told]) -> list[tuple[str, ...]]:
 def _raters(results: Told) -> list[str]:
     flagged = [one for one in results["raters"] if one["flags"]]
     lines = [f"raters: {len(results['raters'])}, {len(flagged)} of them flagged"]
-    return lines + [f"  {one['rater']}: {', '.join(one['flags'])}; {one['judgements']} judgements" for one in flagged]
+    return lines + [
+        f"  {one['rater']}: {', '.join(one['flags'])}; {counted(one['judgements'], 'judgement')}" for one in flagged
+    ]
 
 
 def show_tournament(results: Told) -> None:
@@ -129,11 +158,10 @@ def show_tournament(results: Told) -> None:
     shares = results["nrds"] or {}
     rows = [(one["name"], told(one["win_rate"]), told(one["skill"])) for one in results["generators"]]
     headings = ("generator", "win rate", "skill (log-odds)", *(("NRDS",) if shares else ()))
-    show_table(headings, [(*row, *((f"{shares[row[0]]:.3f}",) if shares else ())) for row in rows])
+    show_table(headings, [(*row, *((f"{shares[row[0]]:.3f}",) if shares else ())) for row in rows], headed=True)
     say("")
-    show_table(
-        ("discriminator", "skill (log-odds)"), [(one["name"], told(one["skill"])) for one in results["discriminators"]]
-    )
+    skills = [(one["name"], told(one["skill"])) for one in results["discriminators"]]
+    show_table(("discriminator", "skill (log-odds)"), skills, headed=True)
     if gam := results.get("gam"):
         winner = gam["winner"] or "none: the discriminators differ on real samples, or nothing tells the models apart"
         sure = "" if gam["certain"] or not gam["winner"] else ", which could be chance"

@@ -145,7 +145,7 @@ def _categorisation(name: str, time: float | None, rows: Sequence[Judgement], co
         Estimate(value, *interval(value, variance, freedom, confidence), len(rows), len(set(raters)), confidence)
         for value, variance, freedom in zip(values, np.diag(covariance).tolist(), freedoms.tolist())
     )
-    return Categorisation(name, time, accuracy, fooled, dprime, bias, counted)
+    return Categorisation(name, time, accuracy.within(0, 1), fooled, dprime, bias, counted)
 
 
 def exposure_needed(found: Sequence[Categorisation], dprime: float = 1.0) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,12 @@ class Estimate:
     def half_width(self) -> float:
         """Half of the interval's width."""
         return (self.high - self.low) / 2
+
+    def within(self, least: float, most: float) -> Estimate:
+        """Return the same, its interval cut to the range in which the value can be; it covers as often as before.
+
+        Example:
+            >>> Estimate(1.2, 0.7, 1.7, judgements=9, raters=3).within(1, 5).low
+            1
+        """
+        return replace(self, low=max(self.low, least), high=min(self.high, most))

@@ -141,8 +141,8 @@ def _sum(one: Judged | None, other: Judged) -> Judged:
 
 
 _RANGE = (
-    "Scores of {0!r} by {1!r}: expected probabilities in [0, 1], got {2}. Remedy: Matches(logits=True) for log-odds; a "
-    "critic without a probability is no rater of this kind."
+    "Scores of {0!r} by {1!r}: expected probabilities in [0, 1], got {2}. Remedy: Matches(logits=True), or --logits, "
+    "for log-odds; a critic without a probability is no rater of this kind."
 )
 _NAMES = (
     "Matches: expected a name of the discriminator, and of the generator where samples are generated, got {0!r} and "

@@ -23,7 +23,7 @@ SCORED = ("opinion", "alignment")
 def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: float = 0.95) -> dict[str, Estimate]:
     """Return each condition's mean opinion score, with an interval over raters and prompts (items without prompts).
 
-    Range 1 to the scale. Attention checks do not count.
+    Range 1 to the scale, of the interval too. Attention checks do not count.
 
     Args:
         judgements: those of opinions and alignments are read.
@@ -53,7 +53,7 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
     for name in dict.fromkeys(shown.tolist()):
         places = np.flatnonzero(shown == name).tolist()
         own, of = ([labels[place] for place in places] for labels in (raters, units))
-        found[name] = clustered_mean(scores[places], own, of, confidence)
+        found[name] = clustered_mean(scores[places], own, of, confidence).within(1, rows[places[0]].scale)
     return found
 
 

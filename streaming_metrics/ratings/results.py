@@ -57,9 +57,10 @@ def results(
         ValueError: where there is no judgement.
     """
     if not any(one.expected is None for one in judgements):
+        but = f" but {len(judgements)} attention checks" if len(judgements) else ""
         raise ValueError(
-            f"results: expected judgements, got none beside {len(judgements)} attention checks. "
-            "Remedy: let raters answer (`study serve`), or give their files with --answers."
+            f"results: expected judgements, got none{but}. Remedy: let raters answer (`study serve`), or give "
+            "their files with --answers."
         )
     quality = rater_quality(judgements)
     flagged = [one.rater for one in quality if one.flags] if without_flagged else []
@@ -100,7 +101,8 @@ def _ordered(names: set[str], order: Sequence[str]) -> list[str]:
 
 
 def _notes(flagged: Sequence[str], left_out: int) -> list[str]:
-    return [f"{len(flagged)} flagged raters were left out, with {left_out} judgements of theirs."] if flagged else []
+    who = "flagged rater was" if len(flagged) == 1 else "flagged raters were"
+    return [f"{len(flagged)} {who} left out, with {left_out} judgements."] if flagged else []
 
 
 def _rater(one: RaterQuality) -> dict[str, Any]:

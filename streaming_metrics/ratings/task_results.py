@@ -154,11 +154,12 @@ class _Task:
         pairs = list(combinations(names, 2))
         found = [contrast(self.rows, *pair) for pair in pairs]
         adjusted = holm([one.p for one in found])
+        most = {"preference": 0.5, "categorisation": 1}.get(self.kind, next(iter(self.rows)).scale - 1)
         return [
             {
                 "first": first,
                 "second": second,
-                "difference": told(one.difference),
+                "difference": told(one.difference.within(-most, most)),
                 "p": plain(one.p),
                 "p_holm": plain(p),
                 "pairs": one.pairs,
@@ -177,8 +178,13 @@ class _Task:
 
     def _group(self, name: str, rows: Judgements) -> Row:
         scores = {one: values_of(rows, one) for one in self.conditions}
-        told_of = [{"condition": one, "score": told(_mean(self.kind, *values))} for one, values in scores.items()]
+        told_of = [{"condition": one, "score": told(self._mean(*values))} for one, values in scores.items()]
         return {"name": name, "judgements": len(rows), "scores": told_of}
+
+    def _mean(self, values: Sequence[float], raters: Sequence[str], units: Sequence[Any]) -> Estimate:
+        if self.kind in ("opinion", "alignment"):
+            return clustered_mean(values, raters, units).within(1, next(iter(self.rows)).scale)
+        return share(values, raters, units)
 
     def needed(self, half_width: float) -> Row:
         """Return how many judgements each condition's score still needs."""
@@ -216,11 +222,6 @@ def values_of(rows: Judgements, condition: str) -> tuple[list[float], list[str],
     own = rows.where(condition=condition, checks=False)
     values = [row.side_of(condition) if row.kind == "preference" else float(row.answer) for row in own]
     return values, [row.rater for row in own], [row.units for row in own]
-
-
-def _mean(kind: str, values: Sequence[float], raters: Sequence[str], units: Sequence[Any]) -> Estimate:
-    made = clustered_mean if kind in ("opinion", "alignment") else share
-    return made(values, raters, units)
 
 
 def _detected(one: Categorisation) -> Row:

@@ -21,7 +21,6 @@ TITLES = {
     "alignment": "Alignment with the prompt",
     "categorisation": "Real or fake, at a glance",
 }
-NEEDED_FORMS = (("half_width", ".3f"), ("judgements", ",d"))
 FEW_ROWS = 10
 """Rows up to which a table is not folded."""
 
@@ -160,8 +159,10 @@ def _contrasts(task: Told) -> list[Block]:
     if not rows:
         return []
     table = Table(("pair", "difference", "interval", "p", "p (Holm)"), rows)
+    text = words.CONTRASTS.format(words.DIFFERENCES[task["kind"]])
+    text += words.BY_CHANCE.format(len(rows)) if len(rows) > 1 else ""
     folded = f"{len(rows)} pairs" if len(rows) > FEW_ROWS else ""
-    return [Block("Differences between conditions", words.CONTRASTS.format(len(rows)), table=table, folded=folded)]
+    return [Block("Differences between conditions", text, table=table, folded=folded)]
 
 
 def _with_sign(one: Told | None) -> tuple[str, str]:
@@ -180,12 +181,12 @@ def _needed(task: Told) -> list[Block]:
     rows = [
         (
             one["condition"],
-            *(NONE if one[key] is None else f"{one[key]:{form}}" for key, form in NEEDED_FORMS),
-            one["note"],
+            NONE if one["half_width"] is None else f"{one['half_width']:.3f}",
+            one["note"] or f"{one['judgements']:,}",
         )
         for one in needed["conditions"]
     ]
-    table = Table(("condition", "half-width now", "judgements more", ""), rows, is_said=True)
+    table = Table(("condition", "half-width now", "judgements more"), rows, is_said=True)
     return [Block("Still needed", words.NEEDED.format(needed["half_width"]), table=table)]
 
 

@@ -23,10 +23,14 @@ DETECTION = "How well people tell generated from real images, by how long one is
 DPRIME = "0 is chance: generated images are not told from real ones, whatever the bias. 1 is 69 % right without one."
 FOOLED = "Share of generated images that were called real."
 GROUPS = "{}, with its interval; with few judgements to a group it says little."
-CONTRASTS = (
-    "Same raters and same prompts are compared where there are such pairs. Of {} pairs some look different by chance: "
-    "p (Holm) takes that into account."
-)
+DIFFERENCES = {
+    "preference": "Share of the first in comparisons with the second, less one half.",
+    "opinion": "Of mean scores.",
+    "alignment": "Of mean scores.",
+    "categorisation": "Of shares taken for real, at all exposures together.",
+}
+CONTRASTS = "{} Same raters and same prompts are compared where there are such pairs."
+BY_CHANCE = " Of {} pairs some look different by chance: p (Holm) takes that into account."
 NEEDED = "Judgements more of a condition, by more raters like these, until its interval is within ± {:g}."
 BESIDE = (
     "Whether a measure puts the checkpoints in the order that people do; its direction is turned so that 1 is full "

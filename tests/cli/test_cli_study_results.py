@@ -102,6 +102,27 @@ def test_the_table_json_and_page_say_the_same(study: Path, tmp_path: Path) -> No
     assert "± 0.2" in told
 
 
+def test_each_table_of_several_has_its_headings_in_a_log_too(study: Path) -> None:
+    told = run(study)
+    for heading in ("strength (log-odds)\tshare won", "share won of the pair, less ½\t\tinterval\tp\tp (Holm)"):
+        assert heading in told
+    for one in ("difference of mean scores", "difference of taken for real"):
+        assert one in told
+    assert "\t-" not in told  # a minus is written like the one between conditions
+
+
+def test_what_is_written_does_not_wait_for_who_reads_the_table(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(found: object) -> None:  # noqa: ARG001
+        raise SystemExit(1)
+
+    monkeypatch.setattr("streaming_metrics.cli.study_table.show_results", gone)
+    run(study, "--json", tmp_path / "r.json", "--report", tmp_path / "r.html", code=1)
+    assert read_results(tmp_path / "r.json")
+    assert "</html>" in (tmp_path / "r.html").read_text()
+
+
 def test_json_alone_goes_to_stdout(study: Path) -> None:
     assert json.loads(run(study, "--json", "-"))["format"] == "streaming-metrics-study"
 
@@ -176,7 +197,7 @@ def test_what_does_not_belong_is_refused_in_one_line(study: Path, tmp_path: Path
 def test_a_study_without_answers_is_told(study: Path, tmp_path: Path) -> None:
     with Store.open(tmp_path / "empty.sqlite") as store:
         open_study(StudyPlan.read(study), store, _bar)
-    assert "got none beside 0 attention checks. Remedy" in run(study, "--store", tmp_path / "empty.sqlite", code=3)
+    assert "expected judgements, got none. Remedy" in run(study, "--store", tmp_path / "empty.sqlite", code=3)
 
 
 def test_judgements_of_a_changed_plan_are_refused(study: Path, tmp_path: Path) -> None:

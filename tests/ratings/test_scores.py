@@ -52,6 +52,14 @@ def test_means_are_those_of_the_scores_and_normalising_takes_leniency_out() -> N
     assert covariance[0, 1] > 0  # lenient raters are lenient to both
 
 
+def test_an_interval_is_cut_to_the_scale() -> None:
+    shown = [("p", 0, 1.0), ("p", 1, 1.0), ("q", 0, 1.0), ("q", 1, 2.0)]
+    rows = [Judgement("s-1a2b3c4d", "o", "opinion", r, k, (f"a/{k}",), ("a",), x, "") for r, k, x in shown]
+    found = mean_opinions(Judgements(rows))["a"]
+    assert (found.value, found.low) == (1.25, 1)
+    assert 1.25 < found.high <= 5
+
+
 def test_a_rater_with_one_answer_is_at_the_mean_once_normalised() -> None:
     always = [Judgement("s-1a2b3c4d", "o", "opinion", "z", t, (f"{n}/0",), (n,), 5.0, "") for t, n in enumerate("ab")]
     found = opinions(np.random.default_rng(1), {"a": 0.0, "b": 1.0}).merge(Judgements(always))
