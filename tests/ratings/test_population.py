@@ -59,7 +59,7 @@ def test_more_time_tells_more() -> None:
     assert [row.trial for row in lasted_wrong(late)] == [rows[0].trial]
 
 
-@pytest.mark.parametrize("quality", [0.0, 0.8])
+@pytest.mark.parametrize("quality", [0.0, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_the_interval_of_dprime_covers(quality: float) -> None:
     """Against d′ of a far larger population; 90 to 99 % of 200 (its own error is 1.5 %)."""
     conditions = {"a": -quality, "real": quality}
