@@ -21,6 +21,7 @@ import epoch
 import fid
 import gpu
 import growth
+import human_intervals
 import human_strengths
 import inception
 import kept
@@ -324,7 +325,7 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
-    alone |= {"human_strengths", "study_load"}
+    alone |= {"human_intervals", "human_strengths", "study_load"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
 
 
@@ -337,6 +338,15 @@ def test_strengths_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
     differ, alike = (human_strengths.covered(one, (10, 10, 40), 8) for one in (TASTE, human_strengths.Population(0, 0)))
     assert differ[3] < differ[1]  # counts take raters who differ for independent judgements
     assert alike[3] > 0.8
+
+
+def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(human_intervals, "ENDLESS", 300)
+    human_intervals.truth.cache_clear()
+    [row] = human_intervals.rows_of([(8, 8, 12)], studies=3)
+    human_intervals.truth.cache_clear()
+    assert len(row) == len(human_intervals.HEAD)
+    assert all(0 <= float(share) <= 1 for share in row[1:])
 
 
 TASTE = human_strengths.Population(1.5, 0)
