@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from math import isnan, nan
+from math import ceil, isnan, nan
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_an_interval_does_not_leap_between_none_and_one_that_differ() -> None:
     found = [share([0.0] * against + [1.0] * (200 - against), raters, images) for against in range(4)]
     for before, after in pairwise(found):
         assert after.low < before.low + 0.03
-        assert 0.5 < after.half_width / before.half_width < 1.5
+        assert 0.5 < after.half_width / before.half_width < 1.7
 
 
 @pytest.mark.parametrize("against", [0, 1, 6])
@@ -179,3 +179,30 @@ def test_more_raters_of_three_prompts_cannot_tell_of_all_prompts() -> None:
     assert found.judgements is None
     assert "more prompts" in found.note
     assert still_needed([1.0], ["a"], [0], 0.1).judgements is None
+
+
+@pytest.mark.parametrize(("differ", "asked", "reaches"), [(0.0, 0.08, True), (1.0, 0.08, False)])
+def test_more_by_the_same_raters_reach_it_only_where_raters_do_not_differ(
+    differ: float, asked: float, reaches: bool
+) -> None:
+    """Forty raters of 10 of 100 images; then with as many more as were asked for, of the same people."""
+    rng, reached = np.random.default_rng(0), []
+    for _ in range(20):
+        lenient = differ * rng.normal(size=40)
+
+        def judged(each: int, lenient: np.ndarray = lenient) -> tuple[list[float], list[int], list[int]]:
+            r = np.repeat(np.arange(40), each)
+            u = np.concatenate([rng.permutation(100)[:each] for _ in range(40)])
+            return (lenient[r] + rng.normal(size=len(r))).tolist(), r.tolist(), u.tolist()
+
+        more = still_needed(*judged(10), half_width=asked).same_raters
+        if more is not None:
+            reached.append(still_needed(*judged(10 + ceil(more / 40)), half_width=0.01).half_width)
+    assert len(reached) >= 12 if reaches else not reached
+    assert not reached or float(np.median(reached)) == pytest.approx(asked, rel=0.3)
+
+
+def test_answers_that_are_all_the_same_do_not_tell_what_is_needed() -> None:
+    found = still_needed([1.0] * 40, [n // 4 for n in range(40)], [n % 8 for n in range(40)], 0.1)
+    assert found.judgements is None
+    assert "the same" in found.note
