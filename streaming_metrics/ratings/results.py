@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.ratings.raters import rater_quality, without
+from streaming_metrics.ratings.raters import Thresholds, rater_quality, without
 from streaming_metrics.ratings.results_file import FORMAT, VERSION
 from streaming_metrics.ratings.study_signature import StudySignature
 from streaming_metrics.ratings.task_results import plain, task_results
@@ -42,6 +42,7 @@ def results(
     *,
     half_width: float | None = None,
     without_flagged: bool = False,
+    thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """Return all that judgements say, as plain values: what cannot be told is None, and why is among the notes.
 
@@ -52,6 +53,7 @@ def results(
         facts: what they do not hold.
         half_width: until which judgements still needed are planned; None plans none.
         without_flagged: leave out raters whose quality is flagged, and say how many.
+        thresholds: of the flags; the usual ones where None.
 
     Raises:
         ValueError: where there is no judgement.
@@ -61,7 +63,7 @@ def results(
             f"results: expected judgements, got none beside {len(judgements)} attention checks. "
             "Remedy: let raters answer (`study serve`), or give their files with --answers."
         )
-    quality = rater_quality(judgements)
+    quality = rater_quality(judgements, thresholds or Thresholds())
     flagged = [one.rater for one in quality if one.flags] if without_flagged else []
     kept, left_out = without(judgements, flagged) if flagged else (judgements, 0)
     told = kept.where(checks=False)
