@@ -99,7 +99,8 @@ def _needed(task: Told) -> list[str]:
 def _more(one: Told) -> str:
     if one["judgements"] == 0:
         return "reached"
-    return one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
+    more = one["note"] or f"{one['judgements']:,} judgements of it more, by {one['raters']:,} raters more"
+    return more if (same := one.get("same_raters")) is None else f"{more}; or {same:,} by the same raters"
 
 
 def _measures(found: Sequence[Told]) -> list[tuple[str, ...]]:

@@ -21,7 +21,7 @@ TITLES = {
     "alignment": "Alignment with the prompt",
     "categorisation": "Real or fake, at a glance",
 }
-NEEDED_FORMS = (("half_width", ".3f"), ("judgements", ",d"))
+NEEDED_FORMS = (("half_width", ".3f"), ("judgements", ",d"), ("same_raters", ",d"))
 FEW_ROWS = 10
 """Rows up to which a table is not folded."""
 
@@ -180,12 +180,12 @@ def _needed(task: Told) -> list[Block]:
     rows = [
         (
             one["condition"],
-            *(NONE if one[key] is None else f"{one[key]:{form}}" for key, form in NEEDED_FORMS),
+            *(NONE if one.get(key) is None else f"{one[key]:{form}}" for key, form in NEEDED_FORMS),
             one["note"],
         )
         for one in needed["conditions"]
     ]
-    table = Table(("condition", "half-width now", "judgements more", ""), rows, is_said=True)
+    table = Table(("condition", "half-width now", "judgements more", "or by the same raters", ""), rows, is_said=True)
     return [Block("Still needed", words.NEEDED.format(needed["half_width"]), table=table)]
 
 
