@@ -340,14 +340,14 @@ def test_strengths_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
     assert alike[3] > 0.8
 
 
-TASTE = human_strengths.Population(1.5, 0)
-
-
 def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(human_intervals, "ENDLESS", 200)
+    monkeypatch.setattr(human_intervals, "ENDLESS", 300)
     human_intervals.truth.cache_clear()
-    (row,) = human_intervals.rows_of([(8, 8, 20)], studies=2)
+    [row] = human_intervals.rows_of([(8, 8, 12)], studies=3)
+    human_intervals.truth.cache_clear()
     assert len(row) == len(human_intervals.HEAD)
     assert all(0 <= float(share) <= 1 for share in row[1:])
     assert 0.3 < human_intervals.planned(2, units=40) < 2
-    human_intervals.truth.cache_clear()
+
+
+TASTE = human_strengths.Population(1.5, 0)

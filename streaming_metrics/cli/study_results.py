@@ -31,6 +31,13 @@ Beside = Annotated[
 HalfWidth = Annotated[float | None, typer.Option(help="Say how many judgements are still needed for ± this.")]
 WithoutFlagged = Annotated[bool, typer.Option("--without-flagged", help="Leave out flagged raters, and say how many.")]
 
+WithoutMistimed = Annotated[
+    bool,
+    typer.Option(
+        "--without-mistimed", help="Leave out images shown a frame longer or shorter than asked; say how many."
+    ),
+]
+
 
 @app.command()
 def results(
@@ -42,6 +49,7 @@ def results(
     beside: Beside = None,
     half_width: HalfWidth = None,
     without_flagged: WithoutFlagged = False,
+    without_mistimed: WithoutMistimed = False,
 ) -> None:
     """Say what people say: scores with intervals, strengths, contrasts, agreement, raters; as table, JSON, report."""
     from streaming_metrics.ratings.results import results as results_of
@@ -54,7 +62,13 @@ def results(
             check_writable(path)
         refuse_overwriting((json, report), [str(one) for one in (plan, file, *(answers or []))])
         judgements, facts = _gathered(read, file, answers or [])
-        found = results_of(judgements, facts, half_width=half_width, without_flagged=without_flagged)
+        found = results_of(
+            judgements,
+            facts,
+            half_width=half_width,
+            without_flagged=without_flagged,
+            without_mistimed=without_mistimed,
+        )
         if beside:
             found["beside"] = _beside(found, beside)
         _publish(found, json, report)

@@ -126,7 +126,9 @@ def _needed(task: Told) -> list[str]:
 def _more(one: Told) -> str:
     if one["judgements"] == 0:
         return "reached"
-    return one["note"] or f"{counted(one['judgements'], 'judgement')} more, by {counted(one['raters'], 'rater')} more"
+    more = f"{counted(one['judgements'] or 0, 'judgement')} more, by {counted(one['raters'] or 0, 'rater')} more"
+    same = one.get("same_raters")
+    return (one["note"] or more) + ("" if same is None else f"; or {same:,} by the same raters")
 
 
 def _measures(found: Sequence[Told]) -> list[tuple[str, ...]]:

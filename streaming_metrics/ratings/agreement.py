@@ -12,7 +12,7 @@ import numpy as np
 from streaming_metrics.ratings.estimate import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,8 +45,10 @@ class Agreement:
 def agreement(judgements: Judgements, confidence: float = 0.95, seed: int = 0) -> Agreement:
     """Return Krippendorff's α of judgements of one kind, with an interval by bootstrap over units.
 
-    A unit is an item (of a categorisation at one exposure) or a pair of items, whichever side they were on. Opinions
-    and alignments are ordinal, preferences and categorisations nominal. Range (−∞, 1].
+    A unit is an item (of a categorisation at one exposure) or a pair of items, whichever side they were on. Of what a
+    rater judged twice the first answer counts: nobody agrees with oneself. A pair counts as seen from either of
+    its items, so that names of conditions do not matter, and that all prefer one is agreement. Opinions and alignments
+    are ordinal, preferences and categorisations nominal. Range (−∞, 1].
 
     Args:
         judgements: of one kind; attention checks do not count.
@@ -58,17 +60,19 @@ def agreement(judgements: Judgements, confidence: float = 0.95, seed: int = 0) -
     """
     rows = [row for row in judgements if not row.is_check]
     kind = rows[0].kind if rows else "opinion"
-    table, alone = _table(rows)
+    tables, alone = _table(rows)  # a pair's from either side, drawn together
+    table = np.concatenate(list(tables))
     counted, level = (len(rows), len({row.rater for row in rows})), LEVELS[kind]
-    if len(table) < 2 or (table.sum(0) > 0).sum() < 2:
-        few = "no two units were judged by two raters" if len(table) < 2 else "all answers are the same"
-        return Agreement(Estimate(nan, nan, nan, *counted, confidence), level, len(table), alone, few)
+    units = tables.shape[1]
+    if units < 2 or (table.sum(0) > 0).sum() < 2:
+        few = "no two units were judged by two raters" if units < 2 else "all answers are the same"
+        return Agreement(Estimate(nan, nan, nan, *counted, confidence), level, units, alone, few)
     alpha, rng = _alpha(level), np.random.default_rng(seed)
-    drawn = [alpha(table[rng.integers(0, len(table), len(table))]) for _ in range(DRAWS)]
+    drawn = [alpha(np.concatenate(list(tables[:, rng.integers(0, units, units)]))) for _ in range(DRAWS)]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = (float(end) for end in np.nanquantile(drawn, tails))
     value = alpha(table)
-    return Agreement(Estimate(value, min(low, value), max(high, value), *counted, confidence), level, len(table), alone)
+    return Agreement(Estimate(value, min(low, value), max(high, value), *counted, confidence), level, units, alone)
 
 
 def _alpha(level: str) -> Callable[[NDArray[Any]], float]:
@@ -89,15 +93,22 @@ def _alpha(level: str) -> Callable[[NDArray[Any]], float]:
     return alpha
 
 
-def _table(rows: Iterable[Judgement]) -> tuple[NDArray[np.int64], int]:
-    """Return how often each answer was given, ``(units, answers)``, and how many units one rater alone judged."""
+def _table(rows: Sequence[Judgement]) -> tuple[NDArray[np.int64], int]:
+    """Return how often each answer was given, ``(sides, units, answers)``, and how many units one rater alone judged.
+
+    The units' order is that of their names, whichever row came first: the bootstrap draws from it.
+    """
     answers: dict[Any, Counter[float]] = defaultdict(Counter)
-    for row in rows:
-        answers[(*sorted(row.items), row.exposure_ms)][_answer(row)] += 1
-    values = sorted({value for of in answers.values() for value in of})
-    several = [of for of in answers.values() if of.total() > 1]
+    firsts: dict[Any, Judgement] = {}
+    for row in sorted(rows, key=lambda row: row.trial):
+        firsts.setdefault((*sorted(row.items), row.exposure_ms, row.rater), row)
+    for (*unit, _), row in firsts.items():
+        answers[tuple(unit)][_answer(row)] += 1
+    is_paired = any(len(row.items) == 2 for row in rows)
+    values = sorted({value for of in answers.values() for value in of} | ({0.0, 0.5, 1.0} if is_paired else set()))
+    several = [answers[unit] for unit in sorted(answers, key=str) if answers[unit].total() > 1]
     table = np.array([[of[value] for value in values] for of in several], dtype=np.int64).reshape(-1, len(values))
-    return table, len(answers) - len(several)
+    return np.stack([table, table[:, ::-1]] if is_paired else [table]), len(answers) - len(several)
 
 
 def _answer(row: Judgement) -> float:

@@ -134,7 +134,7 @@ def interval(value: float, variance: float, freedom: float, confidence: float = 
 
 
 def clustered_mean(values: ArrayLike, raters: Labels, units: Labels, confidence: float = 0.95) -> Estimate:
-    """Return a mean whose interval knows that judgements share raters and prompts.
+    """Return a mean whose interval knows that judgements share raters and prompts; none where all values are alike.
 
     Args:
         values: ``(n,)``.
@@ -150,7 +150,7 @@ def clustered_mean(values: ArrayLike, raters: Labels, units: Labels, confidence:
     if not len(x):
         return Estimate(nan, nan, nan, *counted, confidence)
     mean = float(x.mean())
-    return estimated(mean, (x - mean) / len(x), raters, units, confidence)
+    return estimated(mean, (x - mean) / len(x) if np.ptp(x) > 0 else 0 * x, raters, units, confidence)
 
 
 def estimated(
@@ -161,7 +161,7 @@ def estimated(
     confidence: float = 0.95,
     judgements: int | None = None,
 ) -> Estimate:
-    """Return an estimate with the interval that its rows' influence ``(n,)`` gives it.
+    """Return an estimate with the interval that its rows' influence ``(n,)`` gives it; none where no row moves it.
 
     Args:
         value: of the estimate.
@@ -170,6 +170,10 @@ def estimated(
         confidence: of the interval.
         judgements: how many it is of, where not of all rows.
     """
+    if not influence.any():  # by how much others would differ is not told by a variance of 0
+        return Estimate(
+            value, nan, nan, len(influence) if judgements is None else judgements, len(set(raters)), confidence
+        )
     found = clustered(influence[:, None], raters, units)
     ends = interval(value, float(found.covariance[0, 0]), float(found.freedom[0]), confidence)
     return Estimate(value, *ends, len(influence) if judgements is None else judgements, len(set(raters)), confidence)

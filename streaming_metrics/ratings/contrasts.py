@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from streaming_metrics.ratings.clusters import clustered, interval
 from streaming_metrics.ratings.estimate import Estimate
-from streaming_metrics.ratings.preference import compared
+from streaming_metrics.ratings.preference import compared, effective_judgements, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,9 @@ def contrast(judgements: Judgements, a: str, b: str, confidence: float = 0.95) -
     """Return by how much ``a`` is judged better than ``b``, in judgements of one task.
 
     Opinions and alignments: the difference of mean scores. Categorisations: of the shares taken for real. Preferences:
-    the share of ``a`` in comparisons with ``b``, less one half. Variances are clustered by rater and by prompt, so
-    that what a rater, or a prompt, adds to both conditions cancels; Student's t.
+    the share of ``a`` in comparisons with ``b``, less one half, by Wilson's interval and test as in :func:`share
+    <streaming_metrics.ratings.preference.share>`. Variances are clustered by rater and by prompt, so that what a rater,
+    or a prompt, adds to both conditions cancels; Student's t. No interval and no p where no answers differ.
 
     Args:
         judgements: of one task; attention checks do not count.
@@ -54,9 +55,7 @@ def contrast(judgements: Judgements, a: str, b: str, confidence: float = 0.95) -
     rows = [row for row in judgements if not row.is_check]
     if any(row.kind == "preference" for row in rows):
         rows = [row for row in compared(judgements) if {a, b} == {*row.conditions}]
-        values = np.array([row.side_of(a) - 0.5 for row in rows])
-        mean = float(values.mean()) if rows else nan
-        return _tested(rows, mean, (values - mean) / max(1, len(rows)), confidence, len(rows))
+        return _preferred(rows, a, confidence)
     of = [[row for row in rows if row.conditions[0] == name] for name in (a, b)]
     if not all(of):
         return _tested([*of[0], *of[1]], nan, np.zeros(0), confidence, 0)
@@ -81,14 +80,28 @@ def holm(ps: Sequence[float]) -> list[float]:
     return made
 
 
+def _preferred(rows: Sequence[Judgement], a: str, confidence: float) -> Contrast:
+    """Return the share less one half; p is of the test whose interval Wilson's is."""
+    parts = [row.side_of(a) for row in rows], [row.rater for row in rows], [row.units for row in rows]
+    found = share(*parts, confidence)
+    ends = found.value - 0.5, found.low - 0.5, found.high - 0.5
+    p = nan
+    if isfinite(found.low):
+        effective, freedom = effective_judgements(*parts)
+        p = 2 * float(student.sf(abs(found.value - 0.5) * 2 * sqrt(effective), freedom))
+    return Contrast(Estimate(*ends, found.judgements, found.raters, confidence), p, len(rows))
+
+
 def _tested(rows: Sequence[Judgement], value: float, influence: Floats, confidence: float, pairs: int) -> Contrast:
     raters, units = [row.rater for row in rows], [row.units for row in rows]
     counted = len(rows), len(set(raters))
     if not rows or len(influence) != len(rows):
         return Contrast(Estimate(float(value), nan, nan, *counted, confidence), nan, pairs)
     variance, freedom = (float(part.squeeze()) for part in clustered(influence[:, None], raters, units))
+    if not variance > 0:
+        return Contrast(Estimate(float(value), nan, nan, *counted, confidence), nan, pairs)
     low, high = interval(float(value), variance, freedom, confidence)
-    p = nan if not variance > 0 else 2 * float(student.sf(abs(value) / sqrt(variance), freedom))
+    p = 2 * float(student.sf(abs(value) / sqrt(variance), freedom))
     return Contrast(Estimate(float(value), low, high, *counted, confidence), p, pairs)
 
 

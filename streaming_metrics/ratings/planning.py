@@ -26,12 +26,15 @@ class Needed:
         raters: by how many more raters, each with as many judgements as those so far have on average.
         half_width: of the interval now.
         note: why it cannot be reached; empty where it can.
+        same_raters: how many more by these raters alone, of the same prompts or images, would do; None where that
+            cannot reach it (what they differ by stays, or each has not so many left to judge), or cannot be told.
     """
 
     judgements: int | None
     raters: int | None
     half_width: float
     note: str = ""
+    same_raters: int | None = None
 
 
 def still_needed(
@@ -41,6 +44,7 @@ def still_needed(
 
     The clustered variance is taken apart into what more raters make smaller, ∝ 1 / raters, and what prompts (items)
     add whoever judges, ``max(0, V_unit − V_both)``. Where that alone is wider than asked, more raters cannot reach it.
+    More judgements by the same raters make ``V_both`` alone smaller. Where all answers are alike, none of it is told.
 
     Args:
         values: ``(n,)``: scores, or shares' zeros and ones.
@@ -64,14 +68,29 @@ def still_needed(
     of_units, of_both = (float(clustered_covariance(influence, labels)[0, 0]) for labels in (units, both))
     total, freedom = (float(part.squeeze()) for part in clustered(influence, raters, units))
     now = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
+    if not total > 0:
+        return Needed(None, None, float("nan"), "all answers are the same so far: what raters differ by cannot be told")
     if now <= half_width:
-        return Needed(0, 0, now)
+        return Needed(0, 0, now, same_raters=0)
+    same = _of_the_same(total, min(of_both, total), len(x), (len(set(raters)), len(set(units))), half_width, confidence)
     fixed = min(max(0.0, of_units - of_both), total) if isfinite(of_both) else 0.0
     count, each = len(set(raters)), len(x) / len(set(raters))
     more = _raters(total - fixed, fixed, count, half_width, confidence, len(set(units)))
     if more is None:
-        return Needed(None, None, now, "more raters cannot reach it: more prompts or images are needed")
-    return Needed(ceil(more * each), more, now)
+        return Needed(None, None, now, "more raters cannot reach it: more prompts or images are needed", same)
+    return Needed(ceil(more * each), more, now, same_raters=same)
+
+
+def _of_the_same(
+    total: float, shared: float, count: int, clusters: tuple[int, int], half_width: float, confidence: float
+) -> int | None:
+    """Return how many more judgements by the same raters of the same units; each judges each once at most."""
+    quantile = float(student.ppf((1 + confidence) / 2, max(1, min(clusters) - 1)))
+    left = (half_width / quantile) ** 2 - (total - shared)
+    if not left > 0:
+        return None
+    more = max(1, ceil(count * (shared / left - 1)))
+    return more if count + more <= clusters[0] * clusters[1] else None
 
 
 def _raters(varies: float, fixed: float, count: int, half_width: float, confidence: float, units: int) -> int | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from streaming_metrics.ratings.judgement import Judgement
     from streaming_metrics.ratings.judgements import Judgements
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 def share(values: Sequence[float], raters: Sequence[Any], units: Sequence[Any], confidence: float = 0.95) -> Estimate:
     """Return a share with Wilson's interval, whose number of judgements is that which independent ones would need.
 
-    ``n_eff = p(1 − p) / V`` with the two-way clustered variance V, at most n; where all answers are the same, the
-    larger of the numbers of raters and units. Student's quantile stands for the normal one. Range [0, 1].
+    ``n_eff = n / d``, ``d = (k · max(1, n V / (p(1 − p))) + √(n / g)) / (k + 1)``: the design effect of the two-way
+    clustered variance V, as far as the k answers that are not the usual one tell it (a tie is half of one), and what
+    is taken for it before any, of g raters or units, whichever are more. So an interval does not leap between none
+    and one that differ. Student's quantile stands for the normal one. Range [0, 1].
 
     Args:
         values: ``(n,)`` in [0, 1].
@@ -45,15 +47,25 @@ def share(values: Sequence[float], raters: Sequence[Any], units: Sequence[Any], 
     if not len(x):
         return Estimate(nan, nan, nan, *counted, confidence)
     p = float(x.mean())
-    variance, freedom = (float(part.squeeze()) for part in clustered(((x - p) / len(x))[:, None], raters, units))
+    effective, freedom = effective_judgements(x, raters, units)
     if not freedom >= 1:
         return Estimate(p, nan, nan, *counted, confidence)
-    few = float(max(len(set(raters)), len(set(units))))
-    effective = min(float(len(x)), p * (1 - p) / variance) if variance > 0 else min(few, float(len(x)))
     reach = float(student.ppf((1 + confidence) / 2, freedom)) ** 2 / effective
     middle = (p + reach / 2) / (1 + reach)
     half = (reach * (p * (1 - p) + reach / 4)) ** 0.5 / (1 + reach)
     return Estimate(p, min(p, max(0.0, middle - half)), max(p, min(1.0, middle + half)), *counted, confidence)
+
+
+def effective_judgements(values: ArrayLike, raters: Sequence[Any], units: Sequence[Any]) -> tuple[float, float]:
+    """Return how many independent judgements a share is worth, ``n_eff`` of :func:`share`, and degrees of freedom."""
+    x = np.asarray(values, dtype=np.float64)
+    count, p = len(x), float(x.mean())
+    variance, freedom = (float(part.squeeze()) for part in clustered(((x - p) / count)[:, None], raters, units))
+    clusters = max(len(set(raters)), len(set(units)))
+    unusual = count * min(p, 1 - p)
+    usual = max(1.0, count / clusters) ** 0.5
+    seen = max(1.0, count * variance / (p * (1 - p))) if 0 < p < 1 else 1.0
+    return count * (unusual + 1) / (unusual * seen + usual), freedom
 
 
 def preference_share(judgements: Judgements, a: str, b: str | None = None, confidence: float = 0.95) -> Estimate:

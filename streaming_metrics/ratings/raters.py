@@ -8,7 +8,7 @@ from math import nan, sqrt, tanh
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from streaming_metrics.ratings.judgements import Judgements
 
@@ -28,8 +28,9 @@ class Thresholds:
     Args:
         fastest_ms: a median time below it is ``"too fast"``: nobody looks and decides in less.
         checks: a share of passed attention checks below it is ``"checks failed"``, where there are two at least.
-        same: a share of one answer from which it is ``"one answer"``, among ten judgements at least of one task.
-        side: p below which a preference for one side is ``"one side"``, by a binomial test.
+        same: a share of one answer from which it is ``"one answer"``, among ten judgements at least of one task, and
+            where the rest gives that answer so seldom that this is no chance: good images are called real by all.
+        side: p below which a preference for one side is ``"one side"``, and one answer is no chance, by binomial tests.
         agreement: where even the upper end (97.5 %) of the agreement with the rest is below it, ``"disagrees"``.
     """
 
@@ -99,7 +100,7 @@ def _quality(rater: str, rows: Sequence[Judgement], usual: _Usual, thresholds: T
     flags = {
         "too fast": median < thresholds.fastest_ms,
         "checks failed": len(checks) >= 2 and right < thresholds.checks * len(checks),
-        "one answer": _gives_one_answer(told, thresholds.same),
+        "one answer": _gives_one_answer(told, usual, thresholds),
         "one side": _side_p(told) < thresholds.side,
         "disagrees": _upper(agreed, len(told)) < thresholds.agreement,
     }
@@ -107,11 +108,23 @@ def _quality(rater: str, rows: Sequence[Judgement], usual: _Usual, thresholds: T
     return RaterQuality(rater, len(told), len(checks), right, median, agreed, named)
 
 
-def _gives_one_answer(rows: Sequence[Judgement], share: float) -> bool:
+def _gives_one_answer(rows: Sequence[Judgement], usual: _Usual, thresholds: Thresholds) -> bool:
+    for task, own in _answers(rows).items():
+        (answer, given), total = own.most_common(1)[0], own.total()
+        rest = usual.answers[task] - own
+        expected = (rest[answer] + 0.5) / (rest.total() + 1)
+        is_odd = binom.sf(given - 1, total, expected) < thresholds.side
+        if total >= 10 and given >= thresholds.same * total and is_odd:
+            return True
+    return False
+
+
+def _answers(rows: Iterable[Judgement]) -> dict[str, Counter[float]]:
+    """Return how often each answer was given, by task."""
     by_task: dict[str, Counter[float]] = defaultdict(Counter)
     for row in rows:
         by_task[row.task][row.answer] += 1
-    return any(of.total() >= 10 and of.most_common(1)[0][1] >= share * of.total() for of in by_task.values())
+    return by_task
 
 
 def _side_p(rows: Sequence[Judgement]) -> float:
@@ -129,7 +142,9 @@ class _Usual:
 
     def __init__(self, rows: Iterable[Judgement]) -> None:
         self.sums: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0])
-        for row in rows:
+        known = list(rows)
+        self.answers = _answers(known)
+        for row in known:
             key, answer = _seen(row)
             self.sums[key][0] += answer
             self.sums[key][1] += 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.ratings.raters import rater_quality, without
+from streaming_metrics.ratings.categorisation import lasted_wrong
+from streaming_metrics.ratings.judgements import Judgements
+from streaming_metrics.ratings.raters import Thresholds, rater_quality, without
 from streaming_metrics.ratings.results_file import FORMAT, VERSION
 from streaming_metrics.ratings.study_signature import StudySignature
 from streaming_metrics.ratings.task_results import plain, task_results
@@ -13,7 +15,6 @@ from streaming_metrics.ratings.task_results import plain, task_results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming_metrics.ratings.judgements import Judgements
     from streaming_metrics.ratings.raters import RaterQuality
 
 
@@ -42,6 +43,8 @@ def results(
     *,
     half_width: float | None = None,
     without_flagged: bool = False,
+    without_mistimed: bool = False,
+    thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """Return all that judgements say, as plain values: what cannot be told is None, and why is among the notes.
 
@@ -52,6 +55,9 @@ def results(
         facts: what they do not hold.
         half_width: until which judgements still needed are planned; None plans none.
         without_flagged: leave out raters whose quality is flagged, and say how many.
+        without_mistimed: leave out answers to images that were on the screen a frame longer or shorter than asked, and
+            say how many.
+        thresholds: of the flags; the usual ones where None.
 
     Raises:
         ValueError: where there is no judgement.
@@ -62,7 +68,7 @@ def results(
             f"results: expected judgements, got none{but}. Remedy: let raters answer (`study serve`), or give "
             "their files with --answers."
         )
-    quality = rater_quality(judgements)
+    quality = rater_quality(judgements, thresholds or Thresholds())
     flagged = [one.rater for one in quality if one.flags] if without_flagged else []
     kept, left_out = without(judgements, flagged) if flagged else (judgements, 0)
     told = kept.where(checks=False)
@@ -71,6 +77,12 @@ def results(
             f"results: expected judgements by raters without flags, got none: all {len(flagged)} are flagged. "
             "Remedy: leave --without-flagged out, and read the raters' table."
         )
+    wrong = lasted_wrong(told) if without_mistimed else []
+    if wrong:
+        gone = {one.key for one in wrong}
+        told = Judgements(one for one in told if one.key not in gone)
+        if not len(told):
+            raise ValueError(_ALL_MISTIMED.format(len(wrong)))
     names = _ordered({one.task for one in told}, facts.tasks)
     tasks = [task_results(told.where(task=name), facts.conditions, half_width) for name in names]
     raters = len({one.rater for one in told})
@@ -86,10 +98,10 @@ def results(
         "raters_are": "simulated" if facts.simulated else "people",
         "confidence": 0.95,
         "judgements": len(told),
-        "checks": len(kept) - len(told),
+        "checks": len(kept.where(checks=True)),
         "raters_counted": raters,
         "left_out": {"raters": flagged, "judgements": left_out},
-        "notes": _notes(flagged, left_out),
+        "notes": _notes(flagged, left_out, len(wrong)),
         "tasks": tasks,
         "raters": [_rater(one) for one in quality],
         "beside": [],
@@ -100,9 +112,12 @@ def _ordered(names: set[str], order: Sequence[str]) -> list[str]:
     return [name for name in order if name in names] + sorted(names - {*order})
 
 
-def _notes(flagged: Sequence[str], left_out: int) -> list[str]:
+def _notes(flagged: Sequence[str], left_out: int, wrong: int) -> list[str]:
     who = "flagged rater was" if len(flagged) == 1 else "flagged raters were"
-    return [f"{len(flagged)} {who} left out, with {left_out} judgements."] if flagged else []
+    raters = f"{len(flagged)} {who} left out, with {left_out} judgements."
+    what = "judgement was left out, whose image was" if wrong == 1 else "judgements were left out, whose images were"
+    times = f"{wrong} {what} on the screen a frame longer or shorter than asked."
+    return [note for note, holds in ((raters, flagged), (times, wrong)) if holds]
 
 
 def _rater(one: RaterQuality) -> dict[str, Any]:
@@ -115,3 +130,9 @@ def _rater(one: RaterQuality) -> dict[str, Any]:
         "agreement": plain(one.agreement),
         "flags": list(one.flags),
     }
+
+
+_ALL_MISTIMED = (
+    "results: expected judgements of images that were on the screen for as long as asked, got none: all {} were not. "
+    "Remedy: leave --without-mistimed out, and read how long they were there in the judgements."
+)

@@ -197,6 +197,7 @@ class _Task:
                     "half_width": plain(found.half_width),
                     "judgements": found.judgements,
                     "raters": found.raters,
+                    "same_raters": found.same_raters,
                     "note": found.note,
                 }
             )

@@ -182,12 +182,18 @@ def _needed(task: Told) -> list[Block]:
         (
             one["condition"],
             NONE if one["half_width"] is None else f"{one['half_width']:.3f}",
-            one["note"] or f"{one['judgements']:,}",
+            _more(one),
         )
         for one in needed["conditions"]
     ]
     table = Table(("condition", "half-width now", "judgements more"), rows, is_said=True)
     return [Block("Still needed", words.NEEDED.format(needed["half_width"]), table=table)]
+
+
+def _more(one: Told) -> str:
+    """Return how many judgements more, or why more raters cannot do; and where the same raters can, how many."""
+    more, same = one["note"] or f"{one['judgements']:,}", one.get("same_raters")
+    return more if same is None else f"{more}; or {same:,} by the same raters"
 
 
 def _raters(raters: Sequence[Told], left_out: Told) -> Task:

@@ -31,7 +31,10 @@ DIFFERENCES = {
 }
 CONTRASTS = "{} Same raters and same prompts are compared where there are such pairs."
 BY_CHANCE = " Of {} pairs some look different by chance: p (Holm) takes that into account."
-NEEDED = "Judgements more of a condition, by more raters like these, until its interval is within ± {:g}."
+NEEDED = (
+    "Judgements more of a condition, by more raters like these, until its interval is within ± {:g}; or by the same "
+    "raters of the same images, where what raters differ by leaves that."
+)
 BESIDE = (
     "Whether a measure puts the checkpoints in the order that people do; its direction is turned so that 1 is full "
     "agreement. Few checkpoints say little, and those of one training follow one another."

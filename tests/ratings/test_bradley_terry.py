@@ -104,6 +104,7 @@ def coverage(seeds: int, **spread: float) -> float:
     return float(np.mean(covered))
 
 
+@pytest.mark.slow
 def test_intervals_cover_where_raters_and_prompts_differ() -> None:
     assert 0.93 <= coverage(80) <= 0.985
 

@@ -59,7 +59,7 @@ def test_more_time_tells_more() -> None:
     assert [row.trial for row in lasted_wrong(late)] == [rows[0].trial]
 
 
-@pytest.mark.parametrize("quality", [0.0, 0.8])
+@pytest.mark.parametrize("quality", [0.0, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_the_interval_of_dprime_covers(quality: float) -> None:
     """Against d′ of a far larger population; 90 to 99 % of 200 (its own error is 1.5 %)."""
     conditions = {"a": -quality, "real": quality}
@@ -126,3 +126,53 @@ def test_one_side_and_one_answer_are_flagged() -> None:
     first = [replace(row, answer=1.0) if row.rater == "simulated-000" else row for row in rows]
     assert {"one side", "one answer"} <= set(rater_quality(Judgements(first))[0].flags)
     assert not any(one.flags for one in rater_quality(rows))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_who_calls_good_images_real_as_all_do_is_not_flagged(shift: float) -> None:
+    """Where the generator is good, and all images look real, nearly all answers are one."""
+    good = {name: quality + shift for name, quality in QUALITIES.items()}
+    rows = SimulatedRaters(count=40, seed=1).judge("categorisation", good, per_rater=20, real="d")
+    assert not any("one answer" in one.flags for one in rater_quality(rows))
+    fakes = [replace(row, answer=0.0) if row.rater == "simulated-000" else row for row in rows]
+    assert "one answer" in rater_quality(Judgements(fakes))[0].flags
+
+
+def test_nobody_agrees_with_oneself() -> None:
+    rows = [*SimulatedRaters(count=8, seed=2).judge("opinion", QUALITIES, units=3, per_rater=12)]
+    again = [replace(row, trial=row.trial + 1000) for row in rows]
+    assert agreement(Judgements([*again, *rows])).alpha.value == agreement(Judgements(rows)).alpha.value
+    alone = Judgements(replace(row, rater="one") for row in [*rows[:12], *again[:12]])
+    assert "no two units" in agreement(alone).note
+
+
+def test_agreement_knows_no_order_of_rows_and_no_names() -> None:
+    rows = [*SimulatedRaters(count=8, seed=2).judge("preference", QUALITIES, units=3, ties=True)]
+    found, shuffled = (
+        agreement(Judgements(of)).alpha for of in (rows, [rows[i] for i in np.argsort(np.sin(range(160)))])
+    )
+    assert (found.value, found.low, found.high) == (shuffled.value, shuffled.low, shuffled.high)
+    other = {"a": "z", "b": "y", "c": "x", "d": "w"}
+    renamed = Judgements(
+        replace(
+            row, conditions=tuple(other[c] for c in row.conditions), items=tuple(other[i[0]] + i[1:] for i in row.items)
+        )
+        for row in rows
+    )
+    assert agreement(renamed).alpha.value == pytest.approx(found.value)
+
+
+def test_that_all_prefer_one_is_full_agreement() -> None:
+    rows = SimulatedRaters(count=8, seed=2).judge("preference", {"a": 0.0, "b": 1.0}, units=4)
+    best = Judgements(replace(row, answer=float(row.conditions[0] == "b")) for row in rows)
+    assert agreement(best).alpha.value == 1
+
+
+def test_a_mean_of_answers_all_alike_has_no_interval() -> None:
+    rows = SimulatedRaters(count=8, seed=2).judge("opinion", QUALITIES)
+    same = Judgements(replace(row, answer=5.0) for row in rows)
+    for normalised in (False, True):
+        found = mean_opinions(same, normalised)["a"]
+        assert found.value == 5
+        assert isnan(found.low)
+        assert isnan(found.high)

@@ -95,6 +95,11 @@ def test_images_that_lasted_wrong_are_counted() -> None:
     assert found["lasted_wrong"] == 40
     assert "40 of 560 images were on the screen" in found["notes"][0]
     assert task("categorisation")["lasted_wrong"] == 0
+    left = results(late, FACTS, without_mistimed=True)
+    assert (left["judgements"], task("categorisation", left)["lasted_wrong"]) == (520, 0)
+    assert "40 judgements were left out" in left["notes"][0]
+    with pytest.raises(ValueError, match="all 40 were not"):
+        results(Judgements(row for row in late if row.rater == "simulated-000"), FACTS, without_mistimed=True)
 
 
 def test_all_pairs_are_contrasted_and_holm_never_makes_p_smaller() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import isnan, nan
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil, isnan, nan
 
 import numpy as np
 import pytest
@@ -96,6 +98,35 @@ def test_a_share_at_its_end_has_an_interval(value: float) -> None:
     assert 0.1 < found.high - found.low < 0.4
 
 
+def test_an_interval_does_not_leap_between_none_and_one_that_differ() -> None:
+    """200 answers by 10 raters of 20 images; the interval of none was three times as wide as that of one."""
+    raters, images = [n // 20 for n in range(200)], [n % 20 for n in range(200)]
+    found = [share([0.0] * against + [1.0] * (200 - against), raters, images) for against in range(4)]
+    for before, after in pairwise(found):
+        assert after.low < before.low + 0.03
+        assert 0.5 < after.half_width / before.half_width < 1.7
+
+
+@pytest.mark.parametrize("against", [0, 1, 6])
+def test_a_preference_is_told_apart_where_its_interval_leaves_one_half_out(against: int) -> None:
+    rows = [
+        Judgement("s-1a2b3c4d", "p", "preference", str(n % 4), n, ("a/0", "b/0"), ("a", "b"), float(n >= against), "")
+        for n in range(16)
+    ]
+    rows = [replace(row, prompt=f"p{row.trial // 4}") for row in rows]
+    found = contrast(Judgements(rows), "a", "b")
+    assert found.difference.low < found.difference.value <= found.difference.high
+    assert (found.p < 0.05) == (found.difference.low > 0)
+
+
+def test_a_contrast_of_answers_that_are_all_the_same_is_not_certain() -> None:
+    rows = opinions(np.random.default_rng(0), {"a": 0.0, "b": 0.0})
+    same = contrast(Judgements(replace(row, answer=3.0) for row in rows), "a", "b")
+    assert same.difference.value == 0
+    assert isnan(same.difference.low)
+    assert isnan(same.p)
+
+
 @pytest.mark.parametrize("p", [0.5, 0.75, 0.9])
 def test_the_interval_of_a_share_covers(p: float) -> None:
     """Raters of differing taste: 90 to 99 % of 300 (its own error is 1.3 %)."""
@@ -156,3 +187,30 @@ def test_more_raters_of_three_prompts_cannot_tell_of_all_prompts() -> None:
     assert found.judgements is None
     assert "more prompts" in found.note
     assert still_needed([1.0], ["a"], [0], 0.1).judgements is None
+
+
+@pytest.mark.parametrize(("differ", "asked", "reaches"), [(0.0, 0.08, True), (1.0, 0.08, False)])
+def test_more_by_the_same_raters_reach_it_only_where_raters_do_not_differ(
+    differ: float, asked: float, reaches: bool
+) -> None:
+    """Forty raters of 10 of 100 images; then with as many more as were asked for, of the same people."""
+    rng, reached = np.random.default_rng(0), []
+    for _ in range(20):
+        lenient = differ * rng.normal(size=40)
+
+        def judged(each: int, lenient: np.ndarray = lenient) -> tuple[list[float], list[int], list[int]]:
+            r = np.repeat(np.arange(40), each)
+            u = np.concatenate([rng.permutation(100)[:each] for _ in range(40)])
+            return (lenient[r] + rng.normal(size=len(r))).tolist(), r.tolist(), u.tolist()
+
+        more = still_needed(*judged(10), half_width=asked).same_raters
+        if more is not None:
+            reached.append(still_needed(*judged(10 + ceil(more / 40)), half_width=0.01).half_width)
+    assert len(reached) >= 12 if reaches else not reached
+    assert not reached or float(np.median(reached)) == pytest.approx(asked, rel=0.3)
+
+
+def test_answers_that_are_all_the_same_do_not_tell_what_is_needed() -> None:
+    found = still_needed([1.0] * 40, [n // 4 for n in range(40)], [n % 8 for n in range(40)], 0.1)
+    assert found.judgements is None
+    assert "the same" in found.note

@@ -159,6 +159,7 @@ def test_a_key_that_is_held_or_comes_too_soon_answers_once_at_most(browser: Any,
         assert [row.answer for row in store.judgements()] == [1.0]
 
 
+@pytest.mark.slow
 def test_reloading_resumes_and_a_server_that_dies_loses_nothing(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store:
         with serving(store) as url:
@@ -183,6 +184,7 @@ def test_reloading_resumes_and_a_server_that_dies_loses_nothing(browser: Any, tm
             check_answers(store.judgements())
 
 
+@pytest.mark.slow
 def test_a_hidden_page_shows_the_image_again(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store, order=[replace(TRIALS[3], number=0)]) as url:
         rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
@@ -202,7 +204,9 @@ def test_a_hidden_page_shows_the_image_again(browser: Any, tmp_path: Path) -> No
         rater.page.wait_for_selector(READY, timeout=8000)
 
 
-@pytest.mark.parametrize("from_disk", [False, True], ids=["hosted", "from a disk"])
+@pytest.mark.parametrize(
+    "from_disk", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["hosted", "from a disk"]
+)
 def test_an_export_is_answered_saved_and_merged(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_disk: bool
 ) -> None:
