@@ -96,6 +96,8 @@ def _gathered(plan: StudyPlan, file: Path, answers: Sequence[Path]) -> tuple[Jud
 
 
 def _of_file(path: Path, plan: StudyPlan) -> Judgements:
+    if not path.exists():
+        raise FileNotFoundError(f"--answers: expected answers of a page, or judgements, got no file {path}.")
     if _is_answers(path):
         from streaming_metrics.study.answers import judgements_of
 

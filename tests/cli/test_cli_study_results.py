@@ -123,6 +123,12 @@ def test_what_is_written_does_not_wait_for_who_reads_the_table(
     assert "</html>" in (tmp_path / "r.html").read_text()
 
 
+def test_an_answers_file_that_is_not_there_is_named(study: Path, tmp_path: Path) -> None:
+    assert "--answers: expected answers of a page, or judgements, got no file" in run(
+        study, "--answers", tmp_path / "none.json", code=3
+    )
+
+
 def test_json_alone_goes_to_stdout(study: Path) -> None:
     assert json.loads(run(study, "--json", "-"))["format"] == "streaming-metrics-study"
 
