@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from math import isfinite
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.ratings.judgements import Judgements
 from streaming_metrics.study.judging import Submitted, judgement_of
 from streaming_metrics.study.order import trials
+from streaming_metrics.study.submitted import LONGEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,16 +88,24 @@ def _answer(answer: Any, number: int, order: Sequence[Trial]) -> tuple[Submitted
     if isinstance(given, bool) or given not in order[number].allowed:
         allowed = ", ".join(f"{one:g}" for one in order[number].allowed)
         raise _unexpected(f"the answer to trial {number} among {allowed}", f"{given!r}"[:80])
-    if not isinstance(when, str) or len(when) > 40:
+    if not isinstance(when, str) or not _is_time(when):
         raise _unexpected(f"when trial {number} was answered", f"{when!r}"[:80])
     return Submitted(number, float(given), *(_time(answer.get(name), name, number) for name in TIMES)), when
+
+
+def _is_time(when: str) -> bool:
+    try:
+        datetime.fromisoformat(when.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return len(when) <= 40
 
 
 def _time(value: Any, name: str, number: int) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise _unexpected(f"{name} of trial {number}: milliseconds from 0", f"{value!r}"[:80])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_MS:
+        raise _unexpected(f"{name} of trial {number}: milliseconds from 0 to {LONGEST_MS:g}", f"{value!r}"[:80])
     return float(value)
 
 

@@ -1,14 +1,17 @@
 """Export of a study as one folder for any static host: the page, its images, and the trials of every rater slot.
 
 Nothing in the folder tells the condition of an image, what is real, or which trials check attention: images are named
-at random, and answers are joined to the plan when they come back (:mod:`streaming_metrics.study.answers`).
+at random and have one date. Answers are joined to the plan when they come back
+(:mod:`streaming_metrics.study.answers`).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from importlib.resources import files
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.files.atomic import atomic_write
@@ -48,10 +51,12 @@ def export(plan: StudyPlan, store: Store, folder: Path, raters: int, post_to: st
     orders = [trials(plan, slot) for slot in range(raters)]
     names = {number: f"items/{secrets.token_hex(8)}.png" for number in _shown(orders)}
     (folder / "items").mkdir(parents=True, exist_ok=True)
-    for number, name in names.items():
+    made = time()
+    for number, name in sorted(names.items(), key=lambda one: one[1]):  # in no order of theirs
         item = store.item(number)
         assert item is not None
         _write(folder / name, item.data)
+        os.utime(folder / name, (made, made))  # a host tells each file's date: by it conditions could be told apart
     page = files("streaming_metrics.study").joinpath("page")
     for name in ("page.css", "page.js", "icon.svg"):
         _write(folder / name, page.joinpath(name).read_bytes())

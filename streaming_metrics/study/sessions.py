@@ -67,14 +67,17 @@ class Sessions:
 
     def session(self, rater: Rater, request: Request) -> Response:  # noqa: ARG002
         """Return what the study is, and how far the rater is."""
+        total, done = len(self.trials(rater.slot)), self._store.done(rater.slot)
+        if done == total and rater.finished is None:
+            self._store.finish(rater.slot)  # the server ended between the last answer and this note
         return reply(
             {
                 "study": self._study,
                 "languages": list(self._plan.languages),
                 "consent": dict(self._plan.consent),
                 "consented": rater.consented is not None,
-                "total": len(self.trials(rater.slot)),
-                "done": self._store.done(rater.slot),
+                "total": total,
+                "done": done,
             }
         )
 

@@ -72,7 +72,10 @@ def changed(number: int, **changes: Any) -> list[dict[str, Any]]:
         ({"answers": changed(1, answer=[4])}, "the answer to trial 1"),
         ({"answers": changed(1, reaction_ms=-1)}, "reaction_ms of trial 1"),
         ({"answers": changed(1, shown_ms=float("nan"))}, "shown_ms of trial 1"),
+        ({"answers": changed(1, reaction_ms=10**400)}, "reaction_ms of trial 1"),
         ({"answers": changed(1, when=None)}, "when trial 1 was answered"),
+        ({"answers": changed(1, when="\ud800")}, "when trial 1 was answered"),
+        ({"answers": changed(1, when="=HYPERLINK(1)")}, "when trial 1 was answered"),
         ({"answers": [5]}, "expected the answer to trial 0"),
     ],
     ids=str,
@@ -101,6 +104,7 @@ def test_an_export_tells_nothing_of_conditions_truth_or_checks(tmp_path: Path) -
         export.export(PLAN, store, folder, raters=3)
         items = sorted(file.read_bytes() for file in folder.glob("items/*"))
         shown = {number for trial in TRIALS for number in trial.items}
+        assert len({file.stat().st_mtime_ns for file in folder.glob("items/*")}) == 1
         assert items == sorted(item.data for number in shown if (item := store.item(number)))
     text = folder.joinpath("study.js").read_text()
     told = json.loads(text.removeprefix("window.STUDY = ").removesuffix(";\n"))

@@ -32,7 +32,7 @@ PHONE = {
     "color_scheme": "dark",
     "locale": "ko-KR",
 }
-READY, BUTTON = ".answers:not([hidden]) button:not([disabled])", "button.main"
+READY, BUTTON = ".answers:not([hidden]) button:not([disabled])", "button.main:not([disabled])"
 KEYS = ("ArrowRight", "4", "7", "f", "j")
 ANSWERS = (0.0, 4.0, 7.0, 1.0, 0.0)
 FRAMES = """() => {  // sixty frames a second, however busy this machine is
@@ -98,6 +98,14 @@ class Rater:
     def gone(self) -> None:
         self.page.wait_for_selector(READY, state="detached")
 
+    def saved(self, store: Any, count: int) -> None:
+        """Wait until the server has so many of the first rater's answers."""
+        for _ in range(300):
+            if store.done(0) >= count:
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"expected {count} answers, got {store.done(0)}")
+
     def end(self) -> str:
         self.page.wait_for_selector(".words h1")
         return self.page.inner_text(".words")
@@ -141,7 +149,7 @@ def test_a_pair_is_alike_in_size_and_of_whole_pixels(browser: Any, tmp_path: Pat
         assert sizes[0][0] % 256 == 0
         rater.page.locator(".stage img").nth(1).click()
         rater.gone()
-        rater.page.wait_for_timeout(300)
+        rater.saved(store, 1)
         assert store.judgements()[0].answer == 0.0
 
 
@@ -156,7 +164,65 @@ def test_a_key_that_is_held_or_comes_too_soon_answers_once_at_most(browser: Any,
             rater.page.keyboard.down("ArrowLeft")  # repeats
         rater.page.keyboard.up("ArrowLeft")
         rater.page.wait_for_selector(BUTTON)
+        rater.saved(store, 1)
         assert [row.answer for row in store.judgements()] == [1.0]
+
+
+def test_space_presses_the_button_that_has_the_focus(browser: Any, tmp_path: Path) -> None:
+    with browser_store(tmp_path) as store, serving(store) as url:
+        rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
+        rater.begin()
+        rater.wait()
+        rater.page.locator("blockquote").focus()
+        rater.page.keyboard.press("ArrowDown")  # scrolls the prompt
+        assert rater.page.query_selector(READY)
+        rater.page.locator(".answers button").first.focus()
+        rater.page.keyboard.press("Space")  # elsewhere: equal
+        rater.gone()
+        rater.saved(store, 1)
+        assert store.judgements()[0].answer == 1.0
+
+
+def test_a_page_left_lying_and_a_turned_phone(browser: Any, tmp_path: Path) -> None:
+    with browser_store(tmp_path) as store, serving(store) as url:
+        rater = Rater(browser, PHONE, f"{url}/r/{store.tokens()[0]}/")
+        rater.begin()
+        rater.wait()
+        for width, height in ((844, 390), (390, 844), (320, 568)):
+            rater.page.set_viewport_size({"width": width, "height": height})
+            rater.page.wait_for_timeout(100)
+            assert not rater.page.evaluate("document.documentElement.scrollHeight > innerHeight")
+        days = 3 * 24 * 3600 * 1000
+        rater.page.evaluate(f"Object.defineProperty(Event.prototype, 'timeStamp', {{ get: () => {days} }})")
+        rater.page.locator(".answers button").first.tap()
+        rater.saved(store, 1)
+        assert store.judgements()[0].reaction_ms is None
+
+
+def test_consent_on_a_slow_network_is_pressed_once(browser: Any, tmp_path: Path) -> None:
+    with browser_store(tmp_path) as store, serving(store) as url:
+        rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
+        held: list[Any] = []
+        rater.page.route("**/consent", lambda route: held.append(route))
+        rater.begin()
+        assert rater.page.is_disabled("button.main")
+        rater.page.get_by_text("saving…").wait_for()
+        while not held:
+            rater.page.wait_for_timeout(10)
+        held[0].continue_()
+        rater.wait()  # instructions, whose button is another
+
+
+def test_what_the_server_refuses_for_good_ends_the_page(browser: Any, tmp_path: Path) -> None:
+    with browser_store(tmp_path) as store, serving(store) as url:
+        rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
+        rater.begin()
+        rater.wait()
+        rater.page.route("**/answers", lambda route: route.fulfill(status=404, json={"error": "an ended link"}))
+        rater.page.keyboard.press("ArrowLeft")
+        rater.page.get_by_text("This link does not work").wait_for()
+        rater.page.wait_for_timeout(300)  # nothing comes after it
+        assert rater.page.query_selector_all("main button") == []
 
 
 @pytest.mark.slow
@@ -167,9 +233,10 @@ def test_reloading_resumes_and_a_server_that_dies_loses_nothing(browser: Any, tm
             rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
             rater.begin()
             rater.press(0)
-            rater.page.wait_for_timeout(300)
+            rater.saved(store, 1)
             rater.page.reload()
             rater.press(1)
+            rater.saved(store, 2)
             rater.wait()
         rater.page.keyboard.press(KEYS[2])  # while nobody listens
         rater.page.wait_for_timeout(400)
@@ -236,3 +303,64 @@ def test_an_export_is_answered_saved_and_merged(
                 "document.querySelector('[role=status].done, .words p').textContent.includes('sent')"
             )
             assert json.loads(posted[0]) == json.loads(saved.read_text())
+
+
+@pytest.fixture
+def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the address of an export of three slots."""
+    monkeypatch.setattr(export_module, "trials", lambda plan, slot: TRIALS)  # noqa: ARG005
+    with browser_store(tmp_path) as store, folder_served(tmp_path / "export") as (url, _):
+        export_module.export(PLAN, store, tmp_path / "export", raters=3)
+        yield f"{url}/index.html"
+
+
+KEPT = "Object.entries(localStorage).filter(([k]) => !k.endsWith('language')).map(([, text]) => JSON.parse(text))"
+
+
+def test_two_tabs_of_an_export_lose_no_answer(browser: Any, exported: str) -> None:
+    first = Rater(browser, DESKTOP, exported)
+    first.begin()
+    first.wait()
+    second = first.page.context.new_page()
+    second.goto(exported)
+    second.click(BUTTON)
+    for key in ("ArrowRight", "4"):
+        second.wait_for_selector(f"{BUTTON}, {READY}")
+        if second.query_selector(BUTTON):
+            second.click(BUTTON)
+        second.wait_for_selector(READY)
+        second.wait_for_timeout(200)
+        second.keyboard.press(key)
+        second.wait_for_selector(READY, state="detached")
+    first.page.bring_to_front()
+    first.page.keyboard.press("ArrowLeft")  # the trial that the other tab answered: the first answer stays
+    first.gone()
+    first.press(2)
+    (state,) = first.page.evaluate(KEPT)
+    assert [one["answer"] for one in state["answers"]] == [0.0, 4, 7]
+
+
+def test_links_of_two_slots_on_one_device_are_two_raters_in_either_language(browser: Any, exported: str) -> None:
+    rater = Rater(browser, DESKTOP, f"{exported}?slot=1&platform=x")
+    rater.page.click("#languages button[lang=ko]")
+    rater.page.wait_for_function("document.documentElement.lang === 'ko'")
+    assert "slot=1&platform=x" in rater.page.url
+    rater.begin()
+    rater.press(0)
+    rater.page.goto(f"{exported}?slot=2")
+    rater.begin()
+    rater.wait()
+    states = rater.page.evaluate(KEPT)
+    assert sorted((one["slot"], len(one["answers"])) for one in states) == [(1, 1), (2, 0)]
+
+
+def test_without_storage_leaving_the_page_is_asked_about(browser: Any, exported: str) -> None:
+    rater = Rater(browser, DESKTOP, "about:blank")
+    rater.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    rater.page.goto(exported)
+    rater.begin()
+    rater.press(0)
+    asked = []
+    rater.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    rater.page.reload()
+    assert asked == ["beforeunload"]

@@ -75,6 +75,19 @@ def test_a_break_and_a_second_device_go_on_where_the_first_was(served: Served) -
     assert [judgement.answer for judgement in served.store.judgements()] == list(ANSWERS[:2])
 
 
+def test_an_end_that_a_kill_cut_short_is_noted_when_the_link_is_opened_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.consent()
+    with monkeypatch.context() as killed:
+        killed.setattr(type(served.store), "finish", lambda *_: None)
+        for number in range(4):
+            served.answer(number)
+    assert not served.store.progress()[0].finished
+    served.get("session")
+    assert served.store.progress()[0].finished
+
+
 def test_a_study_that_is_done_still_acknowledges(served: Served) -> None:
     served.consent()
     for number in [*range(4), 3]:

@@ -5,6 +5,7 @@
 
 const BREAK_EVERY = 25, AHEAD = 4, FIXATION_MS = 500, MASK_MS = 200, BLANK_MS = 150;
 const SOONEST_MS = 150;  // nobody sees and answers faster: such a press belongs to the image before
+const LONGEST_MS = 24 * 3600 * 1000;  // what took longer was left lying: its time says nothing, and is not kept
 const main = document.getElementById("main");
 let words, language, source;
 
@@ -23,7 +24,9 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+let isOver = false;  // once the server refuses for good nothing else is shown, or answered
 function show(className, ...children) {
+  if (isOver) return;
   main.className = className;
   main.replaceChildren(...children);
   scrollTo(0, 0);
@@ -32,10 +35,16 @@ function show(className, ...children) {
 // Shows a page of words, and resolves once its button is pressed.
 function page(title, children, button) {
   return new Promise((resolve) => {
-    const press = element("button", { class: "main", onclick: resolve }, say(button));
+    const press = element("button", { class: "main", onclick: () => { press.disabled = true; resolve(); } }, say(button));
     show("text", element("div", { class: "words" }, element("h1", {}, title), ...children, press));
     press.focus();
   });
+}
+
+function addressIn(tag) {
+  const address = new URL(location.href);
+  address.searchParams.set("lang", tag);  // whatever else stands there stays: a slot, what a crowd platform added
+  return address;
 }
 
 function setUpLanguages(languages) {
@@ -47,7 +56,7 @@ function setUpLanguages(languages) {
   const names = { en: "English", ko: "한국어" };
   document.getElementById("languages").replaceChildren(...languages.map((tag) => element("button", {
     lang: tag, "aria-pressed": String(tag === language),
-    onclick: () => { memory.write("language", tag); location.search = `?lang=${tag}`; },
+    onclick: () => { memory.write("language", tag); location.replace(addressIn(tag)); },
   }, names[tag])));
 }
 
@@ -58,10 +67,18 @@ const memory = {
   read(name) {
     try { return JSON.parse(localStorage.getItem(this.key(name))); } catch { return null; }
   },
+  isKept: true,
   write(name, value) {
-    try { localStorage.setItem(this.key(name), JSON.stringify(value)); } catch { /* private windows: kept while open */ }
+    try {
+      localStorage.setItem(this.key(name), JSON.stringify(value));
+      this.isKept = true;
+    } catch { this.isKept = false; }  // private windows, a full disk: kept while the page is open
   },
 };
+// Asks before a page is left that alone holds answers.
+addEventListener("beforeunload", (event) => { if (!memory.isKept && source?.isHolding()) event.preventDefault(); });
+// The browser's own copy of a page that was left (back, forward) knows nothing of what was answered since.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // ---- sources ------------------------------------------------------------------------------------------------------
@@ -70,7 +87,10 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 class ServerSource {
   async open() {
     const session = await this.ask("session");
-    this.pending = (memory.read("pending") ?? []).filter((answer) => answer.number >= session.done);
+    this.study = session.study;
+    const kept = memory.read(`pending ${this.study}`);  // in turn from where the server is; anything else is another's
+    this.pending = (Array.isArray(kept) ? kept : []).filter((answer) => answer.number >= session.done)
+      .filter((answer, n) => answer.number === session.done + n);
     this.done = session.done + this.pending.length;
     this.trials = [];
     this.flush();
@@ -98,7 +118,10 @@ class ServerSource {
     return this.ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   }
 
-  consent() { return this.post("consent", {}); }
+  consent() {
+    setStatus("saving", 400);
+    return this.post("consent", {});
+  }
 
   async trial(number) {
     if (!this.trials[number]) {
@@ -109,9 +132,13 @@ class ServerSource {
 
   keep(answer) {
     this.pending.push(answer);
-    memory.write("pending", this.pending);
+    this.remember();
     this.flush();
   }
+
+  remember() { memory.write(`pending ${this.study}`, this.pending); }
+
+  isHolding() { return this.pending?.length > 0; }
 
   async flush() {
     if (this.flushing) return;
@@ -124,13 +151,13 @@ class ServerSource {
         this.ahead = Math.max(this.ahead ?? 0, done);  // of us, where the link is open elsewhere too
         this.pending.shift();
       } catch (error) {
-        if (error.refused !== 409) { memory.write("pending", this.pending); lost(); return; }
+        if (error.refused !== 409) { this.remember(); lost(); return; }
         this.pending = [];  // out of turn: the server's count holds
-        memory.write("pending", []);
+        this.remember();
         location.reload();
         return;
       }
-      memory.write("pending", this.pending);
+      this.remember();
     }
     this.flushing = false;
     setStatus("");
@@ -152,9 +179,12 @@ class StaticSource {
   async open() {
     const asked = Number.parseInt(new URLSearchParams(location.search).get("slot"), 10);
     const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
-    const known = memory.read(this.study.study);
-    this.state = known ?? { rater: this.hex(), slot: random() % this.study.orders.length, consented: false, answers: [] };
-    if (!known && asked >= 0 && asked < this.study.orders.length) this.state.slot = asked;
+    const isAsked = asked >= 0 && asked < this.study.orders.length;
+    // Links with a slot are for one rater each, so several may use one device.
+    this.name = isAsked ? `${this.study.study} slot ${asked}` : this.study.study;
+    const slot = isAsked ? asked : random() % this.study.orders.length;
+    this.state = memory.read(this.name) ?? { rater: this.hex(), slot, consented: false, answers: [] };
+    this.save();  // now, so that a second tab goes on as the same rater
     this.order = this.study.orders[this.state.slot];
     this.done = this.state.answers.length;
     return { ...this.study, consented: this.state.consented, total: this.order.length };
@@ -164,18 +194,31 @@ class StaticSource {
     return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
-  save() { memory.write(this.study.study, this.state); }
+  save() { memory.write(this.name, this.state); }
 
-  async consent() { this.state.consented = true; this.save(); }
+  // Takes over what another tab has answered since.
+  catchUp() {
+    const kept = memory.read(this.name);
+    if (kept?.rater === this.state.rater && kept.answers.length > this.state.answers.length) this.state = kept;
+  }
+
+  isHolding() { return this.state?.answers.length > 0 && !this.isSaved; }
+
+  async consent() { this.catchUp(); this.state.consented = true; this.save(); }
 
   async trial(number) {
     const trial = this.order[number];
     return trial && { ...trial, question: this.study.questions[trial.task] };
   }
 
-  keep(answer) { this.state.answers.push({ ...answer, when: new Date().toISOString() }); this.save(); }
+  keep(answer) {
+    this.catchUp();
+    if (answer.number < this.state.answers.length) return;  // answered in another tab: the first stays
+    this.state.answers.push({ ...answer, when: new Date().toISOString() });
+    this.save();
+  }
 
-  next(number) { return number + 1; }
+  next() { return this.state.answers.length; }
 
   text() {
     const { study } = this.study, { slot, rater, answers } = this.state;
@@ -186,11 +229,12 @@ class StaticSource {
     const file = URL.createObjectURL(new Blob([this.text()], { type: "application/json" }));
     const name = `${this.study.study}-${this.state.rater.slice(0, 8)}.json`;
     const told = element("p", { role: "status" }, say("download_text", { total }));
-    const buttons = [element("a", { class: "button", href: file, download: name }, say("download"))];
+    const buttons = [element("a", { class: "button", href: file, download: name, onclick: () => { this.isSaved = true; } }, say("download"))];
     show("text", element("div", { class: "words" }, element("h1", {}, say("thanks")), told, ...buttons));
     if (!this.study.post_to) return;
     const send = async () => {
       const sent = await this.send();
+      this.isSaved ||= sent;
       told.textContent = say(sent ? "posted" : "not_posted");
       if (!sent) told.after(element("p", {}, element("button", { onclick: (event) => { event.target.remove(); send(); } }, say("post"))));
     };
@@ -226,7 +270,9 @@ function setProgress(done, total) {
 }
 
 function lost() {
+  setStatus("");
   show("text", element("div", { class: "words" }, element("h1", {}, say("unknown")), element("p", {}, say("unknown_text"))));
+  isOver = true;
 }
 
 // ---- images ---------------------------------------------------------------------------------------------------------
@@ -358,10 +404,14 @@ function answered(options, buttons, images, since) {
       if (time - since < SOONEST_MS) return;
       removeEventListener("keydown", onKey);
       for (const [other, button] of buttons.entries()) { button.disabled = true; button.classList.toggle("chosen", other === n); }
-      resolve({ answer: options[n][0], reaction_ms: Math.round(10 * (time - since)) / 10, n });
+      const ms = Math.round(10 * (time - since)) / 10;
+      resolve({ answer: options[n][0], reaction_ms: ms <= LONGEST_MS ? ms : null, n });
     };
     const onKey = (event) => {
-      if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (isOver || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      // What has the focus comes first: Space presses a button, arrows scroll a long text.
+      if (event.code === "Space" && event.target.closest?.("button, a")) return;
+      if (/^Arrow(Up|Down)$|^Space$/.test(event.code) && event.target.closest?.("blockquote")) return;
       const n = options.findIndex(([, , codes]) => codes.includes(event.code));
       if (n >= 0) { event.preventDefault(); take(n, event.timeStamp); }
     };
@@ -372,10 +422,13 @@ function answered(options, buttons, images, since) {
 }
 
 async function run(trial) {
-  const images = await imagesOf(trial), isPair = images.length > 1, isFlash = trial.kind === "categorisation";
+  setStatus("loading", 600);
+  const images = await imagesOf(trial);
+  setStatus("");
+  const isPair = images.length > 1, isFlash = trial.kind === "categorisation";
   const stage = element("div", { class: "stage" });
   const answers = element("div", { class: `answers${isPair || isFlash ? "" : " scale"}` });
-  const prompt = trial.prompt && !isFlash ? element("blockquote", {}, trial.prompt) : null;
+  const prompt = trial.prompt && !isFlash ? element("blockquote", { tabindex: "0" }, trial.prompt) : null;
   const ends = isPair || isFlash ? null : element("p", { class: "ends" },
     element("span", {}, `1 – ${say(`low_${trial.kind}`)}`), element("span", {}, `${trial.scale} – ${say(`high_${trial.kind}`)}`));
   show("", element("div", { class: `trial ${trial.kind}` },
