@@ -184,7 +184,7 @@ def _toml() -> Any:
 
         return tomllib
     try:
-        import tomli
+        import tomli  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ImportError("expected the package tomli. Remedy: pip install 'streaming-metrics[study]'") from error
     return tomli

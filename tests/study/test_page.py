@@ -183,6 +183,7 @@ def test_space_presses_the_button_that_has_the_focus(browser: Any, tmp_path: Pat
         assert store.judgements()[0].answer == 1.0
 
 
+@pytest.mark.slow
 def test_a_page_left_lying_and_a_turned_phone(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
         rater = Rater(browser, PHONE, f"{url}/r/{store.tokens()[0]}/")
@@ -199,6 +200,7 @@ def test_a_page_left_lying_and_a_turned_phone(browser: Any, tmp_path: Path) -> N
         assert store.judgements()[0].reaction_ms is None
 
 
+@pytest.mark.slow
 def test_consent_on_a_slow_network_is_pressed_once(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
         rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
