@@ -273,9 +273,8 @@ def test_a_hidden_page_shows_the_image_again(browser: Any, tmp_path: Path) -> No
         rater.page.wait_for_selector(READY, timeout=8000)
 
 
-@pytest.mark.parametrize(
-    "from_disk", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["hosted", "from a disk"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("from_disk", [False, True], ids=["hosted", "from a disk"])
 def test_an_export_is_answered_saved_and_merged(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_disk: bool
 ) -> None:
