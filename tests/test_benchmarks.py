@@ -21,6 +21,8 @@ import epoch
 import fid
 import gpu
 import growth
+import human_intervals
+import human_strengths
 import inception
 import kept
 import kid
@@ -323,4 +325,29 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
+    alone |= {"human_intervals", "human_strengths", "study_exposure", "study_load"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
+
+
+def test_strengths_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(human_strengths, "ENDLESS", 4000)
+    rows = human_strengths.rows_of([(8, 8, 20)], studies=2)
+    assert len(rows) == len(human_strengths.POPULATIONS)
+    assert all(len(row) == len(human_strengths.HEAD) for row in rows)
+    assert all(0 <= float(share) <= 1 for row in rows for share in row[3:])
+    differ, alike = (human_strengths.covered(one, (10, 10, 40), 8) for one in (TASTE, human_strengths.Population(0, 0)))
+    assert differ[3] < differ[1]  # counts take raters who differ for independent judgements
+    assert alike[3] > 0.8
+
+
+def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(human_intervals, "ENDLESS", 300)
+    human_intervals.truth.cache_clear()
+    [row] = human_intervals.rows_of([(8, 8, 12)], studies=3)
+    human_intervals.truth.cache_clear()
+    assert len(row) == len(human_intervals.HEAD)
+    assert all(0 <= float(share) <= 1 for share in row[1:])
+    assert 0.3 < human_intervals.planned(2, units=40) < 2
+
+
+TASTE = human_strengths.Population(1.5, 0)

@@ -12,10 +12,12 @@ from PIL import Image
 from test_image_log import events
 
 from streaming_metrics import Signature
-from streaming_metrics.demo import output
+from streaming_metrics.demo import output, study
 from streaming_metrics.demo import run as demo
 from streaming_metrics.measures.registry import MEASURES
+from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.plots.result_keys import number
+from streaming_metrics.ratings.results_file import read_results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +114,8 @@ def test_the_command_line_explains_itself(capsys: pytest.CaptureFixture[str]) ->
         demo.main(["--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert all(
-        flag in told for flag in ("--epochs", "--measures", "--devices", "--samples", "--extractor", "--out", "--seed")
+        flag in told
+        for flag in ("--epochs", "--study", "--measures", "--devices", "--samples", "--extractor", "--out", "--seed")
     )
     assert "(default: 12)" in told
 
@@ -131,3 +134,45 @@ def test_curves_take_published_names_and_one_epoch(tmp_path: Path) -> None:
     output.overview([row], images, "signature", tmp_path / "curves.png")
     output.strips([images], [row], DIGITS, tmp_path / "samples.png")
     assert opened(tmp_path / "curves.png").width > 800
+
+
+def test_simulated_raters_look_at_pixels() -> None:
+    eye, generator = study.Eye(DIGITS), torch.Generator().manual_seed(0)
+    real = torch.tensor([eye.quality(digit.expand(3, -1, -1)) for digit in DIGITS[:200]])
+    assert abs(real.mean() - 1) < 0.2
+    blurred = [eye.quality((digit.float() * 0.5 + 60).byte().expand(3, -1, -1)) for digit in DIGITS[:50]]
+    noise = [
+        eye.quality(DIGITS[i].flatten()[torch.randperm(64, generator=generator)].view(1, 8, 8).expand(3, -1, -1))
+        for i in range(50)
+    ]
+    assert sum(noise) < sum(blurred) < 50 * float(real.mean())
+
+
+@pytest.mark.slow
+def test_simulated_raters_answer_a_study_of_epochs_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Epochs are real digits with less and less noise, which raters who look at pixels put in order."""
+    monkeypatch.setattr(study, "RATERS", 6)
+    kept, generator = KeptSamples(tmp_path / "samples", study.IMAGES), torch.Generator().manual_seed(0)
+    log = ["epoch,step,val/fid"]
+    for epoch, noise in enumerate((120, 60, 25, 5)):
+        digits = DIGITS[100 : 100 + study.IMAGES].float()
+        noisy = (digits + noise * torch.randn(digits.shape, generator=generator)).clamp(0, 255).byte()
+        kept.write(f"epoch={epoch:02d}-step={epoch}", noisy.expand(-1, 3, -1, -1))
+        log.append(f"{epoch},{epoch},{noise}")
+    (tmp_path / "metrics.csv").write_text("\n".join(log) + "\n")
+    study.run(tmp_path, tmp_path / "samples", DIGITS, tmp_path / "metrics.csv", seed=0)
+    told, found = capfd.readouterr().out, read_results(tmp_path / "results.json")
+    assert found["raters_are"] == "simulated"
+    assert "raters:simulated-6|" in found["signature"]
+    assert "No person judges." in told
+    assert "The raters are simulated: no person has judged." in told
+    assert f"streaming-metrics study serve {tmp_path / 'digits.toml'}" in told
+    [opinion] = [task for task in found["tasks"] if task["name"] == "opinion"]
+    means = [one["mean"]["value"] for one in opinion["scores"]]
+    assert means[0] < means[-1]
+    [fid] = next(one["measures"] for one in found["beside"] if one["task"] == "opinion")
+    assert fid["spearman"]["value"] > 0.5
+    assert "The raters of this study are simulated." in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "digits.sqlite").exists()  # people's answers go into a store of their own

@@ -109,6 +109,7 @@ def test_loops_of_ones_own(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     learns(printed_by(name, capsys))
 
 
+@pytest.mark.slow
 def test_ddp_torchrun() -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launch, str(EXAMPLES / "ddp_torchrun.py"), "--short"]

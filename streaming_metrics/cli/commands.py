@@ -8,6 +8,7 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
+from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.results import contents, differences, facts, scores_apart
-from streaming_metrics.cli.terminal import lenient_streams, say, show_table
+from streaming_metrics.cli.study_results import app as study_app
+from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
 from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version
 from streaming_metrics.startup import allow_interrupts
@@ -90,6 +94,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(study_app, name="study")
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
@@ -112,6 +117,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
+Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
 Capacity = Annotated[int | None, typer.Option(min=1, help="Keep a reservoir of so many features.")]
 Half = Annotated[bool, typer.Option("--half", help="Keep features as float16.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
@@ -149,26 +155,32 @@ def compare(
     on_error: OnError = "fail",
     json: Json = None,
     report: Report = None,
+    study: Study = None,
     quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones."""
+    from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
+    from streaming_metrics.ratings.results_file import read_results
 
     network = Network(extractor, weights, resize, precision, device)
     with _running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
-        refuse_overwriting((json, report), (real, fake))
+        refuse_overwriting((json, report), (real, fake, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
         reading = ImageReader(batch_size, workers, on_error == "skip")
         job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet, paired)
+        asked = None if study is None else read_results(study)
         comparison = job.compare(real, fake)
+        if asked is not None:
+            comparison = replace(comparison, result=replace(comparison.result, people=people_of(asked, fake)))
         if comm.rank == 0:
             _publish(comparison.result, json, _teller(quiet))
         if report is not None:
-            _write_report(report, comparison)
+            _write_report(report, comparison, asked)
         Plan([], comparison.result.unscored).refuse_some()
 
 
@@ -230,14 +242,14 @@ def merge(
         metric.measures = tuple(plan.scored)
         _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())
     _tell_all(said, _teller(quiet))
-    with _exit_codes():
+    with exit_codes():
         plan.refuse_some()
 
 
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
-    with _exit_codes():
+    with exit_codes():
         show_table(("", ""), [*facts(file).items(), *contents(file)])
 
 
@@ -246,7 +258,7 @@ def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
     """Say whether two scores compare; exit with 1 where something that matters differs."""
-    with _exit_codes():
+    with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
         show_table(
@@ -276,7 +288,7 @@ def measures(
     """List the measures: keys, what is better, class, what each reads, paper."""
     from streaming_metrics.cli import measure_list
 
-    with _exit_codes():
+    with exit_codes():
         found = measure_list.chosen(names or [])
         if markdown or json:
             say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
@@ -288,8 +300,8 @@ def measures(
 
 @contextmanager
 def _running(*outputs: Path | None) -> Iterator[Comm]:
-    """Yield the ranks; exit as :func:`_exit_codes` does, before the work where that can be."""
-    with _exit_codes():
+    """Yield the ranks; exit as :func:`exit_codes` does, before the work where that can be."""
+    with exit_codes():
         for path in outputs:
             check_writable(path)
         from streaming_metrics.distributed.comm import launched
@@ -297,25 +309,6 @@ def _running(*outputs: Path | None) -> Iterator[Comm]:
         allow_interrupts()
         with launched(TIMEOUT) as comm:
             yield comm
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Say a documented error in one line, and exit with its code."""
-    try:
-        yield
-    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
-        say(f"streaming-metrics: {error}", stderr=True)
-        raise typer.Exit(_exit_code(error)) from error
-
-
-def _exit_code(error: Exception) -> int:
-    if not isinstance(error, RuntimeError):  # the two below are, and PyTorch is imported to tell them
-        return 3
-    from streaming_metrics.distributed.comm import MissingRanks
-    from streaming_metrics.measures.base import NotEnoughSamples
-
-    return 4 if isinstance(error, NotEnoughSamples) else 5 if isinstance(error, MissingRanks) else 3
 
 
 def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
@@ -342,17 +335,19 @@ def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> 
         say(result.to_json())
     else:
         _show_scores(result.scores, result.signature, shows_better=bool(result.paired))
+        show_text(f"people: {line}" for line in lines_of(result.people))
     if json not in (None, STDOUT):
         result.save(json)
 
 
-def _write_report(path: Path, comparison: Comparison) -> None:
+def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | None) -> None:
     """Write the report; collective."""
     from streaming_metrics import report
 
     metric, (real, fake), about = comparison.metric, comparison.images, comparison.result.about
     assert metric is not None
-    report.write_comparison(path, metric=metric, values=comparison.values, real=real, fake=fake, about=about)
+    values = comparison.values
+    report.write_comparison(path, metric=metric, values=values, real=real, fake=fake, about=about, study=study)
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:

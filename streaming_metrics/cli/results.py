@@ -8,6 +8,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.cli.people import lines_of
 from streaming_metrics.extractors.names import facts_of_record
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
@@ -70,6 +71,8 @@ class Result:
         unscored: measures that had too few samples, and why.
         paired: how the scores of pairs came about, empty where there are none: ``"pairs"``, how many; ``"library"``,
             whose metrics; ``"better"``, by key.
+        people: what people say of the generated side, empty where there is no study: ``"signature"`` of it,
+            ``"condition"``, ``"scores"``; ``"note"`` where none of its conditions is that side.
         date: when they were made, ISO 8601 in UTC; empty where a file does not say.
     """
 
@@ -81,6 +84,7 @@ class Result:
     unscored: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
     paired: Mapping[str, Any] = field(default_factory=dict)
+    people: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def about(self) -> list[tuple[str, str]]:
@@ -91,6 +95,7 @@ class Result:
         if self.paired:
             metrics = ", ".join(f"{key} {ARROWS[better]}".strip() for key, better in self.paired["better"].items())
             lines.append(("paired", f"{metrics} of {self.paired['pairs']:,} pairs, by {self.paired['library']}"))
+        lines += [("people", line) for line in lines_of(self.people)]
         for role, side in sides:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
         return lines + ([("date", self.date)] if self.date else [])
@@ -99,8 +104,9 @@ class Result:
         """Return it as a JSON object; a score that is not finite is null."""
         scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
         known = {"kind": KIND, **asdict(self), "scores": scores}
-        if not self.paired:
-            del known["paired"]  # as earlier versions wrote it, and read it
+        for late in ("paired", "people"):
+            if not known[late]:
+                del known[late]  # as earlier versions wrote it, and read it
         return json.dumps(known, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:

@@ -72,11 +72,17 @@ class _Lines:
             say(f"{self.what}: {self.done:,} of {self.total:,} images{rate}", stderr=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; where stdout is no terminal, lines of cells between tabs."""
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, headed: bool = False) -> None:
+    """Print a table; where stdout is no terminal, lines of cells between tabs.
+
+    Args:
+        columns: their headings.
+        rows: of cells.
+        headed: print the headings where stdout is no terminal, too: of one table among several.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
-        for row in rows:
+        for row in [columns, *rows] if headed else rows:
             say("\t".join(map(str, row)))
         return
     table = Table(*columns, box=None, pad_edge=False)

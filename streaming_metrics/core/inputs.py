@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from streaming_metrics.core.networks import Network
 
+SUMS_TO_ONE = 1e-3
+"""How far the probabilities of a row may be from adding up to 1, in half precision too."""
 LOST = 2.0**-6
 """Share of their spread by which rounding may move samples against each other."""
 
@@ -200,6 +202,7 @@ def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where
     usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
     flags = [rows.all() for rows in usable.values()]
     flags += [_survives_float32(columns[column]) for column in rounded if columns[column].dtype == torch.float64]
+    flags += [~_are_probabilities(rows) for column, rows in columns.items() if column[1] == "logits"]
     if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
         return
     for column, rows in usable.items():
@@ -209,11 +212,23 @@ def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where
                 f"(or beyond {LARGEST:g}); nothing was added. "
                 "Remedy: look for NaN in the generator's images or the extractor's precision."
             )
+    if any(column[1] == "logits" and _are_probabilities(rows) for column, rows in columns.items()):
+        raise ValueError(
+            f"{where}: expected logits, got rows that are not negative and add up to 1, as probabilities do; nothing "
+            "was added. Remedy: give what the network yields before its softmax, or the probabilities' logarithm."
+        )
     raise ValueError(
         f"{where}: the differences between these float64 samples are lost in float32, in which KID and PRDC keep "
         "features; nothing was added. Remedy: subtract one constant from the features of both sides, so that their "
         "mean is at most 100,000 times their spread; or scale both alike into float32's range."
     )
+
+
+def _are_probabilities(rows: Tensor) -> Tensor:
+    """Return bool ``()``: whether rows of logits are probabilities, of which a softmax would make something else."""
+    if not rows.numel() or rows.shape[1] == 1:
+        return rows.new_zeros((), dtype=torch.bool)
+    return (rows >= 0).all() & ((rows.sum(1, dtype=torch.float64) - 1).abs() <= SUMS_TO_ONE).all()
 
 
 def _survives_float32(rows: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from streaming_metrics import FID, IS, KID, PRDC
 from streaming_metrics.cli.plan import Plan
-from streaming_metrics.demo import output
+from streaming_metrics.demo import output, study
 from streaming_metrics.extractors import EfficientNetLite0
 from streaming_metrics.measures.catalogue import all_measures
 from streaming_metrics.measures.registry import as_measures
@@ -50,6 +50,8 @@ def watch(options: argparse.Namespace, digits: Tensor) -> GenerationMonitor:
         num_samples=options.samples,
         train=DataLoader(TensorDataset(digits), batch_size=256) if options.measures == "all" else None,
         report=options.out / "report.html",
+        keep_samples=options.out / "study" / "samples" if options.study else None,
+        keep=study.IMAGES,
     )
 
 
@@ -203,6 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started, digits = time.perf_counter(), load_digits()
     if options.devices == 1:
         forget_curves(options.out)
+    if options.study:
+        study.forget(options.out / "study")
     monitor = watch(options, digits)
     history, is_first_rank = train(options, monitor, digits)
     if is_first_rank:
@@ -210,6 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output.overview(history.rows, history.frames[-1], monitor.metric.signature(), options.out / "curves.png")
         output.strips(history.frames, history.rows, digits, options.out / "samples.png")
         output.show(history.rows, options.out, time.perf_counter() - started)
+        if options.study:
+            folder = options.out / "study"
+            study.run(folder, folder / "samples", digits, options.out / "metrics.csv", options.seed)
 
 
 def forget_curves(folder: Path) -> None:
@@ -228,6 +235,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
     command.add_argument("--side", type=int, default=64, help="pixels that efficientnet-lite0 sees; 224 is its own")
     command.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all that is written")
+    command.add_argument("--study", action="store_true", help="let simulated raters judge the epochs, over HTTP")
     command.add_argument("--seed", type=int, default=0, help="of weights, noise and order")
     return command
 

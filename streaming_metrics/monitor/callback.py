@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
 try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch import Callback as Callback
+    from lightning.pytorch import LightningModule as LightningModule
+    from lightning.pytorch import Trainer as Trainer
 except ModuleNotFoundError as error:
     raise ImportError(
         f"GenerationMonitor: expected the package lightning, got {error}. Remedy: pip install lightning, and import "
@@ -28,6 +31,7 @@ from streaming_metrics.images.ranges import Reach
 from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
@@ -43,7 +47,6 @@ from streaming_metrics.sampling import isolated_rng
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -124,6 +127,12 @@ class GenerationMonitor(Callback):
             real ones are read again. Where images come from ``sample`` and the model has a method
             ``interpolate(ways, steps)`` to images ``(ways, steps, 3 or 1, H, W)``, ways between samples. Monitors with
             one path share a report: raw weights beside their average, say. Needs matplotlib.
+        keep_samples: a folder that keeps the first generated images of every measurement of a training for people to
+            judge: ``epoch=03-step=450/0000.png``, with the step of checkpoints. They come from the same noise
+            (of a sampler with a parameter ``batch`` from the first batches), so that image k is comparable through the
+            epochs, and are written whole or not at all, by the first rank, of its own images. A folder of them is what
+            ``streaming-metrics study new STUDY.toml --epochs FOLDER`` takes.
+        keep: how many of them.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
@@ -172,6 +181,8 @@ class GenerationMonitor(Callback):
         weights_context: Callable[[LightningModule], AbstractContextManager[Any]] | None = None,
         refresh_real: bool = False,
         report: bool | str | Path = False,
+        keep_samples: str | Path | None = None,
+        keep: int = 64,
         **metric_options: Any,
     ) -> None:
         super().__init__()
@@ -195,6 +206,8 @@ class GenerationMonitor(Callback):
             log_images=log_images,
             weights_context=weights_context or nullcontext,
             refresh_real=refresh_real,
+            keep_samples=keep_samples,
+            keep=keep,
         )
         self.prog_bar = prog_bar
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
@@ -236,7 +249,7 @@ class GenerationMonitor(Callback):
     @property
     def samples(self) -> Tensor:
         """This rank's first images of the latest measurement, ``(≤ log_images, 3, H, W)`` uint8."""
-        return self._measurement.collector.shown
+        return self._measurement.collector.shown[: self.settings.log_images]
 
     @property
     def state_key(self) -> str:
@@ -380,6 +393,10 @@ class GenerationMonitor(Callback):
         with recorded_warnings(give_on=True) as warned:
             values = self._measurement.values(run)
         self._log.log(run, values, self.settings.prefix_in(run.stage), step, self.samples, self.metric)
+        if self.settings.keep_samples is not None:
+            KeptSamples(Path(self.settings.keep_samples), self.settings.keep).keep(
+                run, self._measurement.collector.shown
+            )
         if self._reporter and values:
             self._reporter.note(run, values, step, self._measurement, warned)
             self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])

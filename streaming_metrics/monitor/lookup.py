@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.images.batches import Key, find_images, pixels_of
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.monitor.untouched import untouched
-from streaming_metrics.report.pictures import shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -69,9 +69,7 @@ class Measurement:
         self.settings, self.sampler, self.metric = settings, sampler, metric
         self.beside = beside or PairedMetrics()
         ranges = settings.value_range, settings.sample_range
-        self.collector = EpochCollector(
-            metric, rank, world_size, ranges, settings.log_images, thumbnails, sampler.reach
-        )
+        self.collector = EpochCollector(metric, rank, world_size, ranges, settings.num_shown, thumbnails, sampler.reach)
         self.rehearsal, self._must_generate, self._must_walk = Rehearsal(), False, False
         self.ways: Tensor | None = None
         self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}

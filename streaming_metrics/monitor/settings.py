@@ -14,6 +14,7 @@ from streaming_metrics.monitor.checks import refuse, refuse_train_steps, whole
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from streaming_metrics.core.references import References
     from streaming_metrics.features import Role
@@ -51,17 +52,24 @@ class Settings:
     log_images: int = 16
     weights_context: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     refresh_real: bool = False
+    keep_samples: str | Path | None = None
+    keep: int = 64
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
         """Return settings of arguments as users and configurations give them."""
         settings = cls(**{**given, **_whole_numbers(given), **_ranges(given)})
-        smallest = min(settings.num_samples, settings.batch_size, settings.every_n_epochs)
+        smallest = min(settings.num_samples, settings.batch_size, settings.every_n_epochs, settings.keep)
         refuse(settings.refresh_real and "real" in settings.references, _FIXED)
-        refuse(smallest < 1, "num_samples, batch_size, every_n_epochs must be ≥ 1.")
+        refuse(smallest < 1, "num_samples, batch_size, every_n_epochs, keep must be ≥ 1.")
         takes_batches = settings.real_is_validation or settings.fake_key is not None
         refuse_train_steps(settings.every_n_train_steps, settings.every_n_epochs, takes_batches)
         return settings
+
+    @property
+    def num_shown(self) -> int:
+        """How many generated images are at hand after a measurement, at most."""
+        return max(self.log_images, 0 if self.keep_samples is None else self.keep)
 
     @property
     def real_is_validation(self) -> bool:
@@ -103,5 +111,5 @@ def _ranges(given: dict[str, Any]) -> dict[str, tuple[float, float]]:
     return {"value_range": real, "sample_range": check_value_range(given.get("sample_range")) or real}
 
 
-_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "every_n_train_steps")
+_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "keep", "every_n_train_steps")
 _FIXED = "refresh_real=True: a reference file has nothing to refresh."

@@ -4,3 +4,4 @@ from streaming_metrics.report.charts import check_charts as check_charts
 from streaming_metrics.report.page import rendered as rendered
 from streaming_metrics.report.page import write_comparison as write_comparison
 from streaming_metrics.report.page import write_report as write_report
+from streaming_metrics.report.page import write_study as write_study

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from streaming_metrics.report.pictures import data_uri, is_small, shrunk
+from streaming_metrics.images.shrink import shrunk
+from streaming_metrics.report.pictures import data_uri, is_small
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,10 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from streaming_metrics import plots
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.plots.feature_map import placed_within, with_room
 from streaming_metrics.plots.unit_bars import signed
 from streaming_metrics.report.look import SIDE, Card, Look, Mark, Picture
-from streaming_metrics.report.pictures import data_uri, grid_of, is_small, shrunk
+from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 from streaming_metrics.report.svg import svg_of
 
 if TYPE_CHECKING:

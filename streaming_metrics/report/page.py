@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
@@ -15,7 +16,7 @@ from streaming_metrics.report.findings import Findings
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
-from streaming_metrics.report.pictures import shrunk
+from streaming_metrics.report.study import study_view
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -63,6 +64,7 @@ def write_comparison(
     real: Any = None,
     fake: Any = None,
     about: Iterable[tuple[str, str]] = (),
+    study: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the report of one comparison; collective: every rank calls it, rank 0 writes.
 
@@ -76,6 +78,7 @@ def write_comparison(
         real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
             images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
+        study: results of a study of such images, which are shown beside the values; None for none.
 
     Raises:
         OSError: on every rank, where rank 0 cannot write.
@@ -89,7 +92,7 @@ def write_comparison(
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
         history.looks = looks_of(found, fakes or {}, reals or {})
-        write_report(path, [history], "Generated images against real ones")
+        write_report(path, [history], "Generated images against real ones", study)
 
     metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
 
@@ -102,20 +105,33 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
     return Gallery.of(found.around, found.selection, fakes, reals, missing=told, closest=found.closest)
 
 
-def write_report(path: str | Path, histories: Sequence[History], title: str) -> None:
-    """Write the report of what histories have noted, atomically."""
+def write_report(
+    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None
+) -> None:
+    """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title)
+    page = rendered(histories, title, study)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
 
-def rendered(histories: Sequence[History], title: str) -> str:
-    """Return the page; all that histories hold is escaped.
+def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
+    """Write the report of a study alone, atomically.
+
+    Args:
+        path: of the HTML file.
+        results: what :func:`streaming_metrics.ratings.results.results` returned, or a file of them holds.
+    """
+    write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
+
+
+def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None) -> str:
+    """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
+        study: results of a study; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -123,10 +139,12 @@ def rendered(histories: Sequence[History], title: str) -> str:
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
+    view = None if study is None else study_view(study)
     return house.get_template("page.html").render(
         title=title,
         histories=histories,
-        summary=_summary(histories),
+        study=view,
+        summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),
         trade_offs=charts.trade_offs(histories),

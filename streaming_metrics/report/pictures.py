@@ -1,4 +1,4 @@
-"""Small pictures: shrunk, set out in a grid, and written into a page as data."""
+"""Small pictures: set out in a grid, and written into a page as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import interpolate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,26 +18,6 @@ SMALL_SIDE = 32
 def is_small(images: Tensor) -> bool:
     """Return whether the pixels of images ``(…, H, W)`` are seen one by one."""
     return max(images.shape[-2:]) <= SMALL_SIDE
-
-
-def shrunk(images: Tensor, side: int) -> Tensor:
-    """Return images no larger than ``side``, in their proportions; smaller ones as they are.
-
-    Args:
-        images: ``(N, 3, H, W)`` uint8.
-        side: the most pixels of either side.
-
-    Example:
-        >>> shrunk(torch.zeros(2, 3, 100, 50, dtype=torch.uint8), 64).shape
-        torch.Size([2, 3, 64, 32])
-    """
-    height, width = images.shape[-2:]
-    if max(height, width) <= side:
-        return images
-    scale = side / max(height, width)
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    small = interpolate(images.float(), size, mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8)
 
 
 def grid_of(images: Tensor, columns: int = 4) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import interpolate
 
-from streaming_metrics.report.pictures import shrunk
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.statistics.index import hashed
 
 if TYPE_CHECKING:

@@ -414,6 +414,15 @@ BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         r"fake batch \(update 2\): 2 of 40 samples have non-finite pool \(or beyond 1e\+15\); nothing was added",
     ),
     (torch.zeros(4, WIDTH), {}, ValueError, "expected logits"),
+    *(
+        (
+            Features(torch.zeros(4, WIDTH), torch.rand(4, CLASSES).softmax(1).to(dtype)),
+            {},
+            ValueError,
+            "expected logits, got rows that are not negative and add up to 1",
+        )
+        for dtype in (torch.float32, torch.float16)
+    ),
     (Features(torch.zeros(4, WIDTH), torch.zeros(3, CLASSES)), {}, ValueError, "one row a sample"),
     ([1, 2], {}, TypeError, "Expected a tensor of features"),
     (draw_features(3), {"index": torch.arange(40.0)}, TypeError, "int64"),

@@ -17,6 +17,7 @@ from PIL import Image
 from scores import normal
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
+from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import known_scalars
 from streaming_metrics.plots import COLOURS
@@ -24,7 +25,7 @@ from streaming_metrics.report import rendered, write_comparison, write_report
 from streaming_metrics.report.charts import over_epochs
 from streaming_metrics.report.gallery import Gallery
 from streaming_metrics.report.history import MOST_GRIDS, Grid, History
-from streaming_metrics.report.pictures import data_uri, grid_of, shrunk
+from streaming_metrics.report.pictures import data_uri, grid_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,102 @@
+"""Mean opinion scores, as given and with each rater brought to the same mean and spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean, estimated
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streaming_metrics.ratings.estimate import Estimate
+    from streaming_metrics.ratings.judgement import Judgement
+    from streaming_metrics.ratings.judgements import Judgements
+
+    Floats = NDArray[np.float64]
+
+SCORED = ("opinion", "alignment")
+
+
+def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: float = 0.95) -> dict[str, Estimate]:
+    """Return each condition's mean opinion score, with an interval over raters and prompts (items without prompts).
+
+    Range 1 to the scale, of the interval too. Attention checks do not count.
+
+    Args:
+        judgements: those of opinions and alignments are read.
+        normalised: with ``z = (x − mean_r) / sd_r`` of each rater r over all conditions, put back on the scale by the
+            mean of all scores and the mean of the raters' sd: how a rater uses the scale does not count. Who gives one
+            answer always is at the mean. The interval is that of how far a condition is from the mean of all scores,
+            which is taken as it is: normalised scores compare conditions of one study, never two studies. Raters must
+            have seen the conditions about equally often, as studies here see to it.
+        confidence: of the intervals.
+
+    Example:
+        >>> from streaming_metrics.ratings.judgement import Judgement
+        >>> from streaming_metrics.ratings.judgements import Judgements
+        >>> shown = ("a/0",), ("a",)
+        >>> rows = (Judgement("s-1a2b3c4d", "o", "opinion", r, 0, *shown, x, "") for r, x in (("p", 3.0), ("q", 4.0)))
+        >>> mean_opinions(Judgements(rows))["a"].value
+        3.5
+    """
+    rows, scores = scored(judgements)
+    shown = np.array([row.conditions[0] for row in rows])
+    raters, units = ([getattr(row, field) for row in rows] for field in ("rater", "unit"))
+    if normalised:
+        return {
+            name: _normalised_mean(scores, shown == name, raters, units, confidence) for name in dict.fromkeys(shown)
+        }
+    found = {}
+    for name in dict.fromkeys(shown.tolist()):
+        places = np.flatnonzero(shown == name).tolist()
+        own, of = ([labels[place] for place in places] for labels in (raters, units))
+        found[name] = clustered_mean(scores[places], own, of, confidence).within(1, rows[places[0]].scale)
+    return found
+
+
+def _normalised_mean(
+    scores: Floats, own: NDArray[np.bool_], raters: list[str], units: list[str], confidence: float
+) -> Estimate:
+    """Return the mean of a condition's normalised scores: it moves with its own scores, and with the means of the
+    raters that these are taken from.
+    """
+    made, influence = _normalised(scores, raters), np.zeros(len(scores))
+    value, count = float(made[own].mean()), int(own.sum())
+    apart = made - scores.mean()
+    influence[own] += (made[own] - value) / count
+    names = np.array(raters)
+    for rater in dict.fromkeys(raters):
+        of = names == rater
+        influence[of] -= (own & of).sum() / count * apart[of] / of.sum()
+    return estimated(value, influence, raters, units, confidence, count)
+
+
+def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
+    """Return the covariance of the conditions' mean opinion scores, ``(n, n)`` in the order of names."""
+    rows, scores = scored(judgements)
+    influence = np.zeros((len(rows), len(names)))
+    for column, name in enumerate(names):
+        own = np.array([row.conditions[0] == name for row in rows])
+        if own.any():
+            influence[own, column] = (scores[own] - scores[own].mean()) / own.sum()
+    return clustered_covariance(influence, [row.rater for row in rows], [row.unit for row in rows])
+
+
+def scored(judgements: Judgements) -> tuple[list[Judgement], Floats]:
+    """Return the judgements that are scores, and their scores."""
+    rows = [row for row in judgements if row.kind in SCORED and not row.is_check]
+    return rows, np.array([row.answer for row in rows], dtype=np.float64)
+
+
+def _normalised(scores: Floats, raters: list[str]) -> Floats:
+    places = [np.flatnonzero(np.array(raters) == rater) for rater in dict.fromkeys(raters)]
+    spreads = [float(scores[own].std()) for own in places]
+    usual = float(np.mean([spread for spread in spreads if spread > 0] or [0.0]))
+    made = np.full_like(scores, scores.mean())
+    for own, spread in zip(places, spreads):
+        if spread > 0:
+            made[own] += (scores[own] - scores[own].mean()) / spread * usual
+    return made
