@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streaming_metrics.ratings.estimate import Estimate
+from streaming_metrics.ratings.judgement import of_one_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ def agreement(judgements: Judgements, confidence: float = 0.95, seed: int = 0) -
     Raises:
         ModuleNotFoundError: without the package, naming the extra that brings it.
     """
-    rows = [row for row in judgements if not row.is_check]
+    rows = of_one_task("agreement", judgements)
     kind = rows[0].kind if rows else "opinion"
     tables, alone = _table(rows)  # a pair's from either side, drawn together
     table = np.concatenate(list(tables))

@@ -13,6 +13,7 @@ from streaming_metrics.arguments import check_flag, check_real
 from streaming_metrics.ratings.clusters import clustered_covariance
 from streaming_metrics.ratings.davidson import Games
 from streaming_metrics.ratings.judgements import Judgements
+from streaming_metrics.ratings.preference import compared
 from streaming_metrics.ratings.separation import fit_or_tell
 from streaming_metrics.ratings.strengths import Strengths
 
@@ -63,7 +64,7 @@ def bradley_terry(
 
 
 def _of_judgements(judgements: Judgements, prior: float | None, sides: bool, confidence: float) -> Strengths:
-    rows = list(judgements.where(kind="preference", checks=False))
+    rows = compared(judgements)
     if not rows:
         raise ValueError(_NO_GAMES.format("judgements without any but attention checks"))
     names = tuple(sorted({name for row in rows for name in row.conditions}))

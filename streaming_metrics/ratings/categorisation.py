@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from streaming_metrics.ratings.clusters import clustered, interval
 from streaming_metrics.ratings.estimate import Estimate
+from streaming_metrics.ratings.judgement import of_one_task
 from streaming_metrics.ratings.preference import share
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def categorise(judgements: Judgements, confidence: float = 0.95) -> list[Categor
         judgements: those of categorisations are read, without attention checks.
         confidence: of the intervals.
     """
-    rows = [row for row in judgements if row.kind == "categorisation" and not row.is_check]
+    rows = of_one_task("categorise", (row for row in judgements if row.kind == "categorisation"))
     found = []
     names = dict.fromkeys(row.conditions[0] for row in rows if row.truth == 0)
     for name in names:

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from streaming_metrics.ratings.clusters import clustered, interval
 from streaming_metrics.ratings.estimate import Estimate
+from streaming_metrics.ratings.judgement import of_one_task
 from streaming_metrics.ratings.preference import compared, effective_judgements, share
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def contrast(judgements: Judgements, a: str, b: str, confidence: float = 0.95) -
         a, b: conditions.
         confidence: of the interval.
     """
-    rows = [row for row in judgements if not row.is_check]
+    rows = of_one_task("contrast", judgements)
     if any(row.kind == "preference" for row in rows):
         rows = [row for row in compared(judgements) if {a, b} == {*row.conditions}]
         return _preferred(rows, a, confidence)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KINDS = ("preference", "opinion", "alignment", "categorisation")
 NUMBERS = ("truth", "expected", "reaction_ms", "shown_ms", "exposure_ms")
@@ -133,6 +136,26 @@ class Judgement:
     def side_of(self, condition: str) -> float:
         """Return the answer of a preference as a condition sees it: 1 where it won, 0 where it lost, 0.5 for a tie."""
         return float(self.answer if self.conditions[0] == condition else 1 - self.answer)
+
+
+def of_one_task(who: str, rows: Iterable[Judgement]) -> list[Judgement]:
+    """Return judgements that count, of one task: those of several questions, or scales, are not one number.
+
+    Args:
+        who: names the caller in the error.
+        rows: attention checks among them are left out.
+
+    Raises:
+        ValueError: where they are of several tasks.
+    """
+    found = [row for row in rows if not row.is_check]
+    tasks = sorted({row.task for row in found})
+    if len(tasks) > 1:
+        named = ", ".join(tasks)
+        raise ValueError(
+            f"{who}: expected judgements of one task, got {named}. Remedy: judgements.where(task={tasks[0]!r})."
+        )
+    return found
 
 
 FIELDS = tuple(field.name for field in fields(Judgement))

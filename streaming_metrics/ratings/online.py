@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.ratings.preference import compared
+
 if TYPE_CHECKING:
     from streaming_metrics.ratings.judgements import Judgements
 
@@ -84,7 +86,7 @@ def online_ratings(judgements: Judgements, model: str = "plackett-luce") -> dict
         Weng and Lin, A Bayesian Approximation Method for Online Ranking, JMLR 2011; Joshy, OpenSkill, JOSS 2024.
     """
     rater = Rater(model)
-    preferences = [one for one in judgements if one.kind == "preference" and one.expected is None]
+    preferences = compared(judgements)
     if not preferences:
         raise ValueError("online_ratings: expected preferences, got none. Remedy: a study with kind = 'preference'.")
     for one in sorted(preferences, key=lambda judgement: judgement.when):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming_metrics.ratings.clusters import clustered_covariance, clustered_mean, estimated
+from streaming_metrics.ratings.judgement import of_one_task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SCORED = ("opinion", "alignment")
+SAME = 1e-12
+"""Spread, as a share of the scores, that rounding may leave where all answers are one."""
 
 
 def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: float = 0.95) -> dict[str, Estimate]:
@@ -46,9 +49,7 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
     shown = np.array([row.conditions[0] for row in rows])
     raters, units = ([getattr(row, field) for row in rows] for field in ("rater", "unit"))
     if normalised:
-        return {
-            name: _normalised_mean(scores, shown == name, raters, units, confidence) for name in dict.fromkeys(shown)
-        }
+        return _normalised_means(scores, shown, raters, units, confidence)
     found = {}
     for name in dict.fromkeys(shown.tolist()):
         places = np.flatnonzero(shown == name).tolist()
@@ -57,21 +58,21 @@ def mean_opinions(judgements: Judgements, normalised: bool = False, confidence: 
     return found
 
 
-def _normalised_mean(
-    scores: Floats, own: NDArray[np.bool_], raters: list[str], units: list[str], confidence: float
-) -> Estimate:
-    """Return the mean of a condition's normalised scores: it moves with its own scores, and with the means of the
+def _normalised_means(
+    scores: Floats, shown: NDArray[np.str_], raters: list[str], units: list[str], confidence: float
+) -> dict[str, Estimate]:
+    """Return the means of the conditions' normalised scores: each moves with its own scores, and with the means of the
     raters that these are taken from.
     """
-    made, influence = _normalised(scores, raters), np.zeros(len(scores))
-    value, count = float(made[own].mean()), int(own.sum())
-    apart = made - scores.mean()
-    influence[own] += (made[own] - value) / count
-    names = np.array(raters)
-    for rater in dict.fromkeys(raters):
-        of = names == rater
-        influence[of] -= (own & of).sum() / count * apart[of] / of.sum()
-    return estimated(value, influence, raters, units, confidence, count)
+    made, (_, rater) = _normalised(scores, raters), np.unique(raters, return_inverse=True)
+    judged, apart, found = np.bincount(rater), made - scores.mean(), {}
+    for name in dict.fromkeys(shown.tolist()):
+        own = shown == name
+        value, count = float(made[own].mean()), int(own.sum())
+        of_rater = np.bincount(rater, own) / judged / count
+        influence = np.where(own, (made - value) / count, 0.0) - of_rater[rater] * apart
+        found[name] = estimated(value, influence, raters, units, confidence, count)
+    return found
 
 
 def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
@@ -87,16 +88,17 @@ def opinion_covariance(judgements: Judgements, names: list[str]) -> Floats:
 
 def scored(judgements: Judgements) -> tuple[list[Judgement], Floats]:
     """Return the judgements that are scores, and their scores."""
-    rows = [row for row in judgements if row.kind in SCORED and not row.is_check]
+    rows = of_one_task("mean_opinions", (row for row in judgements if row.kind in SCORED))
     return rows, np.array([row.answer for row in rows], dtype=np.float64)
 
 
 def _normalised(scores: Floats, raters: list[str]) -> Floats:
-    places = [np.flatnonzero(np.array(raters) == rater) for rater in dict.fromkeys(raters)]
-    spreads = [float(scores[own].std()) for own in places]
-    usual = float(np.mean([spread for spread in spreads if spread > 0] or [0.0]))
-    made = np.full_like(scores, scores.mean())
-    for own, spread in zip(places, spreads):
-        if spread > 0:
-            made[own] += (scores[own] - scores[own].mean()) / spread * usual
-    return made
+    """Return scores of which each rater has the same mean and spread; who gives one answer always is at the mean."""
+    _, rater = np.unique(raters, return_inverse=True)
+    judged = np.bincount(rater)
+    apart = scores - (np.bincount(rater, scores) / judged)[rater]
+    spreads = np.sqrt(np.bincount(rater, apart**2) / judged)
+    varies = spreads > SAME * np.abs(scores).max()
+    usual = float(spreads[varies].mean()) if varies.any() else 0.0
+    scale = np.where(varies, usual / np.where(varies, spreads, 1.0), 0.0)
+    return scores.mean() + apart * scale[rater]

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from streaming_metrics.ratings.clusters import clustered
 from streaming_metrics.ratings.estimate import Estimate
+from streaming_metrics.ratings.judgement import of_one_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,4 +139,4 @@ def win_matrix(judgements: Judgements, names: Sequence[str] = ()) -> WinMatrix:
 
 def compared(judgements: Judgements) -> list[Judgement]:
     """Return the judgements that are preferences, without attention checks."""
-    return [row for row in judgements if row.kind == "preference" and not row.is_check]
+    return of_one_task("preferences", (row for row in judgements if row.kind == "preference"))

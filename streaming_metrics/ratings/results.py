@@ -73,16 +73,8 @@ def results(
     kept, left_out = without(judgements, flagged) if flagged else (judgements, 0)
     told = kept.where(checks=False)
     if not len(told):
-        raise ValueError(
-            f"results: expected judgements by raters without flags, got none: all {len(flagged)} are flagged. "
-            "Remedy: leave --without-flagged out, and read the raters' table."
-        )
-    wrong = lasted_wrong(told) if without_mistimed else []
-    if wrong:
-        gone = {one.key for one in wrong}
-        told = Judgements(one for one in told if one.key not in gone)
-        if not len(told):
-            raise ValueError(_ALL_MISTIMED.format(len(wrong)))
+        raise ValueError(_ALL_FLAGGED.format(len(flagged)))
+    told, wrong = _timed(told) if without_mistimed else (told, 0)
     names = _ordered({one.task for one in told}, facts.tasks)
     tasks = [task_results(told.where(task=name), facts.conditions, half_width) for name in names]
     raters = len({one.rater for one in told})
@@ -101,11 +93,26 @@ def results(
         "checks": len(kept.where(checks=True)),
         "raters_counted": raters,
         "left_out": {"raters": flagged, "judgements": left_out},
-        "notes": _notes(flagged, left_out, len(wrong)),
+        "notes": _notes(flagged, left_out, wrong),
         "tasks": tasks,
         "raters": [_rater(one) for one in quality],
         "beside": [],
     }
+
+
+def _timed(told: Judgements) -> tuple[Judgements, int]:
+    """Return the judgements whose images were on the screen as long as asked, and how many were not."""
+    wrong = {one.key for one in lasted_wrong(told)}
+    kept = Judgements(one for one in told if one.key not in wrong)
+    if not len(kept):
+        raise ValueError(_ALL_MISTIMED.format(len(wrong)))
+    return kept, len(wrong)
+
+
+_ALL_FLAGGED = (
+    "results: expected judgements by raters without flags, got none: all {} are flagged. Remedy: leave "
+    "--without-flagged out, and read the raters' table."
+)
 
 
 def _ordered(names: set[str], order: Sequence[str]) -> list[str]:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, isnan, nan
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from streaming_metrics.ratings.agreement import agreement
+from streaming_metrics.ratings.bradley_terry import bradley_terry
+from streaming_metrics.ratings.categorisation import categorise
 from streaming_metrics.ratings.contrasts import contrast, holm
 from streaming_metrics.ratings.judgement import Judgement
 from streaming_metrics.ratings.judgements import Judgements
-from streaming_metrics.ratings.opinion import mean_opinions, opinion_covariance
+from streaming_metrics.ratings.online import online_ratings
+from streaming_metrics.ratings.opinion import _normalised, mean_opinions, opinion_covariance
 from streaming_metrics.ratings.planning import still_needed
 from streaming_metrics.ratings.preference import preference_share, share, win_matrix
+from streaming_metrics.ratings.simulated import SimulatedRaters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def opinions(rng: np.random.Generator, effects: dict[str, float], raters: int = 12, prompts: int = 12) -> Judgements:
@@ -214,3 +223,46 @@ def test_answers_that_are_all_the_same_do_not_tell_what_is_needed() -> None:
     found = still_needed([1.0] * 40, [n // 4 for n in range(40)], [n % 8 for n in range(40)], 0.1)
     assert found.judgements is None
     assert "the same" in found.note
+
+
+def of_two_tasks(kind: str) -> Judgements:
+    """Judgements of two questions, or on two scales, by the same raters."""
+    rows = [
+        SimulatedRaters(count=4, seed=seed).judge(kind, {"a": 0.0, "b": 1.0, "real": 1.0}, real="real", task=task)
+        for seed, task in enumerate(("looks better", "shows the text"))
+    ]
+    return Judgements(replace(row, trial=row.trial + 100 * n) for n, part in enumerate(rows) for row in part)
+
+
+@pytest.mark.parametrize(
+    ("kind", "statistic"),
+    [
+        ("opinion", mean_opinions),
+        ("preference", lambda rows: preference_share(rows, "a")),
+        ("preference", win_matrix),
+        ("preference", bradley_terry),
+        ("preference", online_ratings),
+        ("preference", lambda rows: contrast(rows, "a", "b")),
+        ("categorisation", categorise),
+        ("opinion", agreement),
+    ],
+    ids=["mean", "share", "matrix", "strengths", "online", "contrast", "categorise", "agreement"],
+)
+def test_judgements_of_two_tasks_are_no_one_number(kind: str, statistic: Callable[[Judgements], Any]) -> None:
+    rows = of_two_tasks(kind)
+    with pytest.raises(ValueError, match="expected judgements of one task, got looks better, shows the text"):
+        statistic(rows)
+    assert statistic(rows.where(task="looks better"))
+
+
+def test_normalised_scores_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(3)
+    scores, raters = rng.integers(1, 6, 60).astype(float), [f"r{one}" for one in rng.integers(0, 7, 60)]
+    scores[[rater == "r0" for rater in raters]] = 4.0
+    own = {rater: scores[[one == rater for one in raters]] for rater in set(raters)}
+    usual = np.mean([of.std() for of in own.values() if of.std() > 0])
+    expected = [
+        scores.mean() + ((x - own[rater].mean()) / own[rater].std() * usual if rater != "r0" else 0)
+        for x, rater in zip(scores, raters)
+    ]
+    assert _normalised(scores, raters) == pytest.approx(expected)
