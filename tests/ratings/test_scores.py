@@ -266,3 +266,15 @@ def test_normalised_scores_are_those_of_a_loop() -> None:
         for x, rater in zip(scores, raters)
     ]
     assert _normalised(scores, raters) == pytest.approx(expected)
+
+
+def test_what_a_prompt_adds_to_all_conditions_is_not_in_a_normalised_interval() -> None:
+    """Each rater sees every prompt of both conditions, which differ far less than the prompts do."""
+    rng, rows = np.random.default_rng(5), []
+    for rater in range(12):
+        for trial, (name, prompt) in enumerate((name, prompt) for name in "ab" for prompt in range(12)):
+            answer = float(1 + prompt % 4 + (name == "b") * (rng.random() < 0.8))
+            shown = (f"{name}/{prompt}",), (name,)
+            rows.append(Judgement("s-1a2b3c4d", "o", "opinion", f"{rater}", trial, *shown, answer, "", f"p{prompt}"))
+    normalised, raw = (mean_opinions(Judgements(rows), normalised=one)["a"] for one in (True, False))
+    assert normalised.half_width < 0.2 * raw.half_width
