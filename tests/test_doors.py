@@ -48,7 +48,7 @@ FLOORS = [
     {"extractors"},
     {"study"},
     {"images"},
-    {"ratings"},
+    {"ratings", "verdicts"},
     {"files"},
     {"statistics"},
     {"pairwise", "sampling"},

@@ -8,6 +8,7 @@ overridden here, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.projection import Projection
     from streaming_metrics.measures.units import Units
     from streaming_metrics.statistics import DistinctCount, State
+    from streaming_metrics.verdicts.evidence import Evidence
 
 STATE_KIND = "streaming-metrics state 1"
 REFUSED = ("dist_sync_fn", "dist_sync_on_step", "compute_on_cpu")
@@ -163,6 +165,7 @@ class GenerativeMetrics(Metric):
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
         self._captions: str | None = None
+        self._evidence: dict[str, Evidence] = {}
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{self._configuration()} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
@@ -232,6 +235,11 @@ class GenerativeMetrics(Metric):
         file that does not say.
         """
         return self._found[role] if self._found is not None else distinct_of(self._states.local(role, 0))
+
+    @property
+    def evidence(self) -> Mapping[str, Evidence]:
+        """What scores of the last :meth:`compute` are compared by, by key: of measures that have ``se=True``."""
+        return dict(self._evidence)
 
     # What comes in.
 
@@ -309,6 +317,7 @@ class GenerativeMetrics(Metric):
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
         self._totals = self._found = self._captions = None
+        self._evidence = {}
 
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: :meth:`freeze` of ``"real"``."""
@@ -358,10 +367,10 @@ class GenerativeMetrics(Metric):
         """Return the scalars of those measures that have enough samples, and why the others have not; collective."""
         comm, values, reasons = self._gather_ranks(), {}, []
         self._bind(comm)
-        sides = self._sides(comm)
+        sides, self._evidence = self._sides(comm), {}
         for place in self._places():
             try:
-                values |= self._report(self._values([place], sides, comm))
+                values |= self._report(self._values([place], sides, comm, noted=self._evidence))
             except NotEnoughSamples as error:
                 reasons.append(str(error))
         return values, reasons
@@ -654,15 +663,26 @@ class GenerativeMetrics(Metric):
         self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
             warn_of_repeats(found, role, "images" if self.extractor else "samples")
-        return self._values(self._places(), sides, comm, streams)
+        self._evidence = {}
+        return self._values(self._places(), sides, comm, streams, self._evidence)
 
     def _values(
-        self, places: list[int], sides: Sequence[Mapping[Role, Side]], comm: Comm, streams: Streams | None = None
+        self,
+        places: list[int],
+        sides: Sequence[Mapping[Role, Side]],
+        comm: Comm,
+        streams: Streams | None = None,
+        noted: dict[str, Evidence] | None = None,
     ) -> list[tuple[int, dict[str, Tensor]]]:
         states = self._states
         prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
         found = evaluate(places, streams or states.streams, sides, prepared, comm, self._memories(states))
-        return list(zip(places, found))
+        if noted is not None:
+            named = [
+                (self._reported[place][key], one) for place, (_, by) in zip(places, found) for key, one in by.items()
+            ]
+            noted.update({key: replace(one, key=key) for key, one in named})
+        return [(place, values) for place, (values, _) in zip(places, found)]
 
     def _value_of(self, role: Role, batch: Mapping[Slot, State]) -> Any:
         states, single = self._states, Comm.single()

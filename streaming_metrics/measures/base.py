@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.verdicts.intervals import Kind, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
+    from streaming_metrics.verdicts.evidence import Evidence
 
 T = TypeVar("T")
 Prepared: TypeAlias = "Mapping[str, Tensor]"
@@ -72,6 +74,8 @@ class Scalar:
         family: title of the panel that it shares with measures of its scale; by default its own title.
         spread_of: the key whose standard deviation or error this is, where it is one.
         elsewhere: what the key becomes, before the tag, with any other network: ``"fd"``; by default the key.
+        kind: what its interval is cut to: ``"real"``, ``"positive"``, or ``"share"``, whose interval is Wilson's.
+        about: of a standard error, in words, what ``value ± 1.96·error`` is an interval of; empty for other spreads.
 
     Example:
         >>> Scalar("fid", "Fréchet distance", "lower", elsewhere="fd").reported("dinov2")
@@ -84,6 +88,12 @@ class Scalar:
     family: str = ""
     spread_of: str | None = None
     elsewhere: str = ""
+    kind: Kind = "real"
+    about: str = ""
+
+    def interval(self, value: float, error: float, level: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the interval of a value with its standard error."""
+        return interval(value, error, self.kind, level)
 
     def reported(self, tag: str | None) -> str:
         """Return the key as users see it: bare for the published Inception (``tag=None``), else tagged."""
@@ -279,6 +289,13 @@ class Measure(ABC):
             prepared: what :meth:`prepare` returned, where the measure is bound.
             results: of the reductions that it asked for.
         """
+
+    def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
+        """Return what its scalars are compared by, by key, right after :meth:`compute` of the same sides; collective.
+
+        By default of none: only where each sample's influence is known.
+        """
+        return {}
 
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""
