@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
-from streaming_metrics.statistics.index import hashed, shifted
+from streaming_metrics.statistics.index import cluster_of, hashed, shifted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +116,7 @@ class Blocks(Statistic):
 
     def block_of(self, index: Tensor) -> Tensor:
         """Return the block ``(N,)`` of each sample."""
-        return shifted(hashed(index.div(self.cluster, rounding_mode="floor")), 1) % self.blocks
+        return shifted(hashed(cluster_of(index, self.cluster)), 1) % self.blocks
 
     def one(self, state: State, block: int) -> State:
         """Return the state of one block, as views."""
