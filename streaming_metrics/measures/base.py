@@ -207,6 +207,8 @@ class Measure(ABC):
             are measured; None reads the first.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
+        jackknifed: keys of scalars that are smooth functions of sums over generated samples, so that a jackknife over
+            blocks of these gives their error: see :func:`~streaming_metrics.measures.errors.with_errors`.
     """
 
     on: str | None = field(default=None, kw_only=True, repr=False)
@@ -216,6 +218,7 @@ class Measure(ABC):
     network: ClassVar[str | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
+    jackknifed: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fixed(self) -> Role | None:

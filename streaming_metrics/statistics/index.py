@@ -39,6 +39,19 @@ def check_index(index: Tensor, n: int) -> None:
         raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
 
 
+def cluster_of(index: Tensor, cluster: int) -> Tensor:
+    """Return the cluster of each id: ``index // cluster``; of anonymous ones, their rank's mark and arrival // cluster.
+
+    Example:
+        >>> cluster_of(torch.tensor([0, 1, 2, 3]), 2).tolist()
+        [0, 0, 1, 1]
+        >>> len(cluster_of(anonymous_index(0, 6, rank=1), 3).unique())
+        2
+    """
+    arrival = EXPLICIT_LIMIT - 1
+    return (index & ~arrival) | (index & arrival).div(cluster, rounding_mode="floor")
+
+
 def hashed(index: Tensor) -> Tensor:
     """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a
     bijection).
