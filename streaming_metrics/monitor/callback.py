@@ -28,14 +28,13 @@ from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
 from streaming_metrics.images.columns import COLUMNS
 from streaming_metrics.images.ranges import Reach
-from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
+from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undecided, sharding_warning
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.deciding import Decider
 from streaming_metrics.monitor.image_sampler import ImageSampler
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
 from streaming_metrics.monitor.paired import PairedMetrics
-from streaming_metrics.monitor.readers import refuse_undecided
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
 from streaming_metrics.monitor.schedule import Schedule
