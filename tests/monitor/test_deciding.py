@@ -290,3 +290,19 @@ def test_weights_that_an_average_swaps_in_are_those_that_are_measured_again() ->
     fit([0.40, 0.44], watching)
     assert watching.decider
     assert watching.decider.finalists.kept[0].weights["brightness"] == pytest.approx(0.46)
+
+
+def test_several_validations_of_an_epoch_are_compared_each() -> None:
+    noted = Noted()
+    fit([0.38, 0.42], watch(), noted, val_check_interval=1)  # three batches an epoch
+    assert [row[KEYS[0]] for row in noted.rows] == [0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_measurements_without_a_validation_are_decided_too(tmp_path: Path) -> None:
+    watching = watch(real=reference(tmp_path))
+    running = trainer(watching, max_epochs=4)
+    running.fit(Drawer(COURSE), DataLoader(TensorDataset(REAL), batch_size=100))
+    assert watching.decider
+    assert [line.verdict for line in watching.decider.log.lines] == ["first", "better", "undecided", "worse"]
+    assert KEYS[-1] in running.callback_metrics
