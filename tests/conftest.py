@@ -89,6 +89,7 @@ from streaming_metrics.statistics import (
 from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
+from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +155,8 @@ STATISTICS = [
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
+    PredictionMoments(CLASSES + 1),
+    ClusteredPredictions(CLASSES, cluster=4),
     Blocks(Moments(WIDTH), blocks=3),
     Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
     Blocks(ClassPredictions(CLASSES), blocks=50),
@@ -206,6 +209,8 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
+    IS(splits=3, se=True): SUMS,
+    IS(splits=1, se=True, cluster=2): SUMS,
     PRDC(k=3): COUNTS,
     PRDC(k=3, f1=True, capacity=16): COUNTS,
     PRDC(variant="improved"): COUNTS,
