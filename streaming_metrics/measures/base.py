@@ -232,9 +232,14 @@ class Measure(ABC):
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
-        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
-        return () if needs_arguments else cls().scalars
+        """Return what any instance may yield, by which the key of a result tells its scalar.
+
+        By default ``cls()``'s, and its standard errors where it has ``se=``.
+        """
+        if any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls)):
+            return ()
+        with_errors: Any = replace(cls(), se=True).scalars if "se" in {f.name for f in fields(cls)} else ()
+        return tuple(dict.fromkeys(cls().scalars + with_errors))
 
     @property
     def keys(self) -> tuple[str, ...]:

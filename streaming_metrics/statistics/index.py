@@ -62,6 +62,24 @@ def hashed(index: Tensor) -> Tensor:
     return mixed ^ shifted(mixed, 31)
 
 
+def hashed_clusters(index: Tensor, cluster: int) -> Tensor:
+    """Return a pseudo-random int64 for each id, by which ``cluster`` consecutive ids stay together: their keys differ
+    in the last bits alone.
+    """
+    if cluster == 1:
+        return hashed(index)
+    room = (1 << (cluster - 1).bit_length()) - 1
+    return (hashed(cluster_of(index, cluster)) & ~room) | (index & (EXPLICIT_LIMIT - 1)) % cluster
+
+
+def in_first_half(index: Tensor, cluster: int = 1) -> Tensor:
+    """Return bool ``(N,)``: which of two halves samples are of, at random by cluster, whatever reservoir they are in.
+
+    Not by parity: labels dealt in turn would split the classes.
+    """
+    return hashed(cluster_of(index, cluster)) & (1 << 20) != 0
+
+
 def shifted(bits: Tensor, by: int) -> Tensor:
     """Return int64 shifted right as if unsigned: its own shift carries the sign along."""
     return (bits >> by) & ((1 << (64 - by)) - 1)
