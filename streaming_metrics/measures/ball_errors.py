@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
+from streaming_metrics.measures.errors import AT_THIS_N, BOTH_RANDOM
 from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
 NEARLY_ALL = 0.99
 """Coverage above which its jackknife says nothing: hardly a ball hangs on one point."""
-GIVEN = "the value at this number of samples, given the real ones"
-BOTH = "the value at these numbers of samples, both sides random"
 
 
 def about_of(scalar: Scalar, both: bool) -> str:
     """Return what the interval of a scalar is about: recall's and f1's are with both sides random, however asked."""
-    return BOTH if both or scalar.key in ("recall", "f1") else GIVEN
+    return BOTH_RANDOM if both or scalar.key in ("recall", "f1") else AT_THIS_N
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Prepared, Results, Sides
     from streaming_metrics.statistics import Statistic
 
-ABOUT = "the Inception score at this number of samples"
+ABOUT = "value at this N"
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class IS(Measure):
         check_integer("IS ddof", self.ddof, least=0)
         check_flag("IS se", self.se)
         check_integer("IS cluster", self.cluster, least=1)
+        if self.cluster != 1 and not self.se:
+            raise ValueError("IS cluster is of its standard error. Remedy: se=True.")
         self._marginals(1)
 
     @property
