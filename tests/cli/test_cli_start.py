@@ -15,7 +15,8 @@ from test_cli import LINE
 
 import streaming_metrics
 from streaming_metrics import FID, Features, Reference, extractors, measures
-from streaming_metrics.cli.results import Origin, Result, contents, differences, facts
+from streaming_metrics.cli.facts import contents, differences, facts
+from streaming_metrics.cli.results import Origin, Result
 from streaming_metrics.extractors import EXTRACTORS, RESIZES, EfficientNetLite0, resolve
 from streaming_metrics.extractors.names import RESIZE_NAMES, facts_of_record
 from streaming_metrics.extractors.recorded import Recorded, record_of
