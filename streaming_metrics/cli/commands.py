@@ -119,6 +119,7 @@ Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is 
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
 Se = Annotated[bool, typer.Option("--se", help="Scores with standard errors, where measures have them.")]
+ForErrors = Annotated[bool, typer.Option("--se", help="Keep what errors and tests of either side need.")]
 PerPrompt = Annotated[int, typer.Option(min=1, help="Images in a row of one prompt: errors are by prompts.")]
 Test = Annotated[bool, typer.Option("--test", help="Say which sides differ, of the same seeds; with errors.")]
 Unpaired = Annotated[bool, typer.Option("--unpaired", help="Test sides of other seeds: wider intervals.")]
@@ -219,6 +220,7 @@ def reference(
     on_error: OnError = "fail",
     capacity: Capacity = None,
     half: Half = False,
+    se: ForErrors = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
@@ -229,7 +231,7 @@ def reference(
     with _running(output) as comm:
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), _teller(quiet)
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             _tell_all(said, tell)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.measures.errors import with_errors
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,18 +28,33 @@ def asked_for(measures: Sequence[Measure], *, errors: bool, per_prompt: int = 1)
 
     Example:
         >>> from streaming_metrics import KID
-        >>> [measure.describe() for measure in asked_for([KID()], errors=False)]
-        ['kid']
+        >>> [measure.describe() for measure in asked_for([KID()], errors=True)]
+        ['kid(se=True)']
     """
     if not errors:
         return [*measures]
-    found = [replace(one, se=True) if "se" in _options(one) else one for one in measures]
+    found = with_errors(measures)
     if per_prompt == 1:
         return found
     if not any(CLUSTER in _options(one) for one in found):
         names = ", ".join(one.describe() for one in measures)
         raise ValueError(f"--per-prompt: expected measures whose errors are by prompts, got {names}. Remedy: fid.")
-    return [replace(one, cluster=per_prompt) if CLUSTER in _options(one) else one for one in found]
+    return [_by_prompts(one, per_prompt) if CLUSTER in _options(one) else one for one in found]
+
+
+def _by_prompts(measure: Measure, per_prompt: int) -> Measure:
+    """Return a measure whose errors are by prompts; a reservoir holds whole ones."""
+    changed = {CLUSTER: per_prompt}
+    if "reservoir" in _options(measure):
+        rows: int = getattr(measure, "reservoir")  # noqa: B009
+        changed["reservoir"] = max(rows // per_prompt, 1) * per_prompt
+    return replace(measure, **changed)
+
+
+def for_reference(measures: Sequence[Measure], *, errors: bool) -> list[Measure]:
+    """Return measures that keep of the real side what they keep of either: its file then serves as either side."""
+    found = asked_for(measures, errors=errors)
+    return [replace(one, both=True) if errors and "both" in _options(one) else one for one in found]
 
 
 def _options(measure: Measure) -> set[str]:

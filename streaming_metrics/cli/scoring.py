@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Union, cast
 import torch
 from torch import nn
 
-from streaming_metrics.cli.errors_asked import asked_for
+from streaming_metrics.cli.errors_asked import asked_for, for_reference
 from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
@@ -200,7 +200,7 @@ class Job:
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
-            measures = self._measures()
+            measures = for_reference(measures_of(self.measures), errors=self.errors)
             network = self.network.load(measures)
             metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":

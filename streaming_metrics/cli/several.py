@@ -70,7 +70,8 @@ def score_several(job: Job, real: str, fakes: Sequence[str], wanted: Wanted, tel
 
 def show_contests(found: Sequence[Contest], sides: Mapping[str, Result]) -> None:
     """Print contests, and which scores have no evidence."""
-    show_text(["", *lines_of(found), *not_compared(sides)])
+    say("")
+    show_text([*lines_of(found), *not_compared(sides)])
 
 
 def _contests(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Contest], ValueError | None]:

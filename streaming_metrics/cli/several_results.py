@@ -138,7 +138,7 @@ def names_of(sources: Sequence[str]) -> list[str]:
     deepest = max(len(Path(source).parts) for source in sources)
     names = list(map(name_of, sources))
     for depth in range(2, deepest + 1):
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(set(sources)):
             break
         repeated = {name for name in names if names.count(name) > 1}
         longer = ["/".join(Path(source).parts[-depth:]) for source in sources]

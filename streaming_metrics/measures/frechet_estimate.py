@@ -95,6 +95,7 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     coupling = Coupling(gaussian_of(real, kept.moments), gaussian_of(fake, kept.moments))
     of_real = kept.real_reservoir.read(real[kept.real_reservoir])
     of_fake = kept.reservoir.read(fake[kept.reservoir])
+    _refuse_moments_alone(fake, kept, of_fake)
     if kept.both and len(of_real.rows) < 2:
         raise ValueError(
             "FID(both=True): expected features of the real side, got moments alone. Remedy: both=False, which takes "
@@ -107,6 +108,18 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     errors = torch.tensor([error, error + step / INTERVAL], dtype=torch.float64, device=value.device)
     _warn_if_heavy(fakes)
     return Estimate(coupling.distance, errors[0], value, errors[1], fakes, reals)
+
+
+def _refuse_moments_alone(fake: Side, kept: KeptForErrors, drawn: Drawn) -> None:
+    """Raise ValueError where generated samples came from a file that lacks what the errors are made of."""
+    half = kept.half("fake")
+    lacks_half = fake.num_samples >= 2 * (kept.moments.num_features + 1) and not half.count(fake[half])
+    if len(drawn.rows) < 2 or lacks_half:
+        raise ValueError(
+            f"FID(se=True): expected features and half moments of {fake.num_samples} generated samples, got moments "
+            "alone: their reference was saved without. Remedy: the images; or save the reference from FID(se=True, "
+            "both=True), as `streaming-metrics reference --se` does; or se=False."
+        )
 
 
 def _influence(drawn: Drawn, values: Tensor, side: Side, cluster: int = 1) -> Influence:

@@ -32,7 +32,7 @@ class Comparison:
         p_value: two-sided, of no difference.
         alpha: the interval covers with a probability of 1 − alpha.
         correlation: of the influence values of generated samples.
-        gain: by how much the unpaired interval would be wider.
+        gain: by how much the interval of :func:`unpaired` would be wider.
         better: ``"lower"`` or ``"higher"``.
     """
 
@@ -108,8 +108,9 @@ def _compared(
     one: Evidence, other: Evidence, fake_error: float, correlation: float, alpha: float, threshold: float | None
 ) -> Comparison:
     both = () if one.real is None or other.real is None else (one.real, other.real)
-    error = hypot(fake_error, both[0].minus(both[1]).error if both else 0.0)
-    apart = hypot(one.fake.error, other.fake.error, *(side.error for side in both))
+    real_error = both[0].minus(both[1]).error if both else 0.0
+    error = hypot(fake_error, real_error)
+    apart = hypot(one.fake.error, other.fake.error, real_error)
     difference = one.value - other.value
     z = _ratio(difference, error)
     half = (float(norm.isf(alpha / 2)) if threshold is None else threshold) * error
