@@ -164,11 +164,12 @@ def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian
 
 
 def _warn_of_few(sides: Sides, kept: KeptForErrors) -> None:
-    width = kept.moments.num_features
+    least = kept.moments.num_features + 1
     counts = f"{sides.fake.num_samples} generated" + (f" and {sides.real.num_samples} real" if kept.both else "")
     warnings.warn(
-        f"FID(se=True) of {counts} samples of {width} features: too few for the corrected value to be trusted, and "
-        f"below {2 * width + 2} for one at all. Remedy: {5 * width} or more, or fewer features.",
+        f"FID(se=True) of {counts} samples of {least - 1} features: expected at least {2 * least} to correct for their "
+        f"number at all, and {5 * least} for what is left of the bias to be small. Remedy: more samples, or fewer "
+        "features.",
         BiasWarning,
         stacklevel=2,
     )

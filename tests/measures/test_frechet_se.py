@@ -140,7 +140,7 @@ def test_the_value_is_that_of_fid_alone() -> None:
 def test_too_few_samples_yield_no_corrected_value() -> None:
     x, width = normal(0, 200, 6), 6
     few = metric_of(FID(se=True), x, normal(1, 2 * width + 1, width))
-    with pytest.warns(BiasWarning, match=r"below 14 .*Remedy: 30 or more"):
+    with pytest.warns(BiasWarning, match=r"expected at least 14 .*, and 35 for"):
         values = few.compute()
     assert values["fd_corrected_features"].isnan()
     assert values["fd_corrected_se_features"].isnan()
