@@ -12,7 +12,7 @@ from streaming_metrics.cli.people import lines_of
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.images.names import told
-from streaming_metrics.verdicts.files import from_json, to_json
+from streaming_metrics.verdicts.files import KIND, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import Reference
     from streaming_metrics.verdicts.evidence import Evidence
 
-KIND = "streaming-metrics scores 1"
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 LATE = ("paired", "people", "evidence", "ids")
 """What a file has where there is any: without it, it is what earlier versions wrote, and read."""

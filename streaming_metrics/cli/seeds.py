@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from streaming_metrics.cli.results import Result
     from streaming_metrics.images import Images
 
+TELLING = ("paths", "places", "seeds")
+"""What tells images of the same seeds, the surest first: the first that both sides have decides."""
 SHOWN = 3
 REMEDY = (
     "Remedy: images of the same seeds under the same paths in both; or --unpaired, for a wider interval that asks for "
@@ -54,8 +56,8 @@ def refuse_other_seeds(first: str, one: Result, second: str, other: Result) -> N
             f"{first} and {second}: expected as many images of both, of the same seeds, got {counts[0]} and "
             f"{counts[1]}. {REMEDY}"
         )
-    what = "paths" if "paths" in one.ids and "paths" in other.ids else "places"
-    if what in one.ids and what in other.ids and one.ids[what] != other.ids[what]:
+    what = next((what for what in TELLING if what in one.ids and what in other.ids), None)
+    if what is not None and one.ids[what] != other.ids[what]:
         raise ValueError(f"{first} and {second}: expected images of the same {what}, got others. {REMEDY}")
 
 

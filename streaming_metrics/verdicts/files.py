@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.verdicts.evidence import Evidence, Influence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+KIND = "streaming-metrics scores 1"
+"""What a file of the scores of one generated side calls itself."""
 FLOAT64 = "<f8"
 """Influence values are the base64 of these: 11 characters each, and no digit lost."""
 NEEDED = {"ids", "influence", "num_samples", "cluster"}
@@ -40,6 +45,25 @@ def from_json(told: object) -> dict[str, Evidence]:
     if not isinstance(told, dict):
         raise ValueError(f"evidence: expected an object of keys, got {type(told).__name__}.")
     return {str(key): _read(str(key), one) for key, one in told.items()}
+
+
+def save_scores(
+    path: str | Path, scores: Mapping[str, float], signature: str, evidence: Mapping[str, Evidence], **more: Any
+) -> None:
+    """Write scores and their evidence as ``streaming-metrics compare --json`` does, whole or not at all.
+
+    Args:
+        path: of the file.
+        scores: by reported key.
+        signature: how they came about.
+        evidence: by key.
+        more: ``real=`` and ``fake=``, where the samples came from, as mappings with ``source`` and ``num_samples``;
+            ``ids=``, what tells whether generated samples are of the same seeds.
+    """
+    plain = {key: value if isfinite(value) else None for key, value in scores.items()}
+    told = {"kind": KIND, "scores": plain, "signature": signature, **more, "evidence": to_json(evidence)}
+    with atomic_write(path) as partial:
+        partial.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _told(one: Evidence) -> dict[str, Any]:

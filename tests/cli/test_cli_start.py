@@ -107,6 +107,11 @@ def test_the_package_imports_no_torch_until_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_verdicts_import_no_torch() -> None:
+    code = "import sys; from streaming_metrics import Comparison, Evidence, Influence, paired, unpaired"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
+
+
 # --- the outline of a reference ---------------------------------------------------------------------------------------
 
 
