@@ -101,7 +101,8 @@ def contests(sides: Mapping[str, Result], *, apart: bool = False) -> list[Contes
         for key in (key for key in one.evidence if key in other.evidence):
             found.append((first, second, compared(one.evidence[key], other.evidence[key], ALPHA)))
     if not found:
-        raise ValueError(f"expected two sides with evidence of one score, got none of {', '.join(sides)}. {REMEDY}")
+        lacking = [name for name, one in sides.items() if not one.evidence] or [*sides]
+        raise ValueError(f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {REMEDY}")
     adjusted = holm([comparison.p_value for _, _, comparison in found])
     return [Contest(first, second, one, p, not apart) for (first, second, one), p in zip(found, adjusted)]
 

@@ -224,7 +224,7 @@ def test_scores_are_told_though_they_cannot_be_compared(sides: dict[str, Path]) 
     result = run("compare", sides["real"], sides["a"], sides["b"], *TINY, "--test", "--measures", "c2st")
     assert result.exit_code == 3
     assert "measure\ta\tb\tbest" in result.stdout
-    assert "expected two sides with evidence of one score" in result.stderr
+    assert "expected evidence of one score in two sides, got none in a, b" in result.stderr
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -346,13 +346,12 @@ def test_saved_references_are_compared_as_generated_sides(sides: dict[str, Path]
     assert saved["sides"]["a"]["ids"] == images["sides"]["a"]["ids"]
 
 
-def test_a_reference_that_holds_moments_alone_is_refused_as_a_generated_side(
-    sides: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_reference_of_moments_alone_has_a_score_and_no_verdict(sides: dict[str, Path], tmp_path: Path) -> None:
     done("reference", sides["a"], "-o", tmp_path / "old", *TINY, "--measures", "fid", "-q")
-    result = run("compare", sides["real"], tmp_path / "old", *TINY, "--se")
+    result = run("compare", sides["real"], tmp_path / "old", sides["b"], *TINY, "--test")
     assert result.exit_code == 3
     assert "reference --se" in result.stderr
+    assert "got none in old" in result.stderr
 
 
 def test_images_of_one_prompt_are_a_cluster(sides: dict[str, Path]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from streaming_metrics import FID, GenerativeMetrics, paired
+from streaming_metrics import FID, BiasWarning, GenerativeMetrics, paired
 from streaming_metrics.core.saved_states import merged
 
 if TYPE_CHECKING:
@@ -63,15 +63,18 @@ def test_references_compare_as_generated_sides(tmp_path: Path) -> None:
     assert found.error == pytest.approx(expected.error, rel=1e-6)
 
 
-def test_a_reference_of_moments_alone_is_refused_as_a_generated_side(tmp_path: Path) -> None:
-    saved = GenerativeMetrics([FID()], None, num_features=D)
+@pytest.mark.parametrize(("measure", "lacking"), [(FID(), "features"), (FID(se=True), "moments of half")])
+def test_a_reference_that_lacks_what_errors_are_made_of_says_so(tmp_path: Path, measure: FID, lacking: str) -> None:
+    saved = GenerativeMetrics([measure], None, num_features=D)
     saved.update(rows(1), real=True)
     saved.save_reference(tmp_path / "old.safetensors")
     metric = GenerativeMetrics([FID(se=True)], None, num_features=D)
     metric.update(rows(0), real=True)
     metric.merge_reference(tmp_path / "old.safetensors")
-    with pytest.raises(ValueError, match=r"expected features and half moments of 100 generated .*reference --se"):
-        metric.compute()
+    with pytest.warns(BiasWarning, match=f"expected {lacking} .*reference --se"):
+        values = metric.compute()
+    assert values["fd_features"].isfinite()
+    assert values["fd_corrected_features"].isnan()
 
 
 def test_a_real_side_of_moments_alone_is_given(tmp_path: Path) -> None:
