@@ -120,6 +120,8 @@ class FID(Measure):
         if not self.se:
             return {}
         found = estimate(sides, self._kept(sides.spec))
+        if not len(found.fake.index):
+            return {}
         return {"fid": Evidence("fid", float(found.corrected), found.fake, found.real, both=self.both)}
 
     def _kept(self, spec: Spec) -> KeptForErrors:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
+    from streaming_metrics.report.sides import SidesTable
 
 TEMPLATES = Path(__file__).parent
 SIDE = 128
@@ -83,18 +84,40 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    found = Findings.of(metric)
+    history = comparison_history(metric=metric, values=values, real=real, fake=fake, about=about)
 
     def write() -> None:
-        history = History("comparison")
+        write_report(path, [history], "Generated images against real ones", study)
+
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+
+
+def comparison_history(
+    name: str = "comparison",
+    *,
+    metric: GenerativeMetrics,
+    values: Mapping[str, Tensor],
+    real: Any = None,
+    fake: Any = None,
+    about: Iterable[tuple[str, str]] = (),
+) -> History:
+    """Return what a report shows of one comparison, on rank 0; collective.
+
+    Args:
+        name: tells it from others in one report.
+        metric, values, real, fake, about: as of :func:`write_comparison`.
+    """
+    found, history = Findings.of(metric), History(name)
+
+    def look() -> None:
         history.note(0, values, metric)
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
         history.looks = looks_of(found, fakes or {}, reals or {})
-        write_report(path, [history], "Generated images against real ones", study)
 
-    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(look, f"comparison_history({name!r})")
+    return history
 
 
 def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
@@ -106,11 +129,15 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
 
 
 def write_report(
-    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None
+    path: str | Path,
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | None = None,
+    sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title, study)
+    page = rendered(histories, title, study, sides)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
@@ -125,13 +152,19 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
     write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
 
 
-def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None) -> str:
+def rendered(
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | None = None,
+    sides: SidesTable | None = None,
+) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
         study: results of a study; None for none.
+        sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -144,6 +177,7 @@ def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] 
         title=title,
         histories=histories,
         study=view,
+        sides=sides,
         summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),
