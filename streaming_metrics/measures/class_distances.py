@@ -76,15 +76,15 @@ def class_distances(real: KeptRows, fake: KeptRows, gaussian: Gaussian) -> Class
     sides = [_by_class(side, leading, enough) for side in (real, fake)]
     estimates = torch.tensor([jackknifed(x, y) for x, y in zip(*sides)], dtype=torch.float64)
     distances, errors = real.comm.broadcast(estimates).cpu().T
-    n, m = counts[:, enough].double()
-    samples = n * m / (n + m)
+    n, m = counts[0, enough], counts[1, enough]
+    samples = (n * m / (n + m)).double()
     pooled = (errors.square() * samples).mean()  # errors grow with distances: weights by each one's own would be biased
     labels = enough.nonzero()[:, 0]
-    columns = (labels, counts[1, enough], distances, (pooled / samples).sqrt())
+    columns = (labels, m, distances, (pooled / samples).sqrt())
     raw = GroupMeans(*(np.asarray(column) for column in columns))
     explained = float(values[-dimensions:].sum() / values.sum())
     left_out = int((counts.sum(0) > 0).sum()) - len(labels)
-    return ClassDistances(ShrunkenMeans.of(raw), *counts[:, enough], dimensions, explained, left_out)
+    return ClassDistances(ShrunkenMeans.of(raw), n, m, dimensions, explained, left_out)
 
 
 def _labels(kept: KeptRows) -> Tensor:

@@ -43,7 +43,7 @@ class KeptRows:
     cluster: int = 1
 
     def along(self, vectors: Tensor, centre: Tensor | None = None) -> Tensor:
-        """Return how far this rank's rows lie along directions ``(D, K)``, from a centre ``(D,)``: ``(n, K)`` float64."""
+        """Return how far rows lie along directions ``(D, K)``, from a centre ``(D,)``: ``(n, K)`` float64."""
         start = 0 if centre is None else centre @ vectors
         parts = [rows.double() @ vectors - start for rows in self.rows.split(CHUNK)]
         return torch.cat(parts)
@@ -61,8 +61,8 @@ def kept_rows(side: Side, num_features: int) -> KeptRows | None:
     """
     kept = [statistic for statistic in side.states if isinstance(statistic, (Bank, Reservoir))]
     kept = [one for one in kept if one.column == "pool" and one.num_features == num_features]
-    found = [one for one in map(lambda one: _read(side, one), sorted(kept, key=_rank)) if one.total]
-    return found[0] if found else None
+    found = (_read(side, one) for one in sorted(kept, key=_rank))
+    return next((one for one in found if one.total), None)
 
 
 def at_most(kept: KeptRows, most: int) -> KeptRows:
@@ -82,7 +82,8 @@ def _rank(kept: Bank | Reservoir) -> tuple[bool, bool, int, str]:
 def _read(side: Side, kept: Bank | Reservoir) -> KeptRows:
     state, comm = side[kept], side.comm
     if isinstance(kept, Reservoir):  # whole on every rank
-        rows, index = (column[comm.rank :: comm.world_size] for column in kept.read(state))
+        drawn = kept.read(state)
+        rows, index = (column[comm.rank :: comm.world_size] for column in (drawn.rows, drawn.index))
         return KeptRows(rows, index, sum(comm.counts(len(index))), comm, cluster=kept.cluster)
     total = sum(comm.counts(len(state["index"])))
     beside = (state.get("labels"), state.get("captions"), kept.labels or 0)

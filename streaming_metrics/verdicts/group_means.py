@@ -54,7 +54,7 @@ class GroupMeans(NamedTuple):
         means = np.bincount(place, values, len(names)) / counts
         scatter = np.bincount(place, (values - means[place]) ** 2, len(names))
         keeps = counts >= max(least, 2)
-        names, counts, means, scatter = (column[keeps] for column in (names, counts, means, scatter))
+        names, counts, means, scatter = names[keeps], counts[keeps], means[keeps], scatter[keeps]
         pooled = scatter.sum() / max((counts - 1).sum(), 1)
         errors = np.sqrt((scatter + PRIOR * pooled) / (counts - 1 + PRIOR) / counts)
         return cls(names, counts, means, errors)
