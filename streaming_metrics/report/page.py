@@ -63,6 +63,7 @@ def write_comparison(
     values: Mapping[str, Tensor],
     real: Any = None,
     fake: Any = None,
+    train: Any = None,
     about: Iterable[tuple[str, str]] = (),
     study: Mapping[str, Any] | None = None,
 ) -> None:
@@ -75,8 +76,8 @@ def write_comparison(
         path: of the HTML file; one that was there is replaced only once the new one is whole.
         metric: after ``compute``.
         values: what that returned.
-        real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
-            images cannot be read again.
+        real, fake, train: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None
+            where the images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
         study: results of a study of such images, which are shown beside the values; None for none.
 
@@ -91,7 +92,8 @@ def write_comparison(
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
-        history.looks = looks_of(found, fakes or {}, reals or {})
+        trains = _read(train, found.causes.trains())
+        history.looks = looks_of(found, fakes or {}, reals or {}, trains=trains or {})
         write_report(path, [history], "Generated images against real ones", study)
 
     metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
