@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.core.layout import MEASURED
 from streaming_metrics.features import Features
+from streaming_metrics.measures.directions import is_negligible
 from streaming_metrics.measures.frechet_errors import Coupling
 from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
 from streaming_metrics.measures.kept_rows import kept_rows
@@ -32,6 +33,12 @@ class Difference(NamedTuple):
     coupling: Coupling
     real: KeptRows | None
     fake: KeptRows | None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the distance is more than rounding, and finite."""
+        distance = self.coupling.distance
+        return bool(distance.isfinite() & ~is_negligible(distance, self.coupling))
 
 
 def difference_of(sides: Sequence[Mapping[Role, Side]], specs: Sequence[Spec]) -> Difference | None:

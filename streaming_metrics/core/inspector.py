@@ -129,27 +129,28 @@ class Inspector:
 
     def explained(self, among: Tensor | None = None) -> Explained | None:
         """Return what each sample, and each class or prompt, contributes to the Fréchet distance; None where neither
-        moments nor features of both sides are kept.
+        moments nor features of both sides are kept, or there is no distance.
 
         Of the samples whose features are kept: all, or the reservoir of ``FID(se=True)``.
 
         Args:
             among: ids of the generated samples that may be among the examples; None for all.
         """
-        if (found := self.difference) is None:
+        if (found := self.difference) is None or not found.is_there:
             return None
         return explained(found.coupling, found.real, found.fake, among)
 
     def directions(self, n: int = 6, among: Tensor | None = None) -> Directions | None:
         """Return the directions of feature space that add most to the Fréchet distance: what generated samples lack of
-        the real ones' variation, or have beyond it; None where neither moments nor features of both sides are kept.
+        the real ones' variation, or have beyond it; None where neither moments nor features of both sides are kept, or
+        there is no distance.
 
         Args:
             n: how many, at least 1.
             among: ids of the generated samples that may be among the examples; None for all.
         """
         check_integer("directions n", n, least=1)
-        if (found := self.difference) is None:
+        if (found := self.difference) is None or not found.is_there:
             return None
         return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
 

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 VANISHED = 1e-6
 """Share of the largest stretch below which generated features do not vary along an axis at all."""
+ROUNDING = 1e-9
+"""Share of the variance of both sides below which a part of the distance is none."""
 EXAMPLES = 4
 """Samples of each side to look at for a direction."""
+NOBODY = torch.empty(0, dtype=torch.int64)
 
 
 class Axes(NamedTuple):
@@ -68,6 +71,11 @@ def axes_of(coupling: Coupling) -> Axes:
     return Axes(vectors[:, order], spread[order], moved[order], parts[order], shift, outside)
 
 
+def is_negligible(part: Tensor, coupling: Coupling) -> Tensor:
+    """Return whether parts ``(…)`` of a distance are rounding alone."""
+    return part <= ROUNDING * (coupling.x.trace + coupling.y.trace)
+
+
 @dataclass(frozen=True, eq=False)
 class Directions:
     """The directions that add most to the Fréchet distance, that which adds most first; on the CPU.
@@ -82,7 +90,7 @@ class Directions:
         real_examples, fake_examples: ``(K, k)`` int64, ids of the samples that lie farthest along them, -1 where there
             are fewer; ``(K, 0)`` where no features are kept.
         shift_real_examples, shift_fake_examples: ``(k,)``, those that lie farthest against and along the difference of
-            means.
+            means, none where there is no difference.
         total: number of all directions.
     """
 
@@ -116,7 +124,7 @@ def directions_of(
     n: int = 6,
     among: Tensor | None = None,
 ) -> Directions:
-    """Return the n directions that add most to the distance; collective.
+    """Return the n directions that add most to the distance, fewer where others add nothing; collective.
 
     Args:
         coupling: of both sides.
@@ -126,7 +134,8 @@ def directions_of(
         among: ids of the generated samples that may be shown; None for all.
     """
     axes = axes_of(coupling)
-    apart = coupling.y.mean - coupling.x.mean
+    n = min(n, int((~is_negligible(axes.parts, coupling)).sum()))
+    apart = (coupling.y.mean - coupling.x.mean) * ~is_negligible(axes.shift, coupling)
     vectors = comm.broadcast(_pointing(axes.vectors[:, :n], apart).contiguous())  # LAPACK differs between hosts
     told = (axes.real_spread[:n], axes.fake_spread[:n], axes.parts[:n], axes.shift.view(1), axes.outside.view(1))
     told = comm.broadcast(torch.cat([*told, coupling.distance.view(1)])).cpu()
@@ -145,8 +154,8 @@ def directions_of(
         fake_spread,
         of(real, vectors),
         of(fake, vectors, among=among),
-        of(real, -apart[:, None])[0],
-        of(fake, apart[:, None], among=among)[0],
+        of(real, -apart[:, None])[0] if apart.any() else NOBODY,
+        of(fake, apart[:, None], among=among)[0] if apart.any() else NOBODY,
         len(axes.parts),
     )
 
