@@ -15,6 +15,8 @@ from streaming_metrics.statistics import Moments
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
+
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Side
     from streaming_metrics.measures.kept_rows import KeptRows
@@ -33,6 +35,12 @@ class Difference(NamedTuple):
     coupling: Coupling
     real: KeptRows | None
     fake: KeptRows | None
+
+    def with_labels(self, labels: Mapping[Role, Tensor]) -> Difference:
+        """Return the difference with labels ``(N,)`` of samples by id, of sides that keep none."""
+        sides = {"real": self.real, MEASURED: self.fake}
+        real, fake = (kept and kept.with_labels(labels.get(role)) for role, kept in sides.items())
+        return self._replace(real=real, fake=fake)
 
     @property
     def is_there(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from streaming_metrics.arguments import check_integer
@@ -127,7 +128,9 @@ class Inspector:
         network, bank, _ = bank_of(self.streams) or (0, None, None)
         return units_apart(Sides(self._sides[network], self.streams.layout.networks[network].spec), bank, n, among)
 
-    def explained(self, among: Tensor | None = None) -> Explained | None:
+    def explained(
+        self, among: Tensor | None = None, labels: Mapping[Role, Tensor] = MappingProxyType({})
+    ) -> Explained | None:
         """Return what each sample, and each class or prompt, contributes to the Fréchet distance; None where neither
         moments nor features of both sides are kept, or there is no distance.
 
@@ -135,9 +138,11 @@ class Inspector:
 
         Args:
             among: ids of the generated samples that may be among the examples; None for all.
+            labels: ``(N,)`` int64 by id, of sides that keep no labels.
         """
         if (found := self.difference) is None or not found.is_there:
             return None
+        found = found.with_labels(labels)
         return explained(found.coupling, found.real, found.fake, among)
 
     def directions(self, n: int = 6, among: Tensor | None = None) -> Directions | None:
@@ -154,11 +159,14 @@ class Inspector:
             return None
         return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
 
-    def class_distances(self) -> ClassDistances | None:
+    def class_distances(self, labels: Mapping[Role, Tensor] = MappingProxyType({})) -> ClassDistances | None:
         """Return how far each class's generated samples are from its real ones; None where no measure keeps features
         with labels of both sides, as IntraFID does.
+
+        Args:
+            labels: ``(N,)`` int64 by id, of sides that keep no labels.
         """
-        found = self.difference
+        found = self.difference and self.difference.with_labels(labels)
         if found is None or found.real is None or found.fake is None:
             return None
         return class_distances(found.real, found.fake, found.coupling.x)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEAST = 10
 """Samples of a class on either side; classes with fewer are left out."""
-PER_DIMENSION = 5
+PER_DIMENSION = 10
 """Samples of the smallest class for each direction."""
 MOST_DIMENSIONS = 16
 PARTS = 100
@@ -70,7 +70,8 @@ def class_distances(real: KeptRows, fake: KeptRows, gaussian: Gaussian) -> Class
     enough = (counts >= LEAST).all(0)
     if enough.sum() < 2:
         return None
-    dimensions = min(int(counts[:, enough].min()) // PER_DIMENSION, MOST_DIMENSIONS, real.rows.shape[1])
+    fewest = int(counts[:, enough].min())
+    dimensions = min(max(fewest // PER_DIMENSION, 2), MOST_DIMENSIONS, real.rows.shape[1])
     values, vectors = torch.linalg.eigh(gaussian.covariance)
     leading = real.comm.broadcast(vectors[:, -dimensions:].contiguous())
     sides = [_by_class(side, leading, enough) for side in (real, fake)]

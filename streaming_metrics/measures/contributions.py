@@ -8,7 +8,7 @@ wrong, but it then does so on both sides alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from streaming_metrics.verdicts.shrunken_means import ShrunkenMeans
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from streaming_metrics.measures.frechet_errors import Coupling, Moved
@@ -77,9 +78,8 @@ class GroupContributions:
         against_real: whether real samples of the same groups are kept. If so, ``share · value`` is by how much the
             distance would fall, to first order, were the group's images replaced by real ones of the group. If not,
             values rank what is seen, and their intervals hold the noise of the group's own samples alone.
-        shown: ``(S,)`` int64, places of the groups to look at: those that raise the distance most, then those that
-            raise it least.
-        examples: ``(S, k)`` int64, ids of the generated samples with the highest ψ in each of these.
+        examples: ``(S, k)`` int64, ids of the generated samples with the highest ψ in each of :attr:`shown`; none in a
+            table without them.
         left_out: groups with too few samples.
     """
 
@@ -87,9 +87,27 @@ class GroupContributions:
     table: ShrunkenMeans
     shares: Tensor
     against_real: bool
-    shown: Tensor
     examples: Tensor
     left_out: int
+
+    @property
+    def amounts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """What each group adds to the distance, and the ends of its interval, ``(G,)`` each; against no real samples,
+        the mean of ψ.
+        """
+        factor = self.shares.numpy() if self.against_real else np.ones(len(self.shares))
+        return self.table.values * factor, self.table.low * factor, self.table.high * factor
+
+    @property
+    def order(self) -> Tensor:
+        """Places of the groups, that which adds most to the distance first, int64 ``(G,)``."""
+        return torch.from_numpy(np.argsort(-self.amounts[0], kind="stable"))
+
+    @property
+    def shown(self) -> Tensor:
+        """Places of the groups to look at, int64 ``(S,)``: those that add most, then those that add least."""
+        order = self.order
+        return order if len(order) <= HIGHEST + LOWEST else torch.cat([order[:HIGHEST], order[-LOWEST:]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +166,11 @@ def group_contributions(
         return None
     known, counts = np.unique(groups, return_counts=True)
     shares = counts[np.searchsorted(known, raw.groups)] / len(groups)
-    table = ShrunkenMeans.of(raw)
-    shown = torch.from_numpy(table.by_value)
-    shown = shown if len(shown) <= HIGHEST + LOWEST else torch.cat([shown[:HIGHEST], shown[-LOWEST:]])
-    examples = _examples(fake, psi, column, torch.from_numpy(raw.groups)[shown], among)
     left_out = len(known) - len(raw.groups)
-    return GroupContributions(kind, table, torch.from_numpy(shares), of_real is not None, shown, examples, left_out)
+    table = ShrunkenMeans.of(raw), torch.from_numpy(shares), of_real is not None
+    found = GroupContributions(kind, *table, torch.empty(0, 0, dtype=torch.int64), left_out)
+    wanted = torch.from_numpy(raw.groups)[found.shown]
+    return replace(found, examples=_examples(fake, psi, column, wanted, among))
 
 
 def _groups_of(kept: KeptRows) -> tuple[Kind | None, Tensor | None]:

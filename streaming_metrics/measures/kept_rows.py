@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from streaming_metrics.statistics import Bank, Reservoir
+from streaming_metrics.statistics.index import ordinal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,13 @@ class KeptRows:
         start = 0 if centre is None else centre @ vectors
         parts = [rows.double() @ vectors - start for rows in self.rows.split(CHUNK)]
         return torch.cat(parts)
+
+    def with_labels(self, labels: Tensor | None) -> KeptRows:
+        """Return the rows with ``labels[id]``, where none are kept with them and these are known."""
+        if labels is None or self.labels is not None:
+            return self
+        own = labels.to(self.index.device)[ordinal(self.index)]
+        return replace(self, labels=own, num_labels=int(labels.max()) + 1)
 
     def gathered(self, column: Tensor) -> Tensor:
         """Return a column ``(n,)`` of these samples over all ranks, in the order of ids, on the CPU; collective."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.class_distances import ClassDistances
     from streaming_metrics.measures.contributions import Explained
     from streaming_metrics.measures.directions import Directions
+    from streaming_metrics.report.folders import Folders
 
 SHOWN = 8
 
@@ -28,6 +29,7 @@ class Causes:
         directions: in which the sides differ.
         classes: how far each class is from its real samples.
         copies: which generated samples lie near to training samples.
+        names: of the classes, where images lie in folders; none else.
         has_train: whether the metric has training samples.
         among: ids of the generated images that can be shown; None for all.
     """
@@ -36,15 +38,24 @@ class Causes:
     directions: Directions | None = None
     classes: ClassDistances | None = None
     copies: Copies | None = None
+    names: tuple[str, ...] = ()
     has_train: bool = False
     among: Tensor | None = None
 
     @classmethod
-    def of(cls, inspector: Inspector, among: Tensor | None = None) -> Causes:
-        """Return what a metric shows; collective."""
-        has_train = "train" in inspector.streams.layout.roles
-        told = inspector.explained(among), inspector.directions(among=among)
-        return cls(*told, inspector.class_distances(), inspector.copies(), has_train, among)
+    def of(cls, inspector: Inspector, among: Tensor | None = None, folders: Folders | None = None) -> Causes:
+        """Return what a metric shows; collective.
+
+        Args:
+            inspector: of the metric.
+            among: ids of the generated images that can be shown; None for all.
+            folders: that images lie in, which are classes where no labels are kept.
+        """
+        has_train, labels = "train" in inspector.streams.layout.roles, folders.labels if folders else {}
+        told = inspector.explained(among, labels), inspector.directions(among=among)
+        own = inspector.difference and inspector.difference.fake
+        names = folders.names if folders and own and own.labels is None else ()
+        return cls(*told, inspector.class_distances(labels), inspector.copies(), names, has_train, among)
 
     def fakes(self) -> list[Tensor]:
         """Return the ids of the generated images to show."""

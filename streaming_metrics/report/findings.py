@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.mode_table import ModeTable
     from streaming_metrics.measures.projection import Projection
     from streaming_metrics.measures.units import Units
+    from streaming_metrics.report.folders import Folders
 
 MODES_SHOWN = 24
 
@@ -49,14 +50,20 @@ class Findings:
     causes: Causes = field(default_factory=Causes)
 
     @classmethod
-    def of(cls, metric: GenerativeMetrics, among: Tensor | None = None) -> Findings:
-        """Return what a metric shows after ``compute``; collective."""
+    def of(cls, metric: GenerativeMetrics, among: Tensor | None = None, folders: Folders | None = None) -> Findings:
+        """Return what a metric shows after ``compute``; collective.
+
+        Args:
+            metric: whose samples are looked at.
+            among: ids of the generated images that can be shown; None for all.
+            folders: that images lie in, which are classes where no labels are kept.
+        """
         inspector = metric.inspector()
         around = inspector.neighbourhood()
         selection = None if around is None else Selection.of(around, among)
         closest = None if around is None else inspector.closest_pairs(PAIRS, among=among)
         modes, units = inspector.modes(among), inspector.units(among=among)
-        projection, causes = inspector.projection(), Causes.of(inspector, among)
+        projection, causes = inspector.projection(), Causes.of(inspector, among, folders)
         return cls(around, selection, closest, modes, units, projection, among, causes)
 
     def fakes(self) -> Tensor:

@@ -6,6 +6,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
@@ -13,6 +15,7 @@ from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.folders import Folders
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
@@ -84,7 +87,9 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    found = Findings.of(metric)
+    folders = Folders.of(real, fake)
+    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
+    found = Findings.of(metric, folders=folders if is_known else None)
 
     def write() -> None:
         history = History("comparison")

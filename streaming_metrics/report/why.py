@@ -36,8 +36,8 @@ def why_looks(causes: Causes, fakes: Images, reals: Images, trains: Images) -> l
     looks: list[Look] = []
     if causes.explained:
         looks += image_looks(causes.explained, causes.among, fakes, reals)
-        looks += [group_look(causes.explained.groups, fakes)] if causes.explained.groups else []
-    looks += [class_look(causes.classes)] if causes.classes else []
+        looks += [group_look(causes.explained.groups, fakes, causes.names)] if causes.explained.groups else []
+    looks += [class_look(causes.classes, causes.names)] if causes.classes else []
     looks += [direction_look(causes.directions, fakes, reals)] if causes.directions else []
     if causes.copies:
         looks.append(copy_look(causes.copies, causes.copied, fakes, trains if causes.copies.role == "train" else reals))
@@ -55,7 +55,7 @@ def image_looks(found: Explained, among: Tensor | None, fakes: Images, reals: Im
             Section("Generated, lowering it most", "", _items(found.fake, lowest, fakes, "Generated")),
         ]
     if found.real:
-        text = "Those to which no generated image comes near enough in the way that the distance measures."
+        text = "Of their like there are too few generated ones: by their loss the distance would fall most."
         sections.append(Section("Real, missed most", text, _items(found.real, found.real.highest(8), reals, "Real")))
     sections = tuple(section for section in sections if section.items)
     if not sections or found.fake is None:
@@ -77,25 +77,21 @@ def _items(found: Contributions, places: Tensor, images: Images, side: str) -> t
     )
 
 
-def group_look(found: GroupContributions, fakes: Images) -> Look:
+def group_look(found: GroupContributions, fakes: Images, folders: Sequence[str] = ()) -> Look:
     """Return what each class or prompt contributes, in rows of dots and on cards."""
-    table, shares = found.table, found.shares.numpy()
+    table, (values, low, high) = found.table, found.amounts
     title = {"class": "Classes", "caption": "Captions", "prompt": "Prompts"}[found.kind]
-    factor = shares if found.against_real else 1.0 + 0 * shares
-    names = [_name(found.kind, int(group)) for group in table.raw.groups]
-    rows = _rows(table.by_value, names, table.values * factor, table.low * factor, table.high * factor)
-    unit = "what it adds to the distance" if found.against_real else "mean influence"
+    names = [_name(found.kind, int(group), folders) for group in table.raw.groups]
+    rows = _rows(found.order.tolist(), names, values, low, high)
+    unit = "adds to the distance" if found.against_real else "mean influence"
     text = (_AGAINST if found.against_real else _ALONE).format(len(names), found.kind)
     if found.left_out:
         text += f" {found.left_out} with too few images are left out."
     cards = tuple(
         Card(
             names[place],
-            "stands out" if found.against_real and table.stand_out[place] else "",
-            (
-                f"{100 * shares[place]:.1f} % of the images",
-                f"{unit} {_signed(float(table.values[place] * factor[place]))}",
-            ),
+            "above the others" if found.against_real and table.low[place] > table.centre else "",
+            (f"{100 * float(found.shares[place]):.1f} % of the images", f"{unit}: {_signed(float(values[place]))}"),
             (),
             _pictures(examples, fakes, f"Generated, of {names[place]}"),
         )
@@ -105,10 +101,10 @@ def group_look(found: GroupContributions, fakes: Images) -> Look:
     return Look(f"{title} that make the distance", text, cards=cards, dots=Dots.of(rows, unit, middle=0.0, places=3))
 
 
-def class_look(found: ClassDistances) -> Look:
+def class_look(found: ClassDistances, folders: Sequence[str] = ()) -> Look:
     """Return each class's distance from its real images, in rows of dots."""
     table = found.table
-    names = [_name("class", int(group)) for group in table.raw.groups]
+    names = [_name("class", int(group), folders) for group in table.raw.groups]
     rows = _rows(table.by_value, names, table.values, table.low.clip(0), table.high.clip(0))
     fewest = min(int(found.real.min()), int(found.fake.min()))
     text = _CLASSES.format(len(names), found.dimensions, found.explained, fewest)
@@ -123,9 +119,9 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
     """Return the directions in which the sides differ, with the images that lie farthest along them."""
     cards = [
         Card(
-            "Difference of means",
-            _share(found.shift, found.distance),
-            (f"adds {found.shift:.3g}", "real: farthest from the generated mean"),
+            "Means",
+            "shifted",
+            (_part(found.shift, found.distance), "farthest against and along the shift"),
             _pictures(found.shift_real_examples, reals, "Real, where generated images are not"),
             _pictures(found.shift_fake_examples, fakes, "Generated, where real images are not"),
         )
@@ -133,12 +129,11 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
     rows = zip(found.parts.tolist(), found.real_spread.tolist(), found.fake_spread.tolist())
     for place, (part, real, fake) in enumerate(rows):
         ratio = f"{fake / real:.2f}" if real > 0 else "∞"
-        kind = "Missing" if fake < real else "Invented"
         cards.append(
             Card(
-                f"{kind}, direction {place + 1}",
-                _share(part, found.distance),
-                (f"adds {part:.3g}", f"generated images vary {ratio} times as much"),
+                f"Direction {place + 1}",
+                "missing" if fake < real else "invented",
+                (_part(part, found.distance), f"generated vary {ratio} times as much"),
                 _pictures(found.real_examples[place], reals, "Real, far along this direction"),
                 _pictures(found.fake_examples[place], fakes, "Generated, far along this direction"),
             )
@@ -199,19 +194,21 @@ def _pictures(ids: Tensor, images: Images, words: str) -> tuple[Picture, ...]:
     return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
 
 
-def _name(kind: str, group: int) -> str:
+def _name(kind: str, group: int, folders: Sequence[str]) -> str:
     """Return what a group is called; a caption is known by its hash alone."""
+    if kind == "class" and folders:
+        return folders[group] or "no folder"
     if kind == "caption":
         return f"Caption {group & 0xFFFFFFFF:08x}"
     return f"{'Label' if kind == 'class' else 'Prompt'} {group}"
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2g}".replace("-", "−")
+    return f"{value:+#.2g}".replace("-", "−")
 
 
-def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} %" if whole > 0 else ""
+def _part(part: float, whole: float) -> str:
+    return f"adds {part:.3g}, {100 * part / whole:.0f} %"
 
 
 _IMAGES = (
@@ -232,8 +229,8 @@ _ALONE = (
 _CLASSES = (
     "How far the generated images of each of {} labels are from the real ones of it: the Fréchet distance in the {} "
     "directions in which all real images vary most ({:.0%} of their variance; as many as {} images of the smallest "
-    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals. It is no FID, and "
-    "does not see what differs in other directions."
+    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals; near 0 it may be "
+    "negative. It is no FID, and does not see what differs in other directions."
 )
 _DIRECTIONS = (
     "The distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
@@ -241,7 +238,7 @@ _DIRECTIONS = (
     "farthest along each direction."
 )
 _OTHERS = " {:.3g} is for {:,} other directions."
-_OUTSIDE = " {:.3g} is variance of generated images where real ones, which are fewer than features, have none."
+_OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
 _COPIES = (
     "Of {:,} generated images, held against {:,} {} ones, a share of {:.3f} is authentic ({:.3f} to {:.3f}): farther "
     "from the nearest of these than its own nearest neighbour is. Those nearest come first; below, the distance in "
