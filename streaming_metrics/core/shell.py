@@ -241,6 +241,13 @@ class GenerativeMetrics(Metric):
         """What scores of the last :meth:`compute` are compared by, by key: of measures that have ``se=True``."""
         return dict(self._evidence)
 
+    def frozen_digest(self, role: Role = "real") -> str | None:
+        """Return 12 hex digits of a frozen side; None of one that is not frozen, or not known here as a whole."""
+        states, memory = self._states, self._memory(self._states, role)
+        if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
+            memory.digest = states.digest(role)
+        return memory.digest or None
+
     # What comes in.
 
     def update(

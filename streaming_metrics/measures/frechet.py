@@ -121,6 +121,8 @@ class FID(Measure):
         if not self.se:
             return {}
         found = estimate(sides, self._kept(sides.spec))
+        if not len(found.fake.index):
+            return {}
         return {"fid": Evidence("fid", float(found.corrected), found.fake, found.real, both=self.both)}
 
     def least_compared(self, spec: Spec) -> int:

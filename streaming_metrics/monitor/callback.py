@@ -32,6 +32,7 @@ from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undeci
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.deciding import Decider
 from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.monitor.kept_evidence import KeptEvidence
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
 from streaming_metrics.monitor.paired import PairedMetrics
@@ -134,7 +135,10 @@ class GenerationMonitor(Callback):
             (of a sampler with a parameter ``batch`` from the first batches), so that image k is comparable through the
             epochs, and are written whole or not at all, by the first rank, of its own images. A folder of them is what
             ``streaming-metrics study new STUDY.toml --epochs FOLDER`` takes.
-        keep: how many of them.
+        keep_evidence: a folder that keeps, for every measurement of a training, its scores and what they are compared
+            by: ``epoch=03-step=450.json``, at most 67 KB a score that has evidence (``FID(se=True)``). Which of two
+            epochs is better, of one run or of two with the same seeds, says ``streaming-metrics test A.json B.json``.
+        keep: how many samples.
         decide: the score that decides whether an epoch is better than the best so far, by the name of its key; its
             measure must know each sample's influence: ``"fid"`` with ``FID(se=True)``, ``"kid"`` with ``KID(se=True)``.
             The first epoch is measured in full. Later ones are looked at on the way, at numbers of samples that double
@@ -202,6 +206,7 @@ class GenerationMonitor(Callback):
         refresh_real: bool = False,
         report: bool | str | Path = False,
         keep_samples: str | Path | None = None,
+        keep_evidence: str | Path | None = None,
         keep: int = 64,
         decide: str | None = None,
         alpha: float = 0.05,
@@ -231,6 +236,7 @@ class GenerationMonitor(Callback):
             weights_context=weights_context or nullcontext,
             refresh_real=refresh_real,
             keep_samples=keep_samples,
+            keep_evidence=keep_evidence,
             keep=keep,
             decide=decide,
             alpha=alpha,
@@ -435,6 +441,9 @@ class GenerationMonitor(Callback):
         with recorded_warnings(give_on=True) as warned:
             values = self._measurement.values(run)
         self._log.log(run, values, self.settings.prefix_in(run.stage), step, self.samples, self.metric)
+        if self.settings.keep_evidence is not None:
+            by_batch = self._measurement.is_paired(run.module)
+            KeptEvidence(Path(self.settings.keep_evidence), self.settings, by_batch).keep(run, values, self.metric)
         if self.settings.keep_samples is not None:
             KeptSamples(Path(self.settings.keep_samples), self.settings.keep).keep(
                 run, self._measurement.collector.shown

@@ -85,7 +85,8 @@ class Reporter:
         self.history.about = [*(("warning", warning) for warning in warned), *told, ("date", date)]
         with isolated():
             self.history.note(run.epoch, values, metric, step)
-            show = self.history.look(metric, self.thumbnails, self._finder(run, measurement), measurement.ways)
+            finders = self._finder(run, measurement), self._train_finder(measurement)
+            show = self.history.look(metric, self.thumbnails, finders[0], measurement.ways, finders[1])
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 
@@ -105,6 +106,12 @@ class Reporter:
         source = run.loader if settings.real_is_validation else settings.real
         in_place = measurement.collector.in_place
         return finder(source, settings.image_key, settings.value_range, side, in_place=in_place)
+
+    def _train_finder(self, measurement: Measurement) -> Finder | str:
+        settings = measurement.settings
+        source = settings.loaders.get("train")
+        in_place = measurement.collector.train_in_place
+        return finder(source, settings.image_key, settings.value_range, self.thumbnails.side, in_place=in_place)
 
 
 def finder(

@@ -53,6 +53,7 @@ class Settings:
     weights_context: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     refresh_real: bool = False
     keep_samples: str | Path | None = None
+    keep_evidence: str | Path | None = None
     keep: int = 64
     decide: str | None = None
     alpha: float = 0.05
