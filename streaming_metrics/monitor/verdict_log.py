@@ -40,7 +40,7 @@ class VerdictLog:
         >>> log.generated = 250
         >>> log.note(1, Outcome("worse", 250, 12.5, against="epoch 0"))
         >>> log.words().splitlines()[-1]
-        'images saved: 750 of 2,000 (38 %)'
+        'images saved: 750 of 2,000 (38 %); all scores of an epoch are of the images that it took'
     """
 
     def __init__(self, key: str, most: int) -> None:
@@ -67,7 +67,9 @@ class VerdictLog:
     def words(self) -> str:
         """Return a line of text for each epoch, and one for the images that were saved."""
         full = self.most * len(self.lines)
-        saved = f"images saved: {self.saved:,} of {full:,} ({self.saved / max(1, full):.0%})".replace("%)", " %)")
+        saved = f"images saved: {self.saved:,} of {full:,} ({100 * self.saved / max(1, full):.0f} %)"
+        if self.saved:
+            saved += "; all scores of an epoch are of the images that it took"
         return "\n".join([*(line.words for line in self.lines), saved, *filter(None, [self.rescored])])
 
     def state_dict(self) -> list[tuple[Any, ...]]:
