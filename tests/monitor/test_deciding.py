@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from trainings import QUIET, TINY, Pixels, trainer
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
@@ -306,3 +307,21 @@ def test_measurements_without_a_validation_are_decided_too(tmp_path: Path) -> No
     assert watching.decider
     assert [line.verdict for line in watching.decider.log.lines] == ["first", "better", "undecided", "worse"]
     assert KEYS[-1] in running.callback_metrics
+
+
+class First(IterableDataset):
+    """Real images that the first rank alone has."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        is_first = not dist.is_initialized() or dist.get_rank() == 0
+        return iter(REAL if is_first else REAL[:0])
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.filterwarnings("ignore:Rank 1 had no validation batch")
+def test_a_rank_without_a_validation_batch_decides_with_the_others(tmp_path: Path) -> None:
+    noted = Noted(tmp_path / "rows")
+    running = trainer(watch(), noted, max_epochs=4, devices=2, strategy="ddp_fork")
+    running.fit(Drawer(COURSE), DataLoader(TensorDataset(REAL), batch_size=100), DataLoader(First(), batch_size=100))
+    rows = torch.load(tmp_path / "rows")
+    assert [(row[KEYS[0]], row[KEYS[1]]) for row in rows] == list(zip(VERDICTS, SAMPLES))[:4]
