@@ -140,7 +140,7 @@ def test_the_value_is_that_of_fid_alone() -> None:
 def test_too_few_samples_yield_no_corrected_value() -> None:
     x, width = normal(0, 200, 6), 6
     few = metric_of(FID(se=True), x, normal(1, 2 * width + 1, width))
-    with pytest.warns(BiasWarning, match=r"expected at least 14 .*, and 35 for"):
+    with pytest.warns(BiasWarning, match=r"expected at least 7 in each half, got .*, and 35 in all"):
         values = few.compute()
     assert values["fd_corrected_features"].isnan()
     assert values["fd_corrected_se_features"].isnan()
@@ -246,7 +246,7 @@ def test_second_order_alone_leaves_more_bias() -> None:
     for draw in range(40):
         y = normal(draw + 1, n, width).double() * spectrum(width)
         coupling, given = Coupling(real, fitted(y)), Part(real, None)
-        first = less_biased(coupling, None, y).item()
+        first = less_biased(coupling, given, Part(coupling.y, y)).item()
         value, _ = corrected(coupling, given, Part(coupling.y, y), [(given, half) for half in halved(y)])
         left.append((first, value.item()))
     first, value = np.array(left).mean(0)
