@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 RESERVOIR = 2000
 FAMILY = "Fréchet distance"
+GIVEN = "given the reference"
 DISTANCE = Scalar("fid", FAMILY, "lower", elsewhere="fd", kind="positive")
 
 
@@ -98,7 +100,12 @@ class FID(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return _scalars(self.both) if self.se else (DISTANCE,)
+        return _scalars("both sides random" if self.both else GIVEN) if self.se else (DISTANCE,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield; a key alone does not tell what is random."""
+        return _scalars(f"{GIVEN} unless both=True")
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moments = Moments(width(spec, "FID"))
@@ -127,14 +134,20 @@ class FID(Measure):
         if not self.se:
             return {}
         found = estimate(sides, self._kept(sides.spec))
+        if not len(found.fake.index):
+            return {}
         return {"fid": Evidence("fid", float(found.corrected), found.fake, found.real, both=self.both)}
+
+    def least_compared(self, spec: Spec) -> int:
+        """Return so many that both halves, which hashes of ids draw, have more than D samples: within 3 deviations."""
+        twice = 2 * (width(spec, "FID") + 1)
+        return max(super().least_compared(spec), twice + 3 * isqrt(twice * self.cluster))
 
     def _kept(self, spec: Spec) -> KeptForErrors:
         return KeptForErrors(Moments(width(spec, "FID")), self.both, self.cluster, self.reservoir)
 
 
-def _scalars(both: bool) -> tuple[Scalar, ...]:
-    given = "both sides random" if both else "given the reference"
+def _scalars(given: str) -> tuple[Scalar, ...]:
     corrected = Scalar("fid_corrected", "Fréchet distance, bias-corrected", "lower", FAMILY, kind="positive")
     return (
         DISTANCE,

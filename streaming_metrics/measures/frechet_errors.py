@@ -175,4 +175,3 @@ def corrected(whole: Coupling, real: Part, fake: Part, halves: list[tuple[Part, 
     ratios = [(whole.y.num_samples / y.gaussian.num_samples) ** 2 for _, y in halves]
     extrapolated = value + (value - torch.stack(of_halves).mean()) / (sum(ratios) / len(ratios) - 1)
     return Corrected(extrapolated, (extrapolated - value).abs() / 2)
-

@@ -123,7 +123,7 @@ def _of_moments_alone(coupling: Coupling, sides: Sides) -> Estimate:
     """
     warnings.warn(
         "FID(se=True): expected features of the generated side, got moments alone, of some of its samples at least: no "
-        "error and no corrected value. Remedy: give its images, or what this measure saved of them.",
+        "error and no corrected value. " + _SAVED_SO,
         BiasWarning,
         stacklevel=2,
     )
@@ -145,26 +145,34 @@ def _corrected(
     if kept.both and of_real is not None:
         real, *reals = _parts(sides.real, coupling.x, kept, of_real, 1)
     least = kept.moments.num_features + 1
-    halves = [part for part in (*fakes, *reals) if part.rows is not None]
-    is_enough = all(part.gaussian.num_samples >= least and len(part.rows) for part in halves)  # pyright: ignore
-    if not is_enough or min(part.gaussian.num_samples for part in (fake, real) if part.rows is not None) < 5 * least:
-        _warn_of_few(sides, kept, [part.gaussian.num_samples for part in halves])
+    random = [(fake, fakes)] if real.rows is None else [(fake, fakes), (real, reals)]
+    sizes = [half.gaussian.num_samples for _, halves in random for half in halves]
+    is_enough = min(sizes) >= least and all(_has_rows(half) for _, halves in random for half in halves)
+    if any(whole.gaussian.num_samples >= 2 * least and not halves[0].gaussian.num_samples for whole, halves in random):
+        _warn_of_no_half()
+    elif not is_enough or min(whole.gaussian.num_samples for whole, _ in random) < 5 * least:
+        _warn_of_few(sides, kept, sizes)
     if not is_enough:
         return torch.full_like(coupling.distance, nan), nan
     value, step = corrected(coupling, real, fake, list(zip(reals, fakes)))
     return value, float(step)
 
 
+def _has_rows(part: Part) -> bool:
+    return part.rows is not None and len(part.rows) > 0
+
+
 def _parts(side: Side, whole: Gaussian, kept: KeptForErrors, drawn: Drawn, cluster: int) -> list[Part]:
     """Return a side and both of its halves, as Gaussians and rows."""
     half = kept.half(side.role)
-    gaussians = whole, *side.once(half, lambda: _gaussians(side, kept.moments, half))
-    is_first, clusters = in_first_half(drawn.index, cluster), cluster_of(drawn.index, cluster)
-    chosen = torch.ones_like(is_first), is_first, ~is_first
-    return [
-        Part(gaussian, drawn.rows[rows], clusters[rows] if cluster > 1 else None)
-        for gaussian, rows in zip(gaussians, chosen)
+    gaussians = side.once(half, lambda: _gaussians(side, kept.moments, half))
+    is_first = in_first_half(drawn.index, cluster)
+    clusters = cluster_of(drawn.index, cluster) if cluster > 1 else None
+    halves = [
+        Part(gaussian, drawn.rows[rows], None if clusters is None else clusters[rows])
+        for gaussian, rows in zip(gaussians, (is_first, ~is_first))
     ]
+    return [Part(whole, drawn.rows, clusters), *halves]
 
 
 def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian]:
@@ -173,14 +181,22 @@ def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian
     return [Gaussian(moments, state, int(moments.count(state))) for state in states]
 
 
+def _warn_of_no_half() -> None:
+    warnings.warn(
+        "FID(se=True): expected moments of half of each side that is random, got none: no corrected value. "
+        + _SAVED_SO,
+        BiasWarning,
+        stacklevel=2,
+    )
+
+
 def _warn_of_few(sides: Sides, kept: KeptForErrors, halves: list[int]) -> None:
     least = kept.moments.num_features + 1
     counts = f"{sides.fake.num_samples} generated" + (f" and {sides.real.num_samples} real" if kept.both else "")
     warnings.warn(
         f"FID(se=True) of {counts} samples of {least - 1} features: expected at least {least} in each half, got "
-        f"{' and '.join(map(str, halves))}, to correct for their number at all, and {5 * least} in all for what is "
-        "left of the bias to be small. Remedy: more samples, fewer features; of a saved side, one that is saved with "
-        "the same options.",
+        f"{' and '.join(map(str, halves))}, and some of each in the reservoir, to correct for their number at all, and "
+        f"{5 * least} in all for what is left of the bias to be small. Remedy: more samples, or fewer features.",
         BiasWarning,
         stacklevel=2,
     )
@@ -196,3 +212,9 @@ def _warn_if_heavy(influence: Influence) -> None:
             BiasWarning,
             stacklevel=2,
         )
+
+
+_SAVED_SO = (
+    "Remedy: give its images, or a reference that is saved from FID(se=True, both=True), as `streaming-metrics "
+    "reference --se` does."
+)
