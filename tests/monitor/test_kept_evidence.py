@@ -50,7 +50,7 @@ def test_epochs_of_a_training_are_compared_by_the_command_line(tmp_path: Path) -
     (told,) = json.loads(run("test", first, last, "--json", "-"))["comparisons"]
     assert told["difference"] == pytest.approx(expected.difference)
     assert told["error"] == pytest.approx(expected.error)
-    assert told["correlation"] > 0.5  # of the same noise
+    assert told["correlation"] == pytest.approx(expected.correlation)
     assert "real data" in run("show", first)
 
 
