@@ -6,6 +6,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
@@ -13,6 +15,7 @@ from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.folders import Folders
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
@@ -64,6 +67,7 @@ def write_comparison(
     values: Mapping[str, Tensor],
     real: Any = None,
     fake: Any = None,
+    train: Any = None,
     about: Iterable[tuple[str, str]] = (),
     study: Mapping[str, Any] | None = None,
 ) -> None:
@@ -76,15 +80,15 @@ def write_comparison(
         path: of the HTML file; one that was there is replaced only once the new one is whole.
         metric: after ``compute``.
         values: what that returned.
-        real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
-            images cannot be read again.
+        real, fake, train: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None
+            where the images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
         study: results of a study of such images, which are shown beside the values; None for none.
 
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    history = comparison_history(metric=metric, values=values, real=real, fake=fake, about=about)
+    history = comparison_history(metric=metric, values=values, real=real, fake=fake, train=train, about=about)
 
     def write() -> None:
         write_report(path, [history], "Generated images against real ones", study)
@@ -99,22 +103,26 @@ def comparison_history(
     values: Mapping[str, Tensor],
     real: Any = None,
     fake: Any = None,
+    train: Any = None,
     about: Iterable[tuple[str, str]] = (),
 ) -> History:
     """Return what a report shows of one comparison, on rank 0; collective.
 
     Args:
         name: tells it from others in one report.
-        metric, values, real, fake, about: as of :func:`write_comparison`.
+        metric, values, real, fake, train, about: as of :func:`write_comparison`.
     """
-    found, history = Findings.of(metric), History(name)
+    folders = Folders.of(real, fake)
+    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
+    found, history = Findings.of(metric, folders=folders if is_known else None), History(name)
 
     def look() -> None:
         history.note(0, values, metric)
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
-        history.looks = looks_of(found, fakes or {}, reals or {})
+        trains = _read(train, found.causes.trains())
+        history.looks = looks_of(found, fakes or {}, reals or {}, trains=trains or {})
 
     metric.ranks().on_first(look, f"comparison_history({name!r})")
     return history
