@@ -57,7 +57,8 @@ class Contest:
         """The verdict in a sentence."""
         found, told = self.comparison, f"{self.comparison.key}: {{}}, {_chance(self.p_holm)}"
         if isnan(found.z):
-            return f"{found.key}: {self.first} and {self.second} cannot be compared: a value has no bias-corrected form"
+            why = "too few images to free a value of their bias"
+            return f"{found.key}: {self.first} and {self.second} cannot be compared: {why}"
         if self.verdict == "undecided":
             by = f"{self.first} − {self.second} = {_interval(found, found.difference, found.low, found.high, '+')}"
             return told.format(f"{self.first} and {self.second} are not told apart: {by}")
@@ -69,8 +70,10 @@ class Contest:
 
     @property
     def details(self) -> str:
-        """What the verdict stands on, in a line."""
+        """What the verdict stands on, in a line; empty where there is none."""
         found = self.comparison
+        if isnan(found.z):
+            return ""
         seeds = f"correlation {found.correlation:.3g}, {found.gain:.1f} × narrower than unpaired"
         how = seeds if self.is_paired else "unpaired, as if no two images had a seed in common"
         return f"{how}; p {_p(found.p_value)} before Holm"
@@ -125,8 +128,9 @@ def save(path: str | Path, found: Iterable[Contest]) -> None:
 def lines_of(found: Iterable[Contest]) -> list[str]:
     """Return contests in lines: verdicts, and below each what it stands on."""
     found = list(found)
-    told = f"By scores free of the bias of so many images; 95 % intervals; p by Holm's steps for {len(found)}:"
-    return [told, *(line for one in found for line in (f"- {one.words}", f"    {one.details}"))]
+    told = f"Bias of so many images corrected where it is known; 95 % intervals; p by Holm's steps for {len(found)}:"
+    pairs = [(f"- {one.words}", f"    {one.details}") for one in found]
+    return [told, *(line for pair in pairs for line in pair if line.strip())]
 
 
 def not_compared(sides: Mapping[str, Result]) -> list[str]:
