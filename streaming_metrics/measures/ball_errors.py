@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
-from streaming_metrics.measures.errors import AT_THIS_N, BOTH_RANDOM
+from streaming_metrics.measures.error_scalars import AT_THIS_N, BOTH_RANDOM
 from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
-from streaming_metrics.measures.errors import error_of
+from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.statistics import Marginals
 from streaming_metrics.statistics.marginals import Assignment
 from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
