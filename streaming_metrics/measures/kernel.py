@@ -153,6 +153,9 @@ class KID(Measure):
         real, fake = self._influences(sides, results)
         return {"kid": Evidence("kid", float(value), fake, real, both=True)}
 
+    def least_compared(self, spec: Spec) -> int:
+        return max(super().least_compared(spec), self._least)
+
     @property
     def _has_error(self) -> bool:
         return self.se or self.subsets is None
