@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ class Difference:
 
 
 OF = " of "
+OF_ERRORS = re.compile(r"\b(?:se|both|cluster|blocks|reservoir)=\w+,?")
+"""Parameters that standard errors alone depend on."""
 NOTES = {"version", "fake data", "library"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
 OTHERS = "other networks"
@@ -53,7 +56,7 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
     """
     both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
     found = [
-        Difference(what, a, b, None not in (a, b) and what.partition(OF)[0] not in NOTES)
+        Difference(what, a, b, None not in (a, b) and what.partition(OF)[0] not in NOTES and _values(a) != _values(b))
         for what, (a, b) in both.items()
         if a != b
     ]
@@ -63,6 +66,16 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
     if all(measured) and not measured[0].keys() & measured[1].keys():
         found.insert(0, Difference("measures", "+".join(measured[0].values()), "+".join(measured[1].values()), True))
     return found
+
+
+def _values(measures: str | None) -> str:
+    """Return what is told of measures without what errors alone depend on.
+
+    Example:
+        >>> _values("kid(se=True,cluster=4)+kid(gamma=2.0,se=True)") == _values("kid+kid(gamma=2.0)")
+        True
+    """
+    return OF_ERRORS.sub("", measures or "").replace(",)", ")").replace("()", "")
 
 
 def facts(text: str) -> dict[str, str]:
