@@ -31,8 +31,6 @@ from streaming_metrics.measures.errors import with_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
-
     from streaming_metrics import Measure
 
 HEAD = ["case", "value", "mean", "SE / SD", "covers"]
@@ -126,8 +124,8 @@ def cases() -> list[Case]:
         Case("balls, real random, as if fixed", balls, normal(500, 4), normal(400, 4, 0.3), False),
         Case("balls, real random", wide, normal(500, 4), normal(400, 4, 0.3), False),
         Case("balls, near all covered", wide, normal(300, 4), normal(900, 4), False),
-        Case("Vendi, q = 1", Vendi(se=True), few, normal(500, 8, 0.3)),
-        Case("Vendi, q = 2", Vendi(2, se=True), few, normal(500, 8, 0.3)),
+        Case("Vendi, q = 1", Vendi(se=True), real, normal(500, 8, 0.3)),
+        Case("Vendi, q = 2", Vendi(2, se=True), real, normal(500, 8, 0.3)),
     ]
 
 
@@ -148,17 +146,13 @@ def covered(case: Case, draws: int = 200, seed: int = 0) -> list[Coverage]:
 
 
 def _scored(measure: Measure, real: Features, fake: Features) -> dict[str, float]:
-    sizes: dict[str, int | None] = {"num_features": _width(real.pool), "num_classes": _width(real.logits)}
-    metric = GenerativeMetrics([measure], extractor=None, **sizes)  # pyright: ignore[reportArgumentType]
+    widths = [rows.shape[1] if rows is not None else None for rows in map(real.column, ("pool", "logits"))]
+    metric = GenerativeMetrics([measure], extractor=None, num_features=widths[0], num_classes=widths[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         metric.update(real, real=True)
         metric.update(fake, real=False)
         return dict(zip(measure.keys, (value.item() for value in metric.compute().values())))
-
-
-def _width(rows: Tensor | None) -> int | None:
-    return None if rows is None else rows.shape[1]
 
 
 def _coverage(case: Case, key: str, error: str, rows: Sequence[dict[str, float]]) -> Coverage:
