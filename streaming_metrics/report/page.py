@@ -11,7 +11,7 @@ import torch
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
-from streaming_metrics.measures.keys import group_of
+from streaming_metrics.measures.keys import group_of, scalar_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
@@ -40,7 +40,9 @@ MOST_TOLD = 5
 
 
 class Score(NamedTuple):
-    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group."""
+    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group, and
+    of what its interval is one.
+    """
 
     key: str
     name: str
@@ -49,6 +51,7 @@ class Score(NamedTuple):
     better: str
     best: str
     group: str
+    about: str = ""
 
 
 class Block(NamedTuple):
@@ -225,16 +228,25 @@ def _told(items: Sequence[Any]) -> str:
 
 def _score(history: History, key: str, name: str) -> Score:
     better = arrow(key)
-    value, spread = (column(history.rows, one)[-1] for one in (key, spread_of(key, history.rows)))
+    of = spread_of(key, history.rows)
+    value, spread = (column(history.rows, one)[-1] for one in (key, of))
     told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
         value_then, place = (min if better == "↓" else max)(told)
         is_latest = place == len(history.rows) - 1
         best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
-    return Score(
-        key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best, group_of(key)
-    )
+    told = f"± {number(spread)}" if isfinite(spread) else ""
+    return Score(key, name, number(value), told, better, best, group_of(key), _about(key, value, of, spread))
+
+
+def _about(key: str, value: float, of: str, error: float) -> str:
+    """Return the interval of a value in words, by its standard error; empty where it has none."""
+    scalar = scalar_of(of)
+    if not scalar.about or not isfinite(error):
+        return ""
+    low, high = scalar_of(key).interval(value, error)
+    return f"95 %: {number(low)} to {number(high)}, {scalar.about}"
 
 
 def _summary(histories: Sequence[History]) -> str:
