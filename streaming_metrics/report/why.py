@@ -105,13 +105,16 @@ def class_look(found: ClassDistances, folders: Sequence[str] = ()) -> Look:
     """Return each class's distance from its real images, in rows of dots."""
     table = found.table
     names = [_name("class", int(group), folders) for group in table.raw.groups]
-    rows = _rows(table.by_value, names, table.values, table.low.clip(0), table.high.clip(0))
+    values, low, high = (column.clip(0) for column in (table.values, table.low, table.high))
+    rows = _rows(table.by_value, names, values, low, high)
     fewest = min(int(found.real.min()), int(found.fake.min()))
     text = _CLASSES.format(len(names), found.dimensions, found.explained, fewest)
     if found.left_out:
         text += f" {found.left_out} with fewer than 10 images on a side are left out."
     return Look(
-        "Distance within classes", text, dots=Dots.of(rows, "distance within the class", middle=table.centre, places=3)
+        "Distance within classes",
+        text,
+        dots=Dots.of(rows, "distance within the class", middle=max(table.centre, 0.0), places=3),
     )
 
 
@@ -229,8 +232,9 @@ _ALONE = (
 _CLASSES = (
     "How far the generated images of each of {} labels are from the real ones of it: the Fréchet distance in the {} "
     "directions in which all real images vary most ({:.0%} of their variance; as many as {} images of the smallest "
-    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals; near 0 it may be "
-    "negative. It is no FID, and does not see what differs in other directions."
+    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals; what comes "
+    "out below 0 is told as 0. The line is the mean of all. It is no FID, and does not see what differs in other "
+    "directions."
 )
 _DIRECTIONS = (
     "The distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
