@@ -68,6 +68,7 @@ class Reporter:
         step: int,
         measurement: Measurement,
         warned: Sequence[str],
+        verdicts: str = "",
     ) -> None:
         """Note a measurement; collective.
 
@@ -77,9 +78,11 @@ class Reporter:
             step: when it was made, as loggers have it.
             measurement: what made it.
             warned: what was warned of meanwhile.
+            verdicts: of all epochs so far, in words.
         """
         date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
-        self.history.about = [*(("warning", warning) for warning in warned), ("date", date)]
+        told = [("verdicts", verdicts)] if verdicts else []
+        self.history.about = [*(("warning", warning) for warning in warned), *told, ("date", date)]
         with isolated():
             self.history.note(run.epoch, values, metric, step)
             finders = self._finder(run, measurement), self._train_finder(measurement)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
+    from streaming_metrics.report.sides import SidesTable
 
 TEMPLATES = Path(__file__).parent
 SIDE = 128
@@ -87,21 +88,44 @@ def write_comparison(
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    folders = Folders.of(real, fake)
-    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
-    found = Findings.of(metric, folders=folders if is_known else None)
+    history = comparison_history(metric=metric, values=values, real=real, fake=fake, train=train, about=about)
 
     def write() -> None:
-        history = History("comparison")
+        write_report(path, [history], "Generated images against real ones", study)
+
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+
+
+def comparison_history(
+    name: str = "comparison",
+    *,
+    metric: GenerativeMetrics,
+    values: Mapping[str, Tensor],
+    real: Any = None,
+    fake: Any = None,
+    train: Any = None,
+    about: Iterable[tuple[str, str]] = (),
+) -> History:
+    """Return what a report shows of one comparison, on rank 0; collective.
+
+    Args:
+        name: tells it from others in one report.
+        metric, values, real, fake, train, about: as of :func:`write_comparison`.
+    """
+    folders = Folders.of(real, fake)
+    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
+    found, history = Findings.of(metric, folders=folders if is_known else None), History(name)
+
+    def look() -> None:
         history.note(0, values, metric)
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
         trains = _read(train, found.causes.trains())
         history.looks = looks_of(found, fakes or {}, reals or {}, trains=trains or {})
-        write_report(path, [history], "Generated images against real ones", study)
 
-    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(look, f"comparison_history({name!r})")
+    return history
 
 
 def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
@@ -113,11 +137,15 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
 
 
 def write_report(
-    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None
+    path: str | Path,
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | None = None,
+    sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title, study)
+    page = rendered(histories, title, study, sides)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
@@ -132,13 +160,19 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
     write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
 
 
-def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None) -> str:
+def rendered(
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | None = None,
+    sides: SidesTable | None = None,
+) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
         study: results of a study; None for none.
+        sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -151,6 +185,7 @@ def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] 
         title=title,
         histories=histories,
         study=view,
+        sides=sides,
         summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),

@@ -69,7 +69,7 @@ def hashed_clusters(index: Tensor, cluster: int) -> Tensor:
     if cluster == 1:
         return hashed(index)
     room = (1 << (cluster - 1).bit_length()) - 1
-    return (hashed(index // cluster) & ~room) | index % cluster
+    return (hashed(cluster_of(index, cluster)) & ~room) | (index & (EXPLICIT_LIMIT - 1)) % cluster
 
 
 def in_first_half(index: Tensor, cluster: int = 1) -> Tensor:
@@ -77,7 +77,7 @@ def in_first_half(index: Tensor, cluster: int = 1) -> Tensor:
 
     Not by parity: labels dealt in turn would split the classes.
     """
-    return hashed(index // cluster) & (1 << 20) != 0
+    return hashed(cluster_of(index, cluster)) & (1 << 20) != 0
 
 
 def shifted(bits: Tensor, by: int) -> Tensor:
