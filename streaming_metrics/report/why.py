@@ -249,8 +249,8 @@ _COPIES = (
     "units of that neighbour's. Near in features is no proof of a copy: look."
 )
 _NO_IMAGES = (
-    "Which images make the distance is not known, since no features of generated images are kept: FID(se=True) keeps "
-    "2,000."
+    "Which images make the distance, and which lie near to training images, is not known, since no features of "
+    "generated images are kept: FID(se=True) keeps 2,000."
 )
 _NO_GROUPS = (
     "Which classes or prompts make the distance is not known: a measure that keeps labels of both sides shows classes, "
