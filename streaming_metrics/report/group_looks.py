@@ -84,7 +84,8 @@ def _name(kind: str, group: int, folders: Sequence[str]) -> str:
 _AGAINST = (
     "By how much the distance would fall, to first order, were the generated images of each {1} replaced by real ones "
     "of it: {0} in all, drawn towards each other as far as few images leave each unsure (empirical Bayes). Intervals "
-    "hold for 95 % of them together."
+    "hold for 95 % of them together. So few images add something by chance alone; what lies above the mean of all is "
+    "marked."
 )
 _ALONE = (
     "Mean influence of the generated images of each {1}, {0} in all, drawn towards each other (empirical Bayes). No "

@@ -143,14 +143,15 @@ def _part(part: float, whole: float) -> str:
 
 
 _IMAGES = (
-    "The distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how much to "
+    "The Fréchet distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how much to "
     "first order. An image with much variation of its own kind raises it where such images are too many, and lowers it "
     "where they are too few."
 )
 _DIRECTIONS = (
-    "The distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
+    "The Fréchet distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
     "features, along which generated images vary less than real ones (missing) or more (invented). Pictures lie "
-    "farthest along each direction."
+    "farthest along each direction. Some of each part is what so few samples make of nothing: the corrected distance "
+    "tells of how much."
 )
 _OTHERS = " {:.3g} is for {:,} other directions."
 _OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
