@@ -101,6 +101,7 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
         text += _OTHERS.format(found.distance - found.shift - found.outside - told, others)
     if found.outside > 1e-6 * found.distance:
         text += _OUTSIDE.format(found.outside)
+    text += _NOISE
     return Look("Missing and invented variation", text, cards=tuple(cards))
 
 
@@ -143,17 +144,17 @@ def _part(part: float, whole: float) -> str:
 
 
 _IMAGES = (
-    "The Fréchet distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how much to "
-    "first order. An image with much variation of its own kind raises it where such images are too many, and lowers it "
-    "where they are too few."
+    "The Fréchet distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how "
+    "much to first order. An image with much variation of its own kind raises it where such images are too many, and "
+    "lowers it where they are too few."
 )
 _DIRECTIONS = (
-    "The Fréchet distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
-    "features, along which generated images vary less than real ones (missing) or more (invented). Pictures lie "
-    "farthest along each direction. Some of each part is what so few samples make of nothing: the corrected distance "
-    "tells of how much."
+    "The Fréchet distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} "
+    "directions of the features, along which generated images vary less than real ones (missing) or more (invented). "
+    "Pictures lie farthest along each direction."
 )
 _OTHERS = " {:.3g} is for {:,} other directions."
+_NOISE = " Some of each part is what so few samples make of nothing: the corrected distance tells of how much."
 _OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
 _COPIES = (
     "Of {:,} generated images, held against {:,} {} ones, a share of {:.3f} is authentic ({:.3f} to {:.3f}): farther "
