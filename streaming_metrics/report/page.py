@@ -6,8 +6,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
@@ -115,9 +113,7 @@ def comparison_history(
         name: tells it from others in one report.
         metric, values, real, fake, train, about: as of :func:`write_comparison`.
     """
-    folders = Folders.of(real, fake)
-    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
-    found, history = Findings.of(metric, folders=folders if is_known else None), History(name)
+    found, history = Findings.of(metric, folders=Folders.of(real, fake, metric.ranks())), History(name)
 
     def look() -> None:
         history.note(0, values, metric)
