@@ -47,6 +47,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.errors import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,
@@ -71,6 +72,7 @@ from streaming_metrics.statistics import (
     Count,
     Distinct,
     FixedRows,
+    HalfMoments,
     Histogram,
     KernelDensities,
     KnownCaptions,
@@ -82,9 +84,11 @@ from streaming_metrics.statistics import (
     Neighbours,
     ProbeHits,
     Projections,
+    Reservoir,
     Retrieved,
     SecondMoment,
 )
+from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 
@@ -140,6 +144,12 @@ STATISTICS = [
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
     Bank(WIDTH, captions=True, beside=(("text", TEXT),)),
     Bank(TEXT, capacity=7, column="text", captions=True),
+    Bank(WIDTH, capacity=6, cluster=3),
+    HalfMoments(WIDTH),
+    HalfMoments(TEXT, column="text", cluster=4),
+    Reservoir(WIDTH, capacity=7),
+    Reservoir(WIDTH, capacity=6, cluster=3),
+    Reservoir(TEXT, capacity=80, column="text"),
     CaptionDigest(),
     KnownCaptions(),
     ClassPredictions(CLASSES),
@@ -152,6 +162,9 @@ STATISTICS = [
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
+    Blocks(Moments(WIDTH), blocks=3),
+    Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
+    Blocks(ClassPredictions(CLASSES), blocks=50),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -198,6 +211,7 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8): KERNELS,
     KID(subsets=None): KERNELS,
     KID(subsets=5, subset_size=8, capacity=16): KERNELS,
+    KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
     PRDC(k=3): COUNTS,
@@ -213,14 +227,19 @@ MEASURES: dict[Measure, Tolerance] = {
     NDB(bins=4, most=16): COUNTS,
     Modes(modes=4): SUMS,
     Modes(classes=LABELS): SUMS,
+    Jackknife(Modes(modes=4), blocks=3): SUMS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
+    FID(se=True): SUMS,
+    FID(se=True, both=True, cluster=2, reservoir=16): SUMS,
     ModeScore(): SUMS,
     ModifiedIS(): SUMS,
     AMScore(): SUMS,
+    Jackknife(AMScore(), blocks=4): SUMS,
+    Jackknife(ImageStatistics(bins=50), blocks=3, cluster=2): SUMS,
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
     RPrecision(candidates=5, r=2): COUNTS,

@@ -57,6 +57,7 @@ class AMScore(Measure):
     group: ClassVar[str] = "class predictions"
     paper: ClassVar[str] = "Zhou et al., ICLR 2018"
     column: ClassVar[str] = "logits"
+    jackknifed: ClassVar[tuple[str, ...]] = ("am_score",)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

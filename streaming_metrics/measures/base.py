@@ -207,6 +207,8 @@ class Measure(ABC):
             are measured; None reads the first.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
+        jackknifed: keys of scalars that are smooth functions of sums over generated samples, so that a jackknife over
+            blocks of these gives their error: see :func:`~streaming_metrics.measures.errors.with_errors`.
     """
 
     on: str | None = field(default=None, kw_only=True, repr=False)
@@ -216,6 +218,7 @@ class Measure(ABC):
     network: ClassVar[str | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
+    jackknifed: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fixed(self) -> Role | None:
@@ -229,9 +232,14 @@ class Measure(ABC):
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
-        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
-        return () if needs_arguments else cls().scalars
+        """Return what any instance may yield, by which the key of a result tells its scalar.
+
+        By default ``cls()``'s, and its standard errors where it has ``se=``.
+        """
+        if any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls)):
+            return ()
+        with_errors: Any = replace(cls(), se=True).scalars if "se" in {f.name for f in fields(cls)} else ()
+        return tuple(dict.fromkeys(cls().scalars + with_errors))
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ class ImageStatistics(Measure):
     paper: ClassVar[str] = "Zeng et al., 2017"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "gradients"
+    jackknifed: ClassVar[tuple[str, ...]] = (*RANGES, "gradients")
 
     def __post_init__(self) -> None:
         check_integer("ImageStatistics bins", self.bins, least=1)

@@ -62,6 +62,7 @@ class ModeScore(Measure):
     group: ClassVar[str] = "class predictions"
     paper: ClassVar[str] = "Che et al., ICLR 2017"
     column: ClassVar[str] = "logits"
+    jackknifed: ClassVar[tuple[str, ...]] = ("mode_score",)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

@@ -86,6 +86,7 @@ class Modes(Measure):
     label: ClassVar[str] = "modes"
     group: ClassVar[str] = "diversity"
     paper: ClassVar[str] = "Srivastava et al., NeurIPS 2017"
+    jackknifed: ClassVar[tuple[str, ...]] = ("modes_js", "modes_distance")
 
     def __post_init__(self) -> None:
         check_integer("Modes modes", self.modes, least=2)

@@ -53,6 +53,7 @@ class SharpnessDifference(Measure):
     paper: ClassVar[str] = "Mathieu et al., ICLR 2016"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "sharpness"
+    jackknifed: ClassVar[tuple[str, ...]] = ("sharpness_difference", "sharpness_excess")
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:

@@ -11,6 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ARRIVAL = (1 << 40) - 1
+"""Bits of an id that count: those above say that nobody gave it, and on which rank it came."""
+
 
 @dataclass(frozen=True, eq=False)
 class Influence:
@@ -37,12 +40,17 @@ class Influence:
     def error(self) -> float:
         """Standard error of the score as far as this side is random: of the mean of N, by clusters."""
         n = len(self.values)
-        _, place = np.unique(self.index // self.cluster, return_inverse=True)
+        _, place = np.unique(self._clusters, return_inverse=True)
         sums = np.bincount(place, weights=self.values - self.values.mean())
         groups = len(sums)
         if groups < 2:
             return float("nan")
         return sqrt(groups / (groups - 1) * float(sums @ sums) / n / self.num_samples)
+
+    @property
+    def _clusters(self) -> NDArray[np.int64]:
+        """Consecutive ids a cluster; of ids that nobody gave, the arrivals on each rank, which are their lower bits."""
+        return (self.index & ~ARRIVAL) | (self.index & ARRIVAL) // self.cluster
 
     def minus(self, other: Influence) -> Influence:
         """Return the influence on the difference of two scores of the same samples.

@@ -38,7 +38,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
-from streaming_metrics.measures import Measure, frechet
+from streaming_metrics.measures import Measure, gaussian
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
 
@@ -102,8 +102,8 @@ def test_two_collapsed_sides_of_different_rank() -> None:
 
 def test_a_frozen_side_makes_its_root_once_and_only_where_it_is_the_lower(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    square_root = frechet.square_root
-    monkeypatch.setattr(frechet, "square_root", lambda *given: made.append(given[1]) or square_root(*given))
+    square_root = gaussian.square_root
+    monkeypatch.setattr(gaussian, "square_root", lambda *given: made.append(given[1]) or square_root(*given))
     metric = GenerativeMetrics([FID()], extractor=None, num_features=64)
     real = normal(0, 300, 64).double()
     metric.update(real, real=True)
@@ -142,7 +142,7 @@ def furthest() -> float:
 def test_what_rounding_accounts_for_is_left_out_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     assert furthest() < 3e-12
     for far in (-20, -40, -60):
-        monkeypatch.setattr(frechet, "ROUNDING", 2.0**far)
+        monkeypatch.setattr(gaussian, "ROUNDING", 2.0**far)
         assert furthest() > 1e-11
 
 
@@ -260,6 +260,7 @@ def test_points_against_a_reference_are_checked_too(tmp_path: Path) -> None:
 NO_INTEGERS = [2.0, 2.5, math.nan, "3", True, np.bool_(True), [3]]
 NO_NUMBERS = ["1", True, 1j, [1.0]]
 INTEGERS = {
+    FID: {"cluster": 1, "reservoir": 2},
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000},
     PRDC: {"k": 1, "capacity": 7},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
@@ -292,7 +293,7 @@ INTEGERS = {
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",), NNAA: ("privacy",)}
+FLAGS = {PRDC: ("recall", "f1"), FID: ("captions", "se", "both"), NNAA: ("privacy",)}
 NEEDED = {
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},

@@ -233,7 +233,7 @@ def test_a_statistic_that_fails_in_any_place_leaves_all_or_a_torn_role(position:
     assert scores(metric) == before
 
 
-@pytest.mark.parametrize("what", ["append", "hashed"])
+@pytest.mark.parametrize("what", ["append", "hashed_clusters"])
 def test_a_bank_that_finds_no_memory_leaves_all_as_it_was(what: str) -> None:
     metric = filled(*ALL)
     before = scores(metric)
