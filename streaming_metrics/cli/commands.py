@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from streaming_metrics.cli.exits import exit_codes
+from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.results import contents, differences, facts, scores_apart
@@ -95,6 +96,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(study_app, name="study")
+app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]

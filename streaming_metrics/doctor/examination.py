@@ -1,4 +1,4 @@
-"""Examination: one decoding of both sides, through every network input that some protocol needs, and what is kept of it.
+"""Examination: one decoding of both sides, through every network input that a protocol needs, and what is kept of it.
 
 It is given to a reader of images in a metric's place. Floats come as 8 bits by several rules at once, one after another
 in the channels (:mod:`streaming_metrics.doctor.quantise`): each rule has a metric of its own for generated images.
@@ -6,23 +6,25 @@ in the channels (:mod:`streaming_metrics.doctor.quantise`): each rule has a metr
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.core.repeats import distinct_of
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.doctor.facts import ReferenceFacts, SideFacts, TraitMoments
-from streaming_metrics.doctor.kept import TRAITS, KeptFeatures, KeptTraits, Predictions, rest_of
+from streaming_metrics.doctor.kept import TRAITS, KeptFeatures, KeptTraits, Predictions
 from streaming_metrics.doctor.settings import FILE, IMAGES, Setting
 from streaming_metrics.doctor.traits import Traits
 from streaming_metrics.files.npz import UNKNOWN, digest_of_moments
-from streaming_metrics.measures.base import Side
-from streaming_metrics.measures.frechet import Gaussian, frechet_distance, gaussian_of
-from streaming_metrics.statistics import Moments
+from streaming_metrics.measures.base import BiasWarning, Side
+from streaming_metrics.measures.frechet import FID
+from streaming_metrics.measures.gaussian import Gaussian, frechet_distance, gaussian_of
+from streaming_metrics.statistics import HalfMoments, Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import torch
     from torch import Tensor
@@ -42,12 +44,11 @@ class Draws:
     """Which parts of the images moments are kept of.
 
     Args:
-        real, fake: how many images there are.
-        parts: of the generated ones, how many to draw.
+        fake: how many generated images there are.
+        parts: of those, how many to draw.
         seed: of the draw.
     """
 
-    real: int
     fake: int
     parts: tuple[int, ...] = ()
     seed: int = 0
@@ -66,9 +67,10 @@ class Examination:
         >>> import torch
         >>> from torch import nn
         >>> from streaming_metrics.extractors import ModuleExtractor
-        >>> net = ModuleExtractor(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), tag="colour", value_range=(0, 1))
-        >>> seen = Examination({("", "fp32"): net}, Draws(real=8, fake=8, parts=(4,)))
-        >>> images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        >>> colour = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> net = ModuleExtractor(colour, tag="colour", value_range=(0, 1))
+        >>> seen = Examination({("", "fp32"): net}, Draws(fake=8, parts=(4,)))
+        >>> images = torch.arange(8 * 3 * 256).remainder(251).to(torch.uint8).view(8, 3, 16, 16)
         >>> for real in (True, False):
         ...     seen.update(images, real=real, index=torch.arange(8))
         >>> round(seen.value(Setting()), 9)
@@ -117,13 +119,19 @@ class Examination:
 
     def halves(self) -> float | None:
         """Return the Fréchet distance between two halves of the real side; None where these are too small."""
-        if self.draws.real < 4:
-            return None
-        sides, moments = self._sides[0][self.base], self._moments
-        half = self._kept(self.base, is_first=True).drawn(moments.num_features, self.draws.real, self.draws.real // 2)
-        rest = rest_of(moments, sides.real[moments], sides.real[half])
-        one, other = (Gaussian(moments, of, int(moments.count(of))) for of in (sides.real[half], rest))
+        side, moments, half = self._sides[0][self.base].real, self._moments, HalfMoments(self._moments.num_features)
+        states = side[half], half.rest(side[moments], side[half])
+        one, other = (Gaussian(moments, state, int(moments.count(state))) for state in states)
         return float(frechet_distance(one, other)) if min(one.num_samples, other.num_samples) > 1 else None
+
+    def estimate(self) -> tuple[float, float, float]:
+        """Return the score's standard error, the score without the bias of so many samples, and the error of that; NaN
+        where there are too few samples.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BiasWarning)  # a check says so, with numbers
+            found = FID(se=True).compute(self._sides[0][self.base], {}, {})
+        return float(found["fid_se"]), float(found["fid_corrected"]), float(found["fid_corrected_se"])
 
     def side(self, role: str, classes: Mapping[str, int]) -> SideFacts:
         """Return the facts of a side, images by class given."""
@@ -193,9 +201,7 @@ class Examination:
 
     def _kept(self, key: Pass, *, is_first: bool) -> KeptFeatures:
         draws, name = self.draws, self.names[key]
-        half = (draws.real, draws.real // 2) if is_first and draws.real >= 4 else None
-        parts = tuple((draws.fake, part) for part in draws.parts)
-        return KeptFeatures(name, half, parts, draws.seed, has_logits=is_first, on=name)
+        return KeptFeatures(name, draws.fake, draws.parts, draws.seed, is_first, on=name)
 
     def _real(self, key: Pass, reference: str) -> Gaussian:
         if reference == IMAGES:
@@ -206,7 +212,7 @@ class Examination:
         return gaussian_of(side, self._moments)
 
     @cached_property
-    def _of_file(self) -> dict[object, object]:
+    def _of_file(self) -> dict[Hashable, Any]:
         return {}
 
     @property
@@ -217,7 +223,7 @@ class Examination:
         side = self._sides[self.rules.index(rule)][key].fake
         if num_samples is None:
             return gaussian_of(side, self._moments)
-        drawn = self._kept(key, is_first=False).drawn(self._moments.num_features, self.draws.fake, num_samples)
+        drawn = self._kept(key, is_first=False).drawn(self._moments.num_features, num_samples)
         return side.once(drawn, lambda: Gaussian(drawn, side[drawn], int(drawn.count(side[drawn]))))
 
     def counts(self, setting: Setting) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.signature import Signature, library_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from streaming_metrics.doctor.examination import Examination
     from streaming_metrics.doctor.facts import Facts
@@ -75,7 +75,9 @@ def explained(seen: Examination, protocols: Sequence[Protocol], facts: Facts, as
         "protocols": [told_of(one, seen) for one in valued],
         "waterfall": asdict(Waterfall.between(first, last, seen.value)),
         "claim": None if asked.claim is None else ranked(valued, asked.claim),
-        "checks": [{"name": check.name, "looks_for": check.looks_for, **asdict(f)} for check, f in findings(facts).items()],
+        "checks": [
+            {"name": check.name, "looks_for": check.looks_for, **asdict(f)} for check, f in findings(facts).items()
+        ],
     }
 
 

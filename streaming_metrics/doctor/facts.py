@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 ALPHA = 1e-4
 """Error rate of each test: a dozen of them raise a false alarm on one of a thousand clean pairs."""
 SMALL = 0.2
-"""Cohen's d that is called small (J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988): half of a
-side's images are then above the other's median where 58 % would be. Below it a difference may be certain, since there are
-many images, and is none that a score notices.
+"""Cohen's d that is called small (J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988): 58 % of one
+side's images are then above the other's median. Below it a difference may be certain, since there are many images, and
+is none that a score notices.
 """
 ROUNDING = 1e-9
 """Differences of traits that rounding alone makes."""
@@ -107,6 +107,8 @@ class Facts:
         num_features: D.
         value: the score.
         half_value: the score of half of the generated samples.
+        error: standard error of the score, given the reference.
+        corrected: the score without the bias of so many samples; None where they are too few.
         halves: Fréchet distance between two halves of the real side; None where it is too small.
         network: the extractor, for its weights.
         is_published: whether its weights are those that the measure is published on; None where there are none such.
@@ -118,6 +120,8 @@ class Facts:
     num_features: int
     value: float
     half_value: float | None = None
+    error: float | None = None
+    corrected: float | None = None
     halves: float | None = None
     network: nn.Module | None = None
     is_published: bool | None = None

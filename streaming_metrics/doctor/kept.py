@@ -1,4 +1,4 @@
-"""Kept: what the doctor keeps of the images, as measures that yield no number and only say which statistics they need."""
+"""Kept: what the doctor keeps of images, as measures that yield no number and only say which statistics they need."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from streaming_metrics.doctor.traits import NAMES
 from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.frechet import FID
 from streaming_metrics.statistics import Moments
 from streaming_metrics.statistics.sums import Shapes, Sums
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import State, Statistic
 
 TRAITS = Moments(len(NAMES), "traits")
+BOTH = FID(se=True, both=True)
+"""Says what is kept of both sides for the score's error, halves of them among it."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +66,6 @@ def drawn_of(total: int, drawn: int, seed: int) -> Tensor:
         return torch.zeros(total, dtype=torch.bool).index_fill_(0, order[:drawn], True)
 
 
-def rest_of(moments: Moments, whole: State, part: State) -> State:
-    """Return the moments of the samples of a whole that are not in a part of it.
-
-    Example:
-        >>> from streaming_metrics.features import Features
-        >>> moments, rows = Moments(1), torch.tensor([[1.0], [2.0], [4.0], [9.0]])
-        >>> whole, part, rest = (moments.update(moments.empty(), Features(pool=of)) for of in (rows, rows[:2], rows[2:]))
-        >>> torch.allclose(rest_of(moments, whole, part)["moments"], rest["moments"])
-        True
-    """
-    n, k = moments.count(whole), moments.count(part)
-    left = n - k
-    mean = (n * moments.mean(whole) - k * moments.mean(part)) / left
-    apart = moments.mean(part) - mean
-    rest = torch.empty_like(whole["moments"])
-    rest[1:, 1:] = moments.scatter(whole) - moments.scatter(part) - torch.outer(apart, apart) * (k * left / n)
-    moments._write(rest, left, mean)
-    return {"moments": rest}
-
-
 @dataclass(frozen=True)
 class Predictions(Sums):
     """Number of samples that the network takes for each class, the largest of its logits.
@@ -122,30 +105,35 @@ class _Kept(Measure):
 
 @dataclass(frozen=True)
 class KeptFeatures(_Kept):
-    """Moments of one network's features of either side, of drawn parts of them, and its predictions.
+    """Moments of one network's features of either side, and of drawn parts of the generated one.
 
     Args:
         name: of the network, which tells it from the others.
-        real_half, fake_parts: what is drawn, as ``(total, drawn)``.
+        total: generated samples there are.
+        parts: how many of them to draw.
         seed: of the draws.
-        has_logits: whether the network predicts classes.
+        is_first: whether the checks look at it: then halves of the real side, rows for the standard error, and what the
+            network takes images for are kept too.
     """
 
     name: str
-    real_half: tuple[int, int] | None = None
-    fake_parts: tuple[tuple[int, int], ...] = ()
+    total: int = 0
+    parts: tuple[int, ...] = ()
     seed: int = 0
-    has_logits: bool = False
+    is_first: bool = False
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         features = width(spec, "explain")
-        whole = (Moments(features), *((Predictions(spec.num_classes),) if self.has_logits and spec.num_classes else ()))
-        halves = () if self.real_half is None else (self.drawn(features, *self.real_half),)
-        return {"real": (*whole, *halves), "fake": (*whole, *(self.drawn(features, *part) for part in self.fake_parts))}
+        drawn = tuple(self.drawn(features, part) for part in self.parts)
+        if not self.is_first:
+            return {"real": (Moments(features),), "fake": (Moments(features), *drawn)}
+        predicted = (Predictions(spec.num_classes),) if spec.num_classes else ()
+        errors = BOTH.statistics(spec)
+        return {role: (*errors[role], *predicted, *more) for role, more in (("real", ()), ("fake", drawn))}
 
-    def drawn(self, num_features: int, total: int, drawn: int) -> DrawnMoments:
+    def drawn(self, num_features: int, part: int) -> DrawnMoments:
         """Return the statistic of a drawn part."""
-        return DrawnMoments(num_features, total=total, drawn=drawn, seed=self.seed)
+        return DrawnMoments(num_features, total=self.total, drawn=part, seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Protocols: named ways to compute one number, each a setting, read off the code of the tool that it is called after."""
+"""Protocols: named ways to compute one number, each a setting read off the code of the tool that it is called after."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ INCEPTION: tuple[Protocol, ...] = (
 )
 """Protocols of the reference Inception.
 
-What a tool leaves to PyTorch is the default there, convolutions in TF32 where the device has it: on a CPU there is none,
-and it is as float32.
+What a tool leaves to PyTorch is the default there, convolutions in TF32 where the device has it: on a CPU there is
+none, and it is as float32.
 """
 RESIZED: tuple[Protocol, ...] = (
     Protocol("antialias", Setting("torch-antialias"), "the network's own: bilinear, antialias"),
@@ -79,8 +79,8 @@ RESIZED: tuple[Protocol, ...] = (
 NATIVE: tuple[Protocol, ...] = (Protocol("as given", Setting(), "the network's own preparation of the images"),)
 """Protocols of a network that prepares images by itself."""
 LEFT_OUT = (
-    "torch-fidelity, pytorch-fid, clean-fid, torchmetrics, guided-diffusion, stylegan3, edm, edm2 and dgm-eval are left "
-    "out: they are defined on the reference Inception, and this is {0}. What is left is what applies to any network."
+    "torch-fidelity, pytorch-fid, clean-fid, torchmetrics, guided-diffusion, stylegan3, edm, edm2 and dgm-eval are "
+    "left out: they are defined on the reference Inception, and this is {0}. What is left is what applies to any network."
 )
 
 
@@ -94,7 +94,6 @@ class Situation:
         has_floats: whether those are floats, so that they must be rounded.
         has_file: whether there is a saved reference beside the real images.
         has_tf32: whether the device has another precision by that name.
-        resize: that the user asked for; None for each protocol's own.
     """
 
     network: str
@@ -102,7 +101,6 @@ class Situation:
     has_floats: bool = False
     has_file: bool = False
     has_tf32: bool = False
-    resize: str | None = None
 
     def protocols(self) -> tuple[Protocol, ...]:
         """Return the protocols, each as it comes out here: a difference that cannot be seen is taken away."""
@@ -122,8 +120,8 @@ class Situation:
         notes = [] if self.network == "inception-v3" else [LEFT_OUT.format(self.network)]
         if not self.has_floats:
             notes.append(
-                "Rounding of floats is left out: the generated images have 8 bits already. Remedy: a data set of floats, "
-                "package.module:dataset, with --value-range."
+                "Rounding of floats is left out: the generated images have 8 bits already. Remedy: a data set of "
+                "floats, package.module:dataset, with --value-range."
             )
         if not self.has_file and self.network == "inception-v3":
             published = ", ".join(protocol.name for protocol in INCEPTION if protocol.is_published)

@@ -29,8 +29,8 @@ NAMES = (
     *("log_height", "log_width", "blocks", "has_blocks"),
 )
 """Of each image: means and standard deviations of its channels, and covariances of neighbouring ones (in 255ths);
-whether a value is above 1, in the upper, in the lower half of the range; log2 of its sides; share of coefficients near 0
-on the grid of JPEG, less that on the grid half a block off, and whether it is large enough to have both.
+whether a value is above 1, in the upper, in the lower half of the range; log2 of its sides; share of coefficients near
+0 on the grid of JPEG, less that on the grid half a block off, and whether it is large enough to have both.
 """
 PLACES = {name: place for place, name in enumerate(NAMES)}
 

@@ -65,8 +65,8 @@ def reference(facts: Facts) -> Finding:
     nearest = min(found.distances, key=lambda name: found.distances[name])
     numbers = {"ratio": ratio, "moved": moved, "distance": found.distances[found.resize]}
     told = (
-        f"The mean of the reference is {number(ratio)} times as far from that of the real images as sampling takes two sets "
-        f"of one kind, squared; against it the score is {number(found.value)} in place of {number(facts.value)}"
+        f"The mean of the reference is {number(ratio)} times as far from that of the real images, squared, as sampling "
+        f"takes two sets of one kind; against it the score is {number(found.value)} in place of {number(facts.value)}"
     )
     if ratio > most and moved > MATTERS:
         other = found.distances[nearest]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streaming_metrics.doctor.facts import Facts
 
 LEAST_EXPECTED = 5
-"""Samples of a class below which χ² is no good approximation (W. G. Cochran, Biometrics 1954): such classes are pooled."""
+"""Samples of a class below which χ² is no good approximation (W. G. Cochran, Biometrics 1954): those are pooled."""
 SMALL_W, MEDIUM_W = 0.1, 0.3
 """Cohen's w that is called small, and medium: of classes that folders name, a small one counts; predictions move with
 the quality of images too, so of them a medium one does."""
@@ -34,7 +34,9 @@ def repeats(facts: Facts) -> Finding:
     if len(counts) < 2:
         return Finding("cannot tell", "How many images are distinct is not known.")
     told = ", ".join(f"{found.distinct:,} of {found.num_samples:,} {name}" for name, found in counts.items())
-    return Finding("fine", f"Distinct images: {told}.", "", {f"{name}_distinct": n.distinct for name, n in counts.items()})
+    return Finding(
+        "fine", f"Distinct images: {told}.", "", {f"{name}_distinct": n.distinct for name, n in counts.items()}
+    )
 
 
 class Shares(NamedTuple):
@@ -81,8 +83,10 @@ def classes(facts: Facts) -> Finding:
     real, fake = (side.classes for side in facts.sides)
     if len(real.keys() & fake.keys()) >= 2:
         names = sorted({*real, *fake})
-        counts = (np.array([side.get(name, 0) for name in names]) for side in (real, fake))
-        return _of_shares(compared(*counts, names), SMALL_W, "Class {0}, by its folder,", "Generate as many of each.")
+        one, other = (np.array([side.get(name, 0) for name in names]) for side in (real, fake))
+        return _of_shares(
+            compared(one, other, names), SMALL_W, "Class {0}, by its folder,", "Generate as many of each."
+        )
     predictions = [side.predictions for side in facts.sides]
     if any(counts is None for counts in predictions):
         return Finding("cannot tell", "Neither folders name classes on both sides, nor does the network predict any.")
@@ -106,20 +110,25 @@ def enough(facts: Facts) -> Finding:
     """Find sides that are too small for the number of features."""
     width = facts.num_features
     fewest = min(side.num_samples for side in facts.sides)
-    numbers = {"fewest": fewest, "num_features": width}
+    numbers: dict[str, float] = {"fewest": fewest, "num_features": width}
     told = ""
-    if facts.half_value is not None:
+    if facts.corrected is not None:
+        numbers["bias"] = facts.value - facts.corrected
+        told = (
+            f" Of the score, {number(facts.value)}, about {number(numbers['bias'])} is there because of their number."
+        )
+    elif facts.half_value is not None:
         numbers["bias"] = facts.half_value - facts.value
         told = (
             f" Half of the generated images score {number(facts.half_value)}, all {number(facts.value)}: about "
-            f"{number(numbers['bias'])} of that is there because of their number alone."
+            f"{number(numbers['bias'])} of that, or more, is there because of their number."
         )
     counts = ", ".join(f"{side.num_samples:,} {side.name}" for side in facts.sides)
     if fewest < 2 * (width + 1):
         return Finding(
             "fault",
-            f"{counts} images for {width:,} features: below {2 * (width + 1):,}, twice as many and two, half of them have "
-            f"a singular covariance, and the bias cannot be told from the distance.{told}",
+            f"{counts} images for {width:,} features: below {2 * (width + 1):,}, twice as many and two, half of them "
+            f"have a singular covariance, and the bias cannot be told from the distance.{told}",
             f"Take at least {ENOUGH * width:,} images, the same number for all that is compared; or a smaller network.",
             numbers,
         )

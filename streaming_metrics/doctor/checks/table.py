@@ -1,4 +1,4 @@
-"""Table of all checks, in the order in which they are told: the network, the images, the numbers of them, the reference."""
+"""Table of all checks, in the order in which they are told: network, images, their number, reference."""
 
 from __future__ import annotations
 

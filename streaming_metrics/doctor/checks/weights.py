@@ -1,9 +1,9 @@
 """Weights: whether the network was ever trained, and on what the measure is published on.
 
 What training makes of a convolution is smooth: neighbouring weights of a kernel are alike. Weights that were drawn at
-random are not, whatever their distribution. So the null hypothesis is "drawn independently about 0", and a network whose
-weights do not refute it is taken as random. Where that is true, the sum of products of neighbours has mean 0 and the
-variance of the sum of their squares, whatever each layer's scale. EfficientNet-Lite0, trained: correlation 0.34, z = 98;
+random are not, whatever their distribution. So the null hypothesis is "drawn independently about 0", and a network
+whose weights do not refute it is taken as random. Where that is true, the sum of products of neighbours has mean 0 and
+the variance of the sum of their squares, whatever each layer's scale. EfficientNet-Lite0, trained: correlation 0.34, z = 98;
 as PyTorch initialises it: 0.002, z = 1.1; tests hold both.
 """
 
@@ -71,8 +71,8 @@ def weights(facts: Facts) -> Finding:
     if found.pairs < FEWEST:
         return Finding(
             "cannot tell",
-            f"The network has {found.pairs:,} pairs of neighbouring weights in its kernels: too few to tell training from "
-            "chance.",
+            f"The network has {found.pairs:,} pairs of neighbouring weights in its kernels: too few to tell training "
+            "from chance.",
             numbers=numbers,
         )
     told = f"correlate {found.correlation:.3f} over {found.pairs:,} pairs (z = {number(found.z)})"
@@ -87,8 +87,10 @@ def weights(facts: Facts) -> Finding:
     if facts.is_published is False:
         return Finding(
             "fault",
-            f"The weights are trained (neighbouring ones {told}), and are not the published file that FID is defined on.",
+            f"The weights are trained (neighbouring ones {told}), and not those of the file that FID is defined on.",
             "Give --weights of the published file, sha256 6726825d…, or do not call the value FID.",
             numbers,
         )
-    return Finding("fine", f"Neighbouring weights of the network's kernels {told}, which no random ones do.", "", numbers)
+    return Finding(
+        "fine", f"Neighbouring weights of the network's kernels {told}, which no random ones do.", "", numbers
+    )
