@@ -17,6 +17,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import calls
+import coverage
 import epoch
 import fid
 import gpu
@@ -32,7 +33,7 @@ import run_all
 import sensitivity
 import sync
 import update
-from harness import ceilings, corruptions, heatmap, image_sets, page, results, stored
+from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
 from harness.common import in_steps, interleaved
 from harness.results import Result, Row
 from harness.tracer import calls_of
@@ -325,7 +326,7 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
-    alone |= {"human_intervals", "human_strengths", "study_exposure", "study_load"}
+    alone |= {"coverage", "errors_cost", "human_intervals", "human_strengths", "study_exposure", "study_load"}
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
 
 
@@ -351,3 +352,22 @@ def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
 
 
 TASTE = human_strengths.Population(1.5, 0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_coverage_of_simulated_distances_is_counted() -> None:
+    row, levels = coverage.cell("gauss", "same", width=8, ratio=10, draws=12)
+    assert len(row) == len(coverage.HEAD)
+    raw, corrected = (levels[key][coverage.LEVELS.index(0.95)] for key in ("fid", "fid_corrected"))
+    assert raw <= 0.5 < 0.8 <= corrected
+    assert len(coverage.paired_row(0.9, "near", draws=4, width=6)) == len(coverage.PAIRED_HEAD)
+    assert len(coverage.equal_row(width=8, draws=4)) == len(coverage.EQUAL_HEAD)
+
+
+@pytest.mark.parametrize("law", populations.LAWS)
+def test_populations_have_the_moments_that_they_say(law: str) -> None:
+    population = populations.Population(law, 4)
+    rows = population.rows(*population.noise(200_000, torch.Generator().manual_seed(0)), wider=1.5, shift=0.5)
+    scale = population.deviations
+    torch.testing.assert_close(rows.mean(0), 0.5 * scale, rtol=0, atol=0.03)
+    torch.testing.assert_close(rows.T.cov(), 2.25 * population.fit.sigma, rtol=0, atol=0.12)

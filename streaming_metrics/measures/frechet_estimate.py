@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import hypot, nan
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from streaming_metrics.measures.base import BiasWarning
@@ -100,6 +101,8 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
             "FID(both=True): expected features of the real side, got moments alone. Remedy: both=False, which takes "
             "the reference as given, or a reference that is saved from the images by this measure."
         )
+    if len(of_fake.rows) < 2:
+        return _of_moments_alone(coupling, sides)
     fakes = _influence(of_fake, coupling.of_fake(of_fake.rows).influence, fake, kept.cluster)
     reals = _influence(of_real, coupling.of_real(of_real.rows).influence, real) if len(of_real.rows) > 1 else None
     error = hypot(fakes.error, reals.error) if kept.both and reals else fakes.error
@@ -107,6 +110,19 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     errors = torch.tensor([error, error + step / INTERVAL], dtype=torch.float64, device=value.device)
     _warn_if_heavy(fakes)
     return Estimate(coupling.distance, errors[0], value, errors[1], fakes, reals)
+
+
+def _of_moments_alone(coupling: Coupling, sides: Sides) -> Estimate:
+    """Return the estimate where no generated features are kept, as of a reference that another measure wrote."""
+    warnings.warn(
+        "FID(se=True): expected features of the generated side, got moments alone: no error and no corrected value. "
+        "Remedy: give its images, or a reference that is saved by this measure.",
+        BiasWarning,
+        stacklevel=2,
+    )
+    unknown = torch.full_like(coupling.distance, nan)
+    none = Influence(np.empty(0, np.int64), np.empty(0), sides.fake.num_samples)
+    return Estimate(coupling.distance, unknown, unknown, unknown, none, None)
 
 
 def _influence(drawn: Drawn, values: Tensor, side: Side, cluster: int = 1) -> Influence:
@@ -151,11 +167,12 @@ def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian
 
 
 def _warn_of_few(sides: Sides, kept: KeptForErrors) -> None:
-    width = kept.moments.num_features
+    least = kept.moments.num_features + 1
     counts = f"{sides.fake.num_samples} generated" + (f" and {sides.real.num_samples} real" if kept.both else "")
     warnings.warn(
-        f"FID(se=True) of {counts} samples of {width} features: too few for the corrected value to be trusted, and "
-        f"below {2 * width + 2} for one at all. Remedy: {5 * width} or more, or fewer features.",
+        f"FID(se=True) of {counts} samples of {least - 1} features: expected at least {2 * least} to correct for their "
+        f"number at all, and {5 * least} for what is left of the bias to be small. Remedy: more samples, or fewer "
+        "features.",
         BiasWarning,
         stacklevel=2,
     )

@@ -40,6 +40,8 @@ class Influence:
     def error(self) -> float:
         """Standard error of the score as far as this side is random: of the mean of N, by clusters."""
         n = len(self.values)
+        if n < 2:
+            return float("nan")
         _, place = np.unique(self._clusters, return_inverse=True)
         sums = np.bincount(place, weights=self.values - self.values.mean())
         groups = len(sums)

@@ -140,7 +140,7 @@ def test_the_value_is_that_of_fid_alone() -> None:
 def test_too_few_samples_yield_no_corrected_value() -> None:
     x, width = normal(0, 200, 6), 6
     few = metric_of(FID(se=True), x, normal(1, 2 * width + 1, width))
-    with pytest.warns(BiasWarning, match=r"below 14 .*Remedy: 30 or more"):
+    with pytest.warns(BiasWarning, match=r"expected at least 14 .*, and 35 for"):
         values = few.compute()
     assert values["fd_corrected_features"].isnan()
     assert values["fd_corrected_se_features"].isnan()
@@ -251,3 +251,24 @@ def test_second_order_alone_leaves_more_bias() -> None:
         left.append((first, value.item()))
     first, value = np.array(left).mean(0)
     assert abs(value) < abs(first)
+
+
+def test_generated_moments_alone_have_no_error(tmp_path: object) -> None:
+    x, y = normal(0, 300, 4), normal(1, 200, 4, 0.2)
+    plain, whole = f"{tmp_path}/plain.safetensors", f"{tmp_path}/whole.safetensors"
+    metric_of(FID(), y, x).save_reference(plain)
+    metric_of(FID(se=True, both=True), y, x).save_reference(whole)
+    found = []
+    for path in (plain, whole):
+        metric = GenerativeMetrics([FID(se=True)], extractor=None, num_features=4)
+        metric.update(x, real=True, index=torch.arange(len(x)))
+        metric.merge_reference(path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", BiasWarning)
+            found.append(metric.compute())
+        assert ("got moments alone" in str([str(one.message) for one in said])) == (path == plain)
+    assert found[0]["fd_se_features"].isnan()
+    expected = metric_of(FID(se=True), x, y).compute()
+    assert {key: value.item() for key, value in found[1].items()} == pytest.approx(
+        {key: value.item() for key, value in expected.items()}, rel=1e-9
+    )
