@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.cli.terminal import say, show_table, show_text
+from streaming_metrics.report.explanation_charts import digits, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,9 @@ MARKS = {"fault": "✗ FAULT", "fine": "✓ fine", "cannot tell": "? cannot tell
 def show_explanation(found: Told) -> None:
     """Print what the doctor says."""
     counts = {side: found[side]["num_samples"] for side in ("real", "fake")}
-    say(f"{found['measure']} by {found['extractor']}: {counts['fake']:,} generated images, {counts['real']:,} real ones")
+    say(
+        f"{found['measure']} by {found['extractor']}: {counts['fake']:,} generated images, {counts['real']:,} real ones"
+    )
     say("")
     show_table(
         ("protocol", found["measure"], "of", "resize", "8 bits", "precision", "reference", "scatter /"),
@@ -77,7 +80,12 @@ def bar(start: float, end: float, most: float) -> str:
 def _show_claim(rows: Sequence[Told]) -> None:
     say("")
     cells = [
-        (one["name"], digits(one["value"]), signed(one["off"]), NONE if one["relative"] is None else f"{one['relative']:+.1%}")
+        (
+            one["name"],
+            digits(one["value"]),
+            signed(one["off"]),
+            NONE if one["relative"] is None else f"{one['relative']:+.1%}",
+        )
         for one in rows
     ]
     show_table(("nearest to the claim", "", "off", "off, share"), cells, headed=True)
@@ -86,23 +94,3 @@ def _show_claim(rows: Sequence[Told]) -> None:
 def _check(one: Told) -> list[str]:
     lines = [f"{MARKS[one['verdict']]}: {one['name']}: {one['sentence']}"]
     return [*lines, f"  Remedy: {one['remedy']}"] if one["remedy"] else lines
-
-
-def digits(value: float) -> str:
-    """Return a score in five digits.
-
-    Example:
-        >>> digits(12.345678), digits(0.0001234)
-        ('12.346', '0.0001234')
-    """
-    return f"{value:.5g}"
-
-
-def signed(value: float) -> str:
-    """Return a difference of scores with its sign.
-
-    Example:
-        >>> signed(0.25), signed(-1.5)
-        ('+0.25', '−1.5')
-    """
-    return f"{value:+.4g}".replace("-", "−")

@@ -161,7 +161,7 @@ def _refuse_few(**counts: int) -> None:
 
 
 def _checked(saved: Reference, network: Extractor) -> Reference:
-    """Return a saved reference; raise ValueError where it is not of features of this network, resize and precision aside."""
+    """Return a saved reference; raise ValueError where its features are another network's; any resize may be theirs."""
     width = network.spec.num_features or 0
     saved.state_of(Moments(width))
     record = saved.about.get("extractor", {})

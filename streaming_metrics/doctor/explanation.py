@@ -12,7 +12,7 @@ from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.signature import Signature, library_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streaming_metrics.doctor.examination import Examination
     from streaming_metrics.doctor.facts import Facts
@@ -76,9 +76,15 @@ def explained(seen: Examination, protocols: Sequence[Protocol], facts: Facts, as
         "waterfall": asdict(Waterfall.between(first, last, seen.value)),
         "claim": None if asked.claim is None else ranked(valued, asked.claim),
         "checks": [
-            {"name": check.name, "looks_for": check.looks_for, **asdict(f)} for check, f in findings(facts).items()
+            {"name": check.name, "looks_for": check.looks_for, **asdict(found), "numbers": _finite(found.numbers)}
+            for check, found in findings(facts).items()
         ],
     }
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """Return numbers as JSON holds them; one that is not finite is null."""
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}
 
 
 def ends_of(valued: Sequence[Valued], asked: Asked) -> tuple[Protocol, Protocol]:

@@ -80,7 +80,7 @@ NATIVE: tuple[Protocol, ...] = (Protocol("as given", Setting(), "the network's o
 """Protocols of a network that prepares images by itself."""
 LEFT_OUT = (
     "torch-fidelity, pytorch-fid, clean-fid, torchmetrics, guided-diffusion, stylegan3, edm, edm2 and dgm-eval are "
-    "left out: they are defined on the reference Inception, and this is {0}. What is left is what applies to any network."
+    "left out: they are defined on the reference Inception, and this is {0}. What applies to any network is left."
 )
 
 

@@ -17,6 +17,7 @@ from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.study import study_view
+from streaming_metrics.report.study_parts import Study
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -106,7 +107,7 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
 
 
 def write_report(
-    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None
+    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | Study | None = None
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -125,13 +126,13 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
     write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
 
 
-def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None) -> str:
+def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | Study | None = None) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
-        study: results of a study; None for none.
+        study: results of a study, or sections made of other results; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -139,7 +140,7 @@ def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] 
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    view = None if study is None else study_view(study)
+    view = study if study is None or isinstance(study, Study) else study_view(study)
     return house.get_template("page.html").render(
         title=title,
         histories=histories,

@@ -23,8 +23,8 @@ def constant_features(facts: Facts) -> Finding:
         return Finding("fine", f"Features spread around their mean by a share of its length: {told}.", "", relative)
     return Finding(
         "fault",
-        f"The {' and the '.join(constant)} features are constant: they spread by {told} of their mean's length, and "
-        f"below {number(ROUNDED)} that is rounding. The network takes all of these images for the same.",
+        f"The {' and the '.join(constant)} features are constant: of their mean's length, features spread by {told}, "
+        f"and below {number(ROUNDED)} that is rounding. The network takes all of these images for the same.",
         "Look at the images; where they differ, at the network: its weights, its range of inputs, its layer.",
         relative,
     )

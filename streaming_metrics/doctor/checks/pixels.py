@@ -56,8 +56,8 @@ def _never(share: float, num_samples: int) -> bool:
 def channel_order(facts: Facts) -> Finding:
     """Find red and blue exchanged on one side, by what exchanging them back makes of the sides' distance in colour.
 
-    With a, of either side, the mean of what an exchange turns about (red − blue of means, of spreads, of covariances with
-    green), and S its covariance, the squared distance is ``(a_f − a_r)ᵀS⁻¹(a_f − a_r)``, after an exchange that of
+    With a, of either side, the mean of what an exchange turns about (red − blue of means, of spreads, of covariances
+    with green), and S its covariance, the squared distance is ``(a_f − a_r)ᵀS⁻¹(a_f − a_r)``, after an exchange that of
     ``a_f + a_r``; their difference is ``4·a_rᵀS⁻¹a_f``, below 0 where the exchange brings the sides together.
     """
     (one, varies), (other, varies_too) = (_turned(side.traits) for side in facts.sides)
@@ -129,8 +129,8 @@ def compression(facts: Facts) -> Finding:
     worse = "generated" if found.effect > 0 else "real"
     return _of_contrast(
         found,
-        f"Blocks of 8 × 8 pixels hold {found.real:+.1%} (real) and {found.fake:+.1%} (generated) more coefficients near 0 "
-        "than blocks off the grid",
+        f"Blocks of 8 × 8 pixels hold {found.real:+.1%} (real) and {found.fake:+.1%} (generated) more coefficients "
+        "0 than blocks off the grid",
         f"so the {worse} images were compressed as JPEG, or more than the others.",
         "Save both sides as PNG; where the real ones exist as JPEG alone, compress the generated ones alike.",
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streaming_metrics.doctor.facts import Facts
 
 MATTERS = 0.01
-"""Share of a value by which another reference may move it before that is called a fault: leaderboards give three digits."""
+"""Share of a value by which another reference may move it: leaderboards give three digits, so that more is seen."""
 
 
 def floor(facts: Facts) -> float | None:
@@ -36,8 +36,8 @@ def itself(facts: Facts) -> Finding:
         return Finding("cannot tell", "The real side is too small, or too uniform, to be held against itself.")
     numbers = {"halves": facts.halves or 0.0, "floor": least, "ratio": facts.value / least}
     told = (
-        f"Two halves of the real images are {number(facts.halves or 0.0)} apart, so images of their kind would score about "
-        f"{number(least)} at these numbers; the generated ones score {number(facts.value)}"
+        f"Two halves of the real images are {number(facts.halves or 0.0)} apart, so images of their kind would score "
+        f"about {number(least)} at these numbers; the generated ones score {number(facts.value)}"
     )
     # a squared distance over k directions has a relative standard deviation of √(2/k), a ratio of two √(4/k)
     lowest = exp(-float(stats.norm.isf(ALPHA)) * sqrt(4 / max(1.0, facts.real.directions)))

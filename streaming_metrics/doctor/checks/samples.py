@@ -29,8 +29,9 @@ def repeats(facts: Facts) -> Finding:
     for side in facts.sides:
         if side.distinct is not None and has_repeats(side.distinct):
             role = "fake" if side is facts.fake else "real"
-            sentence, _, remedy = message_of(side.distinct, role, "images").partition(". ")
-            return Finding("fault", f"{sentence}.", remedy, {f"{side.name}_distinct": side.distinct.distinct})
+            told, _, remedy = message_of(side.distinct, role, "images").partition(" Remedy: ")
+            remedy = remedy[:1].upper() + remedy[1:]
+            return Finding("fault", told, remedy, {f"{side.name}_distinct": side.distinct.distinct})
     if len(counts) < 2:
         return Finding("cannot tell", "How many images are distinct is not known.")
     told = ", ".join(f"{found.distinct:,} of {found.num_samples:,} {name}" for name, found in counts.items())
@@ -79,7 +80,7 @@ def compared(real: np.ndarray, fake: np.ndarray, names: list[str]) -> Shares | N
 
 
 def classes(facts: Facts) -> Finding:
-    """Find classes that are more frequent on one side, by the folders that images lie in, else as the network sees it."""
+    """Find classes that are more frequent on one side, by the folders that images lie in, else as the network sees."""
     real, fake = (side.classes for side in facts.sides)
     if len(real.keys() & fake.keys()) >= 2:
         names = sorted({*real, *fake})

@@ -3,8 +3,8 @@
 What training makes of a convolution is smooth: neighbouring weights of a kernel are alike. Weights that were drawn at
 random are not, whatever their distribution. So the null hypothesis is "drawn independently about 0", and a network
 whose weights do not refute it is taken as random. Where that is true, the sum of products of neighbours has mean 0 and
-the variance of the sum of their squares, whatever each layer's scale. EfficientNet-Lite0, trained: correlation 0.34, z = 98;
-as PyTorch initialises it: 0.002, z = 1.1; tests hold both.
+the variance of the sum of their squares, whatever each layer's scale. EfficientNet-Lite0, trained: correlation 0.34,
+z = 98; as PyTorch initialises it: 0.002, z = 1.1; tests hold both.
 """
 
 from __future__ import annotations
