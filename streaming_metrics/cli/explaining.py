@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
 from streaming_metrics.cli.scoring import Job, _now, _origin
 from streaming_metrics.doctor.examination import Draws, Examination
-from streaming_metrics.doctor.explanation import Asked, explained
-from streaming_metrics.doctor.facts import Facts
+from streaming_metrics.doctor.explanation import Asked, explained, facts_of
 from streaming_metrics.doctor.protocols import Situation
 from streaming_metrics.doctor.quantise import FloatImages, with_floats
-from streaming_metrics.doctor.settings import FILE
 from streaming_metrics.extractors.inception import InceptionV3
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Images
@@ -73,7 +71,7 @@ class Explaining(Job):
             if not self.reading.skip:
                 refuse_unreadable(outcomes, self.comm)
             _refuse_few(real=outcomes[0].read, generated=outcomes[1].read)
-            facts = _facts(seen, protocols, reals, fakes)
+            facts = facts_of(seen, protocols, classes_of(reals), classes_of(fakes))
             found = explained(seen, protocols, facts, self.asked)
         sides = {"real": _described(real, reals, outcomes[0]), "fake": _described(fake, fakes, outcomes[1])}
         return {**found, "notes": situation.notes(), "warnings": said, **sides, "date": _now()}
@@ -115,28 +113,6 @@ def _behind(network: Extractor, resize: str, precision: str, weights: str | None
         return InceptionV3(weights, resize=resize, precision=precision).to(network.device)
     make = getattr(network, "with_resize", None)
     return network if make is None or not resize else make(resize)
-
-
-def _facts(seen: Examination, protocols: Sequence[Protocol], reals: Images, fakes: Images) -> Facts:
-    base = protocols[0].setting
-    half = next((p.setting for p in protocols if p.name == "half of N"), None)
-    classes = [classes_of(source) for source in (reals, fakes)]
-    error, corrected, _ = seen.estimate()
-    network = seen.networks[seen.base]
-    meant = next((p.setting for p in protocols if p.setting.reference == FILE), base)
-    return Facts(
-        seen.side("real", classes[0]),
-        seen.side("fake", classes[1]),
-        network.spec.num_features or 0,
-        seen.value(base),
-        None if half is None else seen.value(half),
-        error,
-        None if corrected != corrected else corrected,
-        seen.halves(),
-        network,
-        bool(network.published) if isinstance(network, InceptionV3) else None,
-        seen.reference(meant),
-    )
 
 
 def classes_of(images: Images) -> dict[str, int]:

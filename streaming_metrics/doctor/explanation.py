@@ -7,7 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.doctor.checks import findings
+from streaming_metrics.doctor.facts import Facts
+from streaming_metrics.doctor.protocols import HALF
+from streaming_metrics.doctor.settings import FILE
 from streaming_metrics.doctor.waterfall import Waterfall
+from streaming_metrics.extractors.inception import InceptionV3
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.signature import Signature, library_version
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streaming_metrics.doctor.examination import Examination
-    from streaming_metrics.doctor.facts import Facts
     from streaming_metrics.doctor.protocols import Protocol
     from streaming_metrics.doctor.settings import Setting
 
@@ -53,6 +56,35 @@ class Valued:
 
     protocol: Protocol
     value: float
+
+
+def facts_of(
+    seen: Examination, protocols: Sequence[Protocol], real: Mapping[str, int], fake: Mapping[str, int]
+) -> Facts:
+    """Return the facts that checks look at.
+
+    Args:
+        seen: both sides, all images read.
+        protocols: the first gives the score.
+        real, fake: images of each side by class, empty where classes are not known.
+    """
+    base, network = protocols[0].setting, seen.networks[seen.base]
+    half = next((protocol.setting for protocol in protocols if protocol.name == HALF), None)
+    meant = next((protocol.setting for protocol in protocols if protocol.setting.reference == FILE), base)
+    error, corrected, _ = seen.estimate()
+    return Facts(
+        seen.side("real", real),
+        seen.side("fake", fake),
+        network.spec.num_features or 0,
+        seen.value(base),
+        None if half is None else seen.value(half),
+        error,
+        corrected if isfinite(corrected) else None,
+        seen.halves(),
+        network,
+        bool(network.published) if isinstance(network, InceptionV3) else None,
+        seen.reference(meant),
+    )
 
 
 def explained(seen: Examination, protocols: Sequence[Protocol], facts: Facts, asked: Asked) -> dict[str, Any]:

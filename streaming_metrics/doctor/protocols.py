@@ -10,6 +10,7 @@ from streaming_metrics.doctor.settings import FILE, IMAGES, Setting
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+HALF = "half of N"
 MOST = 50_000
 """Generated samples that guided-diffusion, StyleGAN and EDM take."""
 
@@ -107,7 +108,7 @@ class Situation:
         known = {"inception-v3": INCEPTION, "efficientnet-lite0": RESIZED}.get(self.network, NATIVE)
         own = self._seen(known[0])
         further = [
-            replace(own, name="half of N", about=f"{own.name} of half of the generated samples", setting=half)
+            replace(own, name=HALF, about=f"{own.name} of half of the generated samples", setting=half)
             for half in [replace(own.setting, num_samples=self.num_fakes // 2)]
             if self.num_fakes >= 4
         ]

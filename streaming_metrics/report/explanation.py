@@ -41,7 +41,10 @@ def explanation_view(found: Told) -> Study:
     made = [_checks(found["checks"]), _protocols(found), _steps(found["waterfall"], found["measure"])]
     if found["claim"] is not None:
         made.append(_claim(found["claim"]))
-    notes = [*found["warnings"], *found["notes"]]
+    made.append(
+        Task("Left out", "What applies to other images, networks or devices.", [Block("", n) for n in found["notes"]])
+    )
+    notes = [*found["warnings"]]
     notes += [f"{name} images: {found[role]['source']}" for name, role in (("real", "real"), ("generated", "fake"))]
     summary = f"{counts}, {found['measure']} by {found['extractor']}"
     return Study("", summary, found["protocols"][0]["signature"], False, notes, made)
@@ -51,7 +54,10 @@ def _checks(checks: Sequence[Told]) -> Task:
     faults, others = ([one for one in checks if (one["verdict"] == "fault") is wanted] for wanted in (True, False))
     unknown = sum(one["verdict"] == "cannot tell" for one in others)
     text = f"{len(faults) or 'None'} of {len(checks)} checks found a fault; {unknown} cannot tell."
-    blocks = [Block(one["looks_for"].capitalize(), f"{one['sentence']} Remedy: {one['remedy']}") for one in faults]
+    blocks = [
+        Block(one["looks_for"][:1].upper() + one["looks_for"][1:], f"{one['sentence']} Remedy: {one['remedy']}")
+        for one in faults
+    ]
     rows = [(one["name"], one["verdict"], f"{one['sentence']} {one['remedy']}".strip()) for one in others]
     table = Table(("check", "", "what it saw"), rows, is_said=True)
     return Task("What looks wrong", text, [*blocks, Block("", table=table, folded=f"{len(rows)} other checks")])

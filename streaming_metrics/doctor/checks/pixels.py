@@ -130,7 +130,7 @@ def compression(facts: Facts) -> Finding:
     return _of_contrast(
         found,
         f"Blocks of 8 × 8 pixels hold {found.real:+.1%} (real) and {found.fake:+.1%} (generated) more coefficients "
-        "0 than blocks off the grid",
+        "near 0 than blocks off the grid",
         f"so the {worse} images were compressed as JPEG, or more than the others.",
         "Save both sides as PNG; where the real ones exist as JPEG alone, compress the generated ones alike.",
     )
