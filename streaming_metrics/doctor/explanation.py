@@ -120,11 +120,12 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def ends_of(valued: Sequence[Valued], asked: Asked) -> tuple[Protocol, Protocol]:
-    """Return the protocols to go between: those that are asked for, else those furthest apart, or of a claim the first
-    and the nearest to it.
+    """Return the protocols to go between: those that are asked for, else those furthest apart that anybody uses, or of
+    a claim the first and the nearest to it.
     """
     by_name = {one.protocol.name: one.protocol for one in valued}
-    lowest, highest = (pick(valued, key=lambda one: one.value).protocol for pick in (min, max))
+    used = [one for one in valued if one.protocol.name != HALF or len(valued) == 2]
+    lowest, highest = (pick(used, key=lambda one: one.value).protocol for pick in (min, max))
     if asked.claim is not None:
         lowest, highest = valued[0].protocol, by_name[ranked(valued, asked.claim)[0]["name"]]
     return by_name[asked.first] if asked.first else lowest, by_name[asked.last] if asked.last else highest

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors import Extractor
     from streaming_metrics.files.reference import Reference
 
-SIDE, N, FLAT = 32, 300, 8
+SIDE, N, FLAT = 32, 240, 8
 
 
 class Described(nn.Module):
@@ -49,6 +49,7 @@ def described() -> Extractor:
     return ModuleExtractor(Described(), tag="described")
 
 
+@cache
 def crops(n: int = N, seed: int = 0, side: int = SIDE) -> Tensor:
     """Return crops of three photographs, none of them flat, uint8 ``(n, 3, side, side)``."""
     generator, pictures = np.random.default_rng(seed), [make() for make in (data.astronaut, data.chelsea, data.coffee)]
@@ -95,7 +96,7 @@ def facts(
     return facts_of(seen, protocols, *classes)
 
 
-def examined(real: Tensor, fake: Tensor, network: Extractor | None = None, file: Reference | None = None):  # noqa: ANN201
+def examined(real: Tensor, fake: Tensor, network: Extractor | None = None, file: Reference | None = None):
     network = network or described()
     protocols = Situation(network.name, len(fake), has_file=file is not None).protocols()
     parts = tuple({p.setting.num_samples for p in protocols if p.setting.num_samples is not None})

@@ -63,7 +63,7 @@ def test_each_fault_is_found_on_either_side_and_nothing_else(fault: str, side: s
 
 
 CLEAN: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
-    **{f"crops {seed}": lambda seed=seed: (crops(seed=seed), crops(seed=seed + 100)) for seed in range(8)},
+    **{f"crops {seed}": lambda seed=seed: (crops(seed=seed), crops(seed=seed + 100)) for seed in range(4)},
     **{f"digits {seed}": lambda seed=seed: digits(seed)[:2] for seed in range(2)},
     "crops of few": lambda: (crops(200, seed=3), crops(80, seed=4)),
     "both as JPEG": lambda: (as_jpeg(crops(seed=1), 75), as_jpeg(crops(seed=2), 75)),
@@ -100,6 +100,7 @@ def test_what_a_check_lacks_it_says() -> None:
         "classes",
         "reference",
     }
+    assert verdicts(facts(grey[:30], grey))["real against itself"] == "cannot tell"
     tiny = crops(seed=1, side=12)
     assert verdicts(facts(tiny, tiny))["compression"] == "cannot tell"
 
@@ -169,7 +170,7 @@ def test_a_class_that_lacks_images_is_found_by_its_folder(kept: float) -> None:
 class Brightness(nn.Module):
     """Takes images for one of three classes by their brightness."""
 
-    def forward(self, images: Tensor):  # noqa: ANN201
+    def forward(self, images: Tensor):
         from streaming_metrics import Features
 
         mean = images.float().mean((1, 2, 3))

@@ -31,9 +31,13 @@ def floor(facts: Facts) -> float | None:
 
 def itself(facts: Facts) -> Finding:
     """Find generated images that are nearer to the real ones than other real ones would be."""
-    least = floor(facts)
-    if least is None or least <= 0:
-        return Finding("cannot tell", "The real side is too small, or too uniform, to be held against itself.")
+    least, needed = floor(facts), 2 * (facts.num_features + 1)
+    if least is None or least <= 0 or facts.real.num_samples < needed:
+        return Finding(
+            "cannot tell",
+            f"{facts.real.num_samples:,} real images are too few, or too uniform, to be held against themselves: halves "
+            f"of fewer than {needed:,} have singular covariances.",
+        )
     numbers = {"halves": facts.halves or 0.0, "floor": least, "ratio": facts.value / least}
     told = (
         f"Two halves of the real images are {number(facts.halves or 0.0)} apart, so images of their kind would score "
