@@ -49,6 +49,10 @@ class Floats:
         return ((self.images[place] + noise - 0.5) / 127.5 - 1).clamp(-1, 1), 0
 
 
+def floats() -> Floats:
+    return Floats()
+
+
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("sides")
@@ -96,10 +100,10 @@ def test_steps_go_between_the_protocols_asked_for(sides: tuple[Path, Path]) -> N
 
 
 def test_floats_are_rounded_by_every_rule_in_one_decoding(sides: tuple[Path, Path]) -> None:
-    floats = explained(sides[0], "test_explain:Floats", *SMALL, "--value-range=-1,1")
-    values = {one["name"]: one["value"] for one in floats["protocols"]}
+    found = explained(sides[0], "test_explain:floats", *SMALL, "--value-range=-1,1")
+    values = {one["name"]: one["value"] for one in found["protocols"]}
     assert values["truncated"] != pytest.approx(values["as given"], rel=1e-3)
-    refused = run("explain", sides[0], "test_explain:Floats", *SMALL)
+    refused = run("explain", sides[0], "test_explain:floats", *SMALL)
     assert (refused.exit_code, "Remedy: --value-range" in refused.stderr) == (3, True)
 
 
@@ -123,7 +127,7 @@ def test_a_reference_stands_beside_the_real_images(sides: tuple[Path, Path], tmp
         (["--claim", "-3"], 3, "expected a distance, 0 or more, got -3"),
         (["--num-samples", "3"], 4, "at least 4 images of each side, got 3 real and 3 generated"),
         (["--value-range", "1,0"], 3, "two numbers, low < high"),
-        (["--batch-size", "0"], 2, "0 is not in the range"),
+        (["--batch-size", "0"], 2, "'--batch-size'"),
         (["--reference", "nowhere.npz"], 3, "nowhere.npz"),
     ],
 )

@@ -35,8 +35,8 @@ def itself(facts: Facts) -> Finding:
     if least is None or least <= 0 or facts.real.num_samples < needed:
         return Finding(
             "cannot tell",
-            f"{facts.real.num_samples:,} real images are too few, or too uniform, to be held against themselves: halves "
-            f"of fewer than {needed:,} have singular covariances.",
+            f"{facts.real.num_samples:,} real images are too few, or too uniform, to be held against themselves: "
+            f"halves of fewer than {needed:,} have singular covariances.",
         )
     numbers = {"halves": facts.halves or 0.0, "floor": least, "ratio": facts.value / least}
     told = (
