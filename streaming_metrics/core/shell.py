@@ -241,6 +241,13 @@ class GenerativeMetrics(Metric):
         """What scores of the last :meth:`compute` are compared by, by key: of measures that have ``se=True``."""
         return dict(self._evidence)
 
+    def frozen_digest(self, role: Role = "real") -> str | None:
+        """Return 12 hex digits of a frozen side; None of one that is not frozen, or not known here as a whole."""
+        states, memory = self._states, self._memory(self._states, role)
+        if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
+            memory.digest = states.digest(role)
+        return memory.digest or None
+
     # What comes in.
 
     def update(
@@ -374,6 +381,44 @@ class GenerativeMetrics(Metric):
             except NotEnoughSamples as error:
                 reasons.append(str(error))
         return values, reasons
+
+    def measure_of(self, key: str) -> tuple[Measure, Spec]:
+        """Return the measure that reports a key, and the widths of its network; raise ValueError where none does."""
+        place = self._place_of(key)
+        return self._layout.measures[place], self._inputs.networks[self._layout.places[place]].spec
+
+    @_without_gradients
+    def generated_for(self, key: str) -> dict[Slot, State]:
+        """Return a copy of what a score reads of this rank's generated samples, for :meth:`evidence_of`; local."""
+        states, place = self._states, self._place_of(key)
+        network = self._layout.places[place]
+        read = states.streams.forms[place].statistics(self._inputs.networks[network].spec)[MEASURED]
+        slots = {Slot(MEASURED, 0, COUNT), *(Slot(MEASURED, network, statistic) for statistic in read)}
+        held = {slot: state for slot, state in states.of(MEASURED).items() if slot in slots}
+        return {slot: {name: tensor.clone() for name, tensor in state.items()} for slot, state in held.items()}
+
+    @_without_gradients
+    def evidence_of(self, key: str, generated: Mapping[Slot, State] | None = None) -> Evidence:
+        """Return the evidence of one score alone, of the samples so far; collective, and states stay as they are.
+
+        Args:
+            key: as :meth:`compute` reports it.
+            generated: what :meth:`generated_for` returned, in place of the generated samples so far.
+
+        Raises:
+            NotEnoughSamples: where the measure is not defined on them.
+            ValueError: where no measure reports the key, or none that has evidence.
+        """
+        place, comm = self._place_of(key), self._gather_ranks("evidence_of()")
+        self._bind(comm)
+        noted: dict[str, Evidence] = {}
+        self._values([place], self._sides(comm, {MEASURED: generated} if generated else None), comm, noted=noted)
+        if key not in noted:
+            raise ValueError(
+                f"evidence_of(): expected a key whose measure has evidence, {sorted(noted)}, got {key!r}. Remedy: "
+                "se=True, where the measure has that option."
+            )
+        return noted[key]
 
     def inspector(self, call: str = "inspector()") -> Inspector:
         """Return what reads the samples to look at, several readings after one meeting of the ranks; collective.
@@ -696,6 +741,12 @@ class GenerativeMetrics(Metric):
     def _places(self) -> list[int]:
         """Return the places of the measures in force: :attr:`measures` may be set to fewer of them."""
         return [self._layout.measures.index(measure) for measure in self.measures]
+
+    def _place_of(self, key: str) -> int:
+        for place in self._places():
+            if key in self._reported[place].values():
+                return place
+        raise ValueError(f"Expected one of the keys {self.keys}, got {key!r}.")
 
     def _report(self, values: Sequence[tuple[int, Mapping[str, Tensor]]]) -> Any:
         """Return scalars by place and key as users get them."""

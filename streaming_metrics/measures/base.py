@@ -43,6 +43,9 @@ GROUPS = (
 ``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
 """
 
+FEWEST_COMPARED = 100
+"""Samples from which on the mean of influence values is taken to be normal, as far out as verdicts are told."""
+
 
 @dataclass(frozen=True)
 class Roles(Generic[T]):
@@ -304,6 +307,10 @@ class Measure(ABC):
         By default of none: only where each sample's influence is known.
         """
         return {}
+
+    def least_compared(self, spec: Spec) -> int:  # noqa: ARG002
+        """Return the fewest generated samples of which evidence is compared: as many as a normal law takes."""
+        return FEWEST_COMPARED
 
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""

@@ -14,6 +14,7 @@ import torch
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, Sides
 from streaming_metrics.statistics.blocks import Blocks
+from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, Statistic
 
+AT_THIS_N, BOTH_RANDOM = "value at this N, given the reference", "value at this N, both sides random"
+"""What intervals are about, in words."""
 GENERATED = "fake"
 """The role whose samples are random; all others are taken as given."""
-ABOUT = "the value at this number of samples, given the other sides"
 OPTIONS: dict[str, Any] = {"se": bool, "blocks": int, "cluster": int}
 """What a measure that has no error of its own takes beside its parameters, with their types."""
 
@@ -79,6 +81,13 @@ def error_of(scalar: Scalar, about: str) -> Scalar:
         elsewhere=f"{scalar.elsewhere}_se" if scalar.elsewhere else "",
         about=about,
     )
+
+
+def share_error_of(share: Tensor, n: float) -> Tensor:
+    """Return the standard error of a share of n samples, float64 ``()``: see
+    :func:`~streaming_metrics.verdicts.intervals.share_error`.
+    """
+    return torch.tensor(share_error(float(share), n), dtype=torch.float64, device=share.device)
 
 
 @dataclass(frozen=True)
@@ -216,7 +225,7 @@ def with_jackknifed(cls: type[Measure]) -> tuple[Scalar, ...]:
 
 def _beside(scalars: Iterable[Scalar], jackknifed: Collection[str]) -> tuple[Scalar, ...]:
     """Return scalars, each followed by its error where a jackknife yields one."""
-    pairs = ((scalar, error_of(scalar, ABOUT)) for scalar in scalars)
+    pairs = ((scalar, error_of(scalar, AT_THIS_N)) for scalar in scalars)
     return tuple(one for pair in pairs for one in (pair if pair[0].key in jackknifed else pair[:1]))
 
 

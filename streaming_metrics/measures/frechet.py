@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
@@ -120,7 +121,14 @@ class FID(Measure):
         if not self.se:
             return {}
         found = estimate(sides, self._kept(sides.spec))
+        if not len(found.fake.index):
+            return {}
         return {"fid": Evidence("fid", float(found.corrected), found.fake, found.real, both=self.both)}
+
+    def least_compared(self, spec: Spec) -> int:
+        """Return so many that both halves, which hashes of ids draw, have more than D samples: within 3 deviations."""
+        twice = 2 * (width(spec, "FID") + 1)
+        return max(super().least_compared(spec), twice + 3 * isqrt(twice * self.cluster))
 
     def _kept(self, spec: Spec) -> KeptForErrors:
         return KeptForErrors(Moments(width(spec, "FID")), self.both, self.cluster, self.reservoir)

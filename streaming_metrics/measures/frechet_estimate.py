@@ -116,7 +116,7 @@ def _of_moments_alone(coupling: Coupling, sides: Sides) -> Estimate:
     """Return the estimate where no generated features are kept, as of a reference that another measure wrote."""
     warnings.warn(
         "FID(se=True): expected features of the generated side, got moments alone: no error and no corrected value. "
-        "Remedy: give its images, or a reference that is saved by this measure.",
+        + _SAVED_SO,
         BiasWarning,
         stacklevel=2,
     )
@@ -140,6 +140,12 @@ def _corrected(
     fewest = min(side.num_samples for side in ((sides.real, sides.fake) if kept.both else (sides.fake,)))
     if fewest < 5 * least:
         _warn_of_few(sides, kept)
+    if fewest >= 2 * least and not fakes[0].gaussian.num_samples:
+        warnings.warn(
+            "FID(se=True): expected moments of half the generated side, got none: no corrected value. " + _SAVED_SO,
+            BiasWarning,
+            stacklevel=2,
+        )
     if fewest < 2 * least or not all(one.rows is None or _is_enough(one, least) for one in (*fakes, *reals)):
         return torch.full_like(coupling.distance, nan), nan
     real = Part(coupling.x, of_real.rows) if kept.both else given
@@ -188,3 +194,9 @@ def _warn_if_heavy(influence: Influence) -> None:
             BiasWarning,
             stacklevel=2,
         )
+
+
+_SAVED_SO = (
+    "Remedy: give its images, or a reference that is saved from FID(se=True, both=True), as `streaming-metrics "
+    "reference --se` does."
+)

@@ -36,11 +36,18 @@ def error_of_mean(values: Tensor, n: float | None = None) -> Tensor:
     return values.std() / (len(values) if n is None else n) ** 0.5
 
 
-def kernel_influence(own: Tensor, across: Tensor, others: int) -> Tensor:
-    """Return the influence ``(n,)`` of a side's samples on an unbiased squared MMD: ``2·(k̄ own − k̄ across)``.
+def kernel_influences(
+    sums: tuple[Tensor, Tensor, Tensor], real_ids: Tensor, fake_ids: Tensor, cluster: int
+) -> tuple[Influence, Influence]:
+    """Return the influences of real and of generated samples on an unbiased squared MMD: ``2·(k̄ own − k̄ across)``.
 
     Args:
-        own: each row's kernel sum over its own side without itself.
-        across: over the other side, of ``others`` rows.
+        sums: what :func:`~streaming_metrics.measures.kernel.u_statistic` is made of.
+        real_ids, fake_ids: ascending.
+        cluster: how many consecutive generated ids depend on each other.
     """
-    return 2 * (own / (len(own) - 1) - across / others)
+    real, fake, cross = sums
+    n, m = len(real), len(fake)
+    fake_cross, real_cross = cross.split([m, n])
+    of_real, of_fake = 2 * (real / (n - 1) - real_cross / m), 2 * (fake / (m - 1) - fake_cross / n)
+    return influence_of(real_ids, of_real), influence_of(fake_ids, of_fake, cluster)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.influence import ids_of, influence_of, kernel_influence
+from streaming_metrics.measures.influence import ids_of, kernel_influences
 from streaming_metrics.pairwise import Draw, KernelSums, PolynomialKernel, SubsetSums
 from streaming_metrics.pairwise.draws import check_seed
 from streaming_metrics.pairwise.kernels import check_kernel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streaming_metrics.verdicts.evidence import Influence
 
 NAME = "Kernel distance"
-ABOUT = {"std": "", "se": "the distance of the distributions, both sides random"}
+ABOUT = {"std": "", "se": "the distance, both sides random"}
 """What the interval of each spread is about: that of a deviation over subsets is about nothing."""
 PAIRS: tuple[tuple[str, str], ...] = (("real", "real"), ("fake", "fake"), ("fake", "real"))
 
@@ -93,6 +93,8 @@ class KID(Measure):
         check_seed("KID seed", self.seed)
         check_flag("KID se", self.se)
         check_integer("KID cluster", self.cluster, least=1)
+        if self.cluster != 1 and not self._has_error:
+            raise ValueError("KID cluster is of its standard error. Remedy: se=True.")
         check_kernel("KID ", self.degree, self.gamma, self.coef)
         check_integer("KID capacity", self.capacity, least=self._least, optional=True)
 
@@ -151,6 +153,9 @@ class KID(Measure):
         real, fake = self._influences(sides, results)
         return {"kid": Evidence("kid", float(value), fake, real, both=True)}
 
+    def least_compared(self, spec: Spec) -> int:
+        return max(super().least_compared(spec), self._least)
+
     @property
     def _has_error(self) -> bool:
         return self.se or self.subsets is None
@@ -162,10 +167,8 @@ class KID(Measure):
     def _influences(self, sides: Sides, results: Results) -> tuple[Influence, Influence]:
         """Return those of real and of generated samples; collective."""
         real, fake, cross = (results[reduction] for reduction in self._of_all())
-        fake_cross, real_cross = cross.split([len(fake), len(real)])
-        own = kernel_influence(real, real_cross, len(fake)), kernel_influence(fake, fake_cross, len(real))
-        ids = [ids_of(side, self.bank(sides.spec)) for side in (sides.real, sides.fake)]
-        return influence_of(ids[0], own[0]), influence_of(ids[1], own[1], self.cluster)
+        real_ids, fake_ids = (ids_of(side, self.bank(sides.spec)) for side in (sides.real, sides.fake))
+        return kernel_influences((real, fake, cross), real_ids, fake_ids, self.cluster)
 
     def _of_all(self) -> tuple[PairReduction, PairReduction, PairReduction]:
         real, fake, cross = (KernelSums(*pair, self._kernel) for pair in PAIRS)

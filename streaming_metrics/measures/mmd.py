@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import comb
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,9 +18,13 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.errors import BOTH_RANDOM, error_of
+from streaming_metrics.measures.influence import ids_of, kernel_influences
+from streaming_metrics.measures.kernel import u_statistic
 from streaming_metrics.pairwise import RBFKernel
 from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank
+from streaming_metrics.verdicts.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
     from streaming_metrics.statistics import Statistic
+    from streaming_metrics.verdicts.evidence import Influence
 
 FACTORS = (0.5, 1.0, 2.0)
 """Widths, as multiples of the median distance."""
@@ -61,6 +66,9 @@ class MMD(Measure):
         permutations: 0 leaves ``mmd_p`` out.
         block: samples that are permuted together; at least as many as depend on each other among the rows kept.
         seed: of the permutations.
+        se: report ``mmd_se`` too, the two-sample jackknife's error of the rows kept; of equal distributions, too wide.
+        cluster: how many consecutive ids of generated samples depend on each other: the error is then that of their
+            influences, summed by cluster, and rows are kept by cluster.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 blocks, or 2 samples, a side.
@@ -85,6 +93,8 @@ class MMD(Measure):
     permutations: int = 999
     block: int = 10
     seed: int = 0
+    se: bool = field(default=False, kw_only=True)
+    cluster: int = field(default=1, kw_only=True)
 
     label: ClassVar[str] = "mmd"
     group: ClassVar[str] = "two-sample tests"
@@ -103,6 +113,10 @@ class MMD(Measure):
         check_integer("MMD block", self.block, least=1)
         check_integer("MMD most", self.most, least=self._least)
         check_integer("MMD seed", self.seed, least=0, most=2**32 - 1)
+        check_flag("MMD se", self.se)
+        check_integer("MMD cluster", self.cluster, least=1)
+        if self.cluster != 1 and not self.se:
+            raise ValueError("MMD cluster is of its standard error. Remedy: se=True.")
 
     @property
     def _least(self) -> int:
@@ -110,12 +124,18 @@ class MMD(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        distance = Scalar("mmd", "Squared MMD, Gaussian kernel", "lower")
-        return (distance, Scalar("mmd_p", "p-value of MMD")) if self.permutations else (distance,)
+        distance = Scalar("mmd", "Squared MMD, Gaussian kernel", "lower", kind="positive" if self.biased else "real")
+        p_value = (Scalar("mmd_p", "p-value of MMD"),) if self.permutations else ()
+        about = BOTH_RANDOM if self.biased else "the distance, both sides random"
+        return (distance, *p_value, *((error_of(distance, about),) if self.se else ()))
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        bank = (self._bank(spec),)
-        return {"real": bank, "fake": bank}
+        real, fake = self._banks(spec)
+        return {"real": (real,), "fake": (fake,)}
 
     def check(self, sides: Sides) -> None:
         remedy = "update() with more of them before compute()"
@@ -125,7 +145,8 @@ class MMD(Measure):
             side.require(self._least, "MMD", remedy)
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
-        real, fake = (side.rows(self._bank(sides.spec)) for side in (sides.real, sides.fake))
+        banks = self._banks(sides.spec)
+        real, fake = (side.rows(bank) for side, bank in zip((sides.real, sides.fake), banks))
         widths = self._widths(sides.real, real)
         within = sides.real.once(("kernel", self.most, widths), lambda: rbf_kernel(real, real, widths))
         gram = rbf_gram(real, fake, widths, within)
@@ -134,10 +155,32 @@ class MMD(Measure):
         if self.permutations:
             _warn_if_few(test.arrangements)
             values["mmd_p"] = test.p_value(self.permutations, self.seed)
+        if self.se:
+            sums = sides.fake.once((self, "row sums"), lambda: _row_sums(gram, len(real)))
+            values["mmd_se"] = self._error(sides, sums)
         return values
 
-    def _bank(self, spec: Spec) -> Bank:
-        return Bank(width(spec, "MMD"), capacity=self.most)
+    def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
+        if not self.se:
+            return {}
+        sums = sides.fake.kept[self, "row sums"]  # compute has left them
+        real, fake = self._influences(sides, sums)
+        return {"mmd": Evidence("mmd", float(u_statistic(*sums)[0]), fake, real, both=True)}
+
+    def _error(self, sides: Sides, sums: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        if self.cluster == 1:
+            return u_statistic(*sums)[1]
+        return sums[0].new_tensor([influence.error for influence in self._influences(sides, sums)]).norm()
+
+    def _influences(self, sides: Sides, sums: tuple[Tensor, Tensor, Tensor]) -> tuple[Influence, Influence]:
+        """Return those of real and of generated rows; collective."""
+        real, fake = (ids_of(side, bank) for side, bank in zip((sides.real, sides.fake), self._banks(sides.spec)))
+        return kernel_influences(sums, real, fake, self.cluster)
+
+    def _banks(self, spec: Spec) -> tuple[Bank, Bank]:
+        """Return that of the real side, and that of the generated one, which keeps whole clusters."""
+        num_features, whole = width(spec, "MMD"), max(self.most // self.cluster, 1) * self.cluster
+        return Bank(num_features, capacity=self.most), Bank(num_features, capacity=whole, cluster=self.cluster)
 
     def _widths(self, side: Side, rows: Tensor) -> tuple[float, ...]:
         if self.widths is not None:
@@ -149,6 +192,13 @@ class MMD(Measure):
                 "drop duplicates, or check the extractor."
             )
         return tuple(factor * median for factor in FACTORS)
+
+
+def _row_sums(gram: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what :func:`~streaming_metrics.measures.kernel.u_statistic` is made of, of n real rows and the others."""
+    own = gram.clone().fill_diagonal_(0)
+    cross = gram[:n, n:]
+    return own[:n, :n].sum(1), own[n:, n:].sum(1), torch.cat([cross.sum(0), cross.sum(1)])
 
 
 def median_distance(rows: Tensor) -> float:

@@ -16,6 +16,7 @@ from streaming_metrics.images.captions import find_captions
 from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
+from streaming_metrics.monitor.draws import Draws
 from streaming_metrics.monitor.epoch_collector import EpochCollector
 from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from streaming_metrics import GenerativeMetrics
     from streaming_metrics.features import Role
     from streaming_metrics.images.conversion import CheckedImages
+    from streaming_metrics.monitor.deciding import Decider
     from streaming_metrics.monitor.image_sampler import ImageSampler
     from streaming_metrics.monitor.settings import Settings
     from streaming_metrics.monitor.trainer import Run
@@ -49,6 +51,7 @@ class Measurement:
         world_size: number of processes.
         thumbnails: small copies of generated images, for a report.
         beside: metrics of torchmetrics that are fed with the same images; None for none.
+        decider: ends the generation of an epoch of a training once its verdict is told; None for never.
 
     Attributes:
         collector: what takes the images of an epoch.
@@ -65,8 +68,9 @@ class Measurement:
         world_size: int = 1,
         thumbnails: Thumbnails | None = None,
         beside: PairedMetrics | None = None,
+        decider: Decider | None = None,
     ) -> None:
-        self.settings, self.sampler, self.metric = settings, sampler, metric
+        self.settings, self.sampler, self.metric, self.decider = settings, sampler, metric, decider
         self.beside = beside or PairedMetrics()
         ranges = settings.value_range, settings.sample_range
         self.collector = EpochCollector(metric, rank, world_size, ranges, settings.num_shown, thumbnails, sampler.reach)
@@ -116,15 +120,17 @@ class Measurement:
         self._walk(run)
 
     def generate(self, run: Run) -> None:
-        """Generate this rank's share of an epoch's images."""
+        """Generate this rank's share of an epoch's images; collective where a verdict ends it."""
         self._must_generate = False
-        settings, number = self.settings, self._num_samples(run)
+        settings, number, decider = self.settings, self._num_samples(run), self._decider_of(run)
         mine = list(chunks(number, settings.batch_size, run.rank, run.world_size, settings.seed))
+        draws = Draws(mine, lambda chunk: self._draw(run, chunk.size, chunk.seed))
         bar = run.bar(sum(chunk.size for chunk in mine))
         with isolated(), settings.weights_context(run.module), bar as advance:
-            for chunk in mine:
-                self._add(self._draw(run, chunk.size, chunk.seed), chunk.index)
-                advance(chunk.size)
+            for stop in decider.stops(self.metric) if decider else [number]:
+                for images, index in draws.until(stop):
+                    self._add(images, index)
+                    advance(len(index))
             if self.collector.thumbnails is not None and run.is_writer:
                 with run.precision():
                     self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
@@ -137,11 +143,13 @@ class Measurement:
     def values(self, run: Run) -> dict[str, Tensor]:
         """Return the values, and say what the images leave to be said; collective."""
         with isolated():
+            decider = self._decider_of(run)
+            decided = decider.conclude(self.metric, run.epoch) if decider else {}
             if not self.settings.refresh_real:
                 self.metric.freeze_real()
             values = possible_values(self.metric, run.warn) if run.dev_batches else self.metric.compute()
             self._review(run)
-            return {**values, **self.beside.values(self.metric.ranks())}
+            return {**values, **self.beside.values(self.metric.ranks()), **decided}
 
     def rehearse(self, run: Run, outputs: Any = None, batch: Any = None) -> None:
         """Run one batch of real images through all that a measurement does, and forget it; no collective.
@@ -197,6 +205,10 @@ class Measurement:
     @property
     def _takes_real(self) -> bool:
         return self.settings.real_is_validation and not self.metric.is_frozen
+
+    def _decider_of(self, run: Run) -> Decider | None:
+        """Return what decides in a training in earnest."""
+        return self.decider if run.stage == "fit" and not run.dev_batches else None
 
     def _num_samples(self, run: Run) -> int:
         number = self.settings.num_samples

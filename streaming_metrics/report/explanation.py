@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.doctor.protocols import HALF
 from streaming_metrics.report.dots import Dots
 from streaming_metrics.report.explanation_charts import digits, signed, waterfall_charts
 from streaming_metrics.report.page import write_report
@@ -64,11 +65,12 @@ def _checks(checks: Sequence[Told]) -> Task:
 
 
 def _protocols(found: Told) -> Task:
-    rows = [(one["name"], ({"value": one["value"], "low": None, "high": None},)) for one in found["protocols"]]
+    used = [one for one in found["protocols"] if one["name"] != HALF]  # which would be alone at the end of the scale
+    rows = [(one["name"], ({"value": one["value"], "low": None, "high": None},)) for one in used]
     claim = found["claim"]
     claimed = None if claim is None else claim[0]["value"] - claim[0]["off"]
-    values = [one["value"] for one in found["protocols"]] + ([] if claimed is None else [claimed])
-    drawn = Dots.of(rows, found["measure"], digits_of=_places(values), middle=claimed)
+    values = [one["value"] for one in used] + ([] if claimed is None else [claimed])
+    drawn = Dots.of(rows, found["measure"], places=_places(values), middle=claimed)
     cells = [
         (
             one["name"],

@@ -11,6 +11,9 @@ from streaming_metrics.report.pictures import data_uri, is_small
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from streaming_metrics.report.dots import Dots
+    from streaming_metrics.report.gallery import Section
+
 SIDE = 64
 
 
@@ -48,7 +51,9 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """Section of a report: a heading, what it shows, and a chart, cards, a map or a strip, as the case may be."""
+    """Section of a report: a heading, what it shows, and a chart, cards, a map, a strip, dots or pictures with values,
+    as the case may be.
+    """
 
     title: str
     text: str
@@ -57,3 +62,5 @@ class Look:
     cards: tuple[Card, ...] = ()
     marks: tuple[Mark, ...] = ()
     strip: Picture | None = None
+    dots: Dots | None = None
+    sections: tuple[Section, ...] = ()

@@ -13,6 +13,7 @@ from streaming_metrics.plots.unit_bars import signed
 from streaming_metrics.report.look import SIDE, Card, Look, Mark, Picture
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 from streaming_metrics.report.svg import svg_of
+from streaming_metrics.report.why import why_looks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 SIDE_ON_MAP = 48
 
 
-def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None) -> tuple[Look, ...]:
+def looks_of(
+    found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None, trains: Images | None = None
+) -> tuple[Look, ...]:
     """Return the sections of what was found.
 
     Args:
         found: what there is to look at.
         fakes, reals: images ``(3, H, W)`` uint8 by id; none where they cannot be shown.
         ways: ``(ways, steps, 3, H, W)`` uint8, where the model interpolates.
+        trains: training images, as the others.
     """
     looks: list[Look] = []
     if found.modes is not None:
@@ -47,7 +51,7 @@ def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None 
         looks.append(unit_look(found.units, fakes, reals))
     if ways is not None:
         looks.append(way_look(ways))
-    return tuple(looks)
+    return *looks, *why_looks(found.causes, fakes, reals, trains or {})
 
 
 def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> Look:

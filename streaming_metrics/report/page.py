@@ -6,6 +6,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
@@ -13,6 +15,7 @@ from streaming_metrics.measures.keys import group_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.folders import Folders
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
+    from streaming_metrics.report.sides import SidesTable
 
 TEMPLATES = Path(__file__).parent
 SIDE = 128
@@ -64,6 +68,7 @@ def write_comparison(
     values: Mapping[str, Tensor],
     real: Any = None,
     fake: Any = None,
+    train: Any = None,
     about: Iterable[tuple[str, str]] = (),
     study: Mapping[str, Any] | None = None,
 ) -> None:
@@ -76,26 +81,52 @@ def write_comparison(
         path: of the HTML file; one that was there is replaced only once the new one is whole.
         metric: after ``compute``.
         values: what that returned.
-        real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
-            images cannot be read again.
+        real, fake, train: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None
+            where the images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
         study: results of a study of such images, which are shown beside the values; None for none.
 
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    found = Findings.of(metric)
+    history = comparison_history(metric=metric, values=values, real=real, fake=fake, train=train, about=about)
 
     def write() -> None:
-        history = History("comparison")
+        write_report(path, [history], "Generated images against real ones", study)
+
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+
+
+def comparison_history(
+    name: str = "comparison",
+    *,
+    metric: GenerativeMetrics,
+    values: Mapping[str, Tensor],
+    real: Any = None,
+    fake: Any = None,
+    train: Any = None,
+    about: Iterable[tuple[str, str]] = (),
+) -> History:
+    """Return what a report shows of one comparison, on rank 0; collective.
+
+    Args:
+        name: tells it from others in one report.
+        metric, values, real, fake, train, about: as of :func:`write_comparison`.
+    """
+    folders = Folders.of(real, fake)
+    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
+    found, history = Findings.of(metric, folders=folders if is_known else None), History(name)
+
+    def look() -> None:
         history.note(0, values, metric)
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
-        history.looks = looks_of(found, fakes or {}, reals or {})
-        write_report(path, [history], "Generated images against real ones", study)
+        trains = _read(train, found.causes.trains())
+        history.looks = looks_of(found, fakes or {}, reals or {}, trains=trains or {})
 
-    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(look, f"comparison_history({name!r})")
+    return history
 
 
 def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
@@ -107,11 +138,15 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
 
 
 def write_report(
-    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | Study | None = None
+    path: str | Path,
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | Study | None = None,
+    sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title, study)
+    page = rendered(histories, title, study, sides)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
@@ -126,13 +161,19 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
     write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
 
 
-def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | Study | None = None) -> str:
+def rendered(
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | Study | None = None,
+    sides: SidesTable | None = None,
+) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
         study: results of a study, or sections made of other results; None for none.
+        sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -145,6 +186,7 @@ def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] 
         title=title,
         histories=histories,
         study=view,
+        sides=sides,
         summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),

@@ -32,7 +32,7 @@ class Comparison:
         p_value: two-sided, of no difference.
         alpha: the interval covers with a probability of 1 − alpha.
         correlation: of the influence values of generated samples.
-        gain: by how much the unpaired interval would be wider.
+        gain: by how much the interval of :func:`unpaired` would be wider.
         better: ``"lower"`` or ``"higher"``.
     """
 
@@ -73,6 +73,28 @@ def paired(one: Evidence, other: Evidence, alpha: float = 0.05, threshold: float
     Raises:
         ValueError: where keys, ids, or numbers of samples differ: nothing is unpaired silently.
     """
+    _refuse_unlike(one, other)
+    correlation = _correlation(one.fake.values, other.fake.values)
+    return _compared(one, other, one.fake.minus(other.fake).error, correlation, alpha, threshold)
+
+
+def unpaired(one: Evidence, other: Evidence, alpha: float = 0.05) -> Comparison:
+    """Return the comparison of two scores whose generated samples have nothing in common: honest, and wider.
+
+    The real samples are the same ones, whose noise cancels as in :func:`paired`.
+
+    Args:
+        one, other: of one key; of any numbers of generated samples.
+        alpha: of the interval.
+
+    Raises:
+        ValueError: where keys, or real samples, differ.
+    """
+    _refuse_unlike(one, other)
+    return _compared(one, other, hypot(one.fake.error, other.fake.error), 0.0, alpha, None)
+
+
+def _refuse_unlike(one: Evidence, other: Evidence) -> None:
     if (one.key, one.better) != (other.key, other.better):
         raise ValueError(f"paired: expected scores of one measure, got {one.key!r} and {other.key!r}.")
     if (one.real is None) != (other.real is None):
@@ -80,12 +102,15 @@ def paired(one: Evidence, other: Evidence, alpha: float = 0.05, threshold: float
             "paired: expected real features behind both scores or neither, got them of one. Remedy: measure both "
             "against the same real images or the same reference."
         )
-    fake = one.fake.minus(other.fake)
-    real = None if one.real is None or other.real is None else one.real.minus(other.real)
-    error = hypot(fake.error, real.error if real else 0.0)
-    apart = hypot(
-        one.fake.error, other.fake.error, *((one.real.error, other.real.error) if one.real and other.real else ())
-    )
+
+
+def _compared(
+    one: Evidence, other: Evidence, fake_error: float, correlation: float, alpha: float, threshold: float | None
+) -> Comparison:
+    both = () if one.real is None or other.real is None else (one.real, other.real)
+    real_error = both[0].minus(both[1]).error if both else 0.0
+    error = hypot(fake_error, real_error)
+    apart = hypot(one.fake.error, other.fake.error, real_error)
     difference = one.value - other.value
     z = _ratio(difference, error)
     half = (float(norm.isf(alpha / 2)) if threshold is None else threshold) * error
@@ -98,7 +123,7 @@ def paired(one: Evidence, other: Evidence, alpha: float = 0.05, threshold: float
         difference + half,
         float(2 * norm.sf(abs(z))),
         alpha,
-        _correlation(one.fake.values, other.fake.values),
+        correlation,
         _ratio(apart, error) if error else 1.0,
         one.better,
     )

@@ -214,7 +214,7 @@ def test_influences_have_the_error_of_the_jackknife() -> None:
 def test_samples_that_come_several_times_say_no_more(times: int) -> None:
     real, fake = normal(0, 200, 6), normal(1, 150, 6, 0.5)
     found = score(KID(subsets=None, cluster=times), real, fake.repeat_interleave(times, 0))
-    assert found["kid_se"] == pytest.approx(score(KID(subsets=None), real, fake)["kid_se"], rel=0.02)
+    assert found["kid_se"] == pytest.approx(score(KID(subsets=None), real, fake)["kid_se"], rel=0.05)
 
 
 def test_a_difference_of_checkpoints_is_known_better_than_each() -> None:

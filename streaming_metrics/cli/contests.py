@@ -1,0 +1,161 @@
+"""Contests: each pair of generated sides, compared by the evidence of each score, in words and for files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from math import isfinite, isnan
+from typing import TYPE_CHECKING, Any
+
+from streaming_metrics.cli.facts import differences, facts_of
+from streaming_metrics.cli.seeds import refuse_other_seeds
+from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.verdicts.holm import holm
+from streaming_metrics.verdicts.paired import paired, unpaired
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from streaming_metrics.cli.results import Result
+    from streaming_metrics.verdicts.paired import Comparison, Verdict
+
+KIND = "streaming-metrics comparisons 1"
+ALPHA = 0.05
+REMEDY = "Remedy: score both with `compare --se` of the same options against the same real images."
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Contest of two sides in one score.
+
+    Args:
+        first, second: names of the sides.
+        comparison: of the first with the second.
+        p_holm: p-value, adjusted for all contests of the table.
+        is_paired: whether the images are of the same seeds.
+    """
+
+    first: str
+    second: str
+    comparison: Comparison
+    p_holm: float
+    is_paired: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the first is better than the second, told at an error rate of 5 % over the whole table."""
+        found = self.comparison
+        if not self.p_holm < ALPHA:  # NaN is undecided
+            return "undecided"
+        return "better" if (found.difference < 0) == (found.better == "lower") else "worse"
+
+    @property
+    def words(self) -> str:
+        """The verdict in a sentence."""
+        found, told = self.comparison, f"{self.comparison.key}: {{}}, {_chance(self.p_holm)}"
+        if isnan(found.z):
+            return f"{found.key}: {self.first} and {self.second} cannot be compared: a value has no bias-corrected form"
+        if self.verdict == "undecided":
+            by = f"{_signed(found.difference)} ({_signed(found.low)} to {_signed(found.high)})"
+            return told.format(f"{self.first} and {self.second} are not told apart: {by}")
+        ends = sorted((found.low, found.high)) if found.difference > 0 else sorted((-found.high, -found.low))
+        names = (self.first, self.second) if self.verdict == "better" else (self.second, self.first)
+        by = f"{_digits(abs(found.difference))} ({_digits(ends[0])} to {_digits(ends[1])})"
+        return told.format(f"{names[0]} is better than {names[1]} by {by}")
+
+    @property
+    def details(self) -> str:
+        """What the verdict stands on, in a line."""
+        found = self.comparison
+        seeds = f"correlation {_digits(found.correlation)}, {found.gain:.1f} × narrower than unpaired"
+        how = seeds if self.is_paired else "unpaired: as if no two images had a seed in common"
+        return f"{self.first} − {self.second} = {_signed(found.difference)}, p {_p(found.p_value)} before Holm; {how}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; what is not finite is None."""
+        told = {"first": self.first, "second": self.second, **asdict(self.comparison)}
+        told |= {"p_holm": self.p_holm, "paired": self.is_paired, "verdict": self.verdict}
+        return {what: None if isinstance(v, float) and not isfinite(v) else v for what, v in told.items()}
+
+
+def contests(sides: Mapping[str, Result], *, apart: bool = False) -> list[Contest]:
+    """Return the contests of each pair of sides in each score that both have evidence of.
+
+    p-values are adjusted for their number by Holm's steps.
+
+    Args:
+        sides: results, by name.
+        apart: compare as if no two images had a seed in common, which asks for nothing of them.
+
+    Raises:
+        ValueError: where sides were scored otherwise, against other real images, or are not of the same seeds.
+    """
+    found: list[tuple[str, str, Comparison]] = []
+    for (first, one), (second, other) in combinations(sides.items(), 2):
+        _refuse_unlike(first, one, second, other)
+        if not apart:
+            refuse_other_seeds(first, one, second, other)
+        compared = unpaired if apart else paired
+        for key in (key for key in one.evidence if key in other.evidence):
+            found.append((first, second, compared(one.evidence[key], other.evidence[key], ALPHA)))
+    if not found:
+        lacking = [name for name, one in sides.items() if not one.evidence] or [*sides]
+        raise ValueError(f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {REMEDY}")
+    adjusted = holm([comparison.p_value for _, _, comparison in found])
+    return [Contest(first, second, one, p, not apart) for (first, second, one), p in zip(found, adjusted)]
+
+
+def as_json(found: Iterable[Contest]) -> str:
+    """Return contests as a JSON object."""
+    return json.dumps({"kind": KIND, "comparisons": [one.plain() for one in found]}, indent=2, allow_nan=False)
+
+
+def save(path: str | Path, found: Iterable[Contest]) -> None:
+    """Write contests as JSON, whole or not at all."""
+    with atomic_write(path) as partial:
+        partial.write_text(as_json(found) + "\n", encoding="utf-8")
+
+
+def lines_of(found: Iterable[Contest]) -> list[str]:
+    """Return contests in lines: verdicts, and below each what it stands on."""
+    found = list(found)
+    told = f"By scores free of the bias of so many images; 95 % intervals; p by Holm's steps for {len(found)}:"
+    return [told, *(line for one in found for line in (f"- {one.words}", f"    {one.details}"))]
+
+
+def not_compared(sides: Mapping[str, Result]) -> list[str]:
+    """Return a line of the scores that have no evidence; none where all have."""
+    from streaming_metrics.measures.keys import scalar_of  # which imports PyTorch
+
+    every = list(sides.values())
+    scored = dict.fromkeys(key for one in every for key in one.scores if scalar_of(key).better)
+    compared = {scalar_of(key).key for one in every for key in one.evidence}
+    lacking = [key for key in scored if scalar_of(key).key.removesuffix("_corrected") not in compared]
+    how = "how each sample moves them is not known"
+    return [f"not compared: {', '.join(lacking)}: {how}"] if lacking else []
+
+
+def _refuse_unlike(first: str, one: Result, second: str, other: Result) -> None:
+    """Raise ValueError where scores do not compare for another reason than the generated images."""
+    apart = [d for d in differences(facts_of(one), facts_of(other)) if d.matters and d.what != "fake"]
+    if apart:
+        told = "; ".join(f"{d.what} {d.first} and {d.second}" for d in apart)
+        raise ValueError(f"{first} and {second}: expected scores that compare, got {told}. {REMEDY}")
+
+
+def _chance(p: float) -> str:
+    return f"p {'' if p < 0.001 else '= '}{_p(p)}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−") if value else "0"

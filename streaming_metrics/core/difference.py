@@ -1,0 +1,79 @@
+"""Difference: the Gaussians of both sides of one network, and the features that are kept of their samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming_metrics.core.layout import MEASURED
+from streaming_metrics.features import Features
+from streaming_metrics.measures.directions import is_negligible
+from streaming_metrics.measures.frechet_errors import Coupling
+from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
+from streaming_metrics.measures.kept_rows import kept_rows
+from streaming_metrics.statistics import Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from streaming_metrics.features import Role, Spec
+    from streaming_metrics.measures.base import Side
+    from streaming_metrics.measures.kept_rows import KeptRows
+
+
+class Difference(NamedTuple):
+    """Difference of the two sides, as one network shows it.
+
+    Args:
+        network: its place.
+        coupling: of the Gaussians fitted to the features of both sides.
+        real, fake: features that are kept; None where none are.
+    """
+
+    network: int
+    coupling: Coupling
+    real: KeptRows | None
+    fake: KeptRows | None
+
+    def with_labels(self, labels: Mapping[Role, Tensor]) -> Difference:
+        """Return the difference with labels ``(N,)`` of samples by id, of sides that keep none."""
+        sides = {"real": self.real, MEASURED: self.fake}
+        real, fake = (kept and kept.with_labels(labels.get(role)) for role, kept in sides.items())
+        return self._replace(real=real, fake=fake)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the distance is more than rounding, and finite."""
+        distance = self.coupling.distance
+        return bool(distance.isfinite() & ~is_negligible(distance, self.coupling))
+
+
+def difference_of(sides: Sequence[Mapping[Role, Side]], specs: Sequence[Spec]) -> Difference | None:
+    """Return the difference that the first network shows of which features of generated samples are kept, else the
+    first of which moments are; None where there is neither; collective.
+    """
+    found = [_difference(network, seen, spec) for network, (seen, spec) in enumerate(zip(sides, specs))]
+    known = [one for one in found if one is not None]
+    return min(known, key=lambda one: one.fake is None, default=None)
+
+
+def _difference(network: int, seen: Mapping[Role, Side], spec: Spec) -> Difference | None:
+    width = spec.num_features
+    if width is None or min(seen[role].num_samples for role in ("real", MEASURED)) < 2:
+        return None
+    kept = [kept_rows(seen[role], width) for role in ("real", MEASURED)]
+    gaussians = [_gaussian(seen[role], width, rows) for role, rows in zip(("real", MEASURED), kept)]
+    x, y = gaussians
+    return None if x is None or y is None else Difference(network, Coupling(x, y), *kept)
+
+
+def _gaussian(side: Side, width: int, kept: KeptRows | None) -> Gaussian | None:
+    """Return the Gaussian of a side's moments, or of the features of all its samples; None where neither is kept."""
+    moments = Moments(width)
+    if moments in side.states:
+        return gaussian_of(side, moments)
+    if kept is None or kept.total < side.num_samples:
+        return None
+    state = moments.update(moments.empty(kept.rows.device), Features(kept.rows))
+    return Gaussian(moments, moments.all_reduce(state, side.comm), side.num_samples)

@@ -1,0 +1,258 @@
+"""Why a score is what it is: sections of the report with images, classes and directions, and copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streaming_metrics.report.dots import Dots
+from streaming_metrics.report.gallery import Item, Section
+from streaming_metrics.report.look import Card, Look, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from streaming_metrics.core.copies import Copies
+    from streaming_metrics.measures.class_distances import ClassDistances
+    from streaming_metrics.measures.contributions import Contributions, Explained, GroupContributions
+    from streaming_metrics.measures.directions import Directions
+    from streaming_metrics.report.causes import Causes
+
+    Images = Mapping[int, Tensor]
+
+MOST_ROWS = 24
+"""Rows of dots; of more groups, those at either end are shown."""
+
+
+def why_looks(causes: Causes, fakes: Images, reals: Images, trains: Images) -> list[Look]:
+    """Return the sections that say why a distance is what it is, and what it would take to say more.
+
+    Args:
+        causes: what was found.
+        fakes, reals, trains: images ``(3, H, W)`` uint8 by id; none where they cannot be shown.
+    """
+    looks: list[Look] = []
+    if causes.explained:
+        looks += image_looks(causes.explained, causes.among, fakes, reals)
+        looks += [group_look(causes.explained.groups, fakes, causes.names)] if causes.explained.groups else []
+    looks += [class_look(causes.classes, causes.names)] if causes.classes else []
+    looks += [direction_look(causes.directions, fakes, reals)] if causes.directions else []
+    if causes.copies:
+        looks.append(copy_look(causes.copies, causes.copied, fakes, trains if causes.copies.role == "train" else reals))
+    hints = hints_of(causes)
+    return [*looks, Look("What more could be told", " ".join(hints))] if looks and hints else looks
+
+
+def image_looks(found: Explained, among: Tensor | None, fakes: Images, reals: Images) -> list[Look]:
+    """Return the images that raise and lower the distance most."""
+    sections = []
+    if found.fake:
+        highest, lowest = (pick(8, among) for pick in (found.fake.highest, found.fake.lowest))
+        sections += [
+            Section("Generated, raising it most", "", _items(found.fake, highest, fakes, "Generated")),
+            Section("Generated, lowering it most", "", _items(found.fake, lowest, fakes, "Generated")),
+        ]
+    if found.real:
+        text = "Of their like there are too few generated ones: by their loss the distance would fall most."
+        sections.append(Section("Real, missed most", text, _items(found.real, found.real.highest(8), reals, "Real")))
+    sections = tuple(section for section in sections if section.items)
+    if not sections or found.fake is None:
+        return []
+    searched = len(found.fake.index)
+    of = f"Of {searched:,} generated images" + (
+        f" kept of {found.fake.num_samples:,}" * (searched < found.fake.num_samples)
+    )
+    return [Look("Images that make the distance", _IMAGES.format(found.distance, of), sections=sections)]
+
+
+def _items(found: Contributions, places: Tensor, images: Images, side: str) -> tuple[Item, ...]:
+    shown = [(int(found.index[place]), float(found.values[place])) for place in places.tolist()]
+    return tuple(
+        Item((picture.uri,), (picture.words,), _signed(value), picture.is_small)
+        for number, value in shown
+        if number in images
+        for picture in [Picture.of(images[number], f"{side}, {_signed(value)}")]
+    )
+
+
+def group_look(found: GroupContributions, fakes: Images, folders: Sequence[str] = ()) -> Look:
+    """Return what each class or prompt contributes, in rows of dots and on cards."""
+    table, (values, low, high) = found.table, found.amounts
+    title = {"class": "Classes", "caption": "Captions", "prompt": "Prompts"}[found.kind]
+    names = [_name(found.kind, int(group), folders) for group in table.raw.groups]
+    rows = _rows(found.order.tolist(), names, values, low, high)
+    unit = "adds to the distance" if found.against_real else "mean influence"
+    text = (_AGAINST if found.against_real else _ALONE).format(len(names), found.kind)
+    if found.left_out:
+        text += f" {found.left_out} with too few images are left out."
+    cards = tuple(
+        Card(
+            names[place],
+            "above the others" if found.against_real and table.low[place] > table.centre else "",
+            (f"{100 * float(found.shares[place]):.1f} % of the images", f"{unit}: {_signed(float(values[place]))}"),
+            (),
+            _pictures(examples, fakes, f"Generated, of {names[place]}"),
+        )
+        for place, examples in zip(found.shown.tolist(), found.examples)
+    )
+    cards = tuple(card for card in cards if card.fake)
+    return Look(f"{title} that make the distance", text, cards=cards, dots=Dots.of(rows, unit, middle=0.0, places=3))
+
+
+def class_look(found: ClassDistances, folders: Sequence[str] = ()) -> Look:
+    """Return each class's distance from its real images, in rows of dots."""
+    table = found.table
+    names = [_name("class", int(group), folders) for group in table.raw.groups]
+    rows = _rows(table.by_value, names, table.values, table.low.clip(0), table.high.clip(0))
+    fewest = min(int(found.real.min()), int(found.fake.min()))
+    text = _CLASSES.format(len(names), found.dimensions, found.explained, fewest)
+    if found.left_out:
+        text += f" {found.left_out} with fewer than 10 images on a side are left out."
+    return Look(
+        "Distance within classes", text, dots=Dots.of(rows, "distance within the class", middle=table.centre, places=3)
+    )
+
+
+def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
+    """Return the directions in which the sides differ, with the images that lie farthest along them."""
+    cards = [
+        Card(
+            "Means",
+            "shifted",
+            (_part(found.shift, found.distance), "farthest against and along the shift"),
+            _pictures(found.shift_real_examples, reals, "Real, where generated images are not"),
+            _pictures(found.shift_fake_examples, fakes, "Generated, where real images are not"),
+        )
+    ]
+    rows = zip(found.parts.tolist(), found.real_spread.tolist(), found.fake_spread.tolist())
+    for place, (part, real, fake) in enumerate(rows):
+        ratio = f"{fake / real:.2f}" if real > 0 else "∞"
+        cards.append(
+            Card(
+                f"Direction {place + 1}",
+                "missing" if fake < real else "invented",
+                (_part(part, found.distance), f"generated vary {ratio} times as much"),
+                _pictures(found.real_examples[place], reals, "Real, far along this direction"),
+                _pictures(found.fake_examples[place], fakes, "Generated, far along this direction"),
+            )
+        )
+    told, others = float(found.parts.sum()), found.total - len(found)
+    text = _DIRECTIONS.format(found.distance, found.shift, told, len(found))
+    if others:
+        text += _OTHERS.format(found.distance - found.shift - found.outside - told, others)
+    if found.outside > 1e-6 * found.distance:
+        text += _OUTSIDE.format(found.outside)
+    return Look("Missing and invented variation", text, cards=tuple(cards))
+
+
+def copy_look(found: Copies, places: Tensor, fakes: Images, trains: Images) -> Look:
+    """Return the generated images nearest to a training image, beside it."""
+    low, high = found.interval
+    whose = "training" if found.role == "train" else "real"
+    text = _COPIES.format(len(found.fake), found.num_train, whose, found.authentic, low, high)
+    if found.role != "train":
+        text += " The real images stand for the training images here: it says something of memory only if they are."
+    items = []
+    for place in places.tolist():
+        ids = int(found.fake[place]), int(found.nearest[place])
+        ratio, pair = (
+            float(found.ratio[place]),
+            [of[number] for number, of in zip(ids, (fakes, trains)) if number in of],
+        )
+        if ids[0] in fakes:
+            items.append(
+                Item.of(pair, ["Generated", f"The nearest {whose} image, at {ratio:.2f} of its own distance"], ratio)
+            )
+    sections = (Section("", "", tuple(items)),) if items else ()
+    return Look("Memorised images", text, sections=sections)
+
+
+def hints_of(causes: Causes) -> list[str]:
+    """Return what would make more known, a line each."""
+    hints = []
+    if causes.explained and causes.explained.fake is None:
+        hints.append(_NO_IMAGES)
+    elif causes.explained and causes.explained.groups is None:
+        hints.append(_NO_GROUPS)
+    if not causes.has_train:
+        hints.append(_NO_TRAIN)
+    return hints
+
+
+def _rows(
+    order: Iterable[int], names: Sequence[str], values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
+) -> list[tuple[str, list[dict[str, float]]]]:
+    places = [int(place) for place in order]
+    if len(places) > MOST_ROWS:
+        places = places[: MOST_ROWS * 2 // 3] + places[-(MOST_ROWS // 3) :]
+    return [(names[p], [{"value": float(values[p]), "low": float(low[p]), "high": float(high[p])}]) for p in places]
+
+
+def _pictures(ids: Tensor, images: Images, words: str) -> tuple[Picture, ...]:
+    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
+
+
+def _name(kind: str, group: int, folders: Sequence[str]) -> str:
+    """Return what a group is called; a caption is known by its hash alone."""
+    if kind == "class" and folders:
+        return folders[group] or "no folder"
+    if kind == "caption":
+        return f"Caption {group & 0xFFFFFFFF:08x}"
+    return f"{'Label' if kind == 'class' else 'Prompt'} {group}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+#.2g}".replace("-", "−")
+
+
+def _part(part: float, whole: float) -> str:
+    return f"adds {part:.3g}, {100 * part / whole:.0f} %"
+
+
+_IMAGES = (
+    "The distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how much to "
+    "first order. An image with much variation of its own kind raises it where such images are too many, and lowers it "
+    "where they are too few."
+)
+_AGAINST = (
+    "By how much the distance would fall, to first order, were the generated images of each {1} replaced by real ones "
+    "of it: {0} in all, drawn towards each other as far as few images leave each unsure (empirical Bayes). Intervals "
+    "hold for 95 % of them together."
+)
+_ALONE = (
+    "Mean influence of the generated images of each {1}, {0} in all, drawn towards each other (empirical Bayes). No "
+    "real images of the same are kept to hold them against, so that this ranks what was measured: groups differ even "
+    "where nothing is wrong, and intervals hold the noise of each one's own images alone."
+)
+_CLASSES = (
+    "How far the generated images of each of {} labels are from the real ones of it: the Fréchet distance in the {} "
+    "directions in which all real images vary most ({:.0%} of their variance; as many as {} images of the smallest "
+    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals; near 0 it may be "
+    "negative. It is no FID, and does not see what differs in other directions."
+)
+_DIRECTIONS = (
+    "The distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
+    "features, along which generated images vary less than real ones (missing) or more (invented). Pictures lie "
+    "farthest along each direction."
+)
+_OTHERS = " {:.3g} is for {:,} other directions."
+_OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
+_COPIES = (
+    "Of {:,} generated images, held against {:,} {} ones, a share of {:.3f} is authentic ({:.3f} to {:.3f}): farther "
+    "from the nearest of these than its own nearest neighbour is. Those nearest come first; below, the distance in "
+    "units of that neighbour's. Near in features is no proof of a copy: look."
+)
+_NO_IMAGES = (
+    "Which images make the distance is not known, since no features of generated images are kept: FID(se=True) keeps "
+    "2,000."
+)
+_NO_GROUPS = (
+    "Which classes or prompts make the distance is not known: a measure that keeps labels of both sides shows classes, "
+    "such as IntraFID(classes=…) or Modes(classes=…), and FID(se=True, cluster=…) prompts of several images each."
+)
+_NO_TRAIN = (
+    "Whether training images were memorised is told by AuthPct() with training images: train=… of a monitor, "
+    'role="train" of a metric.'
+)
