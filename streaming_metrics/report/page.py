@@ -18,6 +18,7 @@ from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.study import study_view
+from streaming_metrics.report.study_parts import Study
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -139,7 +140,7 @@ def write_report(
     path: str | Path,
     histories: Sequence[History],
     title: str,
-    study: Mapping[str, Any] | None = None,
+    study: Mapping[str, Any] | Study | None = None,
     sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
@@ -162,7 +163,7 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
 def rendered(
     histories: Sequence[History],
     title: str,
-    study: Mapping[str, Any] | None = None,
+    study: Mapping[str, Any] | Study | None = None,
     sides: SidesTable | None = None,
 ) -> str:
     """Return the page; all that histories and studies hold is escaped.
@@ -170,7 +171,7 @@ def rendered(
     Args:
         histories: those without an epoch are left out.
         title: of the page.
-        study: results of a study; None for none.
+        study: results of a study, or sections made of other results; None for none.
         sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -179,7 +180,7 @@ def rendered(
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    view = None if study is None else study_view(study)
+    view = study if study is None or isinstance(study, Study) else study_view(study)
     return house.get_template("page.html").render(
         title=title,
         histories=histories,
