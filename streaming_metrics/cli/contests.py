@@ -147,7 +147,8 @@ def not_compared(sides: Mapping[str, Result]) -> list[str]:
 
 def _refuse_unlike(first: str, one: Result, second: str, other: Result) -> None:
     """Raise ValueError where scores do not compare for another reason than the generated images."""
-    apart = [d for d in differences(facts_of(one), facts_of(other)) if d.matters and d.what != "fake"]
+    found = differences(facts_of(one), facts_of(other))
+    apart = [d for d in found if (d.matters or d.of_errors) and d.what != "fake"]
     if apart:
         told = "; ".join(f"{d.what} {d.first} and {d.second}" for d in apart)
         raise ValueError(f"{first} and {second}: expected scores that compare, got {told}. {REMEDY}")

@@ -339,7 +339,7 @@ def test_one_side_with_errors_says_what_its_intervals_are_of(sides: dict[str, Pa
     low, high = map(float, rows[1][2].split(" to "))
     value, error = map(float, rows[1][1].split(" ± "))
     assert (low, high) == (pytest.approx(value - 1.96 * error, rel=0.3), pytest.approx(value + 1.96 * error, rel=0.3))
-    assert rows[1][3] == "the distance, given the reference"
+    assert rows[1][3] == "the distance, given the reference unless both=True"
 
 
 @pytest.mark.slow  # test_cli.py has torchrun of one side
