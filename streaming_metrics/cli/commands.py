@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from streaming_metrics.cli.exits import exit_codes
+from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
@@ -95,6 +96,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(study_app, name="study")
+app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.cli.reading import TakesImages
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
@@ -283,7 +284,7 @@ class Job:
             if self.comm.rank:
                 metric.reset()
 
-    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
+    def _read(self, metric: TakesImages | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:

@@ -196,6 +196,16 @@ class Inspector:
         """
         return difference_of(self._sides, [network.spec for network in self.streams.layout.networks])
 
+    def sides(self, on: str | None = None) -> Sides:
+        """Return the sides of a network as its measures see them, states over all ranks, banks still sharded.
+
+        Args:
+            on: the network by name; None for the first.
+        """
+        networks = self.streams.layout.networks
+        place = 0 if on is None else [network.name for network in networks].index(on)
+        return Sides(self._sides[place], networks[place].spec)
+
     @cached_property
     def _sides(self) -> Sequence[Mapping[Role, Side]]:
         return self.reduce()

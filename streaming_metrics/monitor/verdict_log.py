@@ -31,6 +31,7 @@ class VerdictLog:
     Attributes:
         generated: samples of the epoch that is being measured.
         lines: of the epochs so far.
+        rescored: what measuring the best ones again has said, in words.
 
     Example:
         >>> from streaming_metrics.verdicts.sequential import Outcome
@@ -45,6 +46,7 @@ class VerdictLog:
     def __init__(self, key: str, most: int) -> None:
         self.key, self.most, self.generated = key, most, most
         self.lines: list[Line] = []
+        self.rescored = ""
 
     @property
     def saved(self) -> int:
@@ -66,7 +68,7 @@ class VerdictLog:
         """Return a line of text for each epoch, and one for the images that were saved."""
         full = self.most * len(self.lines)
         saved = f"images saved: {self.saved:,} of {full:,} ({self.saved / max(1, full):.0%})".replace("%)", " %)")
-        return "\n".join([*(line.words for line in self.lines), saved])
+        return "\n".join([*(line.words for line in self.lines), saved, *filter(None, [self.rescored])])
 
     def state_dict(self) -> list[tuple[Any, ...]]:
         """Return the lines as plain values."""

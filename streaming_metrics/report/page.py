@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
-from streaming_metrics.measures.keys import group_of
+from streaming_metrics.measures.keys import group_of, scalar_of
 from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
@@ -18,6 +18,7 @@ from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
 from streaming_metrics.report.study import study_view
+from streaming_metrics.report.study_parts import Study
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -38,7 +39,9 @@ MOST_TOLD = 5
 
 
 class Score(NamedTuple):
-    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group."""
+    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group, and
+    of what its interval is one.
+    """
 
     key: str
     name: str
@@ -47,6 +50,7 @@ class Score(NamedTuple):
     better: str
     best: str
     group: str
+    about: str = ""
 
 
 class Block(NamedTuple):
@@ -136,7 +140,7 @@ def write_report(
     path: str | Path,
     histories: Sequence[History],
     title: str,
-    study: Mapping[str, Any] | None = None,
+    study: Mapping[str, Any] | Study | None = None,
     sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
@@ -159,7 +163,7 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
 def rendered(
     histories: Sequence[History],
     title: str,
-    study: Mapping[str, Any] | None = None,
+    study: Mapping[str, Any] | Study | None = None,
     sides: SidesTable | None = None,
 ) -> str:
     """Return the page; all that histories and studies hold is escaped.
@@ -167,7 +171,7 @@ def rendered(
     Args:
         histories: those without an epoch are left out.
         title: of the page.
-        study: results of a study; None for none.
+        study: results of a study, or sections made of other results; None for none.
         sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -176,7 +180,7 @@ def rendered(
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    view = None if study is None else study_view(study)
+    view = study if study is None or isinstance(study, Study) else study_view(study)
     return house.get_template("page.html").render(
         title=title,
         histories=histories,
@@ -221,16 +225,25 @@ def _told(items: Sequence[Any]) -> str:
 
 def _score(history: History, key: str, name: str) -> Score:
     better = arrow(key)
-    value, spread = (column(history.rows, one)[-1] for one in (key, spread_of(key, history.rows)))
+    of = spread_of(key, history.rows)
+    value, spread = (column(history.rows, one)[-1] for one in (key, of))
     told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
         value_then, place = (min if better == "↓" else max)(told)
         is_latest = place == len(history.rows) - 1
         best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
-    return Score(
-        key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best, group_of(key)
-    )
+    told = f"± {number(spread)}" if isfinite(spread) else ""
+    return Score(key, name, number(value), told, better, best, group_of(key), _about(key, value, of, spread))
+
+
+def _about(key: str, value: float, of: str, error: float) -> str:
+    """Return the interval of a value in words, by its standard error; empty where it has none."""
+    scalar = scalar_of(of)
+    if not scalar.about or not isfinite(error):
+        return ""
+    low, high = scalar_of(key).interval(value, error)
+    return f"95 %: {number(low)} to {number(high)}, {scalar.about}"
 
 
 def _summary(histories: Sequence[History]) -> str:

@@ -214,6 +214,14 @@ def test_a_draw_is_the_same_of_all_sides(sides: dict[str, Path]) -> None:
     assert found["comparisons"][0]["correlation"] > 0.9
 
 
+def test_a_score_that_cannot_be_corrected_is_not_compared(sides: dict[str, Path]) -> None:
+    few = ["--test", "--num-samples", 20]  # of 12 features
+    (found,) = several(sides["real"], sides["a"], sides["b"], *few)["comparisons"]
+    assert (found["difference"], found["p_value"], found["p_holm"], found["verdict"]) == (None, None, None, "undecided")
+    words = done("compare", sides["real"], sides["a"], sides["b"], *TINY, *few).stdout
+    assert "fd_patches: a and b cannot be compared: too few images" in words
+
+
 def test_one_side_has_nothing_to_be_compared_with(sides: dict[str, Path]) -> None:
     result = run("compare", sides["real"], sides["a"], *TINY, "--test")
     assert result.exit_code == 3
@@ -330,12 +338,13 @@ def test_one_side_with_errors_says_what_its_intervals_are_of(sides: dict[str, Pa
     low, high = map(float, rows[1][2].split(" to "))
     value, error = map(float, rows[1][1].split(" ± "))
     assert (low, high) == (pytest.approx(value - 1.96 * error, rel=0.3), pytest.approx(value + 1.96 * error, rel=0.3))
-    assert rows[1][3] == "the distance, given the reference"
+    assert rows[1][3] == "the distance, given the reference unless both=True"
 
 
 # --- references, prompts ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # tests/verdicts/test_from_states.py does it in Python
 def test_saved_references_are_compared_as_generated_sides(sides: dict[str, Path], tmp_path: Path) -> None:
     for name in ("a", "b"):
         done("reference", sides[name], "-o", tmp_path / name, *TINY, "--measures", "fid", "--se", "-q")

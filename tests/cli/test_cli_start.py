@@ -57,7 +57,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize("command", [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], ["show", "-h"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], ["show", "-h"], ["explain", "-h"]]
+)
 def test_help_show_and_diff_need_no_torch(command: list[str]) -> None:
     finished = run_torchless(*command)
     assert (finished.returncode, finished.stderr) == (0, "")

@@ -1,0 +1,229 @@
+"""Checks: each finds its fault in images that have it, and none finds one in clean images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from doctor_cases import as_jpeg, crops, described, digits, examined, facts
+from torch import Tensor, nn
+
+from streaming_metrics import GenerativeMetrics
+from streaming_metrics.doctor.checks import CHECKS, findings
+from streaming_metrics.doctor.checks.real_side import floor
+from streaming_metrics.doctor.checks.weights import neighbours_of
+from streaming_metrics.doctor.facts import ALPHA, Facts
+from streaming_metrics.extractors import EfficientNetLite0, InceptionV3, ModuleExtractor
+from streaming_metrics.files.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MNIST = Path("/usr/share/datasets/fashion-mnist")
+pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
+
+
+def verdicts(of: Facts) -> dict[str, str]:
+    return {check.name: finding.verdict for check, finding in findings(of).items()}
+
+
+def faults(of: Facts) -> set[str]:
+    return {name for name, verdict in verdicts(of).items() if verdict == "fault"}
+
+
+def repeated(images: Tensor) -> Tensor:
+    return images[: len(images) // 2].repeat(2, 1, 1, 1)
+
+
+FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], set[str]]] = {
+    "blue and red exchanged": (lambda images: images.flip(1), {"channel order"}),
+    "JPEG of quality 75": (lambda images: as_jpeg(images, 75), {"compression"}),
+    "JPEG of quality 95": (lambda images: as_jpeg(images, 95), {"compression"}),
+    "floats in [0, 1] saved as they are": (lambda images: images // 255, {"range", "repeats"}),
+    "floats in [0, 1] taken for [-1, 1]": (lambda images: (127.5 + images / 2).to(torch.uint8), {"range"}),
+    "half of them twice": (repeated, {"repeats"}),
+    "twice as large": (lambda images: images.repeat_interleave(2, 2).repeat_interleave(2, 3), {"size"}),
+    "squeezed": (lambda images: images[:, :, :, 8:-8], {"size", "aspect"}),
+    "all the same": (lambda images: torch.full_like(images, 99), {"constant features", "range", "repeats"}),
+    "too few": (lambda images: images[:33], {"number"}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("side", ["generated", "real"])
+def test_each_fault_is_found_on_either_side_and_nothing_else(fault: str, side: str) -> None:
+    damage, expected = FAULTS[fault]
+    one, other = crops(seed=1), damage(crops(seed=2))
+    found = faults(facts(one, other) if side == "generated" else facts(other, one))
+    assert found == expected
+
+
+CLEAN: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
+    **{f"crops {seed}": lambda seed=seed: (crops(seed=seed), crops(seed=seed + 100)) for seed in range(4)},
+    **{f"digits {seed}": lambda seed=seed: digits(seed)[:2] for seed in range(2)},
+    "crops of few": lambda: (crops(200, seed=3), crops(80, seed=4)),
+    "both as JPEG": lambda: (as_jpeg(crops(seed=1), 75), as_jpeg(crops(seed=2), 75)),
+    "both grey": lambda: tuple(crops(seed=s)[:, :1].expand(-1, 3, -1, -1) for s in (1, 2)),  # pyright: ignore
+    "both dark": lambda: (crops(seed=1) // 2, crops(seed=2) // 2),
+}
+
+
+@pytest.mark.parametrize("pair", CLEAN)
+def test_nothing_is_found_in_clean_images(pair: str) -> None:
+    found = facts(*CLEAN[pair]())
+    assert faults(found) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MNIST.exists(), reason="Debian's dataset-fashion-mnist is not installed")
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_found_in_fashion_mnist(seed: int) -> None:
+    import gzip
+
+    content = gzip.decompress((MNIST / "train-images-idx3-ubyte.gz").read_bytes())
+    images = torch.from_numpy(np.frombuffer(content, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:6000]
+    images = nn.functional.pad(images[chosen], (2, 2, 2, 2)).expand(-1, 3, -1, -1)
+    assert faults(facts(images[:3000], images[3000:])) == set()
+
+
+def test_what_a_check_lacks_it_says() -> None:
+    grey = crops(seed=1)[:, :1].expand(-1, 3, -1, -1)
+    found = verdicts(facts(grey, grey[:100]))
+    assert {name for name, verdict in found.items() if verdict == "cannot tell"} == {
+        "weights",
+        "channel order",
+        "classes",
+        "reference",
+    }
+    assert verdicts(facts(grey[:30], grey))["real against itself"] == "cannot tell"
+    tiny = crops(seed=1, side=12)
+    assert verdicts(facts(tiny, tiny))["compression"] == "cannot tell"
+
+
+def test_every_finding_has_numbers_in_its_sentence_and_every_fault_a_remedy() -> None:
+    for check, finding in findings(facts(crops(seed=1), as_jpeg(repeated(crops(seed=2)), 60)[:33])).items():
+        assert finding.sentence.endswith((".", ": ")), check.name
+        assert finding.verdict == "cannot tell" or any(letter.isdigit() for letter in finding.sentence), check.name
+        assert finding.verdict != "fault" or finding.remedy, check.name
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def untrained() -> nn.Module:
+    from torchvision import models
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.resnet18(weights=None)
+
+
+def test_random_weights_are_told_from_trained_ones_by_a_wide_margin() -> None:
+    trained = neighbours_of(EfficientNetLite0(side=32))
+    random = neighbours_of(untrained())
+    assert (round(trained.correlation, 1), trained.z > 50) == (0.3, True)
+    assert (abs(random.correlation) < 1e-3, abs(random.z) < 3) == (True, True)
+
+
+def test_an_untrained_network_is_a_fault_and_a_trained_one_is_not() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 32, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    network = ModuleExtractor(nn.Sequential(*layers), tag="untrained", value_range=(0, 1))
+    assert "weights" in faults(facts(crops(seed=1), crops(seed=2), network))
+    smooth = nn.functional.avg_pool2d(network.module[0].weight, 3, 1, 1)  # pyright: ignore
+    network.module[0].weight.copy_(smooth)  # pyright: ignore
+    assert "weights" not in faults(facts(crops(seed=1), crops(seed=2), network))
+
+
+def test_weights_of_another_inception_are_not_the_published_ones() -> None:
+    found = facts(crops(seed=1), crops(seed=2))
+    trained = Facts(**{**vars(found), "network": EfficientNetLite0(side=32), "is_published": False})
+    sentence = next(finding.sentence for check, finding in findings(trained).items() if check.name == "weights")
+    assert "not those of the file" in sentence
+    assert InceptionV3.published == frozenset()
+
+
+def test_false_alarms_of_random_weights_are_as_rare_as_their_error_rate_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = nn.Conv2d(8, 8, 3)
+    beyond = 0
+    for _ in range(300):
+        with torch.no_grad():
+            layer.weight.copy_(torch.rand(layer.weight.shape, generator=generator) - 0.5)
+        beyond += abs(neighbours_of(layer).z) > 1.96
+    assert 0.02 < beyond / 300 < 0.09
+
+
+@pytest.mark.parametrize("kept", [0.2, 1.0])
+def test_a_class_that_lacks_images_is_found_by_its_folder(kept: float) -> None:
+    real, fake, of_real, of_fake = digits()
+    chosen = (of_fake != 3) | (np.random.default_rng(0).random(len(of_fake)) < kept)
+    counts = tuple({str(k): n for k, n in Counter(side.tolist()).items()} for side in (of_real, of_fake[chosen]))
+    found = facts(real, fake[torch.from_numpy(chosen)], classes=counts)
+    assert faults(found) == ({"classes"} if kept < 1 else set())
+
+
+class Brightness(nn.Module):
+    """Takes images for one of three classes by their brightness."""
+
+    def forward(self, images: Tensor):
+        from streaming_metrics import Features
+
+        mean = images.float().mean((1, 2, 3))
+        logits = -torch.stack([(mean - centre).abs() for centre in (60, 120, 180)], 1)
+        return Features(pool=torch.stack([mean, mean**2], 1), logits=logits)
+
+
+def test_a_class_is_found_by_predictions_where_folders_say_nothing() -> None:
+    network = ModuleExtractor(Brightness(), tag="brightness")
+    one, other = crops(seed=1), crops(seed=2)
+    assert "classes" not in faults(facts(one, other, network))
+    dark = other[other.float().mean((1, 2, 3)) < 110]
+    assert "classes" in faults(facts(one, dark, network))
+
+
+def test_real_images_among_the_generated_ones_are_found() -> None:
+    images = crops(seed=1)
+    assert faults(facts(images, images)) == {"real against itself"}
+    noise = torch.randint(0, 2, images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert faults(facts(images, images // 2 * 2 + noise)) == {"real against itself"}
+
+
+def test_what_real_images_would_score_is_about_what_they_do() -> None:
+    found = [facts(crops(seed=seed), crops(100, seed=seed + 50)) for seed in range(5)]
+    assert sum(floor(one) or 0 for one in found) == pytest.approx(sum(one.value for one in found), rel=0.4)
+
+
+def reference_of(images: Tensor, path: Path) -> Reference:
+    metric = GenerativeMetrics("fid", described())
+    metric.update(images, real=True)
+    metric.save_reference(path)
+    return Reference.load(path)
+
+
+@pytest.mark.parametrize("name", ["saved.safetensors", "saved.npz"])
+def test_a_reference_of_other_images_is_found(name: str, tmp_path: Path) -> None:
+    real, fake = crops(seed=1), crops(seed=2)
+    own, same_kind = (reference_of(images, tmp_path / name) for images in (real, crops(seed=3)))
+    assert faults(facts(real, fake, file=own)) == set()
+    assert faults(facts(real, fake, file=same_kind)) == set()
+    other = reference_of(as_jpeg(crops(seed=3), 5).float().mul(0.8).to(torch.uint8), tmp_path / name)
+    found = facts(real, fake, file=other)
+    assert faults(found) == {"reference"}
+
+
+def test_the_score_against_a_file_of_the_same_images_is_the_same(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    real, fake = crops(seed=1), crops(seed=2)
+    seen, protocols = examined(real, fake, file=reference_of(real, tmp_path / "saved"))
+    setting = protocols[0].setting
+    assert seen.value(replace(setting, reference="file")) == pytest.approx(seen.value(setting), rel=1e-9)
+
+
+def test_the_error_rate_of_all_checks_together_is_a_thousandth() -> None:
+    assert 1 - (1 - ALPHA) ** len(CHECKS) < 0.002
