@@ -42,10 +42,10 @@ class Difference(NamedTuple):
         return self._replace(real=real, fake=fake)
 
     @property
-    def is_there(self) -> bool:
-        """Whether the distance is more than rounding, and finite."""
+    def is_there(self) -> Tensor:
+        """Whether the distance is finite, and more than rounding, int64 ``()``."""
         distance = self.coupling.distance
-        return bool(distance.isfinite() & ~is_negligible(distance, self.coupling))
+        return (distance.isfinite() & ~is_negligible(distance, self.coupling)).long()
 
 
 def difference_of(sides: Sequence[Mapping[Role, Side]], specs: Sequence[Spec]) -> Difference | None:

@@ -140,7 +140,7 @@ class Inspector:
             among: ids of the generated samples that may be among the examples; None for all.
             labels: ``(N,)`` int64 by id, of sides that keep no labels.
         """
-        if (found := self.difference) is None or not found.is_there:
+        if (found := self._apart) is None:
             return None
         found = found.with_labels(labels)
         return explained(found.coupling, found.real, found.fake, among)
@@ -154,7 +154,7 @@ class Inspector:
             among: ids of the generated samples that may be among the examples; None for all.
         """
         check_integer("directions n", n, least=1)
-        if (found := self.difference) is None or not found.is_there:
+        if (found := self._apart) is None:
             return None
         return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
 
@@ -195,6 +195,12 @@ class Inspector:
         second stream from the same seeds, where their features were not kept.
         """
         return difference_of(self._sides, [network.spec for network in self.streams.layout.networks])
+
+    @cached_property
+    def _apart(self) -> Difference | None:
+        """The difference, where it is more than rounding: of hosts, which round differently, rank 0 decides."""
+        found = self.difference
+        return found if found is not None and self.comm.broadcast(found.is_there) else None
 
     def sides(self, on: str | None = None) -> Sides:
         """Return the sides of a network as its measures see them, states over all ranks, banks still sharded.
