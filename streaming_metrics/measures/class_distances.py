@@ -99,8 +99,8 @@ def _by_class(kept: KeptRows, leading: Tensor, enough: Tensor) -> list[Tensor]:
     rows = kept.along(leading).float()
     whole = bank.replicate({"rows": rows, "index": kept.index, "labels": _labels(kept)}, kept.comm)
     order = whole["index"].argsort(stable=True)
-    rows, labels = whole["rows"][order].double(), whole["labels"][order]
-    return [rows[labels == label] for label in enough.nonzero()[:, 0].to(labels.device)]
+    rows, labels = whole["rows"][order].double().cpu(), whole["labels"][order].cpu()  # small matrices, one by one
+    return [rows[labels == label] for label in enough.nonzero()[:, 0]]
 
 
 class Fitted(NamedTuple):

@@ -129,7 +129,7 @@ def copy_look(found: Copies, places: Tensor, fakes: Images, trains: Images) -> L
 
 def hints_of(causes: Causes) -> list[str]:
     """Return what would make more known, a line each."""
-    hints = []
+    hints = [] if causes.has_distance else [_NO_DISTANCE]
     if causes.explained and causes.explained.fake is None:
         hints.append(_NO_IMAGES)
     elif causes.explained and causes.explained.groups is None:
@@ -161,6 +161,7 @@ _COPIES = (
     "from the nearest of these than its own nearest neighbour is. Those nearest come first; below, the distance in "
     "units of that neighbour's. Near in features is no proof of a copy: look."
 )
+_NO_DISTANCE = "Which images and directions make a difference is told where FID() is measured."
 _NO_IMAGES = (
     "Which images make the distance, and which lie near to training images, is not known, since no features of "
     "generated images are kept: FID(se=True) keeps 2,000."

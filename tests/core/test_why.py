@@ -62,7 +62,7 @@ def test_each_reading_is_made_of_whatever_is_kept() -> None:
     """A reservoir, a bank, a bank with labels: the same contributions of the same samples."""
     found = [
         filled(measures).inspector().explained()
-        for measures in ([FID(se=True)], [FID(), PRDC(k=3)], [KID(subset_size=9)], [FID(), IntraFID(classes=CLASSES)])
+        for measures in ([FID(se=True)], [FID(), PRDC(k=3)], [FID(), KID(subset_size=9)], [FID(), IntraFID(CLASSES)])
     ]
     for one in found:
         assert one is not None
@@ -144,7 +144,13 @@ def test_without_training_samples_real_ones_stand_for_them() -> None:
     torch.testing.assert_close(found.ratio, distances.min(1).values / own[distances.argmin(1)], rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("measures", [[FID()], [PRDC(k=3)]], ids=str)
+def test_without_fid_there_is_no_distance_to_explain() -> None:
+    inspector = filled([PRDC(k=3), IntraFID(CLASSES)]).inspector()
+    assert (inspector.explained(), inspector.directions(), inspector.class_distances()) == (None, None, None)
+    assert inspector.copies() is not None
+
+
+@pytest.mark.parametrize("measures", [[FID()], [FID(), PRDC(k=3)]], ids=str)
 @pytest.mark.parametrize("reading", READINGS)
 def test_an_empty_metric_has_no_reasons(measures: list[Measure], reading: str) -> None:
     metric = GenerativeMetrics(measures, None, num_features=WIDTH)

@@ -139,10 +139,11 @@ def test_folders_that_tell_nothing_are_none() -> None:
     ("measures", "missing"),
     [
         ([FID()], ["FID(se=True) keeps", "AuthPct()"]),
+        ([PRDC(k=3)], ["FID() is measured", "AuthPct()"]),
         ([FID(se=True)], ["IntraFID(classes=…)", "AuthPct()"]),
         ([FID(), IntraFID(classes=CLASSES), AuthPct()], []),
     ],
-    ids=["moments", "reservoir", "all"],
+    ids=["moments", "features", "reservoir", "all"],
 )
 def test_what_is_not_known_is_said_with_what_would_tell_it(measures: Any, missing: list[str]) -> None:
     hints = hints_of(Causes.of(filled(measures).inspector()))
