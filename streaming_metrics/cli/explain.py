@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
 from streaming_metrics.cli.outputs import STDOUT, refuse_overwriting
+from streaming_metrics.cli.running import running, teller
 from streaming_metrics.cli.terminal import say
 
 SOURCE = "folder, zip, tar, .npz of images, or package.module:dataset"
@@ -19,17 +21,9 @@ Last = Annotated[str | None, typer.Option("--to", help="Protocol to end at; the 
 Claim = Annotated[float | None, typer.Option(help="A reported value: which protocols come near it?")]
 Reference = Annotated[str | None, typer.Option(help="Saved reference or .npz with mu and sigma, beside REAL.")]
 ValueRange = Annotated[str | None, typer.Option(help="Of a data set's floats: 0,1 or =-1,1.")]
-ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
-Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
-NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples, and of parts of the generated images.")]
-OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Json = Annotated[Path | None, typer.Option(help="Write it as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
 
 
 def explain(
@@ -53,7 +47,6 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Say what the Fréchet distance would be under every named protocol, why they differ, and what looks wrong."""
-    from streaming_metrics.cli.commands import _running, _teller
     from streaming_metrics.cli.explain_table import show_explanation
     from streaming_metrics.cli.explaining import Explaining
     from streaming_metrics.cli.reading import ImageReader
@@ -61,7 +54,7 @@ def explain(
     from streaming_metrics.core.inputs import check_value_range
     from streaming_metrics.doctor.explanation import Asked
 
-    with _running(None if json == STDOUT else json, report) as comm:
+    with running(None if json == STDOUT else json, report) as comm:
         refuse_overwriting((json, report), (real, fake, *([] if reference is None else [reference])))
         job = Explaining(
             Network(extractor, weights, device=device),
@@ -70,7 +63,7 @@ def explain(
             ImageReader(batch_size, workers, on_error == "skip"),
             num_samples,
             seed,
-            _teller(quiet),
+            teller(quiet),
             not quiet,
             asked=Asked(first, last, claim),
             reference_file=reference,

@@ -124,7 +124,8 @@ def ends_of(valued: Sequence[Valued], asked: Asked) -> tuple[Protocol, Protocol]
     a claim the first and the nearest to it.
     """
     by_name = {one.protocol.name: one.protocol for one in valued}
-    used = [one for one in valued if one.protocol.name != HALF or len(valued) == 2]
+    is_of_tools = len({one.protocol.setting.resize for one in valued}) > 1  # and not of samples alone
+    used = [one for one in valued if one.protocol.name != HALF or not is_of_tools]
     lowest, highest = (pick(used, key=lambda one: one.value).protocol for pick in (min, max))
     if asked.claim is not None:
         lowest, highest = valued[0].protocol, by_name[ranked(valued, asked.claim)[0]["name"]]

@@ -73,7 +73,9 @@ def valued(**values: float) -> list[Valued]:
 
 
 def test_ends_are_the_furthest_apart_that_somebody_uses_or_those_asked_for() -> None:
-    several = valued(a=2.0, b=1.0, c=3.0, half_of_N=9.0)
+    alike = valued(a=2.0, half_of_N=9.0, b=1.0)
+    assert [end.name for end in ends_of(alike, Asked())] == ["b", "half of N"]
+    several = [*valued(a=2.0, b=1.0, half_of_N=9.0), Valued(Protocol("c", Setting("clean"), ""), 3.0)]
     assert [end.name for end in ends_of(several, Asked())] == ["b", "c"]
     assert [end.name for end in ends_of(several, Asked(last="half of N"))] == ["b", "half of N"]
     assert [end.name for end in ends_of(several, Asked(claim=2.9))] == ["a", "c"]
