@@ -24,7 +24,7 @@ from streaming_metrics.core.frozen import Remembered
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.inspector import Inspector
-from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
+from streaming_metrics.core.layout import COUNT, DISTINCT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
@@ -35,7 +35,7 @@ from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
 from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
-from streaming_metrics.files.tensors import write_tensors
+from streaming_metrics.files.tensors import digest_of, write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
 from streaming_metrics.measures.projection import MOST
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures
@@ -247,6 +247,23 @@ class GenerativeMetrics(Metric):
         if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
             memory.digest = states.digest(role)
         return memory.digest or None
+
+    def samples_digest(self, role: Role = "real") -> str | None:
+        """Return 16 hex digits of which samples a role has, over all ranks; collective where it is not frozen.
+
+        They are of the samples' bytes: the same in whatever order and batches, on any number of ranks and any device,
+        where :meth:`frozen_digest` is of sums that round. None where some came from a file that does not say.
+        """
+        states = self._states
+        slots = [Slot(role, 0, statistic) for statistic in (COUNT, DISTINCT)]
+        held = [states.of(role)[slot] for slot in slots]
+        if not states.is_frozen(role):
+            comm = self._gather_ranks("samples_digest()", (role,))
+            held = [slot.statistic.all_reduce(state, comm) for slot, state in zip(slots, held)]
+        count, sketch = held
+        if int(count["n"]) != int(sketch["total"]):
+            return None
+        return digest_of({}, {name: tensor.cpu() for name, tensor in sketch.items()})[:16]
 
     # What comes in.
 

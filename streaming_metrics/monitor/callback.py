@@ -455,8 +455,10 @@ class GenerationMonitor(Callback):
 
     def _tell(self, run: Run, log: VerdictLog) -> None:
         """Measure the best epochs again if so asked, and tell the verdicts of a training; collective."""
-        self._measurement.measure_again(run)
-        run.trainer.print(log.words())
+        try:
+            self._measurement.measure_again(run)
+        finally:  # a model that no longer samples takes no verdict away
+            run.trainer.print(log.words())
         if self._reporter and log.rescored:
             self._reporter.history.about.append(("re-scored", log.rescored))
             self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from streaming_metrics import Signature
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar
 from streaming_metrics.measures.keys import declare, parse_key
 from streaming_metrics.monitor.checks import refuse
@@ -60,6 +61,7 @@ class Decider:
         self._course = Sequential(planned, settings.alpha)
         self.log, self.finalists = VerdictLog(self.key, settings.num_samples), Finalists(settings.rescore)
         self._latest: Evidence | None = None
+        self._of = ""
         self._waiting: dict[int, Mapping[Any, Any] | None] = {}
         scalar = parse_key(self.key).scalar
         title = scalar.title or scalar.key
@@ -102,8 +104,10 @@ class Decider:
         Real images that are only just being read cannot be compared with: then all samples are generated, and what
         each look needs is kept until :meth:`conclude`.
         """
-        self._course.begin()
         self._waiting, self.log.generated = {}, self.settings.num_samples
+        if metric.is_frozen:
+            self._refuse_others(metric)
+        self._course.begin()
         if not metric.is_frozen:
             for n in self._course.looks:
                 yield n
@@ -121,6 +125,8 @@ class Decider:
             metric: before its real side is frozen, if it was not.
             epoch: that was measured.
         """
+        if self._waiting:
+            self._refuse_others(metric)
         while self._waiting and (n := self._course.next_look) is not None:
             self._look(metric, self._waiting[n])
         self._waiting = {}
@@ -133,13 +139,12 @@ class Decider:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best's evidence and the verdicts so far, as tensors and plain values."""
-        return {"looks": [*self._course.looks], "best": best_state(self._course.best), "log": self.log.state_dict()}
+        return {"of": self._of, "best": best_state(self._course.best), "log": self.log.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what :meth:`state_dict` returned; a best of other looks cannot be compared with."""
+        """Take up what :meth:`state_dict` returned."""
         self.log.load_state_dict(state["log"])
-        if state["looks"] == [*self._course.looks]:
-            self._course.best = restored_best(state["best"])
+        self._of, self._course.best = state["of"], restored_best(state["best"])
 
     def _look(self, metric: GenerativeMetrics, generated: Mapping[Any, Any] | None) -> None:
         with warnings.catch_warnings():
@@ -151,11 +156,28 @@ class Decider:
     def _compared(self, evidence: Evidence, comm: Comm) -> Comparison | None:
         try:
             return self._course.compare(evidence)
-        except ValueError as error:  # other real images than those of the fit before, or another seed
-            if comm.rank == 0:
-                warnings.warn(f"decide={self.key!r}: this epoch is the first of others: {error}", stacklevel=2)
-            self._course.forget()
+        except ValueError as error:
+            self._forget_best(comm, str(error))
             return None
+
+    def _refuse_others(self, metric: GenerativeMetrics) -> None:
+        """Forget a best of a fit before whose score was made otherwise, or of other real images; collective."""
+        before, self._of = self._of, self._told(metric)
+        if self._course.best and before != self._of:
+            self._forget_best(metric.ranks(), f"the best so far is of {before or 'others'}, and this one of {self._of}")
+
+    def _told(self, metric: GenerativeMetrics) -> str:
+        """Return all that evidence does not say and that two scores must share to be compared; collective."""
+        measure, signature = metric.measure_of(self.key)[0], Signature.parse(metric.signature())
+        real = metric.samples_digest("real") or metric.frozen_digest("real")
+        looked = "+".join(map(str, self._course.looks))
+        network = f"{signature.extractor}, {signature.resize}, {signature.precision}"
+        return f"{measure.describe()} ({network}) at {looked} samples against real images {real}"
+
+    def _forget_best(self, comm: Comm, why: str) -> None:
+        if comm.rank == 0:
+            warnings.warn(f"decide={self.key!r}: this epoch is the first of others: {why}", stacklevel=2)
+        self._course.forget()
 
 
 def shared(comparison: Comparison | None, comm: Comm) -> Comparison | None:

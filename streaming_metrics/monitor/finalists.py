@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
-
-import torch
 
 from streaming_metrics.plots.result_keys import number
 from streaming_metrics.verdicts.paired import paired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -36,6 +34,7 @@ class Finalists:
         most: how many are kept; 0 keeps no weights.
 
     Example:
+        >>> import torch
         >>> finalists = Finalists(most=2)
         >>> for epoch, score in enumerate([3.0, 1.0, 2.0]):
         ...     finalists.take(torch.nn.Linear(2, 1))
@@ -65,14 +64,15 @@ class Finalists:
 
 @contextmanager
 def weights_of(module: nn.Module, weights: State) -> Iterator[None]:
-    """Have a module hold other weights and buffers inside, and bit by bit its own afterwards."""
-    tensors = {name: tensor for name, tensor in _tensors(module).items() if name in weights}
-    own = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-    try:
-        _write(tensors, weights)
+    """Have a module hold other weights and buffers inside, and bit by bit its own afterwards.
+
+    A buffer that cannot take its old values, since it has grown or is an inference tensor, is stood in for.
+    """
+    with ExitStack() as put_back:
+        for name, tensor in _tensors(module).items():
+            if name in weights:
+                put_back.callback(_put(module, name, tensor, weights[name]))
         yield
-    finally:
-        _write(tensors, own)
 
 
 def table(key: str, num_samples: int, found: Sequence[tuple[int, Evidence]], alpha: float) -> str:
@@ -98,10 +98,16 @@ def table(key: str, num_samples: int, found: Sequence[tuple[int, Evidence]], alp
     return "\n".join(lines)
 
 
-def _write(tensors: State, values: State) -> None:
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.data.copy_(values[name])
+def _put(module: nn.Module, name: str, tensor: Tensor, values: Tensor) -> Callable[[], object]:
+    """Put values in a tensor's place, and return what puts its own back."""
+    path, _, last = name.rpartition(".")
+    buffers = module.get_submodule(path)._buffers
+    if last in buffers and (tensor.is_inference() or tensor.shape != values.shape):
+        buffers[last] = values.to(tensor.device, copy=True)
+        return lambda: buffers.update({last: tensor})
+    own = tensor.detach().to("cpu", copy=True)
+    tensor.data.copy_(values)
+    return lambda: tensor.data.copy_(own)
 
 
 def _tensors(module: nn.Module) -> State:

@@ -55,7 +55,8 @@ class KeptEvidence:
 
     def _real(self, metric: GenerativeMetrics) -> dict[str, Any]:
         source = "val" if self.settings.real_is_validation else "real"
-        return {"source": source, "num_samples": _counted(metric, "real"), "data": metric.frozen_digest("real")}
+        data = (metric.samples_digest("real") or metric.frozen_digest("real")) if metric.is_frozen else None
+        return {"source": source, "num_samples": _counted(metric, "real"), "data": data}
 
     def _seeds(self, run: Run) -> str:
         seeds = f"seed {self.settings.seed}, batches of {self.settings.batch_size}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 import torch
 from conftest import draw_features
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
+
+if TYPE_CHECKING:
+    from conftest import Ranks
 
 WIDTH, REAL, FAKE = 6, draw_features(1, 150), draw_features(0, 300, shift=0.3)
 
@@ -42,3 +47,33 @@ def test_a_score_without_evidence_is_an_error(key: str, message: str) -> None:
     one.update(FAKE.pool, real=False)
     with pytest.raises(ValueError, match=message):
         one.evidence_of(key)
+
+
+def test_the_digest_of_samples_is_of_them_alone() -> None:
+    """In other orders, batches and layouts the same; of as many other samples another."""
+    images = torch.randint(256, (40, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    digests = []
+    for given, size in ((images, 40), (images.flip(0), 7), (images ^ (torch.arange(40) == 3).view(-1, 1, 1, 1), 40)):
+        metric = GenerativeMetrics([FID()], torch.nn.Flatten(), num_features=12)
+        for batch in given.split(size):
+            metric.update(batch, real=True)
+        before = metric.samples_digest("real")
+        metric.freeze_real()
+        assert metric.samples_digest("real") == before
+        digests.append(before)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def digest(group: Any, world_size: int) -> str | None:
+    metric = GenerativeMetrics([FID()], extractor=None, num_features=WIDTH, process_group=group)
+    metric.update(REAL.pool[metric.ranks().rank :: world_size], real=True)
+    return metric.samples_digest("real")
+
+
+def test_ranks_know_the_digest_of_all_samples(ranks: Ranks) -> None:
+    assert {world_size: set(ranks.run(world_size, digest, world_size)) for world_size in (1, 2, 3)} == {
+        1: (alone := {digest(None, 1)}),
+        2: alone,
+        3: alone,
+    }
+    assert alone != {None}

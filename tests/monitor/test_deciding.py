@@ -137,9 +137,9 @@ def test_the_value_falls_by_the_corrected_difference_at_the_look_that_decided() 
 
 
 @pytest.mark.usefixtures("forks")
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_decide_alike(world_size: int, tmp_path: Path) -> None:
-    together = run(COURSE, path=tmp_path / "rows", devices=world_size, strategy="ddp_fork")
+def test_ranks_decide_alike(tmp_path: Path) -> None:
+    """Of three; two do below."""
+    together = run(COURSE, path=tmp_path / "rows", devices=3, strategy="ddp_fork")
     assert [row[:2] for row in together] == list(zip(VERDICTS, SAMPLES))
     assert together == [pytest.approx(row, rel=1e-6) for row in run(COURSE)]
 
@@ -177,6 +177,35 @@ def test_a_resumed_training_goes_on_with_the_best(until: int, tmp_path: Path) ->
     assert later[0][1] == 800
     assert watching.decider
     assert len(watching.decider.log.lines) == len(COURSE)
+
+
+@pytest.mark.parametrize(
+    ("options", "real", "told"),
+    [
+        ({}, images(300, 0.46, seed=2), "against real images"),
+        ({"num_samples": 400}, REAL, r"at 100\+200\+400\+800 samples"),
+        ({"measures": [FID(se=True, reservoir=500)]}, REAL, "reservoir=500"),
+    ],
+    ids=["as many other real images", "other looks", "another estimate"],
+)
+def test_a_best_that_does_not_compare_is_forgotten_in_words(
+    options: dict[str, Any], real: Tensor, told: str, tmp_path: Path
+) -> None:
+    fit([0.38], watch()).save_checkpoint(tmp_path / "last.ckpt")
+    batches, watching = DataLoader(TensorDataset(real), batch_size=100), watch(**options)
+    running = trainer(watching, max_epochs=2)
+    with pytest.warns(UserWarning, match=f"the first of others: .*{told}"):
+        running.fit(Drawer([0.38, 0.46]), batches, batches, ckpt_path=tmp_path / "last.ckpt")
+    assert watching.decider
+    assert [line.verdict for line in watching.decider.log.lines] == ["first", "first"]
+
+
+def test_real_images_in_other_batches_are_the_same_ones(tmp_path: Path) -> None:
+    fit([0.38], watch()).save_checkpoint(tmp_path / "last.ckpt")
+    batches, watching = DataLoader(TensorDataset(REAL.flip(0)), batch_size=70), watch()
+    trainer(watching, max_epochs=2).fit(Drawer([0.38, 0.42]), batches, batches, ckpt_path=tmp_path / "last.ckpt")
+    assert watching.decider
+    assert [line.verdict for line in watching.decider.log.lines] == ["first", "better"]
 
 
 def test_checkpoints_follow_the_decided_value_alone(tmp_path: Path) -> None:
@@ -265,6 +294,39 @@ def test_the_best_epochs_are_measured_again_in_full_and_the_training_ends_as_wit
     assert head == "fd_pixels of 800 other images each, of the same new seeds, bias-corrected:"
     assert (first[:8], second[:8]) == ("epoch 5:", "epoch 4:")  # a hundred-thousandth nearer to the real brightness
     assert "to the first, from" in second
+
+
+class Caching(Drawer):
+    """Has a buffer that grows, as a cache does, and one that validation makes anew in inference mode."""
+
+    def __init__(self, course: list[float]) -> None:
+        super().__init__(course)
+        self.register_buffer("cache", torch.zeros(1))
+        self.register_buffer("count", torch.zeros(()))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.cache, self.count = torch.zeros(2 + self.current_epoch), self.count + 1
+
+
+def test_buffers_that_grow_end_no_training(tmp_path: Path) -> None:
+    watching, model, plain = watch(rescore=2, real=reference(tmp_path)), Caching([0.38, 0.42]), Caching([0.38, 0.42])
+    batches = DataLoader(TensorDataset(REAL), batch_size=100)
+    trainer(watching, max_epochs=2).fit(model, batches, batches)
+    trainer(max_epochs=2).fit(plain, batches, batches)
+    assert watching.decider
+    assert "epoch 0:" in watching.decider.log.rescored
+    assert (len(model.cache), int(model.count)) == (len(plain.cache), int(plain.count))
+
+
+def test_verdicts_are_told_where_measuring_again_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    class Failing(Drawer):
+        def sample(self, n: int) -> Tensor:
+            return super().sample(n) if self.drawn < 864 else 1 / 0  # pyright: ignore
+
+    batches = DataLoader(TensorDataset(REAL), batch_size=100)
+    with pytest.raises(ZeroDivisionError):
+        trainer(watch(rescore=1), max_epochs=1).fit(Failing([0.42]), batches, batches)
+    assert "epoch 0: first, 800 images" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("forks")
