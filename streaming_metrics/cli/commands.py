@@ -290,11 +290,11 @@ def compare_files(
 ) -> None:
     """Say which sides that were scored at any time are better, by what each image adds to a score."""
     from streaming_metrics.cli import contests
-    from streaming_metrics.cli.several_results import load_all
+    from streaming_metrics.cli.several_results import load_all, split_side
 
     with exit_codes():
         check_writable(None if json == STDOUT else json)
-        refuse_overwriting((json,), files)
+        refuse_overwriting((json,), [split_side(file)[0] for file in files])
         found = contests.contests(load_all(files), apart=unpaired)
         if json == STDOUT:
             say(contests.as_json(found))

@@ -105,6 +105,8 @@ def contests(sides: Mapping[str, Result], *, apart: bool = False) -> list[Contes
         compared = unpaired if apart else paired
         for key in (key for key in one.evidence if key in other.evidence):
             found.append((first, second, compared(one.evidence[key], other.evidence[key], ALPHA)))
+    if len(sides) < 2:
+        raise ValueError(f"expected two sides or more to compare, got {', '.join(sides)}. Remedy: another file.")
     if not found:
         lacking = [name for name, one in sides.items() if not one.evidence] or [*sides]
         raise ValueError(f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {REMEDY}")

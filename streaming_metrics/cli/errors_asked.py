@@ -24,7 +24,7 @@ def asked_for(measures: Sequence[Measure], *, errors: bool, per_prompt: int = 1)
         per_prompt: how many images in a row are of one prompt, and so depend on each other.
 
     Raises:
-        ValueError: where images of one prompt are told, and no measure takes that.
+        ValueError: where images of one prompt are told, and no errors are asked for or no measure takes that.
 
     Example:
         >>> from streaming_metrics import KID
@@ -32,6 +32,8 @@ def asked_for(measures: Sequence[Measure], *, errors: bool, per_prompt: int = 1)
         ['kid(se=True)']
     """
     if not errors:
+        if per_prompt != 1:
+            raise ValueError("--per-prompt: expected errors to be asked for, which alone go by prompts. Remedy: --se.")
         return [*measures]
     found = with_errors(measures)
     if per_prompt == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,8 @@ def names_of(sources: Sequence[str]) -> list[str]:
     Example:
         >>> names_of(["a/ours", "a/theirs.zip"]), names_of(["a/x", "b/x", "c"]), names_of(["a", "a"])
         (['ours', 'theirs'], ['a/x', 'b/x', 'c'], ['a', 'a (2)'])
+        >>> names_of(["a", "a", "a (2)"])  # a folder may be called so
+        ['a', 'a (3)', 'a (2)']
     """
     deepest = max(len(Path(source).parts) for source in sources)
     names = list(map(name_of, sources))
@@ -143,4 +146,14 @@ def names_of(sources: Sequence[str]) -> list[str]:
         repeated = {name for name in names if names.count(name) > 1}
         longer = ["/".join(Path(source).parts[-depth:]) for source in sources]
         names = [more if name in repeated else name for name, more in zip(names, longer)]
-    return [name if name not in names[:i] else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)]
+    return _numbered(names)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return names of which those that came before have a number that no other has."""
+    taken, found = set(names), []
+    for name in names:
+        numbers = (f"{name} ({i})" for i in count(2))
+        found.append(name if name not in found else next(one for one in numbers if one not in taken))
+        taken.add(found[-1])
+    return found

@@ -19,7 +19,7 @@ from test_cli import HERE, TINY, done, folder, run, scores_of
 from streaming_metrics.cli.facts import facts
 from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.score_table import show_sides
-from streaming_metrics.cli.several_results import SeveralResults
+from streaming_metrics.cli.several_results import SeveralResults, names_of
 
 N = 120
 
@@ -394,3 +394,25 @@ def test_images_of_one_prompt_are_a_cluster(sides: dict[str, Path]) -> None:
     assert "cluster=3" in found["signature"]
     result = run("compare", sides["real"], sides["a"], *TINY, "--se", "--per-prompt", 3, "--measures", "c2st")
     assert (result.exit_code, "--per-prompt: expected measures whose errors" in result.stderr) == (3, True)
+
+
+def test_a_side_is_lost_to_no_other_ones_name() -> None:
+    for sources in (["a", "a", "a (2)"], ["a (2)", "a", "a"], ["b/a", "a", "./a", "a (2)"]):
+        names = names_of(sources)
+        assert len(set(names)) == len(sources), names
+
+
+def test_prompts_are_told_where_errors_are_asked_for(sides: dict[str, Path]) -> None:
+    result = run("compare", sides["real"], sides["a"], *TINY, "--per-prompt", 3)
+    assert (result.exit_code, "Remedy: --se" in result.stderr) == (3, True)
+
+
+def test_one_side_alone_and_its_own_file_are_refused(sides: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    done("compare", sides["real"], sides["a"], *TINY, "--se", "--json", file)
+    told = file.read_bytes()
+    alone, over = run("test", file), run("test", f"{file}:a", file, "--json", file)
+    assert (alone.exit_code, "expected two sides or more to compare, got a" in alone.stderr) == (3, True)
+    assert (over.exit_code, file.read_bytes() == told) == (3, True)
+    over = run("test", f"{file}:a", f"{file}:a", "--json", file)
+    assert (over.exit_code, file.read_bytes() == told) == (3, True)
