@@ -336,8 +336,8 @@ class GenerationMonitor(Callback):
         self._schedule.begin(run, self.keys, dict(zip(self._keys_in("test"), self.keys)), has_own_weights)
         if self.decider:
             self.decider.begin(self._schedule.measurements(run))
-            measured = set(self.keys) - {self.settings.prefix + key for key in self.decider.keys}
-            refuse_undecided(run.deciding, measured, self.settings.prefix + self.decider.keys[-1])
+            decided = self.settings.prefix + self.decider.keys[-1]
+            refuse_undecided(run.deciding, set(self.keys) - {decided}, decided)
         self._must_rehearse = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002

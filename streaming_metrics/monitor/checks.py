@@ -109,14 +109,15 @@ def refuse_undecided(deciding: Iterable[Any], keys: Container[str], decided: str
 
     Args:
         deciding: callbacks and configurations of schedulers.
-        keys: of values of as many samples as a verdict took.
+        keys: of values of as many samples as a verdict took, and of what a verdict was.
         decided: the key of the value that changes on a verdict alone.
     """
     for one in deciding:
         if (key := str(getattr(one, "monitor", ""))) in keys:
             raise ValueError(
-                f"{type(getattr(one, 'scheduler', one)).__name__} monitors {key!r}, which with decide= is of as many "
-                f"samples as a verdict took, and does not compare from epoch to epoch. Remedy: {decided!r}."
+                f"{type(getattr(one, 'scheduler', one)).__name__} monitors {key!r}, which with decide= is of "
+                "one verdict or of as many samples as it took, and does not compare from epoch to epoch. "
+                f"Remedy: {decided!r}."
             )
 
 

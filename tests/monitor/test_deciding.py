@@ -212,6 +212,7 @@ def test_checkpoints_follow_the_decided_value_alone(tmp_path: Path) -> None:
     for other in (
         ModelCheckpoint(tmp_path, monitor="val/fd_pixels"),
         EarlyStopping("val/fd_corrected_pixels", patience=5),
+        EarlyStopping(KEYS[0], patience=5, mode="max"),  # a second "better" is no more than the first
     ):
         with pytest.raises(ValueError, match=r"does not compare.*Remedy: 'val/fd_pixels_decided'"):
             fit([0.38, 0.42], watch(), other)
