@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KIND = "streaming-metrics comparisons 1"
 ALPHA = 0.05
 REMEDY = "Remedy: score both with `compare --se` of the same options against the same real images."
+WITH_EVIDENCE = "Remedy: score both with `compare --se` by fid, kid or another measure that knows each influence."
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def contests(sides: Mapping[str, Result], *, apart: bool = False) -> list[Contes
         raise ValueError(f"expected two sides or more to compare, got {', '.join(sides)}. Remedy: another file.")
     if not found:
         lacking = [name for name, one in sides.items() if not one.evidence] or [*sides]
-        raise ValueError(f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {REMEDY}")
+        raise ValueError(
+            f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {WITH_EVIDENCE}"
+        )
     keys = list(dict.fromkeys(comparison.key for _, _, comparison in found))
     found.sort(key=lambda one: keys.index(one[2].key))
     adjusted = holm([comparison.p_value for _, _, comparison in found])

@@ -407,6 +407,11 @@ def test_prompts_are_told_where_errors_are_asked_for(sides: dict[str, Path]) -> 
     assert (result.exit_code, "Remedy: --se" in result.stderr) == (3, True)
 
 
+def test_measures_that_know_no_influence_are_no_remedy(sides: dict[str, Path]) -> None:
+    result = run("compare", *sides.values(), *TINY, "--measures", "vendi", "--unpaired")
+    assert (result.exit_code, "by fid, kid or another measure that knows" in result.stderr) == (3, True)
+
+
 def test_one_side_alone_and_its_own_file_are_refused(sides: dict[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     done("compare", sides["real"], sides["a"], *TINY, "--se", "--json", file)
