@@ -67,9 +67,9 @@ class BallVisits:
         }
         if recall is not None:
             found["recall"] = share_error(recall, effective)
-            total = max(precision + recall, 1e-5)
             parts = recall**2 * found["precision"], precision**2 * found["recall"]
-            found["f1"] = 2 * hypot(*parts) / total**2
+            total = precision + recall
+            found["f1"] = 2 * hypot(*parts) / total**2 if total else share_error(0.0, effective)
         return found
 
     def _of_density(self, k: int, both: bool) -> float:
