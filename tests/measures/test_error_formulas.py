@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from scores import labelled, normal, score, score_labelled
+from scores import labelled, normal, score, score_labelled, score_predictions
 
 from streaming_metrics import (
     CAS,
+    IS,
     KID,
     MMD,
     PRDC,
@@ -159,6 +160,20 @@ def test_boundary_distortions_error_is_that_of_paired_hits() -> None:
     pair = score_labelled(CAS(classes=3, se=True), REAL, equal)
     assert found["boundary_distortion"] == pytest.approx(pair["cas_real"] - pair["cas"])
     assert 0 < found["boundary_distortion_se"] < np.hypot(pair["cas_real_se"], pair["cas_se"])  # it cancels
+
+
+def test_vendis_error_is_of_the_samples_that_have_a_direction() -> None:
+    rows = normal(0, 200, 4)
+    both = torch.cat([rows, torch.zeros(200, 4)])
+    assert score(Vendi(se=True), both, both) == pytest.approx(score(Vendi(se=True), rows, rows), rel=1e-9)
+
+
+def test_one_cluster_of_predictions_has_no_error() -> None:
+    """Not an infinite one, whatever rounding leaves of its distance from the mean."""
+    rows = normal(0, 60, 4)
+    for n in range(2, 60):
+        found = score_predictions(IS(splits=1, se=True, cluster=100), rows, rows[:n])
+        assert isnan(found["is_se"])
 
 
 def test_probes_that_always_agree_leave_an_error() -> None:
