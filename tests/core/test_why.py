@@ -230,3 +230,16 @@ def test_every_rank_reads_the_same(ranks: Ranks, reading: str, measures: Any, sp
                 np.testing.assert_allclose(a, b, atol=1e-6)
             else:
                 assert a == b
+
+
+def test_new_samples_of_the_same_distribution_are_not_all_authentic() -> None:
+    """So that a share below 1 is no sign of memory: about a half in few dimensions, more in many."""
+    shares = []
+    for width in (4, 64):
+        metric = GenerativeMetrics([AuthPct(), KID(subset_size=9)], None, num_features=width)
+        metric.update(normal(0, 600, width), role="train")
+        metric.update(normal(1, 300, width), real=False)
+        found = metric.inspector().copies()
+        assert found is not None
+        shares.append(found.authentic)
+    assert shares == pytest.approx([0.5, 0.8], abs=0.08)
