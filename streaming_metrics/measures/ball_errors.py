@@ -75,7 +75,8 @@ class BallVisits:
     def _of_density(self, k: int, both: bool) -> float:
         assert self.squares is not None
         n, m, held = len(self.holds), self.num_points, int(self.held)
-        of_points = sqrt(max(int(self.squares) - held**2 / m, 0) / (m - 1) / m) / k
+        of_points = sqrt(max(int(self.squares) - held**2 / m, 0) / (m - 1) / m) or share_error(0.0, m)  # none differs
+        of_points /= k
         of_balls = float(self.holds.double().std()) * sqrt(n) / (k * m)
         return hypot(of_points, of_balls) if both else of_points
 

@@ -162,6 +162,11 @@ def test_boundary_distortions_error_is_that_of_paired_hits() -> None:
     assert 0 < found["boundary_distortion_se"] < np.hypot(pair["cas_real_se"], pair["cas_se"])  # it cancels
 
 
+def test_points_that_all_lie_in_as_many_balls_leave_an_error_of_density() -> None:
+    found = score(PRDC(k=2, se=True), normal(0, 40, 2), normal(1, 30, 2) + 50)
+    assert (found["density"], found["density_se"]) == (0.0, share_error(0.0, 30) / 2)
+
+
 def test_vendis_error_is_of_the_samples_that_have_a_direction() -> None:
     rows = normal(0, 200, 4)
     both = torch.cat([rows, torch.zeros(200, 4)])

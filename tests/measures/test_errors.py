@@ -19,7 +19,7 @@ from streaming_metrics import (
 )
 from streaming_metrics.measures.errors import with_errors
 from streaming_metrics.measures.jackknife import Jackknife, jackknife_error
-from streaming_metrics.measures.keys import parse_key
+from streaming_metrics.measures.keys import parse_key, scalar_of
 from streaming_metrics.measures.registry import as_measures, known_measures, measures_of
 from streaming_metrics.statistics import Marginals
 from streaming_metrics.statistics.blocks import Blocks
@@ -90,6 +90,11 @@ def test_the_keys_of_errors_are_known() -> None:
         for scalar in measure.scalars:
             assert parse_key(scalar.reported("dinov2")).scalar.key == scalar.key
             assert parse_key(scalar.reported("dinov2")).scalar.spread_of == scalar.spread_of
+
+
+@pytest.mark.parametrize("key", ["ndb_js", "modes_js", "luminance", "gradients", "sharpness_difference", "am_score"])
+def test_an_interval_of_what_is_not_negative_is_not_either(key: str) -> None:
+    assert scalar_of(key).interval(0.01, 0.1) == pytest.approx((0.0, 0.206), abs=1e-3)
 
 
 def test_what_has_no_error_is_left_as_it_is() -> None:
