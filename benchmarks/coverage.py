@@ -7,7 +7,8 @@ number of samples: the standard error over the true deviation; how often ``fid Â
 many samples, and how often (seldom) the true distance; how often the interval of ``fid_corrected`` holds that; and how
 much of the bias is left. Then: how much narrower paired intervals are, by how alike the noise of two generators is.
 Then: two generators whose true distances are equal, one too narrow, one too wide: how often a paired test at 5 % calls
-them different, by raw values and by corrected ones.
+them different, by raw values and by corrected ones. Last, the intervals of other measures, about their values at so many
+samples.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from harness import coverage_measures
 from harness.common import table
 from harness.page import markdown, write_part
 from harness.populations import DISTANCES, LAWS, Population
@@ -183,12 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts.append((PAIRED_HEAD, [paired_row(alike, far, options.draws) for alike in ALIKE for far in ("near", "far")]))
     widths = (96, 256) if options.large else (96,)
     parts.append((EQUAL_HEAD, [equal_row(width, max(20, options.draws // 5)) for width in widths]))
-    for head, body in parts:
+    others = [one.cells for case in coverage_measures.cases() for one in coverage_measures.covered(case, options.draws)]
+    for head, body in (*parts, (coverage_measures.HEAD, others)):
         print(table(head, body), "\n")
     if options.picture:
         draw_picture(levels, PICTURE)
     if options.page:
         write_part(options.page, "coverage", "\n\n".join(markdown(head, body) for head, body in parts))
+        write_part(options.page, "coverage of measures", markdown(coverage_measures.HEAD, others))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
-from streaming_metrics.measures.errors import Jackknife
+from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,

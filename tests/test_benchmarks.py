@@ -33,6 +33,7 @@ import run_all
 import sensitivity
 import sync
 import update
+import verdicts
 from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
 from harness.common import in_steps, interleaved
 from harness.results import Result, Row
@@ -352,6 +353,15 @@ def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
 
 
 TASTE = human_strengths.Population(1.5, 0)
+
+
+def test_verdicts_err_at_their_rate_and_cost_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "MOTIONS", 4000)
+    monkeypatch.setattr(verdicts, "EPOCHS", 3)
+    rows = list(verdicts.boundary_rows())
+    assert [row[0] for row in rows] == list(verdicts.boundaries())
+    assert len(list(verdicts.distance_rows(4, 32, reps=1))) == len(verdicts.CASES)
+    assert len(list(verdicts.plateau_rows(reps=1))) == 3
 
 
 @pytest.mark.filterwarnings("ignore")

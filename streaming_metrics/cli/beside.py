@@ -114,4 +114,4 @@ def _is_measured(key: str) -> bool:
 
 def _is_error(key: str) -> bool:
     """Return whether a spread is a standard error of the value, rather than a standard deviation of its parts."""
-    return "standard error" in scalar_of(key).title.lower()
+    return bool(scalar_of(key).about)

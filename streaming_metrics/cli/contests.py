@@ -8,6 +8,7 @@ from itertools import combinations
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.cli.digits import rounded
 from streaming_metrics.cli.facts import differences, facts_of
 from streaming_metrics.cli.seeds import refuse_other_seeds
 from streaming_metrics.files.atomic import atomic_write
@@ -56,22 +57,26 @@ class Contest:
         """The verdict in a sentence."""
         found, told = self.comparison, f"{self.comparison.key}: {{}}, {_chance(self.p_holm)}"
         if isnan(found.z):
-            return f"{found.key}: {self.first} and {self.second} cannot be compared: a value has no bias-corrected form"
+            why = "too few images to free a value of their bias"
+            return f"{found.key}: {self.first} and {self.second} cannot be compared: {why}"
         if self.verdict == "undecided":
-            by = f"{_signed(found.difference)} ({_signed(found.low)} to {_signed(found.high)})"
+            by = f"{self.first} − {self.second} = {_interval(found, found.difference, found.low, found.high, '+')}"
             return told.format(f"{self.first} and {self.second} are not told apart: {by}")
-        ends = sorted((found.low, found.high)) if found.difference > 0 else sorted((-found.high, -found.low))
+        sign = 1 if found.difference > 0 else -1
         names = (self.first, self.second) if self.verdict == "better" else (self.second, self.first)
-        by = f"{_digits(abs(found.difference))} ({_digits(ends[0])} to {_digits(ends[1])})"
+        low, high = sorted((sign * found.low, sign * found.high))
+        by = _interval(found, sign * found.difference, low, high)
         return told.format(f"{names[0]} is better than {names[1]} by {by}")
 
     @property
     def details(self) -> str:
-        """What the verdict stands on, in a line."""
+        """What the verdict stands on, in a line; empty where there is none."""
         found = self.comparison
-        seeds = f"correlation {_digits(found.correlation)}, {found.gain:.1f} × narrower than unpaired"
-        how = seeds if self.is_paired else "unpaired: as if no two images had a seed in common"
-        return f"{self.first} − {self.second} = {_signed(found.difference)}, p {_p(found.p_value)} before Holm; {how}"
+        if isnan(found.z):
+            return ""
+        seeds = f"correlation {found.correlation:.3g}, {found.gain:.1f} × narrower than unpaired"
+        how = seeds if self.is_paired else "unpaired, as if no two images had a seed in common"
+        return f"{how}; p {_p(found.p_value)} before Holm"
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; what is not finite is None."""
@@ -103,6 +108,8 @@ def contests(sides: Mapping[str, Result], *, apart: bool = False) -> list[Contes
     if not found:
         lacking = [name for name, one in sides.items() if not one.evidence] or [*sides]
         raise ValueError(f"expected evidence of one score in two sides, got none in {', '.join(lacking)}. {REMEDY}")
+    keys = list(dict.fromkeys(comparison.key for _, _, comparison in found))
+    found.sort(key=lambda one: keys.index(one[2].key))
     adjusted = holm([comparison.p_value for _, _, comparison in found])
     return [Contest(first, second, one, p, not apart) for (first, second, one), p in zip(found, adjusted)]
 
@@ -121,8 +128,9 @@ def save(path: str | Path, found: Iterable[Contest]) -> None:
 def lines_of(found: Iterable[Contest]) -> list[str]:
     """Return contests in lines: verdicts, and below each what it stands on."""
     found = list(found)
-    told = f"By scores free of the bias of so many images; 95 % intervals; p by Holm's steps for {len(found)}:"
-    return [told, *(line for one in found for line in (f"- {one.words}", f"    {one.details}"))]
+    told = f"Bias of so many images corrected where it is known; 95 % intervals; p by Holm's steps for {len(found)}:"
+    pairs = [(f"- {one.words}", f"    {one.details}") for one in found]
+    return [told, *(line for pair in pairs for line in pair if line.strip())]
 
 
 def not_compared(sides: Mapping[str, Result]) -> list[str]:
@@ -139,10 +147,16 @@ def not_compared(sides: Mapping[str, Result]) -> list[str]:
 
 def _refuse_unlike(first: str, one: Result, second: str, other: Result) -> None:
     """Raise ValueError where scores do not compare for another reason than the generated images."""
-    apart = [d for d in differences(facts_of(one), facts_of(other)) if d.matters and d.what != "fake"]
+    found = differences(facts_of(one), facts_of(other))
+    apart = [d for d in found if (d.matters or d.of_errors) and d.what != "fake"]
     if apart:
         told = "; ".join(f"{d.what} {d.first} and {d.second}" for d in apart)
         raise ValueError(f"{first} and {second}: expected scores that compare, got {told}. {REMEDY}")
+
+
+def _interval(found: Comparison, value: float, low: float, high: float, sign: str = "") -> str:
+    told, *ends = (rounded(one, found.error, sign) for one in (value, low, high))
+    return f"{told} ({' to '.join(ends)})"
 
 
 def _chance(p: float) -> str:
@@ -151,11 +165,3 @@ def _chance(p: float) -> str:
 
 def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", "−") if value else "0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,15 +29,19 @@ class Difference:
         what: its name.
         first, second: its value in each; None where that does not say.
         matters: whether the scores do not compare because of it.
+        of_errors: whether what their errors are made of is not the same, and nothing else.
     """
 
     what: str
     first: str | None
     second: str | None
     matters: bool
+    of_errors: bool = False
 
 
 OF = " of "
+OF_ERRORS = re.compile(r"\b(?:se|both|cluster|blocks|reservoir)=\w+,?")
+"""Parameters that standard errors alone depend on."""
 NOTES = {"version", "fake data", "library"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
 OTHERS = "other networks"
@@ -52,17 +57,29 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
         ['resize']
     """
     both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
-    found = [
-        Difference(what, a, b, None not in (a, b) and what.partition(OF)[0] not in NOTES)
-        for what, (a, b) in both.items()
-        if a != b
-    ]
+    found = [_difference(what, a, b) for what, (a, b) in both.items() if a != b]
     measured = [
         {what: line for what, line in one.items() if what.partition(OF)[0] not in NAMES} for one in (first, second)
     ]
     if all(measured) and not measured[0].keys() & measured[1].keys():
         found.insert(0, Difference("measures", "+".join(measured[0].values()), "+".join(measured[1].values()), True))
     return found
+
+
+def _difference(what: str, a: str | None, b: str | None) -> Difference:
+    tells = None not in (a, b) and what.partition(OF)[0] not in NOTES
+    of_errors = tells and _values(a) == _values(b)
+    return Difference(what, a, b, tells and not of_errors, of_errors)
+
+
+def _values(measures: str | None) -> str:
+    """Return what is told of measures without what errors alone depend on.
+
+    Example:
+        >>> _values("kid(se=True,cluster=4)+kid(gamma=2.0,se=True)") == _values("kid+kid(gamma=2.0)")
+        True
+    """
+    return OF_ERRORS.sub("", measures or "").replace(",)", ")").replace("()", "")
 
 
 def facts(text: str) -> dict[str, str]:

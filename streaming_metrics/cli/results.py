@@ -8,6 +8,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.cli.error_lines import errors_in
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streaming_metrics.verdicts.evidence import Evidence
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
-LATE = ("paired", "people", "evidence", "ids")
+LATE = ("paired", "people", "evidence", "ids", "errors")
 """What a file has where there is any: without it, it is what earlier versions wrote, and read."""
 
 
@@ -108,13 +109,15 @@ class Result:
         """Return it as JSON has it; a score that is not finite is None."""
         scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
         known = asdict(replace(self, evidence={})) | {"scores": scores, "evidence": to_json(self.evidence)}
+        known["errors"] = errors_in(self.scores)
         return {what: value for what, value in known.items() if value or what not in LATE}
 
     @classmethod
     def of_plain(cls, told: Mapping[str, Any]) -> Result:
         """Return what :meth:`plain` told; raise ValueError, KeyError or TypeError for anything else."""
         sides = {role: Origin(**told[role]) for role in ("real", "fake")}
-        result = cls(**{**told, **sides, "evidence": from_json(told.get("evidence", {}))})
+        kept = {what: value for what, value in told.items() if what != "errors"}  # scores say them
+        result = cls(**{**kept, **sides, "evidence": from_json(told.get("evidence", {}))})
         result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
         _ = result.about  # what cannot be shown is damaged
         if not all(isinstance(value, float) for value in result.scores.values()):

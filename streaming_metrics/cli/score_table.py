@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from math import floor, isfinite, isnan, log10
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from streaming_metrics.cli.terminal import say, show_cells, terminal_width
+from streaming_metrics.cli.digits import rounded, with_error
+from streaming_metrics.cli.terminal import say, show_cells, show_text, terminal_width
 from streaming_metrics.measures.keys import parse_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from streaming_metrics.cli.terminal import Cell
-
-NONE = "–"
+    from streaming_metrics.cli.digits import rounded, with_error
+from streaming_metrics.cli.terminal import Cell
 
 
 class Row(NamedTuple):
@@ -34,32 +34,22 @@ def error_of(key: str, scores: Iterable[str]) -> str | None:
     return next((other for other, one in parsed if one.scalar.about and one.is_spread_of(leader)), None)
 
 
-def with_error(value: float, error: float | None) -> str:
-    """Return a value and its standard error, in as many digits as the error bears.
-
-    Example:
-        >>> with_error(12.3456, 0.4123), with_error(12.3456, 0.1412), with_error(0.5, None), with_error(float("nan"), 1)
-        ('12.3 ± 0.4', '12.35 ± 0.14', '0.5', '–')
-    """
-    if isnan(value):
-        return NONE
-    if error is None or not isfinite(error) or error <= 0:
-        return f"{value:.6g}"
-    place = -floor(log10(error))
-    place += f"{error:.0e}"[0] == "1"
-    return f"{value:.{max(place, 0)}f} ± {error:.{max(place, 0)}f}"
-
-
 def show_one(scores: Mapping[str, float], *, better: bool = False) -> None:
     """Print the scores of one side, each with its error, its 95 % interval, and what that is an interval of."""
     errors = {key: found for key in scores if (found := error_of(key, scores))}
+    shown, is_terminal = [key for key in scores if key not in errors.values()], terminal_width() is not None
+    names = _short(shown) if is_terminal else dict(zip(shown, shown))
+    about = {key: parse_key(error).scalar.about for key, error in errors.items()}
     rows = []
-    for key, value in scores.items():
-        if key not in errors.values():
-            error = scores[errors[key]] if key in errors else None
-            row = [key, with_error(value, error), *_interval(key, value, error, errors.get(key))]
-            rows.append([*row, parse_key(key).scalar.better or ""] if better else row)
-    show_cells(("measure", "value", "95 %", "of", *(("better",) if better else ())), rows)
+    for key in shown:
+        error = scores[errors[key]] if key in errors else None
+        row = [names[key], with_error(scores[key], error), _interval(key, scores[key], error)]
+        row += [] if is_terminal else [about.get(key, "")]
+        rows.append([*row, parse_key(key).scalar.better or ""] if better else row)
+    of = () if is_terminal else ("of",)
+    show_cells(("measure", "value", "95 % interval", *of, *(("better",) if better else ())), rows)
+    if is_terminal:
+        show_text(f"{names[key]}: interval of {what}" for key, what in about.items())
 
 
 def show_sides(sides: Mapping[str, Mapping[str, float]]) -> None:
@@ -103,9 +93,9 @@ def _fitting(rows: Sequence[Row], names: Sequence[str], width: int) -> list[tupl
     """Return tables no wider than a terminal: one with a column of each side, else one with a row of each, else several
     of as many sides as there is room for.
     """
-    from streaming_metrics.report.charts import elided, short_names
+    from streaming_metrics.report.charts import elided
 
-    short = short_names([row.key for row in rows])
+    short = _short([row.key for row in rows])
     keys, sides = [short[row.key] for row in rows], [elided(name) for name in names]
     cells: list[list[Cell]] = [[*zip(row.told, row.best)] for row in rows]
     upright = (["measure", *sides], [[key, *of] for key, of in zip(keys, cells)])
@@ -114,6 +104,12 @@ def _fitting(rows: Sequence[Row], names: Sequence[str], width: int) -> list[tupl
         if _width(*table) <= width:
             return [table]
     return _parts(upright, width)
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    from streaming_metrics.report.charts import short_names
+
+    return short_names(keys)
 
 
 def _parts(table: tuple[list[str], list[list[Cell]]], width: int) -> list[tuple[list[str], list[list[Cell]]]]:
@@ -138,8 +134,8 @@ def _width(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> int:
     return sum(max(map(len, column)) + 2 for column in columns) - 2
 
 
-def _interval(key: str, value: float, error: float | None, name: str | None) -> tuple[str, str]:
-    if error is None or name is None:
-        return "", ""
+def _interval(key: str, value: float, error: float | None) -> str:
+    if error is None:
+        return ""
     low, high = parse_key(key).scalar.interval(value, error)
-    return f"{low:.4g} to {high:.4g}", parse_key(name).scalar.about
+    return f"{rounded(low, error)} to {rounded(high, error)}"

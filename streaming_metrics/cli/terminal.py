@@ -99,7 +99,9 @@ def show_cells(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     if not console.is_terminal:
         show_table(headings, [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows])
         return
-    table = Table(*headings, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=place + 1 < len(headings))
     for row in rows:
         table.add_row(
             *(Text(cell) if isinstance(cell, str) else Text(cell[0], "bold" if cell[1] else "") for cell in row)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.core.layout import MEASURED
-from streaming_metrics.features import Features
 from streaming_metrics.measures.directions import is_negligible
 from streaming_metrics.measures.frechet_errors import Coupling
-from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
+from streaming_metrics.measures.gaussian import gaussian_of
 from streaming_metrics.measures.kept_rows import kept_rows
 from streaming_metrics.statistics import Moments
 
@@ -43,15 +42,15 @@ class Difference(NamedTuple):
         return self._replace(real=real, fake=fake)
 
     @property
-    def is_there(self) -> bool:
-        """Whether the distance is more than rounding, and finite."""
+    def is_there(self) -> Tensor:
+        """Whether the distance is finite, and more than rounding, int64 ``()``."""
         distance = self.coupling.distance
-        return bool(distance.isfinite() & ~is_negligible(distance, self.coupling))
+        return (distance.isfinite() & ~is_negligible(distance, self.coupling)).long()
 
 
 def difference_of(sides: Sequence[Mapping[Role, Side]], specs: Sequence[Spec]) -> Difference | None:
-    """Return the difference that the first network shows of which features of generated samples are kept, else the
-    first of which moments are; None where there is neither; collective.
+    """Return the difference that the first network shows whose moments are kept, of both sides, and features of
+    generated samples, else the first whose moments are; None where there is none; collective.
     """
     found = [_difference(network, seen, spec) for network, (seen, spec) in enumerate(zip(sides, specs))]
     known = [one for one in found if one is not None]
@@ -59,21 +58,10 @@ def difference_of(sides: Sequence[Mapping[Role, Side]], specs: Sequence[Spec]) -
 
 
 def _difference(network: int, seen: Mapping[Role, Side], spec: Spec) -> Difference | None:
-    width = spec.num_features
-    if width is None or min(seen[role].num_samples for role in ("real", MEASURED)) < 2:
+    if spec.num_features is None:
         return None
-    kept = [kept_rows(seen[role], width) for role in ("real", MEASURED)]
-    gaussians = [_gaussian(seen[role], width, rows) for role, rows in zip(("real", MEASURED), kept)]
-    x, y = gaussians
-    return None if x is None or y is None else Difference(network, Coupling(x, y), *kept)
-
-
-def _gaussian(side: Side, width: int, kept: KeptRows | None) -> Gaussian | None:
-    """Return the Gaussian of a side's moments, or of the features of all its samples; None where neither is kept."""
-    moments = Moments(width)
-    if moments in side.states:
-        return gaussian_of(side, moments)
-    if kept is None or kept.total < side.num_samples:
+    sides, moments = [seen[role] for role in ("real", MEASURED)], Moments(spec.num_features)
+    if any(moments not in side.states or side.num_samples < 2 for side in sides):
         return None
-    state = moments.update(moments.empty(kept.rows.device), Features(kept.rows))
-    return Gaussian(moments, moments.all_reduce(state, side.comm), side.num_samples)
+    kept = [kept_rows(side, spec.num_features) for side in sides]
+    return Difference(network, Coupling(*(gaussian_of(side, moments) for side in sides)), *kept)

@@ -131,8 +131,8 @@ class Inspector:
     def explained(
         self, among: Tensor | None = None, labels: Mapping[Role, Tensor] = MappingProxyType({})
     ) -> Explained | None:
-        """Return what each sample, and each class or prompt, contributes to the Fréchet distance; None where neither
-        moments nor features of both sides are kept, or there is no distance.
+        """Return what each sample, and each class or prompt, contributes to the Fréchet distance; None where FID
+        is not measured, or is 0.
 
         Of the samples whose features are kept: all, or the reservoir of ``FID(se=True)``.
 
@@ -140,28 +140,27 @@ class Inspector:
             among: ids of the generated samples that may be among the examples; None for all.
             labels: ``(N,)`` int64 by id, of sides that keep no labels.
         """
-        if (found := self.difference) is None or not found.is_there:
+        if (found := self._apart) is None:
             return None
         found = found.with_labels(labels)
         return explained(found.coupling, found.real, found.fake, among)
 
     def directions(self, n: int = 6, among: Tensor | None = None) -> Directions | None:
         """Return the directions of feature space that add most to the Fréchet distance: what generated samples lack of
-        the real ones' variation, or have beyond it; None where neither moments nor features of both sides are kept, or
-        there is no distance.
+        the real ones' variation, or have beyond it; None where FID is not measured, or is 0.
 
         Args:
             n: how many, at least 1.
             among: ids of the generated samples that may be among the examples; None for all.
         """
         check_integer("directions n", n, least=1)
-        if (found := self.difference) is None or not found.is_there:
+        if (found := self._apart) is None:
             return None
         return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
 
     def class_distances(self, labels: Mapping[Role, Tensor] = MappingProxyType({})) -> ClassDistances | None:
-        """Return how far each class's generated samples are from its real ones; None where no measure keeps features
-        with labels of both sides, as IntraFID does.
+        """Return how far each class's generated samples are from its real ones; None where FID is not measured, or
+        no measure keeps features with labels of both sides, as IntraFID does.
 
         Args:
             labels: ``(N,)`` int64 by id, of sides that keep no labels.
@@ -190,12 +189,18 @@ class Inspector:
 
     @cached_property
     def difference(self) -> Difference | None:
-        """Gaussians of both sides, and features that are kept; None where there are none; collective.
+        """Gaussians of both sides, and features that are kept; None where FID is not measured; collective.
 
         ``difference.coupling.of_fake(features).influence`` are the contributions of other generated samples, as of a
         second stream from the same seeds, where their features were not kept.
         """
         return difference_of(self._sides, [network.spec for network in self.streams.layout.networks])
+
+    @cached_property
+    def _apart(self) -> Difference | None:
+        """The difference, where it is more than rounding: of hosts, which round differently, rank 0 decides."""
+        found = self.difference
+        return found if found is not None and self.comm.broadcast(found.is_there) else None
 
     def sides(self, on: str | None = None) -> Sides:
         """Return the sides of a network as its measures see them, states over all ranks, banks still sharded.

@@ -10,8 +10,8 @@ import torch
 from streaming_metrics.core.evaluate import bound_for_once
 from streaming_metrics.core.nearest_samples import bank_of
 from streaming_metrics.measures.base import NotEnoughSamples, Sides
-from streaming_metrics.measures.errors import Jackknife
 from streaming_metrics.measures.extremes import highest
+from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modes import Modes
 from streaming_metrics.statistics.bank import bank_features
 

@@ -475,8 +475,8 @@ class GenerativeMetrics(Metric):
 
         Args:
             path: of the file; mean and covariance alone, as pytorch-fid reads them, where it ends in ``.npz``.
-            bank: whether to keep features, for KID and PRDC; with them go the radii that PRDC needs of them.
-            capacity: keep a reservoir of so many features, for measures with the same ``capacity=``.
+            bank: whether to keep features, for KID, PRDC and ``FID(se=True)``; with them go the radii that PRDC needs.
+            capacity: keep a reservoir of so many features, for measures with the same ``capacity=`` or ``reservoir=``.
             half: keep features as float16.
             data: names the data set in the file, e.g. a digest of it.
             about: more to say of the images, e.g. what was left out of them; anything that JSON holds.

@@ -19,7 +19,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.bandwidth_grid import bandwidths_of, checked_widths, is_at_an_end, typical_spread
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
-from streaming_metrics.measures.errors import BOTH_RANDOM, error_of, share_error_of
+from streaming_metrics.measures.error_scalars import BOTH_RANDOM, error_of, share_error_of
 from streaming_metrics.pairwise import Bandwidths
 from streaming_metrics.statistics import Bank, FixedRows
 

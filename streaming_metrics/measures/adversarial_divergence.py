@@ -16,7 +16,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.measures.classification import FAMILY, GIVEN_THE_PROBE
-from streaming_metrics.measures.errors import error_of, share_error_of
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.probing import CHUNK, Probes, check_options
 
 if TYPE_CHECKING:

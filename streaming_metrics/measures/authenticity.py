@@ -16,7 +16,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, check_squared_radii, width
-from streaming_metrics.measures.errors import AT_THIS_N, error_of, share_error_of
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.pairwise import Radii
 from streaming_metrics.statistics import Authentic, Bank, FixedRows
 

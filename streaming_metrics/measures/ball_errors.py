@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
-from streaming_metrics.measures.errors import AT_THIS_N, BOTH_RANDOM
+from streaming_metrics.measures.error_scalars import AT_THIS_N, BOTH_RANDOM
 from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:
@@ -80,14 +80,17 @@ class BallVisits:
         return hypot(of_points, of_balls) if both else of_points
 
     def _of_coverage(self, both: bool) -> float:
-        """Return ``√((m − 1)/m·Σ_j (u_j − ū)²)``, u_j the share of balls whose only point is j, as that of a share."""
+        """Return ``√((m − 1)/m·Σ_j (u_j − ū)²)``, u_j the share of balls whose only point is j, as that of a share; of
+        nearly all balls Wilson's of so many.
+        """
         assert self.visitors is not None
         n, m = len(self.holds), self.num_points
         of_each = self.visitors[self.holds == 1].unique(return_counts=True)[1]
+        share = int((self.holds > 0).sum()) / n
+        if share > NEARLY_ALL:
+            return share_error(share, n * m / (n + m) if both else n)
         squares, total = int(of_each.square().sum()), int(of_each.sum())
         variance = (m - 1) / m * max(squares - total**2 / m, 0) / n**2
-        share = int((self.holds > 0).sum()) / n
         binomial = share * (1 - share)
         variance += binomial / n if both else 0.0
-        size = binomial / variance if variance else float(n)
-        return share_error(share, min(size, n) if share > NEARLY_ALL else size)
+        return share_error(share, binomial / variance if variance and binomial else n)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.classification import GIVEN_THE_PROBE
-from streaming_metrics.measures.errors import error_of
+from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.errors import error_of, share_error_of
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 

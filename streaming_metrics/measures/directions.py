@@ -134,9 +134,10 @@ def directions_of(
         among: ids of the generated samples that may be shown; None for all.
     """
     axes = axes_of(coupling)
-    n = min(n, int((~is_negligible(axes.parts, coupling)).sum()))
-    apart = (coupling.y.mean - coupling.x.mean) * ~is_negligible(axes.shift, coupling)
-    vectors = comm.broadcast(_pointing(axes.vectors[:, :n], apart).contiguous())  # LAPACK differs between hosts
+    # LAPACK differs between hosts: rank 0 decides
+    n = min(n, int(comm.broadcast((~is_negligible(axes.parts, coupling)).sum())))
+    apart = comm.broadcast((coupling.y.mean - coupling.x.mean) * ~is_negligible(axes.shift, coupling))
+    vectors = comm.broadcast(_pointing(axes.vectors[:, :n], apart).contiguous())
     told = (axes.real_spread[:n], axes.fake_spread[:n], axes.parts[:n], axes.shift.view(1), axes.outside.view(1))
     told = comm.broadcast(torch.cat([*told, coupling.distance.view(1)])).cpu()
     k = vectors.shape[1]

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 
+RESERVOIR = 2000
 FAMILY = "Fréchet distance"
+GIVEN = "given the reference"
 DISTANCE = Scalar("fid", FAMILY, "lower", elsewhere="fd", kind="positive")
 
 
@@ -50,8 +52,9 @@ class FID(Measure):
             each side and the moments of half the generated samples are kept.
         both: take the real side as random too, and correct for its number of samples, where the errors else are given
             the reference. It must then hold features.
-        cluster: how many consecutive ids depend on each other: images of a prompt, frames of a clip.
-        reservoir: rows of each side that influence is read off.
+        cluster: how many consecutive ids depend on each other: images of a prompt, frames of a clip. Their dependence
+            is in the errors, and in the bias, which is that of fewer samples.
+        reservoir: rows of each side that influence is read off; of two clusters at least.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples a side.
@@ -59,8 +62,8 @@ class FID(Measure):
 
     Warns:
         BiasWarning: with no more samples than features, where the value is defined but far too high; with ``se`` and
-            fewer than 5 (D + 1) samples, below 2 (D + 1) of which ``fid_corrected`` is NaN; with ``captions``, where
-            real samples came with captions too, and theirs are others.
+            fewer than 5 (D + 1) samples, or where a random half of them has fewer than D + 1: ``fid_corrected`` is then
+            NaN; with ``captions``, where real samples came with captions too, and theirs are others.
 
     Example:
         >>> import torch
@@ -76,7 +79,7 @@ class FID(Measure):
     se: bool = field(default=False, kw_only=True)
     both: bool = field(default=False, kw_only=True)
     cluster: int = field(default=1, kw_only=True)
-    reservoir: int = field(default=2000, kw_only=True)
+    reservoir: int = field(default=RESERVOIR, kw_only=True)
 
     label: ClassVar[str] = "fid"
     group: ClassVar[str] = "core"
@@ -87,12 +90,22 @@ class FID(Measure):
             check_flag(f"FID {name}", getattr(self, name))
         check_integer("FID cluster", self.cluster, least=1)
         check_integer("FID reservoir", self.reservoir, least=2)
-        if not self.se and (self.both or self.cluster != 1):
-            raise ValueError("FID both and cluster are of its standard error. Remedy: se=True.")
+        if not self.se and (self.both or self.cluster != 1 or self.reservoir != RESERVOIR):
+            raise ValueError("FID both, cluster and reservoir are of its standard error. Remedy: se=True.")
+        if self.reservoir < 2 * self.cluster:
+            raise ValueError(
+                f"FID reservoir: expected two clusters of {self.cluster} at least, got {self.reservoir} rows. Remedy: "
+                f"reservoir={100 * self.cluster}."
+            )
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return _scalars(self.both) if self.se else (DISTANCE,)
+        return _scalars("both sides random" if self.both else GIVEN) if self.se else (DISTANCE,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield; a key alone does not tell what is random."""
+        return _scalars(f"{GIVEN} unless both=True")
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moments = Moments(width(spec, "FID"))
@@ -134,8 +147,7 @@ class FID(Measure):
         return KeptForErrors(Moments(width(spec, "FID")), self.both, self.cluster, self.reservoir)
 
 
-def _scalars(both: bool) -> tuple[Scalar, ...]:
-    given = "both sides random" if both else "given the reference"
+def _scalars(given: str) -> tuple[Scalar, ...]:
     corrected = Scalar("fid_corrected", "Fréchet distance, bias-corrected", "lower", FAMILY, kind="positive")
     return (
         DISTANCE,

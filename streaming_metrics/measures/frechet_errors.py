@@ -16,6 +16,8 @@ import torch
 from streaming_metrics.measures.gaussian import congruent, frechet_distance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from streaming_metrics.measures.gaussian import Gaussian
@@ -82,15 +84,34 @@ class Coupling:
         """Return what is known of real rows ``(n, D)``."""
         return _moved(rows, self.x.mean, self.y.mean, self.to_fake)
 
-    def bias(self, side: Gaussian, moved: Moved) -> Tensor:
+    def bias(self, side: Gaussian, moved: Moved, clusters: Tensor | None = None) -> Tensor:
         """Return the bias ``()`` of the distance that a side's number of samples makes, to second order.
 
-        ``tr Σ / N + (½·mean qᵀKq − ¼·Σs) / (N − 1)`` with ``q = v²`` of each row, ``K_ij = 1 / (s_i + s_j)``.
+        ``tr Σ / N + (½·mean qᵀKq − ¼·Σs) / (N − 1)`` with ``q = v²`` of each row, ``K_ij = 1 / (s_i + s_j)``. Samples
+        that depend on each other add the same of each pair of them, ``vᵀv' + ½·qᵀKq − ¼·Σs`` with ``q = v∘v'``.
+
+        Args:
+            side: whose.
+            moved: its rows.
+            clusters: the cluster ``(n,)`` of each row, equal ones beside each other; None where all are independent.
         """
-        squares, scales = moved.mapped.square(), self.scales
-        kernel = 1 / (scales.unsqueeze(1) + scales)
-        curvature = ((squares @ kernel) * squares).sum(1).mean() / 2 - scales.sum() / 4
-        return side.trace / side.num_samples + curvature / (side.num_samples - 1)
+        rows, scales = moved.mapped, self.scales
+        kernel, least = 1 / (scales.unsqueeze(1) + scales), scales.sum() / 4
+
+        def curvature(products: Tensor) -> Tensor:
+            return ((products @ kernel) * products).sum(1) / 2 - least
+
+        total = curvature(rows.square()).sum()
+        for one, other in () if clusters is None else _pairs(rows, clusters):
+            total = total + 2 * ((one * other).sum(1) + curvature(one * other)).sum()
+        return side.trace / side.num_samples + total / len(rows) / (side.num_samples - 1)
+
+
+def _pairs(rows: Tensor, clusters: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows of each pair of one cluster, once, those that are as far apart in it together."""
+    for lag in range(1, int(clusters.unique_consecutive(return_counts=True)[1].max())):
+        same = clusters[lag:] == clusters[:-lag]
+        yield rows[lag:][same], rows[:-lag][same]
 
 
 class Moved(NamedTuple):
@@ -108,22 +129,28 @@ def _moved(rows: Tensor, mean: Tensor, other: Tensor, factor: Tensor) -> Moved:
 
 
 class Part(NamedTuple):
-    """A side or a half of it: its Gaussian, and the rows ``(n, D)`` that are kept of it; None where it is given."""
+    """A side or a half of it: its Gaussian, the rows ``(n, D)`` that are kept of it, None where it is given, and the
+    cluster ``(n,)`` of each row, None where all are independent.
+    """
 
     gaussian: Gaussian
     rows: Tensor | None
+    clusters: Tensor | None = None
 
 
-def less_biased(coupling: Coupling, real: Tensor | None, fake: Tensor) -> Tensor:
+def less_biased(coupling: Coupling, real: Part, fake: Part) -> Tensor:
     """Return the distance without its bias to second order, ``()``.
 
     Args:
         coupling: of the sides, or of halves of them.
-        real: rows of the real side, to whose number the bias is due too; None takes the real side as given.
-        fake: rows of the generated side.
+        real: the real side, to whose number the bias is due too where it has rows.
+        fake: the generated side.
     """
-    value = coupling.distance - coupling.bias(coupling.y, coupling.of_fake(fake))
-    return value if real is None else value - coupling.bias(coupling.x, coupling.of_real(real))
+    assert fake.rows is not None
+    value = coupling.distance - coupling.bias(coupling.y, coupling.of_fake(fake.rows), fake.clusters)
+    if real.rows is None:
+        return value
+    return value - coupling.bias(coupling.x, coupling.of_real(real.rows), real.clusters)
 
 
 class Corrected(NamedTuple):
@@ -143,13 +170,8 @@ def corrected(whole: Coupling, real: Part, fake: Part, halves: list[tuple[Part, 
         real, fake: both sides; real rows are None where the real side is given.
         halves: of the real side, which is the same in both where it is given, and of the generated side.
     """
-    value = less_biased(whole, real.rows, _rows(fake))
-    of_halves = [less_biased(Coupling(x.gaussian, y.gaussian), x.rows, _rows(y)) for x, y in halves]
+    value = less_biased(whole, real, fake)
+    of_halves = [less_biased(Coupling(x.gaussian, y.gaussian), x, y) for x, y in halves]
     ratios = [(whole.y.num_samples / y.gaussian.num_samples) ** 2 for _, y in halves]
     extrapolated = value + (value - torch.stack(of_halves).mean()) / (sum(ratios) / len(ratios) - 1)
     return Corrected(extrapolated, (extrapolated - value).abs() / 2)
-
-
-def _rows(part: Part) -> Tensor:
-    assert part.rows is not None
-    return part.rows

@@ -14,7 +14,7 @@ from streaming_metrics.measures.base import BiasWarning
 from streaming_metrics.measures.frechet_errors import Coupling, Part, corrected
 from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
 from streaming_metrics.statistics import HalfMoments, Moments, Reservoir
-from streaming_metrics.statistics.index import in_first_half
+from streaming_metrics.statistics.index import cluster_of, in_first_half
 from streaming_metrics.verdicts.evidence import Influence
 
 if TYPE_CHECKING:
@@ -94,17 +94,16 @@ def estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
 def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     real, fake = sides.real, sides.fake
     coupling = Coupling(gaussian_of(real, kept.moments), gaussian_of(fake, kept.moments))
-    of_real = kept.real_reservoir.read(real[kept.real_reservoir])
-    of_fake = kept.reservoir.read(fake[kept.reservoir])
-    if kept.both and len(of_real.rows) < 2:
+    of_real, of_fake = _drawn(real, kept.real_reservoir), _drawn(fake, kept.reservoir)
+    if kept.both and of_real is None:
         raise ValueError(
             "FID(both=True): expected features of the real side, got moments alone. Remedy: both=False, which takes "
             "the reference as given, or a reference that is saved from the images by this measure."
         )
-    if len(of_fake.rows) < 2:
+    if of_fake is None:
         return _of_moments_alone(coupling, sides)
     fakes = _influence(of_fake, coupling.of_fake(of_fake.rows).influence, fake, kept.cluster)
-    reals = _influence(of_real, coupling.of_real(of_real.rows).influence, real) if len(of_real.rows) > 1 else None
+    reals = None if of_real is None else _influence(of_real, coupling.of_real(of_real.rows).influence, real)
     error = hypot(fakes.error, reals.error) if kept.both and reals else fakes.error
     value, step = _corrected(coupling, sides, kept, of_real, of_fake)
     errors = torch.tensor([error, error + step / INTERVAL], dtype=torch.float64, device=value.device)
@@ -112,11 +111,19 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     return Estimate(coupling.distance, errors[0], value, errors[1], fakes, reals)
 
 
+def _drawn(side: Side, reservoir: Reservoir) -> Drawn | None:
+    """Return the rows that are kept of a side; None where they are not drawn from all of its samples."""
+    drawn = reservoir.read(side[reservoir])
+    return drawn if drawn.num_samples == side.num_samples and len(drawn.rows) > 1 else None
+
+
 def _of_moments_alone(coupling: Coupling, sides: Sides) -> Estimate:
-    """Return the estimate where no generated features are kept, as of a reference that another measure wrote."""
+    """Return the estimate where features of some generated samples are not kept, as of a reference that another measure
+    wrote.
+    """
     warnings.warn(
-        "FID(se=True): expected features of the generated side, got moments alone: no error and no corrected value. "
-        + _SAVED_SO,
+        "FID(se=True): expected features of the generated side, got moments alone, of some of its samples at least: no "
+        "error and no corrected value. " + _SAVED_SO,
         BiasWarning,
         stacklevel=2,
     )
@@ -130,40 +137,42 @@ def _influence(drawn: Drawn, values: Tensor, side: Side, cluster: int = 1) -> In
 
 
 def _corrected(
-    coupling: Coupling, sides: Sides, kept: KeptForErrors, of_real: Drawn, of_fake: Drawn
+    coupling: Coupling, sides: Sides, kept: KeptForErrors, of_real: Drawn | None, of_fake: Drawn
 ) -> tuple[Tensor, float]:
     """Return the distance without its bias, and by how much it may be off; NaN where samples are too few."""
-    fakes = _halves(sides.fake, kept, of_fake, kept.cluster)
-    given = Part(coupling.x, None)
-    reals = _halves(sides.real, kept, of_real, 1) if kept.both else [given, given]
+    fake, *fakes = _parts(sides.fake, coupling.y, kept, of_fake, kept.cluster)
+    real, *reals = [Part(coupling.x, None)] * 3
+    if kept.both and of_real is not None:
+        real, *reals = _parts(sides.real, coupling.x, kept, of_real, 1)
     least = kept.moments.num_features + 1
-    fewest = min(side.num_samples for side in ((sides.real, sides.fake) if kept.both else (sides.fake,)))
-    if fewest < 5 * least:
-        _warn_of_few(sides, kept)
-    if fewest >= 2 * least and not fakes[0].gaussian.num_samples:
-        warnings.warn(
-            "FID(se=True): expected moments of half the generated side, got none: no corrected value. " + _SAVED_SO,
-            BiasWarning,
-            stacklevel=2,
-        )
-    if fewest < 2 * least or not all(one.rows is None or _is_enough(one, least) for one in (*fakes, *reals)):
+    random = [(fake, fakes)] if real.rows is None else [(fake, fakes), (real, reals)]
+    sizes = [half.gaussian.num_samples for _, halves in random for half in halves]
+    is_enough = min(sizes) >= least and all(_has_rows(half) for _, halves in random for half in halves)
+    if any(whole.gaussian.num_samples >= 2 * least and not halves[0].gaussian.num_samples for whole, halves in random):
+        _warn_of_no_half()
+    elif not is_enough or min(whole.gaussian.num_samples for whole, _ in random) < 5 * least:
+        _warn_of_few(sides, kept, sizes)
+    if not is_enough:
         return torch.full_like(coupling.distance, nan), nan
-    real = Part(coupling.x, of_real.rows) if kept.both else given
-    value, step = corrected(coupling, real, Part(coupling.y, of_fake.rows), list(zip(reals, fakes)))
+    value, step = corrected(coupling, real, fake, list(zip(reals, fakes)))
     return value, float(step)
 
 
-def _is_enough(part: Part, least: int) -> bool:
-    assert part.rows is not None
-    return part.gaussian.num_samples >= least and len(part.rows) > 0
+def _has_rows(part: Part) -> bool:
+    return part.rows is not None and len(part.rows) > 0
 
 
-def _halves(side: Side, kept: KeptForErrors, drawn: Drawn, cluster: int) -> list[Part]:
-    """Return both halves of a side, as Gaussians and rows."""
+def _parts(side: Side, whole: Gaussian, kept: KeptForErrors, drawn: Drawn, cluster: int) -> list[Part]:
+    """Return a side and both of its halves, as Gaussians and rows."""
     half = kept.half(side.role)
     gaussians = side.once(half, lambda: _gaussians(side, kept.moments, half))
     is_first = in_first_half(drawn.index, cluster)
-    return [Part(gaussian, drawn.rows[chosen]) for gaussian, chosen in zip(gaussians, (is_first, ~is_first))]
+    clusters = cluster_of(drawn.index, cluster) if cluster > 1 else None
+    halves = [
+        Part(gaussian, drawn.rows[rows], None if clusters is None else clusters[rows])
+        for gaussian, rows in zip(gaussians, (is_first, ~is_first))
+    ]
+    return [Part(whole, drawn.rows, clusters), *halves]
 
 
 def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian]:
@@ -172,22 +181,31 @@ def _gaussians(side: Side, moments: Moments, half: HalfMoments) -> list[Gaussian
     return [Gaussian(moments, state, int(moments.count(state))) for state in states]
 
 
-def _warn_of_few(sides: Sides, kept: KeptForErrors) -> None:
+def _warn_of_no_half() -> None:
+    warnings.warn(
+        "FID(se=True): expected moments of half of each side that is random, got none: no corrected value. "
+        + _SAVED_SO,
+        BiasWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_of_few(sides: Sides, kept: KeptForErrors, halves: list[int]) -> None:
     least = kept.moments.num_features + 1
     counts = f"{sides.fake.num_samples} generated" + (f" and {sides.real.num_samples} real" if kept.both else "")
     warnings.warn(
-        f"FID(se=True) of {counts} samples of {least - 1} features: expected at least {2 * least} to correct for their "
-        f"number at all, and {5 * least} for what is left of the bias to be small. Remedy: more samples, or fewer "
-        "features.",
+        f"FID(se=True) of {counts} samples of {least - 1} features: expected at least {least} in each half, got "
+        f"{' and '.join(map(str, halves))}, and some of each in the reservoir, to correct for their number at all, and "
+        f"{5 * least} in all for what is left of the bias to be small. Remedy: more samples, or fewer features.",
         BiasWarning,
         stacklevel=2,
     )
 
 
 def _warn_if_heavy(influence: Influence) -> None:
-    centred = influence.values - influence.values.mean()
-    spread = float((centred**2).mean())
-    if spread and (kurtosis := float((centred**4).mean()) / spread**2) > HEAVY:
+    squares = (influence.values - influence.values.mean()) ** 2
+    spread = squares.mean()
+    if spread and (kurtosis := float(((squares / spread) ** 2).mean())) > HEAVY:
         warnings.warn(
             f"FID(se=True): few samples make most of the standard error (kurtosis {kurtosis:.0f}), which is then "
             "off by a tenth or more. Remedy: a larger reservoir=, and a look at the samples of most influence.",

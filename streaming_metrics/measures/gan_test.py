@@ -17,7 +17,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.classification import FAMILY
-from streaming_metrics.measures.errors import AT_THIS_N, error_of, share_error_of
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 from streaming_metrics.statistics import LinearProbe, ProbeHits

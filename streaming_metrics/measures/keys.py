@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.measures.base import GROUPS, Scalar
-from streaming_metrics.measures.errors import with_jackknifed
+from streaming_metrics.measures.jackknife import with_jackknifed
 from streaming_metrics.measures.registry import known_measures
 from streaming_metrics.measures.torchmetrics_names import KNOWN
 

@@ -16,7 +16,7 @@ import torch
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.ball_errors import BallVisits, about_of
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, check_squared_radii, width
-from streaming_metrics.measures.errors import error_of
+from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import ids_of, influence_of
 from streaming_metrics.pairwise import BallCounts, Balls, Radii
 from streaming_metrics.statistics import Bank, Neighbours

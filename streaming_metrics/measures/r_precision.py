@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, width
-from streaming_metrics.measures.errors import AT_THIS_N, error_of, share_error_of
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.statistics import Bank, CaptionPool, Retrieved
 from streaming_metrics.statistics.retrieved import TEXT
 

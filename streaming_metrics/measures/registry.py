@@ -186,7 +186,7 @@ def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
     kinds = options_of(cls)
     if not cls.jackknifed:
         return _made(cls, dict(_option(kinds, label, part, parts) for part in given))
-    from streaming_metrics.measures.errors import OPTIONS, Jackknife
+    from streaming_metrics.measures.jackknife import OPTIONS, Jackknife
 
     options = dict(_option(kinds | OPTIONS, label, part, parts) for part in given)
     of_error = {name: options.pop(name) for name in OPTIONS if name in options}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.errors import error_of, share_error_of
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.influence import error_of_mean
 from streaming_metrics.measures.sampled import NO_PLACES, check_places, sampled_places
 from streaming_metrics.statistics import Bank, FixedRows, NearestPoints

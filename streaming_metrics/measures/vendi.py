@@ -19,7 +19,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
-from streaming_metrics.measures.errors import error_of
+from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import influence_of
 from streaming_metrics.statistics import SecondMoment
 from streaming_metrics.statistics.reservoir import Reservoir

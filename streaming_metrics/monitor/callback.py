@@ -28,7 +28,7 @@ from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
 from streaming_metrics.images.columns import COLUMNS
 from streaming_metrics.images.ranges import Reach
-from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
+from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undecided, sharding_warning
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.deciding import Decider
 from streaming_metrics.monitor.image_sampler import ImageSampler
@@ -36,7 +36,6 @@ from streaming_metrics.monitor.kept_evidence import KeptEvidence
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
 from streaming_metrics.monitor.paired import PairedMetrics
-from streaming_metrics.monitor.readers import refuse_undecided
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
 from streaming_metrics.monitor.schedule import Schedule
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.references import References
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.registry import MeasuresGiven
+    from streaming_metrics.monitor.verdict_log import VerdictLog
 
 
 class GenerationMonitor(Callback):
@@ -153,6 +153,9 @@ class GenerationMonitor(Callback):
         alpha: how often a verdict, better or worse, is told between epochs that do not differ.
         alpha_over: whether that is of one ``"comparison"``, all of its looks together, or of the whole ``"training"``,
             where each of its comparisons has a share.
+        rescore: how many of the best epochs to measure again when a fit ends: ``num_samples`` each, all from the same
+            new seeds, so that neither the samples nor the luck that ranked them count. Their weights, as sampling saw
+            them, wait in the CPU's memory; the module ends with its own. The table is printed, and in the report.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
@@ -208,6 +211,7 @@ class GenerationMonitor(Callback):
         decide: str | None = None,
         alpha: float = 0.05,
         alpha_over: Literal["comparison", "training"] = "comparison",
+        rescore: int = 0,
         **metric_options: Any,
     ) -> None:
         super().__init__()
@@ -237,6 +241,7 @@ class GenerationMonitor(Callback):
             decide=decide,
             alpha=alpha,
             alpha_over=alpha_over,
+            rescore=rescore,
         )
         self.prog_bar = prog_bar
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
@@ -364,10 +369,10 @@ class GenerationMonitor(Callback):
             self._conclude(run, run.batches_that_stepped - 1)  # as Lightning logs at this point
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so where nothing was measured."""
+        """Say so where nothing was measured; tell the verdicts of the training."""
         self._schedule.end(Run(trainer, pl_module))
-        if self.decider:
-            trainer.print(self.decider.log.words())
+        if self.decider and self.decider.log.lines:
+            self._tell(Run(trainer, pl_module), self.decider.log)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the device to others."""
@@ -446,6 +451,14 @@ class GenerationMonitor(Callback):
         if self._reporter and values:
             verdicts = self.decider.log.words() if self.decider and run.stage == "fit" else ""
             self._reporter.note(run, values, step, self._measurement, warned, verdicts)
+            self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
+
+    def _tell(self, run: Run, log: VerdictLog) -> None:
+        """Measure the best epochs again if so asked, and tell the verdicts of a training; collective."""
+        self._measurement.measure_again(run)
+        run.trainer.print(log.words())
+        if self._reporter and log.rescored:
+            self._reporter.history.about.append(("re-scored", log.rescored))
             self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
 
     def _keys_in(self, stage: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSampl
 from streaming_metrics.measures.keys import declare, parse_key
 from streaming_metrics.monitor.checks import refuse
 from streaming_metrics.monitor.evidence_state import best_state, restored_best
+from streaming_metrics.monitor.finalists import Finalists
 from streaming_metrics.monitor.rehearsal import refuse_too_few
 from streaming_metrics.monitor.verdict_log import VerdictLog
 from streaming_metrics.verdicts.looks import looks
@@ -43,6 +44,7 @@ class Decider:
     Attributes:
         key: of that score, as it is reported.
         log: of the verdicts so far.
+        finalists: the best epochs, to be measured again.
 
     Raises:
         ValueError: where the score has no evidence, or there are too few samples for it.
@@ -56,7 +58,8 @@ class Decider:
         refuse(settings.num_samples < least, _TOO_FEW.format(settings.num_samples, measure.label, least))
         planned = [n for n in looks(settings.num_samples, least) if _is_defined(metric, n) or n == settings.num_samples]
         self._course = Sequential(planned, settings.alpha)
-        self.log = VerdictLog(self.key, settings.num_samples)
+        self.log, self.finalists = VerdictLog(self.key, settings.num_samples), Finalists(settings.rescore)
+        self._latest: Evidence | None = None
         self._waiting: dict[int, Mapping[Any, Any] | None] = {}
         scalar = parse_key(self.key).scalar
         title = scalar.title or scalar.key
@@ -123,6 +126,8 @@ class Decider:
         self._waiting = {}
         outcome = self._course.end(f"epoch {epoch}")
         self.log.note(epoch, outcome)
+        assert self._latest
+        self.finalists.keep(epoch, self._latest.value, self._latest.better)
         told = CODES.get(outcome.verdict, 0.0), float(self.log.generated), outcome.decided
         return {key: torch.tensor(value, dtype=torch.float64) for key, value in zip(self.keys, told)}
 
@@ -139,7 +144,7 @@ class Decider:
     def _look(self, metric: GenerativeMetrics, generated: Mapping[Any, Any] | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BiasWarning)  # of few samples, which the looks are chosen for
-            evidence = metric.evidence_of(self.key, generated)
+            evidence = self._latest = metric.evidence_of(self.key, generated)
         comm = metric.ranks()
         self._course.take(evidence, shared(self._compared(evidence, comm), comm))
 
@@ -185,10 +190,11 @@ def _is_defined(metric: GenerativeMetrics, num_samples: int) -> bool:
 
 
 def _refuse_without_evidence(measure: Measure, key: str) -> None:
-    is_off, has_none = getattr(measure, "se", True) is False, type(measure).evidence is Measure.evidence
-    remedy = f"{type(measure).__name__}(se=True)" if is_off and not has_none else "FID(se=True) or KID(se=True)"
+    score, has_none = parse_key(key).scalar.key, type(measure).evidence is Measure.evidence
+    is_on = any(scalar.spread_of == score and scalar.about for scalar in measure.scalars)
+    remedy = "FID(se=True) or KID(se=True)" if has_none else f"{type(measure).__name__}(se=True)"
     refuse(
-        has_none or is_off,
+        has_none or not is_on,
         f"decide={key!r}: expected a measure that knows each sample's influence, got {measure.describe()}. Remedy: "
         f"{remedy} among the measures.",
     )

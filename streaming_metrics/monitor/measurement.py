@@ -18,6 +18,7 @@ from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.draws import Draws
 from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.finalists import table, weights_of
 from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
@@ -26,7 +27,7 @@ from streaming_metrics.sampling import chunks, seed_of
 from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from torch import Tensor, nn
 
@@ -122,18 +123,30 @@ class Measurement:
     def generate(self, run: Run) -> None:
         """Generate this rank's share of an epoch's images; collective where a verdict ends it."""
         self._must_generate = False
-        settings, number, decider = self.settings, self._num_samples(run), self._decider_of(run)
-        mine = list(chunks(number, settings.batch_size, run.rank, run.world_size, settings.seed))
-        draws = Draws(mine, lambda chunk: self._draw(run, chunk.size, chunk.seed))
-        bar = run.bar(sum(chunk.size for chunk in mine))
-        with isolated(), settings.weights_context(run.module), bar as advance:
-            for stop in decider.stops(self.metric) if decider else [number]:
-                for images, index in draws.until(stop):
-                    self._add(images, index)
-                    advance(len(index))
+        settings, decider = self.settings, self._decider_of(run)
+        with isolated(), settings.weights_context(run.module):
+            self._generate_until(
+                run, decider.stops(self.metric) if decider else [self._num_samples(run)], settings.seed
+            )
+            if decider:
+                decider.finalists.take(run.module)
             if self.collector.thumbnails is not None and run.is_writer:
                 with run.precision():
                     self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
+
+    def measure_again(self, run: Run) -> None:
+        """Measure the best few epochs again, in full, from new seeds that are the same for all; collective."""
+        settings, decider = self.settings, self._decider_of(run)
+        if decider is None or not decider.finalists.kept:
+            return
+        found = []
+        with isolated(), evaluating(run.module):
+            for finalist in decider.finalists.kept:
+                with weights_of(run.module, finalist.weights):  # those that sampling sees: no weights_context
+                    self._forget()
+                    self._generate_until(run, [settings.num_samples], seed_of(settings.seed, AGAIN))
+                found.append((finalist.epoch, self.metric.evidence_of(decider.key)))
+        decider.log.rescored = table(decider.key, settings.num_samples, found, settings.alpha)
 
     def take(self, run: Run, outputs: Any, batch: Any) -> None:
         """Take a validation batch's real images, and the generated ones that belong to them."""
@@ -205,6 +218,17 @@ class Measurement:
     @property
     def _takes_real(self) -> bool:
         return self.settings.real_is_validation and not self.metric.is_frozen
+
+    def _generate_until(self, run: Run, stops: Iterable[int], seed: int) -> None:
+        """Generate up to one number of samples over all ranks after another."""
+        number, batch_size = self._num_samples(run), self.settings.batch_size
+        mine = list(chunks(number, batch_size, run.rank, run.world_size, seed))
+        draws = Draws(mine, lambda chunk: self._draw(run, chunk.size, chunk.seed))
+        with run.bar(sum(chunk.size for chunk in mine)) as advance:
+            for stop in stops:
+                for images, index in draws.until(stop):
+                    self._add(images, index)
+                    advance(len(index))
 
     def _decider_of(self, run: Run) -> Decider | None:
         """Return what decides in a training in earnest."""
@@ -300,6 +324,8 @@ class Measurement:
             run.warn(shortfall_warning(self.settings.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
 
+AGAIN = 1 << 40
+"""Number of the seed of what is measured again: one that no chunk of images has."""
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."

@@ -91,28 +91,6 @@ def is_ever_due(clock: Clock, timeline: Timeline) -> bool:
     return seen == MOST_MOMENTS or not is_certain
 
 
-def num_due(clock: Clock, timeline: Timeline) -> int | None:
-    """Return how many measurements a training makes; None for more than are counted."""
-    moments = list(_moments(clock, timeline))
-    return None if len(moments) == MOST_MOMENTS else sum(map(clock.is_due, moments))
-
-
-def refuse_undecided(deciding: Iterable[Any], keys: Collection[str], decided: str) -> None:
-    """Raise ValueError where something is to decide by values that an early stop leaves of fewer samples.
-
-    Args:
-        deciding: callbacks and configurations of schedulers.
-        keys: of values of as many samples as a verdict took.
-        decided: the key of the value that changes on a verdict alone.
-    """
-    for one in deciding:
-        if (key := getattr(one, "monitor", None)) in keys:
-            raise ValueError(
-                f"{type(getattr(one, 'scheduler', one)).__name__} monitors {key!r}, which with decide= is of as many "
-                f"samples as a verdict took, and does not compare from epoch to epoch. Remedy: {decided!r}."
-            )
-
-
 def readers_of(trainer: Any, keys: Collection[str], clock: Clock, timeline: Timeline) -> list[Reader]:
     """Return which of a trainer's callbacks and schedulers act on one of the keys.
 

@@ -12,8 +12,8 @@ from streaming_metrics.monitor.checks import (
     refuse_unvalidated,
     unmeasured_warning,
 )
-from streaming_metrics.monitor.clock import At, Clock, Moment, Timeline
-from streaming_metrics.monitor.readers import is_ever_due, num_due, readers_of, refuse_old_values, refuse_test_keys
+from streaming_metrics.monitor.clock import At, Clock, Moment, Timeline, num_due
+from streaming_metrics.monitor.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -58,6 +58,7 @@ class Settings:
     decide: str | None = None
     alpha: float = 0.05
     alpha_over: Literal["comparison", "training"] = "comparison"
+    rescore: int = 0
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -107,6 +108,8 @@ def _check_decision(settings: Settings) -> None:
     refuse(not 0 < settings.alpha < 1, f"alpha: expected an error rate in (0, 1), got {settings.alpha}.")
     one_of = ("comparison", "training")
     refuse(settings.alpha_over not in one_of, f"alpha_over: expected one of {one_of}, got {settings.alpha_over!r}.")
+    refuse(settings.rescore < 0, f"rescore: expected a number of epochs, got {settings.rescore}.")
+    refuse(settings.rescore > 0 and settings.decide is None, "rescore= without decide=. Remedy: decide= a score.")
     if settings.decide is not None:
         refuse(settings.fake_key is not None, _NOT_BY_BATCHES.format("fake_key="))
         refuse(settings.refresh_real, _REFRESHED)
@@ -130,7 +133,7 @@ def _ranges(given: dict[str, Any]) -> dict[str, tuple[float, float]]:
     return {"value_range": real, "sample_range": check_value_range(given.get("sample_range")) or real}
 
 
-_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "keep", "every_n_train_steps")
+_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "keep", "rescore", "every_n_train_steps")
 _FIXED = "refresh_real=True: a reference file has nothing to refresh."
 _REFRESHED = "decide= compares epochs against the same real images, got refresh_real=True. Remedy: leave it out."
 _NOT_BY_BATCHES = (

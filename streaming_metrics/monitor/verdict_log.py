@@ -31,6 +31,7 @@ class VerdictLog:
     Attributes:
         generated: samples of the epoch that is being measured.
         lines: of the epochs so far.
+        rescored: what measuring the best ones again has said, in words.
 
     Example:
         >>> from streaming_metrics.verdicts.sequential import Outcome
@@ -39,12 +40,13 @@ class VerdictLog:
         >>> log.generated = 250
         >>> log.note(1, Outcome("worse", 250, 12.5, against="epoch 0"))
         >>> log.words().splitlines()[-1]
-        'images saved: 750 of 2,000 (38 %)'
+        'images saved: 750 of 2,000 (38 %); all scores of an epoch are of the images that it took'
     """
 
     def __init__(self, key: str, most: int) -> None:
         self.key, self.most, self.generated = key, most, most
         self.lines: list[Line] = []
+        self.rescored = ""
 
     @property
     def saved(self) -> int:
@@ -65,8 +67,10 @@ class VerdictLog:
     def words(self) -> str:
         """Return a line of text for each epoch, and one for the images that were saved."""
         full = self.most * len(self.lines)
-        saved = f"images saved: {self.saved:,} of {full:,} ({self.saved / max(1, full):.0%})".replace("%)", " %)")
-        return "\n".join([*(line.words for line in self.lines), saved])
+        saved = f"images saved: {self.saved:,} of {full:,} ({100 * self.saved / max(1, full):.0f} %)"
+        if self.saved:
+            saved += "; all scores of an epoch are of the images that it took"
+        return "\n".join([*(line.words for line in self.lines), saved, *filter(None, [self.rescored])])
 
     def state_dict(self) -> list[tuple[Any, ...]]:
         """Return the lines as plain values."""

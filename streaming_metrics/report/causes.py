@@ -30,6 +30,7 @@ class Causes:
         classes: how far each class is from its real samples.
         copies: which generated samples lie near to training samples.
         names: of the classes, where images lie in folders; none else.
+        has_distance: whether FID is measured.
         has_train: whether the metric has training samples.
         among: ids of the generated images that can be shown; None for all.
     """
@@ -39,6 +40,7 @@ class Causes:
     classes: ClassDistances | None = None
     copies: Copies | None = None
     names: tuple[str, ...] = ()
+    has_distance: bool = False
     has_train: bool = False
     among: Tensor | None = None
 
@@ -53,9 +55,11 @@ class Causes:
         """
         has_train, labels = "train" in inspector.streams.layout.roles, folders.labels if folders else {}
         told = inspector.explained(among, labels), inspector.directions(among=among)
-        own = inspector.difference and inspector.difference.fake
+        difference = inspector.difference
+        own = difference and difference.fake
         names = folders.names if folders and own and own.labels is None else ()
-        return cls(*told, inspector.class_distances(labels), inspector.copies(), names, has_train, among)
+        classes, copies = inspector.class_distances(labels), inspector.copies()
+        return cls(*told, classes, copies, names, difference is not None, has_train, among)
 
     def fakes(self) -> list[Tensor]:
         """Return the ids of the generated images to show."""

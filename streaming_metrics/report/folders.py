@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Role
 
 PER_FOLDER = 10
@@ -31,10 +32,20 @@ class Folders:
     labels: Mapping[Role, Tensor]
 
     @classmethod
-    def of(cls, real: Any, fake: Any) -> Folders | None:
+    def of(cls, real: Any, fake: Any, comm: Comm | None = None) -> Folders | None:
         """Return the folders of two sources of images; None where generated images lie in one alone, or in as many as
-        there are images.
+        there are images; collective.
+
+        Args:
+            real, fake: the sources; folders are those of sources of :mod:`streaming_metrics.images`.
+            comm: the ranks; where one of them has no such source, there are no folders for any.
         """
+        found = cls._of(real, fake)
+        is_known = torch.tensor(int(found is not None), device="cpu")
+        return found if comm is None or comm.min(is_known) else None
+
+    @classmethod
+    def _of(cls, real: Any, fake: Any) -> Folders | None:
         found = {role: _folders(images) for role, images in (("real", real), ("fake", fake))}
         lies = {role: names for role, names in found.items() if names is not None}
         if "fake" not in lies:

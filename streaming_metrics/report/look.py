@@ -9,6 +9,8 @@ from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.report.pictures import data_uri, is_small
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from torch import Tensor
 
     from streaming_metrics.report.dots import Dots
@@ -64,3 +66,18 @@ class Look:
     strip: Picture | None = None
     dots: Dots | None = None
     sections: tuple[Section, ...] = ()
+
+
+def pictures_of(ids: Iterable[Tensor], images: Mapping[int, Tensor], words: str) -> tuple[Picture, ...]:
+    """Return the images of these ids that there are."""
+    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign and two digits.
+
+    Example:
+        >>> signed(-0.01234), signed(3.0)
+        ('−0.012', '+3.0')
+    """
+    return f"{value:+#.2g}".replace("-", "−")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import torch
 
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
-from streaming_metrics.measures.keys import group_of
-from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
+from streaming_metrics.plots.result_keys import arrow, by_group, leading, number
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
 from streaming_metrics.report.folders import Folders
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
+from streaming_metrics.report.score_cards import scores
 from streaming_metrics.report.study import study_view
 from streaming_metrics.report.study_parts import Study
 from streaming_metrics.signature import Signature, library_version
@@ -38,18 +35,6 @@ MOST_OPEN = 12
 """Values, or charts, up to which no group of them is folded."""
 MOST_TOLD = 5
 """Names of values that stand beside the name of their group."""
-
-
-class Score(NamedTuple):
-    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group."""
-
-    key: str
-    name: str
-    value: str
-    spread: str
-    better: str
-    best: str
-    group: str
 
 
 class Block(NamedTuple):
@@ -113,9 +98,7 @@ def comparison_history(
         name: tells it from others in one report.
         metric, values, real, fake, train, about: as of :func:`write_comparison`.
     """
-    folders = Folders.of(real, fake)
-    is_known = metric.ranks().min(torch.tensor(int(folders is not None)))  # to all ranks alike
-    found, history = Findings.of(metric, folders=folders if is_known else None), History(name)
+    found, history = Findings.of(metric, folders=Folders.of(real, fake, metric.ranks())), History(name)
 
     def look() -> None:
         history.note(0, values, metric)
@@ -204,13 +187,6 @@ def exact_values(history: History) -> dict[str, list[tuple[str, float, str]]]:
     return {group: [(key, latest[key], arrow(key)) for key in keys] for group, keys in groups.items()}
 
 
-def scores(history: History) -> list[Score]:
-    """Return the latest values, and which were the best."""
-    keys = leading(history.rows)
-    names = charts.short_names(keys)
-    return [_score(history, key, names[key]) for key in keys]
-
-
 def _blocks(items: Sequence[Any]) -> list[Block]:
     """Return what is of one group together, in the order of groups; all but the first folded where there is much."""
     by_name = {group: [item for item in items if item.group == group] for group in GROUPS}
@@ -222,20 +198,6 @@ def _blocks(items: Sequence[Any]) -> list[Block]:
 def _told(items: Sequence[Any]) -> str:
     names, more = ", ".join(item.name for item in items[:MOST_TOLD]), len(items) - MOST_TOLD
     return f"{names} and {more} more" if more > 0 else names
-
-
-def _score(history: History, key: str, name: str) -> Score:
-    better = arrow(key)
-    value, spread = (column(history.rows, one)[-1] for one in (key, spread_of(key, history.rows)))
-    told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
-    best = ""
-    if better and len(told) > 1:
-        value_then, place = (min if better == "↓" else max)(told)
-        is_latest = place == len(history.rows) - 1
-        best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
-    return Score(
-        key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best, group_of(key)
-    )
 
 
 def _summary(histories: Sequence[History]) -> str:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from streaming_metrics.report.dots import Dots
 from streaming_metrics.report.gallery import Item, Section
-from streaming_metrics.report.look import Card, Look, Picture
+from streaming_metrics.report.group_looks import class_look, group_look
+from streaming_metrics.report.look import Card, Look, Picture, pictures_of, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from streaming_metrics.core.copies import Copies
-    from streaming_metrics.measures.class_distances import ClassDistances
-    from streaming_metrics.measures.contributions import Contributions, Explained, GroupContributions
+    from streaming_metrics.measures.contributions import Contributions, Explained
     from streaming_metrics.measures.directions import Directions
     from streaming_metrics.report.causes import Causes
 
     Images = Mapping[int, Tensor]
-
-MOST_ROWS = 24
-"""Rows of dots; of more groups, those at either end are shown."""
 
 
 def why_looks(causes: Causes, fakes: Images, reals: Images, trains: Images) -> list[Look]:
@@ -70,48 +65,10 @@ def image_looks(found: Explained, among: Tensor | None, fakes: Images, reals: Im
 def _items(found: Contributions, places: Tensor, images: Images, side: str) -> tuple[Item, ...]:
     shown = [(int(found.index[place]), float(found.values[place])) for place in places.tolist()]
     return tuple(
-        Item((picture.uri,), (picture.words,), _signed(value), picture.is_small)
+        Item((picture.uri,), (picture.words,), signed(value), picture.is_small)
         for number, value in shown
         if number in images
-        for picture in [Picture.of(images[number], f"{side}, {_signed(value)}")]
-    )
-
-
-def group_look(found: GroupContributions, fakes: Images, folders: Sequence[str] = ()) -> Look:
-    """Return what each class or prompt contributes, in rows of dots and on cards."""
-    table, (values, low, high) = found.table, found.amounts
-    title = {"class": "Classes", "caption": "Captions", "prompt": "Prompts"}[found.kind]
-    names = [_name(found.kind, int(group), folders) for group in table.raw.groups]
-    rows = _rows(found.order.tolist(), names, values, low, high)
-    unit = "adds to the distance" if found.against_real else "mean influence"
-    text = (_AGAINST if found.against_real else _ALONE).format(len(names), found.kind)
-    if found.left_out:
-        text += f" {found.left_out} with too few images are left out."
-    cards = tuple(
-        Card(
-            names[place],
-            "above the others" if found.against_real and table.low[place] > table.centre else "",
-            (f"{100 * float(found.shares[place]):.1f} % of the images", f"{unit}: {_signed(float(values[place]))}"),
-            (),
-            _pictures(examples, fakes, f"Generated, of {names[place]}"),
-        )
-        for place, examples in zip(found.shown.tolist(), found.examples)
-    )
-    cards = tuple(card for card in cards if card.fake)
-    return Look(f"{title} that make the distance", text, cards=cards, dots=Dots.of(rows, unit, middle=0.0, places=3))
-
-
-def class_look(found: ClassDistances, folders: Sequence[str] = ()) -> Look:
-    """Return each class's distance from its real images, in rows of dots."""
-    table = found.table
-    names = [_name("class", int(group), folders) for group in table.raw.groups]
-    rows = _rows(table.by_value, names, table.values, table.low.clip(0), table.high.clip(0))
-    fewest = min(int(found.real.min()), int(found.fake.min()))
-    text = _CLASSES.format(len(names), found.dimensions, found.explained, fewest)
-    if found.left_out:
-        text += f" {found.left_out} with fewer than 10 images on a side are left out."
-    return Look(
-        "Distance within classes", text, dots=Dots.of(rows, "distance within the class", middle=table.centre, places=3)
+        for picture in [Picture.of(images[number], f"{side}, {signed(value)}")]
     )
 
 
@@ -122,8 +79,8 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
             "Means",
             "shifted",
             (_part(found.shift, found.distance), "farthest against and along the shift"),
-            _pictures(found.shift_real_examples, reals, "Real, where generated images are not"),
-            _pictures(found.shift_fake_examples, fakes, "Generated, where real images are not"),
+            pictures_of(found.shift_real_examples, reals, "Real, where generated images are not"),
+            pictures_of(found.shift_fake_examples, fakes, "Generated, where real images are not"),
         )
     ]
     rows = zip(found.parts.tolist(), found.real_spread.tolist(), found.fake_spread.tolist())
@@ -134,8 +91,8 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
                 f"Direction {place + 1}",
                 "missing" if fake < real else "invented",
                 (_part(part, found.distance), f"generated vary {ratio} times as much"),
-                _pictures(found.real_examples[place], reals, "Real, far along this direction"),
-                _pictures(found.fake_examples[place], fakes, "Generated, far along this direction"),
+                pictures_of(found.real_examples[place], reals, "Real, far along this direction"),
+                pictures_of(found.fake_examples[place], fakes, "Generated, far along this direction"),
             )
         )
     told, others = float(found.parts.sum()), found.total - len(found)
@@ -144,6 +101,7 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
         text += _OTHERS.format(found.distance - found.shift - found.outside - told, others)
     if found.outside > 1e-6 * found.distance:
         text += _OUTSIDE.format(found.outside)
+    text += _NOISE
     return Look("Missing and invented variation", text, cards=tuple(cards))
 
 
@@ -171,7 +129,7 @@ def copy_look(found: Copies, places: Tensor, fakes: Images, trains: Images) -> L
 
 def hints_of(causes: Causes) -> list[str]:
     """Return what would make more known, a line each."""
-    hints = []
+    hints = [] if causes.has_distance else [_NO_DISTANCE]
     if causes.explained and causes.explained.fake is None:
         hints.append(_NO_IMAGES)
     elif causes.explained and causes.explained.groups is None:
@@ -181,72 +139,32 @@ def hints_of(causes: Causes) -> list[str]:
     return hints
 
 
-def _rows(
-    order: Iterable[int], names: Sequence[str], values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
-) -> list[tuple[str, list[dict[str, float]]]]:
-    places = [int(place) for place in order]
-    if len(places) > MOST_ROWS:
-        places = places[: MOST_ROWS * 2 // 3] + places[-(MOST_ROWS // 3) :]
-    return [(names[p], [{"value": float(values[p]), "low": float(low[p]), "high": float(high[p])}]) for p in places]
-
-
-def _pictures(ids: Tensor, images: Images, words: str) -> tuple[Picture, ...]:
-    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
-
-
-def _name(kind: str, group: int, folders: Sequence[str]) -> str:
-    """Return what a group is called; a caption is known by its hash alone."""
-    if kind == "class" and folders:
-        return folders[group] or "no folder"
-    if kind == "caption":
-        return f"Caption {group & 0xFFFFFFFF:08x}"
-    return f"{'Label' if kind == 'class' else 'Prompt'} {group}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+#.2g}".replace("-", "−")
-
-
 def _part(part: float, whole: float) -> str:
     return f"adds {part:.3g}, {100 * part / whole:.0f} %"
 
 
 _IMAGES = (
-    "The distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how much to "
-    "first order. An image with much variation of its own kind raises it where such images are too many, and lowers it "
-    "where they are too few."
-)
-_AGAINST = (
-    "By how much the distance would fall, to first order, were the generated images of each {1} replaced by real ones "
-    "of it: {0} in all, drawn towards each other as far as few images leave each unsure (empirical Bayes). Intervals "
-    "hold for 95 % of them together."
-)
-_ALONE = (
-    "Mean influence of the generated images of each {1}, {0} in all, drawn towards each other (empirical Bayes). No "
-    "real images of the same are kept to hold them against, so that this ranks what was measured: groups differ even "
-    "where nothing is wrong, and intervals hold the noise of each one's own images alone."
-)
-_CLASSES = (
-    "How far the generated images of each of {} labels are from the real ones of it: the Fréchet distance in the {} "
-    "directions in which all real images vary most ({:.0%} of their variance; as many as {} images of the smallest "
-    "label allow), without the bias of so few images, drawn towards each other, with 95 % intervals; near 0 it may be "
-    "negative. It is no FID, and does not see what differs in other directions."
+    "The Fréchet distance is {:.3g}. {}, those by whose loss it would fall most, and rise most; below each, by how "
+    "much to first order. An image with much variation of its own kind raises it where such images are too many, and "
+    "lowers it where they are too few."
 )
 _DIRECTIONS = (
-    "The distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} directions of the "
-    "features, along which generated images vary less than real ones (missing) or more (invented). Pictures lie "
-    "farthest along each direction."
+    "The Fréchet distance is a sum: {0:.3g} is {1:.3g} for the difference of means and {2:.3g} for these {3} "
+    "directions of the features, along which generated images vary less than real ones (missing) or more (invented). "
+    "Pictures lie farthest along each direction."
 )
 _OTHERS = " {:.3g} is for {:,} other directions."
+_NOISE = " Some of each part is what so few samples make of nothing: the corrected distance tells of how much."
 _OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
 _COPIES = (
     "Of {:,} generated images, held against {:,} {} ones, a share of {:.3f} is authentic ({:.3f} to {:.3f}): farther "
     "from the nearest of these than its own nearest neighbour is. Those nearest come first; below, the distance in "
     "units of that neighbour's. Near in features is no proof of a copy: look."
 )
+_NO_DISTANCE = "Which images and directions make a difference is told where FID() is measured."
 _NO_IMAGES = (
-    "Which images make the distance is not known, since no features of generated images are kept: FID(se=True) keeps "
-    "2,000."
+    "Which images make the distance, and which lie near to training images, is not known, since no features of "
+    "generated images are kept: FID(se=True) keeps 2,000."
 )
 _NO_GROUPS = (
     "Which classes or prompts make the distance is not known: a measure that keeps labels of both sides shows classes, "

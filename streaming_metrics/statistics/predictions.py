@@ -118,6 +118,11 @@ def prediction_rows(logits: Tensor) -> Tensor:
     return torch.cat([torch.where(p > 0, p * log_p, 0.0).sum(1, keepdim=True), p], 1)
 
 
+def divergences(logits: Tensor, log_marginal: Tensor) -> Tensor:
+    """Return ``Σ_c p_c·(log p_c − log q_c)`` of logits ``(N, C)``, by ``log q (C,)``, nats, float64 ``(N,)``."""
+    return prediction_rows(logits) @ _slope(log_marginal)
+
+
 def _slope(log_marginal: Tensor) -> Tensor:
     """Return what a row is multiplied by: of a class that nobody shows, whose log is −∞, nothing."""
     return torch.cat([torch.ones_like(log_marginal[:1]), -log_marginal.where(log_marginal.isfinite(), 0.0)])

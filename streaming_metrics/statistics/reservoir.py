@@ -26,17 +26,19 @@ LAST = torch.iinfo(torch.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Rows ``(n, D)`` float32 of a reservoir, and their ids ``(n,)`` int64, ascending."""
+    """Rows ``(n, D)`` float32 of a reservoir, their ids ``(n,)`` int64, ascending, and of how many samples they are."""
 
     rows: Tensor
     index: Tensor
+    num_samples: int
 
 
 @dataclass(frozen=True)
 class Reservoir(Statistic):
     """The rows whose hashed ids are smallest: a uniform sample that depends on the ids alone, not on order or ranks.
 
-    The state is ``rows (capacity, D) float32`` and ``index (capacity,) int64``, −1 where a slot is free. Unlike a
+    The state is ``rows (capacity, D) float32``, ``index (capacity,) int64``, −1 where a slot is free, and ``n ()
+    int64``, of how many samples: fewer than its side has where some came from a file without a reservoir. Unlike a
     :class:`~streaming_metrics.statistics.Bank` it has all its room from the start, and is not spread over ranks.
 
     Args:
@@ -83,7 +85,8 @@ class Reservoir(Statistic):
 
     def empty(self, device: torch.device | str = "cpu") -> State:
         rows = torch.zeros(self.capacity, self.num_features, dtype=torch.float32, device=device)
-        return {"rows": rows, "index": torch.full((self.capacity,), FREE, dtype=torch.int64, device=device)}
+        index = torch.full((self.capacity,), FREE, dtype=torch.int64, device=device)
+        return {"rows": rows, "index": index, "n": torch.zeros((), dtype=torch.int64, device=device)}
 
     def update(self, state: State, features: Features) -> State:
         return self.staged(state, features)()
@@ -91,16 +94,18 @@ class Reservoir(Statistic):
     def staged(self, state: State, features: Features) -> Callable[[], State]:
         assert features.index is not None
         batch = {"rows": self.rows_of(features).to(torch.float32), "index": features.index}
-        return exchange(state, batch, self._keys)
+        write, n = exchange(_kept(state), batch, self._keys), state["n"] + len(features)
+        return lambda: write() | {"n": n}
 
     def merge(self, states: Sequence[State]) -> State:
-        merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
+        merged = {key: torch.cat([state[key] for state in states]) for key in ("rows", "index")}
         kept = self._keys(merged["index"]).topk(self.capacity, largest=False).indices
-        return {key: column[kept] for key, column in merged.items()}
+        n = torch.stack([state["n"] for state in states]).sum()
+        return {key: column[kept] for key, column in merged.items()} | {"n": n}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
-        whole = self._bank.replicate({key: column[state["index"] >= 0] for key, column in state.items()}, comm)
-        reduced = self.empty(state["rows"].device)
+        whole = self._bank.replicate({key: column[state["index"] >= 0] for key, column in _kept(state).items()}, comm)
+        reduced = self.empty(state["rows"].device) | {"n": comm.sum(state["n"].clone())}
         for key, column in whole.items():
             reduced[key][: len(column)] = column
         return reduced
@@ -110,15 +115,21 @@ class Reservoir(Statistic):
         low, high = state["rows"].aminmax()
         self._expect(low > -LARGEST and high < LARGEST, f"features below {LARGEST:g}")
         self._expect((state["index"] >= FREE).all(), "ids that are not negative, or -1 where a slot is free")
+        n, kept = int(state["n"]), int((state["index"] >= 0).sum())
+        self._expect(kept == min(n, self.capacity), f"all rows of {n} samples that it has room for, got {kept}")
 
     def bounds(self, state: State) -> tuple[float, float]:
-        return float((state["index"] >= 0).sum()), inf
+        return float(state["n"]), inf
 
     def read(self, state: State) -> Drawn:
         """Return the rows that are kept, in the order of their ids."""
         order = state["index"].argsort(stable=True)
         order = order[state["index"][order] >= 0]
-        return Drawn(state["rows"][order], state["index"][order])
+        return Drawn(state["rows"][order], state["index"][order], int(state["n"]))
 
     def _keys(self, index: Tensor) -> Tensor:
         return self._bank.keys(index).where(index >= 0, LAST)
+
+
+def _kept(state: State) -> State:
+    return {key: state[key] for key in ("rows", "index")}

@@ -58,17 +58,23 @@ class Influence:
         """Return the influence on the difference of two scores of the same samples.
 
         Raises:
-            ValueError: where the samples, their number or their clusters are not the same.
+            ValueError: where the samples, their number or their clusters are not the same, or an id comes twice.
         """
-        mine, theirs = (set(side.index.tolist()) for side in (self, other))
-        if (self.num_samples, self.cluster) != (other.num_samples, other.cluster) or mine != theirs:
-            alone = len(mine ^ theirs)
+        mine, theirs = (np.unique(side.index) for side in (self, other))
+        if (self.num_samples, self.cluster) != (other.num_samples, other.cluster) or not np.array_equal(mine, theirs):
+            alone = len(np.setxor1d(mine, theirs))
             raise ValueError(
                 f"paired: expected scores of the same samples, got {self.num_samples} and {other.num_samples} samples, "
                 f"{alone} ids of one side only, clusters of {self.cluster} and {other.cluster}. Remedy: the same ids, "
                 "seeds and number of samples for both."
             )
-        return Influence(self.index, self.values - other.values, self.num_samples, self.cluster)
+        if not len(mine) == len(self.index) == len(other.index):
+            raise ValueError(
+                f"paired: expected an id for each sample, got {len(mine)} ids of {len(self.index)} and "
+                f"{len(other.index)}: which are the same sample is not known. Remedy: index= of ids that are unique."
+            )
+        one, two = (side.values[side.index.argsort(kind="stable")] for side in (self, other))
+        return Influence(mine, one - two, self.num_samples, self.cluster)
 
 
 @dataclass(frozen=True, eq=False)

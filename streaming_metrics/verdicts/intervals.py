@@ -61,9 +61,11 @@ def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
 
 
 def _samples_of(share: float, error: float) -> float:
-    """Return the n of which :func:`share_error` made an error: a root of a quadratic."""
+    """Return the n of which :func:`share_error` made an error: a root of a quadratic; 0 where it is that of none."""
     squared = (error * Z) ** 2
     if squared == 0:
         return inf
+    if squared >= 0.25:
+        return 0.0
     a, b, c = squared - 0.25, 2 * squared - share * (1 - share), squared
     return Z * Z * (sqrt(b * b / 4 - a * c) - b / 2) / c

@@ -32,7 +32,7 @@ def looks(num_samples: int, least: int) -> list[int]:
         ([1250, 2500, 5000, 10000], [10000])
     """
     found = [num_samples]
-    while found[0] // 2 >= least and len(found) < MOST_LOOKS:
+    while found[0] // 2 >= max(1, least) and len(found) < MOST_LOOKS:
         found.insert(0, found[0] // 2)
     return found
 
@@ -60,11 +60,13 @@ def boundary(num_looks: int, alpha: float) -> float:
         >>> [round(boundary(k, 0.05), 3) for k in (1, 2, 3, 6)], round(boundary(5, 0.01), 3)
         ([1.96, 2.038, 2.053, 2.056], 2.622)
     """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha: expected an error rate in (0, 1), got {alpha}. Remedy: alpha=0.05.")
+    single, each = (float(norm.isf(alpha / 2 / looked)) for looked in (1, num_looks))  # as one look; as Bonferroni's
     if num_looks == 1:
-        return float(norm.isf(alpha / 2))
+        return single
     shares = 0.5 ** np.arange(num_looks - 1, -1, -1)
-    single = float(norm.isf(alpha / 2))
-    return float(brentq(lambda c: _crossing(shares, c) - alpha, single, 2 * single, xtol=1e-6))  # pyright: ignore
+    return float(brentq(lambda c: _crossing(shares, c) - alpha, single, each, xtol=1e-6))  # pyright: ignore
 
 
 def _crossing(shares: np.ndarray, constant: float) -> float:

@@ -16,6 +16,8 @@ from scipy.stats import norm
 if TYPE_CHECKING:
     from streaming_metrics.verdicts.evidence import Evidence
 
+ROUNDING = 1e-9
+"""Share of scores and their errors below which a paired error is rounding: the same samples in other batches."""
 Verdict: TypeAlias = Literal["better", "worse", "undecided"]
 
 
@@ -27,7 +29,7 @@ class Comparison:
         key: of the scores.
         difference: of the bias-corrected scores; NaN where one has no such value.
         error: its standard error, over the samples that both share.
-        z: difference in standard errors; 0 where both are the same.
+        z: difference in standard errors, where these are more than rounding; 0 where both are the same.
         low, high: interval of the difference.
         p_value: two-sided, of no difference.
         alpha: the interval covers with a probability of 1 − alpha.
@@ -71,7 +73,7 @@ def paired(one: Evidence, other: Evidence, alpha: float = 0.05, threshold: float
         threshold: standard errors of the interval's half-width, where looks before the last one ask for more.
 
     Raises:
-        ValueError: where keys, ids, or numbers of samples differ: nothing is unpaired silently.
+        ValueError: where keys, ids, numbers of samples or what is random differ: nothing is unpaired silently.
     """
     _refuse_unlike(one, other)
     correlation = _correlation(one.fake.values, other.fake.values)
@@ -102,6 +104,11 @@ def _refuse_unlike(one: Evidence, other: Evidence) -> None:
             "paired: expected real features behind both scores or neither, got them of one. Remedy: measure both "
             "against the same real images or the same reference."
         )
+    if one.both != other.both:
+        raise ValueError(
+            "paired: expected both scores given the reference, or both with either side random: the bias of the real "
+            "side is left in one alone. Remedy: the same both= for both."
+        )
 
 
 def _compared(
@@ -112,8 +119,9 @@ def _compared(
     error = hypot(fake_error, real_error)
     apart = hypot(one.fake.error, other.fake.error, real_error)
     difference = one.value - other.value
-    z = _ratio(difference, error)
-    half = (float(norm.isf(alpha / 2)) if threshold is None else threshold) * error
+    told = max(error, ROUNDING * max(apart, abs(one.value), abs(other.value)))
+    z = _ratio(difference, told)
+    half = (float(norm.isf(alpha / 2)) if threshold is None else threshold) * told
     return Comparison(
         one.key,
         difference,
@@ -124,7 +132,7 @@ def _compared(
         float(2 * norm.sf(abs(z))),
         alpha,
         correlation,
-        _ratio(apart, error) if error else 1.0,
+        _ratio(apart, told) if error else 1.0,
         one.better,
     )
 
@@ -137,6 +145,8 @@ def _ratio(difference: float, error: float) -> float:
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    if not len(x):
+        return nan
     x, y = x - x.mean(), y - y.mean()
     norms = sqrt(float(x @ x) * float(y @ y))
     return float(x @ y) / norms if norms else nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli import TINY, done, folder, run, scores_of
+from test_cli import HERE, TINY, done, folder, run, scores_of
 
 from streaming_metrics.cli.facts import facts
 from streaming_metrics.cli.results import Result
@@ -214,6 +215,14 @@ def test_a_draw_is_the_same_of_all_sides(sides: dict[str, Path]) -> None:
     assert found["comparisons"][0]["correlation"] > 0.9
 
 
+def test_a_score_that_cannot_be_corrected_is_not_compared(sides: dict[str, Path]) -> None:
+    few = ["--test", "--num-samples", 20]  # of 12 features
+    (found,) = several(sides["real"], sides["a"], sides["b"], *few)["comparisons"]
+    assert (found["difference"], found["p_value"], found["p_holm"], found["verdict"]) == (None, None, None, "undecided")
+    words = done("compare", sides["real"], sides["a"], sides["b"], *TINY, *few).stdout
+    assert "fd_patches: a and b cannot be compared: too few images" in words
+
+
 def test_one_side_has_nothing_to_be_compared_with(sides: dict[str, Path]) -> None:
     result = run("compare", sides["real"], sides["a"], *TINY, "--test")
     assert result.exit_code == 3
@@ -330,12 +339,37 @@ def test_one_side_with_errors_says_what_its_intervals_are_of(sides: dict[str, Pa
     low, high = map(float, rows[1][2].split(" to "))
     value, error = map(float, rows[1][1].split(" ± "))
     assert (low, high) == (pytest.approx(value - 1.96 * error, rel=0.3), pytest.approx(value + 1.96 * error, rel=0.3))
-    assert rows[1][3] == "the distance, given the reference"
+    assert rows[1][3] == "the distance, given the reference unless both=True"
+
+
+@pytest.mark.slow  # test_cli.py has torchrun of one side
+def test_torchrun_equals_one_process(sides: dict[str, Path], tmp_path: Path) -> None:
+    options = [*TINY, "--measures", "fid,prdc(k=3)", "--test", "--batch-size", "7"]
+    alone = several(*sides.values(), *options)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    written = ["--json", tmp_path / "two.json", "--report", tmp_path / "two.html"]
+    command = [*launcher, "-m", "streaming_metrics", "compare", *sides.values(), *options, *written]
+    paths = os.pathsep.join(map(str, (HERE.parent, HERE / "cli")))
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    finished = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    found = json.loads((tmp_path / "two.json").read_text())
+    for ours, theirs in zip(found["comparisons"], alone["comparisons"], strict=True):
+        assert [ours[what] for what in ("key", "verdict")] == [theirs[what] for what in ("key", "verdict")]
+        for what in ("difference", "error", "correlation"):
+            assert ours[what] == pytest.approx(theirs[what], rel=1e-6)
+    for name, side in found["sides"].items():
+        assert side["scores"] == pytest.approx(alone["sides"][name]["scores"], rel=1e-9)
+        assert side["ids"] == alone["sides"][name]["ids"]
+    assert "Side by side" in (tmp_path / "two.html").read_text()
 
 
 # --- references, prompts ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # tests/verdicts/test_from_states.py does it in Python
 def test_saved_references_are_compared_as_generated_sides(sides: dict[str, Path], tmp_path: Path) -> None:
     for name in ("a", "b"):
         done("reference", sides[name], "-o", tmp_path / name, *TINY, "--measures", "fid", "--se", "-q")

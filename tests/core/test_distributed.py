@@ -237,3 +237,25 @@ def index_sets(group: Any) -> list[int]:
 def test_anonymous_samples_of_different_ranks_are_different(ranks: Ranks) -> None:
     everyone = reduce(list.__add__, ranks.run(3, index_sets))
     assert len(set(everyone)) == len(everyone)
+
+
+def compared_by(group: Any, measure: Measure, parts: dict[Role, Features]) -> list[tuple[list[int], list[float]]]:
+    metric = build(measure, process_group=group)
+    for role, part in parts.items():
+        metric.update(part, role=role)
+    metric.compute()
+    (evidence,) = metric.evidence.values()
+    assert evidence.real is not None
+    return [(side.index.tolist(), [evidence.value, *side.values.tolist()]) for side in (evidence.fake, evidence.real)]
+
+
+@pytest.mark.parametrize("measure", [FID(se=True, both=True, reservoir=16), FID(se=True, cluster=4, reservoir=20)])
+def test_evidence_is_the_same_on_any_ranks(ranks: Ranks, measure: Measure) -> None:
+    sides: dict[Role, Features] = {"real": draw_features(0), "fake": draw_features(1, shift=0.3)}
+    whole = compared_by(None, measure, sides)
+    for edges in ([0, 33, 40], [0, 25, 25, 40]):
+        each = [{role: parts_of(side, edges)[rank] for role, side in sides.items()} for rank in range(len(edges) - 1)]
+        for found in ranks.run(len(edges) - 1, compared_by, measure, each=each):
+            for (ids, values), (known, expected) in zip(found, whole):
+                assert ids == known
+                assert values == pytest.approx(expected, rel=1e-9, abs=1e-9)

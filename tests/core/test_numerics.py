@@ -295,6 +295,7 @@ INTEGERS = {
 }
 FLAGS = {PRDC: ("recall", "f1"), FID: ("captions", "se", "both"), NNAA: ("privacy",)}
 NEEDED = {
+    FID: {"se": True},
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
     BallCounts: {"balls": "real"},

@@ -170,8 +170,8 @@ def test_the_error_of_a_mean_is_its_deviation_over_the_root() -> None:
 
 @pytest.mark.parametrize("cls", [cls for cls in known_measures().values() if has_error(cls)], ids=lambda cls: cls.label)
 def test_an_error_says_of_what_it_is_and_changes_nothing_where_it_is_not_asked_for(cls: type[Measure]) -> None:
-    needs_classes = "classes" in needed_of(cls)
-    plain = cls(**({"classes": 3} if needs_classes else {}))
+    needs_classes, options = "classes" in needed_of(cls), {"classes": 3}
+    plain = cls(**(options if needs_classes else {}))  # pyright: ignore[reportArgumentType]
     [told] = with_errors([plain])
     errors = [scalar for scalar in told.scalars if scalar.about]
     assert errors

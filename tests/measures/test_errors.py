@@ -17,7 +17,8 @@ from streaming_metrics import (
     SharpnessDifference,
     SlicedWasserstein,
 )
-from streaming_metrics.measures.errors import Jackknife, jackknife_error, with_errors
+from streaming_metrics.measures.errors import with_errors
+from streaming_metrics.measures.jackknife import Jackknife, jackknife_error
 from streaming_metrics.measures.keys import parse_key
 from streaming_metrics.measures.registry import as_measures, known_measures, measures_of
 from streaming_metrics.statistics import Marginals

@@ -12,13 +12,18 @@ import torch
 from scores import normal
 
 from streaming_metrics import FID, BiasWarning, Features, GenerativeMetrics
+from streaming_metrics.files.reference import KIND
+from streaming_metrics.files.tensors import read_tensors
 from streaming_metrics.measures.frechet_errors import Coupling, Part, corrected, less_biased
 from streaming_metrics.measures.gaussian import Gaussian, frechet_distance
+from streaming_metrics.measures.keys import scalar_of
 from streaming_metrics.statistics import Moments
+from streaming_metrics.statistics.index import hashed, in_first_half
 from streaming_metrics.verdicts.paired import paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -140,7 +145,7 @@ def test_the_value_is_that_of_fid_alone() -> None:
 def test_too_few_samples_yield_no_corrected_value() -> None:
     x, width = normal(0, 200, 6), 6
     few = metric_of(FID(se=True), x, normal(1, 2 * width + 1, width))
-    with pytest.warns(BiasWarning, match=r"expected at least 14 .*, and 35 for"):
+    with pytest.warns(BiasWarning, match=r"expected at least 7 in each half, got .*, and 35 in all"):
         values = few.compute()
     assert values["fd_corrected_features"].isnan()
     assert values["fd_corrected_se_features"].isnan()
@@ -199,8 +204,12 @@ def test_a_reference_of_moments_alone_is_taken_as_given(tmp_path: object) -> Non
 def test_options_of_the_error_need_it() -> None:
     with pytest.raises(ValueError, match="Remedy: se=True"):
         FID(both=True)
+    with pytest.raises(ValueError, match="Remedy: se=True"):
+        FID(reservoir=100)
     with pytest.raises(ValueError, match="cluster"):
         FID(se=True, cluster=0)
+    with pytest.raises(ValueError, match="expected two clusters of 300 at least, got 500 rows"):
+        FID(se=True, cluster=300, reservoir=500)
 
 
 def spectrum(width: int) -> Tensor:
@@ -246,7 +255,7 @@ def test_second_order_alone_leaves_more_bias() -> None:
     for draw in range(40):
         y = normal(draw + 1, n, width).double() * spectrum(width)
         coupling, given = Coupling(real, fitted(y)), Part(real, None)
-        first = less_biased(coupling, None, y).item()
+        first = less_biased(coupling, given, Part(coupling.y, y)).item()
         value, _ = corrected(coupling, given, Part(coupling.y, y), [(given, half) for half in halved(y)])
         left.append((first, value.item()))
     first, value = np.array(left).mean(0)
@@ -272,3 +281,94 @@ def test_generated_moments_alone_have_no_error(tmp_path: object) -> None:
     assert {key: value.item() for key, value in found[1].items()} == pytest.approx(
         {key: value.item() for key, value in expected.items()}, rel=1e-9
     )
+
+
+def dependent(clusters: int, size: int, width: int) -> Tensor:
+    """Rows of clusters, four fifths of whose variance is their cluster's."""
+    own, shared = normal(1, clusters * size, width).double(), normal(2, clusters, width).double()
+    return 1.3 * (0.8**0.5 * shared.repeat_interleave(size, 0) + 0.2**0.5 * own) + 0.3
+
+
+def test_bias_of_dependent_samples_equals_that_of_a_jackknife_by_clusters() -> None:
+    real, size = fitted(normal(0, 3000, 4).double()), 3
+    y = dependent(100, size, 4)
+    clusters = torch.arange(len(y)) // size
+    coupling = Coupling(real, fitted(y))
+    whole, n = coupling.distance.item(), len(y) // size
+    without = [frechet_distance(real, fitted(y[clusters != left])).item() for left in range(n)]
+    expected = (n - 1) * (np.mean(without) - whole)
+    moved = coupling.of_fake(y)
+    assert coupling.bias(coupling.y, moved, clusters).item() == pytest.approx(expected, rel=0.1)
+    assert coupling.bias(coupling.y, moved).item() < 0.6 * expected
+
+
+def test_clusters_of_equal_samples_are_corrected_as_their_clusters() -> None:
+    x, y = normal(0, 400, 4), normal(1, 150, 4, 0.2)
+    repeated = metric_of(FID(se=True, cluster=4), x, y.repeat_interleave(4, 0)).compute()
+    one = metric_of(FID(se=True), x, y).compute()
+    error = one["fd_corrected_se_features"].item()
+    assert repeated["fd_corrected_features"].item() == pytest.approx(one["fd_corrected_features"].item(), abs=error)
+    bias = (one["fd_features"] - one["fd_corrected_features"]).item()
+    assert (repeated["fd_features"] - repeated["fd_corrected_features"]).item() == pytest.approx(bias, rel=0.25)
+
+
+def test_rows_of_some_samples_alone_make_no_error(tmp_path: Path) -> None:
+    x, y = normal(0, 300, 4), normal(1, 200, 4)
+    metric_of(FID(), y + 3, x).save_reference(tmp_path / "others.safetensors")
+    metric = metric_of(FID(se=True), x, y)
+    metric.merge_reference(tmp_path / "others.safetensors")
+    with pytest.warns(BiasWarning, match="of some of its samples at least"):
+        assert metric.compute()["fd_se_features"].isnan()
+    assert not metric.evidence
+
+
+def test_a_reference_keeps_no_more_features_than_it_is_asked_for(tmp_path: Path) -> None:
+    x, y = normal(0, 300, 4), normal(1, 200, 4)
+    metric = metric_of(FID(se=True), x, y)
+    expected, found = metric.compute(), {}
+    for name, options in {"none": {"bank": False}, "few": {"capacity": 50}, "half": {"half": True}}.items():
+        metric.save_reference(tmp_path / f"{name}.safetensors", **options)
+        tensors, _ = read_tensors(tmp_path / f"{name}.safetensors", KIND)
+        found[name] = {(tuple(one.shape), one.dtype) for key, one in tensors.items() if key.endswith("/rows")}
+    assert found == {"none": set(), "few": {((50, 4), torch.float32)}, "half": {((2000, 4), torch.float16)}}
+    for name, capacity, kept in (("none", 2000, 0), ("few", 50, 50), ("half", 2000, 300)):
+        given = GenerativeMetrics(
+            [FID(se=True, reservoir=capacity)], None, num_features=4, reference=tmp_path / f"{name}.safetensors"
+        )
+        given.update(y, real=False, index=torch.arange(len(y)))
+        assert given.compute()["fd_se_features"].item() == pytest.approx(expected["fd_se_features"].item(), rel=0.3)
+        real = given.evidence["fd_features"].real
+        assert (0 if real is None else len(real.index)) == kept
+
+
+def test_a_real_side_without_its_half_is_said(tmp_path: Path) -> None:
+    x, y = normal(0, 300, 4), normal(1, 200, 4)
+    metric_of(FID(se=True), x, y).save_reference(tmp_path / "real.safetensors")
+    both = GenerativeMetrics([FID(se=True, both=True)], None, num_features=4, reference=tmp_path / "real.safetensors")
+    both.update(y, real=False)
+    with pytest.warns(BiasWarning, match="expected moments of half of each side that is random, got none"):
+        assert both.compute()["fd_corrected_features"].isnan()
+
+
+def test_features_near_the_smallest_floats_have_an_error() -> None:
+    x, y = normal(0, 300, 4), normal(1, 200, 4)
+    values, tiny = (
+        metric_of(FID(se=True), x.double() * scale, y.double() * scale).compute() for scale in (1.0, 2.0**-110)
+    )
+    for key, value in values.items():
+        assert tiny[key].item() * 2.0**220 == pytest.approx(value.item(), rel=1e-6)
+    metric_of(FID(se=True), x.double() * 1e-42, y.double() * 1e-42).compute()
+
+
+def test_a_key_alone_does_not_tell_what_is_random() -> None:
+    told = {scalar.key: scalar.about for scalar in FID(se=True, both=True).scalars}
+    assert told["fid_se"] == "value at this N, both sides random"
+    assert "unless both=True" in scalar_of("fd_se_dinov2").about
+
+
+def test_a_reservoir_of_one_half_alone_yields_no_corrected_value() -> None:
+    ids = torch.arange(200)
+    assert not in_first_half(ids[hashed(ids).argsort()[:2]]).any()
+    few = metric_of(FID(se=True, reservoir=2), normal(0, 300, 2), normal(1, 200, 2))
+    with pytest.warns(BiasWarning, match="and some of each in the reservoir"):
+        assert few.compute()["fd_corrected_features"].isnan()

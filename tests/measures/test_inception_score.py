@@ -208,3 +208,13 @@ def test_clusters_of_samples_count_as_one() -> None:
     logits = 2 * normal(0, 100, 5)  # so few that hardly two clusters share a group
     several = score_logits(IS(splits=1, se=True, cluster=3), logits.repeat_interleave(3, 0))
     assert several["is_se"] == pytest.approx(score_logits(IS(splits=1, se=True), logits)["is_se"], rel=0.15)
+
+
+@pytest.mark.parametrize("cluster", [1, 2])
+def test_evidence_has_the_error_of_the_score(cluster: int) -> None:
+    metric = GenerativeMetrics([IS(splits=1, se=True, cluster=cluster)], extractor=None, num_classes=5)
+    metric.update(Features(logits=2 * normal(0, 3000, 5), index=torch.arange(3000)), real=False)
+    values, found = metric.compute(), metric.evidence["is_features"]
+    assert (found.value, found.better) == (pytest.approx(values["is_features"].item(), rel=1e-12), "higher")
+    assert len(found.fake.index) == 2000
+    assert found.error == pytest.approx(values["is_se_features"].item(), rel=0.06)

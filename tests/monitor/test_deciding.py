@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from trainings import QUIET, TINY, Pixels, trainer
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics
@@ -19,6 +21,7 @@ from streaming_metrics.monitor import GenerationMonitor
 from streaming_metrics.verdicts.paired import paired
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [*QUIET, TINY, pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")]
@@ -206,6 +209,7 @@ def test_kid_decides_too_and_other_measures_bound_the_first_look() -> None:
         ({"fake_key": "reconstruction", "sample": None}, "sample= a function of n"),
         ({"num_samples": 60}, r"Remedy: num_samples=100"),
         ({"alpha": 1.0}, r"alpha: expected an error rate"),
+        ({"rescore": 2, "decide": None}, "rescore= without decide="),
         ({"alpha_over": "epoch"}, "alpha_over: expected one of"),
     ],
 )
@@ -232,10 +236,11 @@ def test_alpha_may_be_that_of_a_whole_training() -> None:
 
 
 def test_words_stand_in_the_report_and_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fit(COURSE[:4], watch(report=tmp_path / "report.html"))
+    fit(COURSE[:2], watch(report=tmp_path / "report.html", rescore=1))
     page = (tmp_path / "report.html").read_text()
     printed = capsys.readouterr().out
-    for words in ("epoch 0: first, 800 images", "epoch 1: better (fd_pixels against epoch 0: -", "images saved: 1,900"):
+    told = "first, 800 images", "better (fd_pixels against epoch 0: -", "saved: 600", "800 other images each"
+    for words in told:
         assert words in page
         assert words in printed
 
@@ -246,3 +251,77 @@ def test_a_validation_by_itself_is_measured_in_full() -> None:
         0
     ]
     assert set(values) == {"val/" + key for key in watching.metric.keys}
+
+
+def test_the_best_epochs_are_measured_again_in_full_and_the_training_ends_as_without_it() -> None:
+    watching = watch(rescore=2)
+    model, plain = Drawer(COURSE), Drawer(COURSE)
+    batches = DataLoader(TensorDataset(REAL), batch_size=100)
+    trainer(watching, max_epochs=6).fit(model, batches, batches)
+    trainer(max_epochs=6).fit(plain, batches, batches)
+    assert torch.equal(model.brightness, plain.brightness)
+    assert watching.decider
+    head, first, second = watching.decider.log.rescored.splitlines()
+    assert head == "fd_pixels of 800 other images each, of the same new seeds, bias-corrected:"
+    assert (first[:8], second[:8]) == ("epoch 5:", "epoch 4:")  # a hundred-thousandth nearer to the real brightness
+    assert "to the first, from" in second
+
+
+@pytest.mark.usefixtures("forks")
+def test_ranks_measure_again_alike(capfd: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for several in ({}, {"devices": 2, "strategy": "ddp_fork"}):
+        fit(COURSE, watch(rescore=3), **several)
+        told.append(capfd.readouterr().out.partition("other images each")[2].splitlines()[:4])
+    assert told[0] == told[1]
+    assert told[0][1].startswith("epoch 5: ")
+
+
+def test_weights_that_an_average_swaps_in_are_those_that_are_measured_again() -> None:
+    """As an EMA's context does, which swaps other weights in for sampling alone."""
+
+    @contextmanager
+    def brighter(model: Any) -> Iterator[None]:
+        with torch.no_grad():
+            model.brightness += 0.02
+            yield
+            model.brightness -= 0.02
+
+    watching = watch(weights_context=brighter, rescore=1)
+    fit([0.40, 0.44], watching)
+    assert watching.decider
+    assert watching.decider.finalists.kept[0].weights["brightness"] == pytest.approx(0.46)
+
+
+def test_several_validations_of_an_epoch_are_compared_each() -> None:
+    noted = Noted()
+    fit([0.38, 0.42], watch(), noted, val_check_interval=1)  # three batches an epoch
+    assert [row[KEYS[0]] for row in noted.rows] == [0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_measurements_without_a_validation_are_decided_too(tmp_path: Path) -> None:
+    watching = watch(real=reference(tmp_path))
+    running = trainer(watching, max_epochs=4)
+    running.fit(Drawer(COURSE), DataLoader(TensorDataset(REAL), batch_size=100))
+    assert watching.decider
+    assert [line.verdict for line in watching.decider.log.lines] == ["first", "better", "undecided", "worse"]
+    assert KEYS[-1] in running.callback_metrics
+
+
+class First(IterableDataset):
+    """Real images that the first rank alone has."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        is_first = not dist.is_initialized() or dist.get_rank() == 0
+        return iter(REAL if is_first else REAL[:0])
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.filterwarnings("ignore:Rank 1 had no validation batch")
+def test_a_rank_without_a_validation_batch_decides_with_the_others(tmp_path: Path) -> None:
+    noted = Noted(tmp_path / "rows")
+    running = trainer(watch(), noted, max_epochs=4, devices=2, strategy="ddp_fork")
+    running.fit(Drawer(COURSE), DataLoader(TensorDataset(REAL), batch_size=100), DataLoader(First(), batch_size=100))
+    rows = torch.load(tmp_path / "rows")
+    assert [(row[KEYS[0]], row[KEYS[1]]) for row in rows] == list(zip(VERDICTS, SAMPLES))[:4]

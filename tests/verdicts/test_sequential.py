@@ -90,7 +90,7 @@ def test_a_better_one_goes_on_for_one_look_and_later_ones_are_compared_at_its_lo
     assert (better.verdict, better.num_samples) == ("better", 200)
     assert better.decided == first.decided + better.comparison.difference < first.decided
     assert better.comparison.difference == noise(1, -2.0)[:100].mean() - noise(0)[:100].mean()
-    equal = run(course, noise(1, -2.0) + 1e-9 * noise(3))
+    equal = run(course, noise(1, -2.0) + 1e-6 * noise(3))
     assert (equal.verdict, equal.num_samples, equal.against) == ("undecided", 200, "better")
     assert equal.comparison is not None
     half = (equal.comparison.high - equal.comparison.low) / 2
