@@ -65,7 +65,8 @@ def _checks(checks: Sequence[Told]) -> Task:
 
 
 def _protocols(found: Told) -> Task:
-    used = [one for one in found["protocols"] if one["name"] != HALF]  # which would be alone at the end of the scale
+    is_of_tools = len({one["resize"] for one in found["protocols"]}) > 1  # beside which half of N would be far away
+    used = [one for one in found["protocols"] if one["name"] != HALF or not is_of_tools]
     rows = [(one["name"], ({"value": one["value"], "low": None, "high": None},)) for one in used]
     claim = found["claim"]
     claimed = None if claim is None else claim[0]["value"] - claim[0]["off"]
