@@ -7,8 +7,8 @@ number of samples: the standard error over the true deviation; how often ``fid Â
 many samples, and how often (seldom) the true distance; how often the interval of ``fid_corrected`` holds that; and how
 much of the bias is left. Then: how much narrower paired intervals are, by how alike the noise of two generators is.
 Then: two generators whose true distances are equal, one too narrow, one too wide: how often a paired test at 5 % calls
-them different, by raw values and by corrected ones. Last, the intervals of other measures, about their values at so many
-samples.
+them different, by raw values and by corrected ones. Last, the intervals of other measures, about their values at so
+many samples.
 """
 
 from __future__ import annotations
