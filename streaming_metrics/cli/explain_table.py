@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.cli.terminal import say, show_table, show_text
-from streaming_metrics.report.explanation_charts import digits, signed
+from streaming_metrics.report.explanation_charts import digits, score_in_words, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ def show_explanation(found: Told) -> None:
     say(
         f"{found['measure']} by {found['extractor']}: {counts['fake']:,} generated images, {counts['real']:,} real ones"
     )
+    say(score_in_words(found))
     say("")
     show_table(
         ("protocol", found["measure"], "of", "resize", "8 bits", "precision", "reference", "scatter /"),

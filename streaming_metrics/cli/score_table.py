@@ -12,8 +12,7 @@ from streaming_metrics.measures.keys import parse_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from streaming_metrics.cli.digits import rounded, with_error
-from streaming_metrics.cli.terminal import Cell
+    from streaming_metrics.cli.terminal import Cell
 
 
 class Row(NamedTuple):

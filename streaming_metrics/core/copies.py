@@ -28,7 +28,8 @@ class Copies:
     """Generated samples beside the training samples nearest to them; on the CPU, the same on every rank.
 
     A sample is a copy, in the words of AuthPct, where ``ratio`` is at most 1: it lies as near to a training sample as
-    that one's nearest other training sample, or nearer. Features that are close are no proof that an image is copied.
+    that one's nearest other training sample, or nearer. Features that are close are no proof that an image is copied,
+    and of new samples of the training samples' own distribution a fifth to a half are copies in these words.
 
     Args:
         role: whose samples they are held against: ``"train"``, or ``"real"`` where there are no others.

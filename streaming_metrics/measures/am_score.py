@@ -61,7 +61,7 @@ class AMScore(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("am_score", "AM score", "lower"),)
+        return (Scalar("am_score", "AM score", "lower", kind="positive"),)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         marginals = (marginals_of(spec, "AMScore"),)

@@ -70,7 +70,7 @@ class AuthPct(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        share = Scalar("authpct", "Authentic samples (%)", "higher", kind="positive")
+        share = Scalar("authpct", "Authentic samples (%)", "higher", kind="percent")
         return (share, error_of(share, AT_THIS_N)) if self.se else (share,)
 
     @classmethod

@@ -67,15 +67,16 @@ class BallVisits:
         }
         if recall is not None:
             found["recall"] = share_error(recall, effective)
-            total = max(precision + recall, 1e-5)
             parts = recall**2 * found["precision"], precision**2 * found["recall"]
-            found["f1"] = 2 * hypot(*parts) / total**2
+            total = precision + recall
+            found["f1"] = 2 * hypot(*parts) / total**2 if total else share_error(0.0, effective)
         return found
 
     def _of_density(self, k: int, both: bool) -> float:
         assert self.squares is not None
         n, m, held = len(self.holds), self.num_points, int(self.held)
-        of_points = sqrt(max(int(self.squares) - held**2 / m, 0) / (m - 1) / m) / k
+        of_points = sqrt(max(int(self.squares) - held**2 / m, 0) / (m - 1) / m) or share_error(0.0, m)  # none differs
+        of_points /= k
         of_balls = float(self.holds.double().std()) * sqrt(n) / (k * m)
         return hypot(of_points, of_balls) if both else of_points
 

@@ -77,7 +77,8 @@ class Scalar:
         family: title of the panel that it shares with measures of its scale; by default its own title.
         spread_of: the key whose standard deviation or error this is, where it is one.
         elsewhere: what the key becomes, before the tag, with any other network: ``"fd"``; by default the key.
-        kind: what its interval is cut to: ``"real"``, ``"positive"``, or ``"share"``, whose interval is Wilson's.
+        kind: what its interval is cut to: ``"real"``, ``"positive"``, or ``"share"`` and ``"percent"``, whose intervals
+            are Wilson's.
         about: of a standard error, in words, what ``value ± 1.96·error`` is an interval of; empty for other spreads.
 
     Example:

@@ -97,7 +97,7 @@ class NDB(Measure):
     def scalars(self) -> tuple[Scalar, ...]:
         return (
             Scalar("ndb", "Statistically different bins", "lower"),
-            Scalar("ndb_js", "Jensen-Shannon divergence of bins", "lower"),
+            Scalar("ndb_js", "Jensen-Shannon divergence of bins", "lower", kind="positive"),
         )
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.classification import GIVEN_THE_PROBE
-from streaming_metrics.measures.error_scalars import error_of
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 
@@ -45,7 +45,8 @@ class BoundaryDistortion(Measure):
         classes: their number.
         probe: ``"lda"`` or ``"ridge"``.
         shrinkage: of its covariance, in [0.001, 1].
-        se: report ``boundary_distortion_se`` too: the error of the mean difference over real samples, given the probes.
+        se: report ``boundary_distortion_se`` too: the error of the mean difference over real samples, given the probes;
+            where all differences are one, Wilson's of such a share.
 
     Raises:
         NotEnoughSamples: at compute, naming the classes with fewer than 2 real samples, or with fewer than 2 generated
@@ -104,7 +105,8 @@ class BoundaryDistortion(Measure):
         values = {"boundary_distortion": probes.left_out_accuracy(real) - probes.accuracy(probe, real)}
         if self.se:  # differences of two hits are −1, 0 and 1
             variance = probes.disagreement(probe, real) - values["boundary_distortion"].square()
-            values["boundary_distortion_se"] = (variance.clamp(min=0) / (n - 1)).sqrt()
+            known, lost = (variance.clamp(min=0) / (n - 1)).sqrt(), values["boundary_distortion"].abs()
+            values["boundary_distortion_se"] = known.where(known > 0, share_error_of(lost, n))
         return values
 
     def _probes(self, spec: Spec) -> Probes:

@@ -155,7 +155,7 @@ def group_contributions(
     if kind is None or column is None:
         return None
     values, groups = fake.gathered(psi).numpy(), fake.gathered(column).numpy()
-    clusters = fake.gathered(fake.index // fake.cluster).numpy() if kind == "class" and fake.cluster > 1 else None
+    clusters = fake.gathered(fake.clusters).numpy() if kind == "class" and fake.cluster > 1 else None
     least = LEAST if kind == "class" else 2
     raw = GroupMeans.of(values, groups, clusters, least)
     of_real = None if real is None else {"class": real.labels, "caption": real.captions, "prompt": None}[kind]
@@ -178,7 +178,7 @@ def _groups_of(kept: KeptRows) -> tuple[Kind | None, Tensor | None]:
         return "class", kept.labels
     if kept.captions is not None:
         return "caption", kept.captions
-    return ("prompt", kept.index // kept.cluster) if kept.cluster > 1 else (None, None)
+    return ("prompt", kept.clusters) if kept.cluster > 1 else (None, None)
 
 
 def _influence(kept: KeptRows, of: Callable[[Tensor], Moved]) -> Tensor:

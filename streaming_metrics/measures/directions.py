@@ -92,6 +92,7 @@ class Directions:
         shift_real_examples, shift_fake_examples: ``(k,)``, those that lie farthest against and along the difference of
             means, none where there is no difference.
         total: number of all directions.
+        spanned: how many of all so many generated samples can vary in, at most.
     """
 
     distance: float
@@ -106,6 +107,7 @@ class Directions:
     shift_real_examples: Tensor
     shift_fake_examples: Tensor
     total: int
+    spanned: int
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -158,6 +160,7 @@ def directions_of(
         of(real, -apart[:, None])[0] if apart.any() else NOBODY,
         of(fake, apart[:, None], among=among)[0] if apart.any() else NOBODY,
         len(axes.parts),
+        coupling.y.rank,
     )
 
 

@@ -15,6 +15,7 @@ from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, Sides
 from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of
 from streaming_metrics.statistics.blocks import Blocks
+from streaming_metrics.verdicts.intervals import student_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +41,8 @@ class Jackknife(Measure):
     θ_(j) the value without block j of m_j samples, of n in all, and ``h_j = n / m_j``:
     ``se² = 1/B·Σ_j (θ̃_j − θ̄)² / (h_j − 1)``, ``θ̃_j = h_j·θ − (h_j − 1)·θ_(j)``, ``θ̄ = Σ_j θ̃_j / h_j``. The other
     sides are taken as given. It is NaN where fewer than 2 blocks have samples, or the measure is not defined of
-    what is left. 20 blocks know it to within 16 %; it takes B states in place of one.
+    what is left. 20 blocks know it to within 16 %, so what is told is ``se·t / 1.96``, 1.07 of it, with Student's t of
+    B − 1 degrees of freedom: an interval of ±1.96 is then one of ±t. It takes B states in place of one.
 
     Keys, titles, network, group and name are those of the measure: ``am_score(se=True)``, which is what names it on
     the command line too.
@@ -137,7 +139,8 @@ class Jackknife(Measure):
             key = scalar.key
             found[key] = values[key]
             if key in self.jackknifed:
-                found[f"{key}_se"] = jackknife_error(values[key], [one.get(key) for one in left], sizes)
+                error = jackknife_error(values[key], [one.get(key) for one in left], sizes)
+                found[f"{key}_se"] = error * student_error(1.0, max(len(sizes) - 1, 1))
         return found
 
     def unblocked(self, sides: Sides) -> Sides:

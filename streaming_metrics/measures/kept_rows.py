@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from streaming_metrics.statistics import Bank, Reservoir
-from streaming_metrics.statistics.index import ordinal
+from streaming_metrics.statistics.index import cluster_of, ordinal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,11 +49,21 @@ class KeptRows:
         parts = [rows.double() @ vectors - start for rows in self.rows.split(CHUNK)]
         return torch.cat(parts)
 
+    @property
+    def clusters(self) -> Tensor:
+        """The prompt ``(n,)`` of each."""
+        return cluster_of(self.index, self.cluster)
+
     def with_labels(self, labels: Tensor | None) -> KeptRows:
-        """Return the rows with ``labels[id]``, where none are kept with them and these are known."""
+        """Return the rows with ``labels[id]``, where none are kept with them and these are known of every id, on every
+        rank; collective.
+        """
         if labels is None or self.labels is not None:
             return self
-        own = labels.to(self.index.device)[ordinal(self.index)]
+        places = ordinal(self.index)  # ids that nobody gave lie beyond all labels, on all ranks but the first
+        if not self.comm.min((places < len(labels)).all().long().cpu()):
+            return self
+        own = labels.to(places.device)[places]
         return replace(self, labels=own, num_labels=int(labels.max()) + 1)
 
     def gathered(self, column: Tensor) -> Tensor:
@@ -69,7 +79,8 @@ def kept_rows(side: Side, num_features: int) -> KeptRows | None:
     """
     kept = [statistic for statistic in side.states if isinstance(statistic, (Bank, Reservoir))]
     kept = [one for one in kept if one.column == "pool" and one.num_features == num_features]
-    found = (_read(side, one) for one in sorted(kept, key=_rank))
+    cluster = max((one.cluster for one in kept), default=1)  # told to one measure, it holds for what another keeps
+    found = (replace(_read(side, one), cluster=cluster) for one in sorted(kept, key=_rank))
     return next((one for one in found if one.total), None)
 
 
@@ -92,7 +103,7 @@ def _read(side: Side, kept: Bank | Reservoir) -> KeptRows:
     if isinstance(kept, Reservoir):  # whole on every rank
         drawn = kept.read(state)
         rows, index = (column[comm.rank :: comm.world_size] for column in (drawn.rows, drawn.index))
-        return KeptRows(rows, index, sum(comm.counts(len(index))), comm, cluster=kept.cluster)
+        return KeptRows(rows, index, sum(comm.counts(len(index))), comm)
     total = sum(comm.counts(len(state["index"])))
     beside = (state.get("labels"), state.get("captions"), kept.labels or 0)
     return KeptRows(state["rows"], state["index"], total, comm, *beside)

@@ -66,7 +66,7 @@ class ModeScore(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("mode_score", "Mode score, sensitive form", "higher"),)
+        return (Scalar("mode_score", "Mode score, sensitive form", "higher", kind="positive"),)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         marginals = (marginals_of(spec, "ModeScore"),)

@@ -107,8 +107,8 @@ class Modes(Measure):
         return (
             Scalar("modes_missing", "Modes without samples", "lower", "Modes left out"),
             Scalar("modes_fewer", "Modes with fewer samples", "lower", "Modes left out"),
-            Scalar("modes_js", "Jensen-Shannon divergence of modes", "lower"),
-            Scalar("modes_distance", "Distance to modes, generated over real"),
+            Scalar("modes_js", "Jensen-Shannon divergence of modes", "lower", kind="positive"),
+            Scalar("modes_distance", "Distance to modes, generated over real", kind="positive"),
         )
 
     @property

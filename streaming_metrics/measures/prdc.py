@@ -36,7 +36,7 @@ SCALARS = (
     *(Scalar(key, better="higher", family="Precision and recall", kind="share") for key in ("precision", "recall")),
     Scalar("density", better="higher", family="Density and coverage", kind="positive"),
     Scalar("coverage", better="higher", family="Density and coverage", kind="share"),
-    Scalar("f1", better="higher", family="Precision and recall", kind="positive"),
+    Scalar("f1", better="higher", family="Precision and recall", kind="share"),
 )
 Variant = Literal["prdc", "improved", "guided-diffusion"]
 

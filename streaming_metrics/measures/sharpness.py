@@ -59,7 +59,7 @@ class SharpnessDifference(Measure):
     def scalars(self) -> tuple[Scalar, ...]:
         family = "Sharpness difference"
         return (
-            Scalar("sharpness_difference", family, "lower"),
+            Scalar("sharpness_difference", family, "lower", kind="positive"),
             Scalar("sharpness_excess", "Sharpness of generated less real images", family=family),
         )
 

@@ -111,7 +111,7 @@ class Vendi(Measure):
         n = moment.directions(fake[moment])
         _check_directions(n, fake.num_samples)
         if self.se:
-            return self._with_error(sides, *self._directions(sides, n))
+            return self._with_error(sides, n, *self._directions(sides, n))
         spectrum = fake.once(("spectrum", moment), lambda: _spectrum(moment.sums(fake[moment])))
         if self.q < 1:
             spectrum = _without_rounding(spectrum, n)
@@ -124,12 +124,13 @@ class Vendi(Measure):
         values = values.clamp(min=0)
         return _without_rounding(values / values.sum(), n), vectors
 
-    def _with_error(self, sides: Sides, spectrum: Tensor, vectors: Tensor) -> dict[str, Tensor]:
+    def _with_error(self, sides: Sides, n: int, spectrum: Tensor, vectors: Tensor) -> dict[str, Tensor]:
         kept = self._kept(sides.spec)
         drawn = kept.read(sides.fake[kept])
-        squares = (normalized(drawn.rows.double()) @ vectors[:, spectrum > 0]).square_()
+        has_direction = drawn.rows.any(1)
+        squares = (normalized(drawn.rows[has_direction].double()) @ vectors[:, spectrum > 0]).square_()
         each = squares @ slopes(spectrum[spectrum > 0], self.q)
-        influence = replace(influence_of(drawn.index, each, self.cluster), num_samples=sides.fake.num_samples)
+        influence = replace(influence_of(drawn.index[has_direction], each, self.cluster), num_samples=n)
         value = renyi_entropy(spectrum, self.q).exp()
         return {"vendi": value, "vendi_se": value * (influence.error if self.q else torch.nan)}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.doctor.protocols import HALF
 from streaming_metrics.report.dots import Dots
-from streaming_metrics.report.explanation_charts import digits, signed, waterfall_charts
+from streaming_metrics.report.explanation_charts import digits, score_in_words, signed, waterfall_charts
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.study_parts import Block, Study, Table, Task
 
@@ -47,7 +47,7 @@ def explanation_view(found: Told) -> Study:
     )
     notes = [*found["warnings"]]
     notes += [f"{name} images: {found[role]['source']}" for name, role in (("real", "real"), ("generated", "fake"))]
-    summary = f"{counts}, {found['measure']} by {found['extractor']}"
+    summary = f"{counts}, by {found['extractor']}. {score_in_words(found)}"
     return Study("", summary, found["protocols"][0]["signature"], False, notes, made)
 
 
@@ -65,7 +65,8 @@ def _checks(checks: Sequence[Told]) -> Task:
 
 
 def _protocols(found: Told) -> Task:
-    used = [one for one in found["protocols"] if one["name"] != HALF]  # which would be alone at the end of the scale
+    is_of_tools = len({one["resize"] for one in found["protocols"]}) > 1  # beside which half of N would be far away
+    used = [one for one in found["protocols"] if one["name"] != HALF or not is_of_tools]
     rows = [(one["name"], ({"value": one["value"], "low": None, "high": None},)) for one in used]
     claim = found["claim"]
     claimed = None if claim is None else claim[0]["value"] - claim[0]["off"]

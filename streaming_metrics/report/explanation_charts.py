@@ -60,6 +60,19 @@ def digits(value: float) -> str:
     return f"{value:.5g}"
 
 
+def score_in_words(found: Told) -> str:
+    """Return the score with its standard error, and what is left of it without the bias of so many samples.
+
+    Example:
+        >>> score_in_words({"measure": "fid", "value": 12.5, "error": 0.25, "corrected": None})
+        'fid 12.5 ± 0.25 (standard error at this number of samples, given the real side)'
+    """
+    error = "" if found["error"] is None else f" ± {found['error']:.2g}"
+    told = f"{found['measure']} {digits(found['value'])}{error}"
+    told += " (standard error at this number of samples, given the real side)" if error else ""
+    return told + ("" if found["corrected"] is None else f"; {digits(found['corrected'])} without the bias of so few")
+
+
 def signed(value: float) -> str:
     """Return a difference of scores with its sign.
 

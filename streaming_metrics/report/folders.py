@@ -41,8 +41,13 @@ class Folders:
             comm: the ranks; where one of them has no such source, there are no folders for any.
         """
         found = cls._of(real, fake)
-        is_known = torch.tensor(int(found is not None), device="cpu")
-        return found if comm is None or comm.min(is_known) else None
+        if comm is None:
+            return found
+        known = [role in found.labels for role in ("real", "fake")] if found else [False, False]
+        real_known, fake_known = comm.min(torch.tensor(known, dtype=torch.int64, device="cpu")).tolist()
+        if found is None or not fake_known:
+            return None
+        return found if real_known else cls(found.names, {"fake": found.labels["fake"]})
 
     @classmethod
     def _of(cls, real: Any, fake: Any) -> Folders | None:

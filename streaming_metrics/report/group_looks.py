@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.report.dots import Dots
 from streaming_metrics.report.look import Card, Look, pictures_of, signed
+from streaming_metrics.statistics.index import ANONYMOUS, EXPLICIT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,6 +79,9 @@ def _name(kind: str, group: int, folders: Sequence[str]) -> str:
         return folders[group] or "no folder"
     if kind == "caption":
         return f"Caption {group & 0xFFFFFFFF:08x}"
+    if kind == "prompt" and group >= ANONYMOUS:  # by arrival
+        rank, arrival = divmod(group - ANONYMOUS, EXPLICIT_LIMIT)
+        return f"Prompt {arrival}" + f" of rank {rank}" * (rank > 0)
     return f"{'Label' if kind == 'class' else 'Prompt'} {group}"
 
 

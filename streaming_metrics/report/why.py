@@ -101,6 +101,8 @@ def direction_look(found: Directions, fakes: Images, reals: Images) -> Look:
         text += _OTHERS.format(found.distance - found.shift - found.outside - told, others)
     if found.outside > 1e-6 * found.distance:
         text += _OUTSIDE.format(found.outside)
+    if found.spanned < found.total:
+        text += _UNSPANNED.format(found.spanned, found.total)
     text += _NOISE
     return Look("Missing and invented variation", text, cards=tuple(cards))
 
@@ -124,7 +126,7 @@ def copy_look(found: Copies, places: Tensor, fakes: Images, trains: Images) -> L
                 Item.of(pair, ["Generated", f"The nearest {whose} image, at {ratio:.2f} of its own distance"], ratio)
             )
     sections = (Section("", "", tuple(items)),) if items else ()
-    return Look("Memorised images", text, sections=sections)
+    return Look(f"Nearest to {whose} images", text, sections=sections)
 
 
 def hints_of(causes: Causes) -> list[str]:
@@ -155,11 +157,16 @@ _DIRECTIONS = (
 )
 _OTHERS = " {:.3g} is for {:,} other directions."
 _NOISE = " Some of each part is what so few samples make of nothing: the corrected distance tells of how much."
+_UNSPANNED = (
+    " So few generated images span no more than {:,} of {:,} directions, and vary in no other: some of what is missing "
+    "is for want of images alone."
+)
 _OUTSIDE = " {:.3g} is variance of generated images where real ones have none."
 _COPIES = (
     "Of {:,} generated images, held against {:,} {} ones, a share of {:.3f} is authentic ({:.3f} to {:.3f}): farther "
-    "from the nearest of these than its own nearest neighbour is. Those nearest come first; below, the distance in "
-    "units of that neighbour's. Near in features is no proof of a copy: look."
+    "from the nearest of these than its own nearest neighbour is. Of new images of the very same distribution only "
+    "about half to four fifths are, so that the share alone is no sign of memory. Those nearest come first; below, the "
+    "distance in units of that neighbour's. Near in features is no proof of a copy: look."
 )
 _NO_DISTANCE = "Which images and directions make a difference is told where FID() is measured."
 _NO_IMAGES = (

@@ -108,7 +108,8 @@ class ClusteredPredictions(Sums):
         counts, sums = state["sums"][:, 0], state["sums"][:, 1:] @ _slope(log_marginal)
         n, groups = counts.sum(), (counts > 0).sum()
         apart = sums - counts * (sums.sum() / n)
-        return (apart.square().sum() * groups / (groups - 1)).sqrt() / n
+        error = (apart.square().sum() * groups / (groups - 1)).sqrt() / n
+        return error.where(groups > 1, torch.nan)  # rounding over nothing would be infinite
 
 
 def prediction_rows(logits: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import inf, isnan, nan, sqrt
 from typing import Literal, TypeAlias
 
-from scipy.stats import norm
+from scipy.stats import norm, t
 
-Kind: TypeAlias = Literal["real", "positive", "share"]
-"""Any number; one that is not negative, where the interval is cut; a share in [0, 1], whose interval is Wilson's."""
+Kind: TypeAlias = Literal["real", "positive", "share", "percent"]
+"""Any number; one that is not negative, where the interval is cut; a share in [0, 1], whose interval is Wilson's; one
+in per cent.
+"""
 
 
 def interval(value: float, error: float, kind: Kind = "real", level: float = 0.95) -> tuple[float, float]:
@@ -25,6 +27,9 @@ def interval(value: float, error: float, kind: Kind = "real", level: float = 0.9
     """
     if isnan(value) or isnan(error):
         return nan, nan
+    if kind == "percent":
+        low, high = interval(value / 100, error / 100, "share", level)
+        return 100 * low, 100 * high
     z = float(norm.isf((1 - level) / 2))
     if kind == "share":
         return _wilson(value, _samples_of(value, error), z)
@@ -50,6 +55,21 @@ def share_error(share: float, n: float) -> float:
 
 
 Z = float(norm.isf(0.025))
+
+
+def student_error(error: float, freedom: int) -> float:
+    """Return a standard error that few values have shown as it is in intervals: ``±1.96`` of it are those of Student's
+    t.
+
+    Args:
+        error: as it was found.
+        freedom: degrees of freedom, at least 1: one less than the values that it was found of.
+
+    Example:
+        >>> round(student_error(1.0, 19), 3), round(student_error(1.0, 1), 1)
+        (1.068, 6.5)
+    """
+    return error * float(t.isf(0.025, freedom)) / Z
 
 
 def _wilson(share: float, n: float, z: float) -> tuple[float, float]:

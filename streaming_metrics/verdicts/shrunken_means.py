@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LEAST_GROUPS = 4
 """With fewer, how far groups lie apart is not known, and each is taken by itself."""
 ROUNDS = 50
+EXACT = 1e-9
+"""Share of how far the means lie apart, below which an error is none: weights of none at all would be infinite."""
+SMALLEST = 1e-200
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class ShrunkenMeans:
             level: coverage of the intervals, on average over groups.
         """
         z, total = float(norm.isf((1 - level) / 2)), len(raw.means)
-        variances = np.maximum(raw.errors**2, np.finfo(float).tiny)
+        variances = np.maximum(raw.errors**2, max((EXACT * float(np.ptp(raw.means))) ** 2, SMALLEST))
         if total < LEAST_GROUPS:
             centre = float(np.average(raw.means, weights=1 / variances))
             return cls(raw, raw.means, raw.means - z * raw.errors, raw.means + z * raw.errors, centre)

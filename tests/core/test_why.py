@@ -135,6 +135,34 @@ def test_copies_are_what_is_not_authentic(freeze: bool) -> None:
     assert found.fake[found.closest(9, among=IDS[3:5])].sort().values.tolist() == IDS[3:5].tolist()
 
 
+@pytest.mark.parametrize("measures", [[FID(se=True, cluster=3)], [FID(se=True, cluster=3), PRDC(k=3)]], ids=str)
+@pytest.mark.parametrize("ids", [torch.arange(159), None], ids=["ids", "anonymous"])
+def test_prompts_are_those_of_the_clusters(measures: list[Measure], ids: torch.Tensor | None) -> None:
+    """Whichever measure keeps the rows, and where nobody gave ids: their mark is no multiple of a cluster."""
+    metric = GenerativeMetrics(measures, None, num_features=WIDTH)
+    metric.update(REAL, real=True)
+    metric.update(FAKE[:159], real=False, index=ids)
+    found = metric.inspector().explained()
+    assert found is not None
+    assert found.groups is not None
+    assert found.groups.kind == "prompt"
+    assert found.groups.table.raw.counts.tolist() == [3] * 53
+    places = found.groups.examples & (2**40 - 1)
+    assert (places // 3 == places[:, :1] // 3).all()
+
+
+def unlabelled(group: Any, rows: slice) -> bool:
+    metric = GenerativeMetrics([FID(), PRDC(k=3)], None, num_features=WIDTH, process_group=group)
+    for real, features in ((True, REAL), (False, FAKE)):
+        metric.update(features[rows], real=real)
+    found = metric.inspector().explained(labels={"fake": FAKE_LABELS, "real": LABELS})
+    return found is not None and found.groups is None
+
+
+def test_labels_by_id_are_none_on_any_rank_where_one_has_ids_that_nobody_gave(ranks: Ranks) -> None:
+    assert ranks.run(2, unlabelled, each=[slice(0, 50), slice(50, 160)]) == [True, True]
+
+
 def test_without_training_samples_real_ones_stand_for_them() -> None:
     found = filled([PRDC(k=3)]).inspector().copies()
     assert found is not None
@@ -202,3 +230,16 @@ def test_every_rank_reads_the_same(ranks: Ranks, reading: str, measures: Any, sp
                 np.testing.assert_allclose(a, b, atol=1e-6)
             else:
                 assert a == b
+
+
+def test_new_samples_of_the_same_distribution_are_not_all_authentic() -> None:
+    """So that a share below 1 is no sign of memory: about a half in few dimensions, more in many."""
+    shares = []
+    for width in (4, 64):
+        metric = GenerativeMetrics([AuthPct(), KID(subset_size=9)], None, num_features=width)
+        metric.update(normal(0, 600, width), role="train")
+        metric.update(normal(1, 300, width), real=False)
+        found = metric.inspector().copies()
+        assert found is not None
+        shares.append(found.authentic)
+    assert shares == pytest.approx([0.5, 0.8], abs=0.08)

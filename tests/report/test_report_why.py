@@ -22,6 +22,7 @@ from streaming_metrics.report.why import hints_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from conftest import Ranks
     from torch import Tensor
 
 pytestmark = [*QUIET, pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")]
@@ -33,7 +34,7 @@ TITLES = [
     "Classes that make the distance",
     "Distance within classes",
     "Missing and invented variation",
-    "Memorised images",
+    "Nearest to training images",
     "What more could be told",
 ]
 
@@ -110,7 +111,29 @@ def test_all_of_it_is_shown_of_a_metric_that_keeps_what_it_takes(tmp_path: Path)
     places = copies.closest(8)
     pairs = [number for place in places for number in (int(copies.fake[place]), int(copies.nearest[place]))]
     assert pictured(section_of(page, TITLES[4]), "") == pairs
+    assert "no sign of memory" in page.said
     assert "no proof of a copy" in page.said
+    assert "for want of images alone" not in page.said
+
+
+def compared_by_ranks(group: Any, path: str, part: tuple[int, int]) -> None:
+    metric = GenerativeMetrics([FID(se=True), AuthPct()], None, num_features=WIDTH, process_group=group)
+    for role, features in (("real", side(0, 200)), ("fake", side(1, 120, fault=2)), ("train", side(2, 100))):
+        metric.update(features[slice(part[0], None, part[1])], role=role)
+    values = metric.compute()
+    write_comparison(path, metric=metric, values=values, real=InFolders(200), fake=InFolders(120), train=Coloured())
+
+
+def test_ranks_show_the_same_images(ranks: Ranks, tmp_path: Path) -> None:
+    """One of them has none of the samples."""
+    alone, together = tmp_path / "1.html", tmp_path / "2.html"
+    compared_by_ranks(None, str(alone), (0, 1))
+    ranks.run(3, compared_by_ranks, str(together), each=[(500, 1), (0, 2), (1, 2)])
+    pages = [Page(path.read_text()) for path in (alone, together)]
+    for title in TITLES[:-1]:
+        one, other = (re.findall(r'src="([^"]*)"', section_of(page, title)) for page in pages)
+        assert one == other
+        assert bool(one) == (title != TITLES[2])
 
 
 def test_folders_are_classes_where_no_labels_are_kept(tmp_path: Path) -> None:
@@ -151,6 +174,13 @@ def test_what_is_not_known_is_said_with_what_would_tell_it(measures: Any, missin
     assert all(name in hint for name, hint in zip(missing, hints))
 
 
+def test_few_images_are_said_to_leave_directions_out(tmp_path: Path) -> None:
+    metric = GenerativeMetrics([FID()], None, num_features=WIDTH)
+    metric.update(side(0, 200), real=True)
+    metric.update(side(1, 5), real=False)
+    assert "span no more than 4 of 6 directions" in compared(tmp_path, metric).said
+
+
 def test_without_images_there_are_no_pictures(tmp_path: Path) -> None:
     page = compared(tmp_path, filled([FID(se=True), PRDC(k=3)]))
     assert TITLES[0] not in page.headings
@@ -162,7 +192,7 @@ def test_a_monitor_shows_the_training_images_that_are_near(tmp_path: Path) -> No
     measures = [FID(se=True), AuthPct()]
     callback = watching(measures=measures, train=loader(), sample=lambda model, n: REAL[:n], batch_size=20)  # noqa: ARG005
     validate(callback, default_root_dir=tmp_path)
-    part = section_of(page_of(tmp_path, "report-validate.html"), "Memorised images")
+    part = section_of(page_of(tmp_path, "report-validate.html"), TITLES[4])
     pairs = re.findall(r'src="([^"]*)"', part)
     assert len(pairs) == 16
     assert pairs[::2] == pairs[1::2]

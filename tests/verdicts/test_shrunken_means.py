@@ -51,6 +51,16 @@ def test_means_that_do_not_differ_are_the_mean_of_all_and_those_that_do_are_them
     assert far.stand_out.sum() == 6
 
 
+@pytest.mark.parametrize("error", [0.0, 1e-200, 1e-150])
+def test_means_without_error_are_themselves(error: float) -> None:
+    """Features that do not vary within a class: weights by their variances would be infinite."""
+    found = ShrunkenMeans.of(raw([1.0, 1, 1, 1, 1, 5], error))
+    np.testing.assert_allclose(found.values, found.raw.means, rtol=1e-9)
+    assert found.centre == pytest.approx(10 / 6)
+    equal = ShrunkenMeans.of(raw([2.0] * 5, error))
+    np.testing.assert_allclose((equal.values, equal.low, equal.high), 2.0)
+
+
 def test_three_groups_are_taken_by_themselves() -> None:
     found = ShrunkenMeans.of(raw([0.0, 1.0, 5.0]))
     assert found.values.tolist() == [0, 1, 5]
