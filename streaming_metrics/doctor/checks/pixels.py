@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 FEWEST = 30
 """Images of a side from which a mean of theirs is about normal."""
 HALVES = {"bright": "upper", "dark": "lower"}
+MORE_BLACK, LARGE = 0.2, 0.8
+"""Share of values that are 0 beyond the real side's, and Cohen's d that is called large, from which they were cut off:
+floats in [−1, 1] taken for [0, 1] lose about half of theirs."""
 
 
 def value_range(facts: Facts) -> Finding:
-    """Find images that are 0 and 1 where they should reach 255, or that never leave a half that the other side does."""
+    """Find images that are 0 and 1 where they should reach 255, that never leave a half that the other side does, or
+    generated ones with values cut off at 0.
+    """
     numbers = {
-        f"{side.name}_{name}": side.traits.average(name) for side in facts.sides for name in ("above_one", *HALVES)
+        f"{side.name}_{name}": side.traits.average(name)
+        for side in facts.sides
+        for name in ("above_one", "black", *HALVES)
     }
     for side in facts.sides:
         if side.traits.average("above_one") == 0:
@@ -42,10 +49,25 @@ def value_range(facts: Facts) -> Finding:
                     "fault",
                     f"None of the {side.num_samples:,} {side.name} images reaches the {half} half of 0 … 255, and "
                     f"{other.traits.average(name):.0%} of those of the other side do.",
-                    "Floats in [0, 1] were taken for [−1, 1], or the reverse: give the range that they have.",
+                    "Floats in [0, 1] were taken for [−1, 1], or multiplied by 127.5: give the range that they have.",
                     numbers,
                 )
-    return Finding("fine", "Both sides reach into both halves of 0 … 255, or neither does.", "", numbers)
+    return _cut_off(facts, numbers) or Finding(
+        "fine", "Both sides reach into both halves of 0 … 255, or neither does.", "", numbers
+    )
+
+
+def _cut_off(facts: Facts, numbers: dict[str, float]) -> Finding | None:
+    black = Contrast.of(facts, black=1)
+    if not black.is_fault or black.effect < LARGE or black.fake - black.real < MORE_BLACK:
+        return None
+    return Finding(
+        "fault",
+        f"Of the values of generated images {black.fake:.0%} are 0, of those of real ones {black.real:.0%} (p = "
+        f"{black.p_value:.1g}, d = {black.effect:.2f}): they were cut off, or black and white are exchanged.",
+        "Floats in [−1, 1] were taken for [0, 1]: give the range that they have. Or the images are inverted.",
+        numbers,
+    )
 
 
 def _never(share: float, num_samples: int) -> bool:
