@@ -7,8 +7,8 @@ number of samples: the standard error over the true deviation; how often ``fid �
 many samples, and how often (seldom) the true distance; how often the interval of ``fid_corrected`` holds that; and how
 much of the bias is left. Then: how much narrower paired intervals are, by how alike the noise of two generators is.
 Then: two generators whose true distances are equal, one too narrow, one too wide: how often a paired test at 5 % calls
-them different, by raw values and by corrected ones. Last, the intervals of other measures, about their values at so many
-samples.
+them different, by raw values and by corrected ones. Last, the intervals of other measures, about their values at so
+many samples.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.verdicts.paired import paired
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streaming_metrics.verdicts.evidence import Evidence
 
 PICTURE = Path(__file__).parent / "pictures" / "coverage.png"
 QUICK, LARGE = [(64, 5), (64, 10)], [(24, 5), (64, 2), (64, 5), (64, 10), (64, 50), (256, 5)]
 """Features, and samples for each of them."""
+STYLES = {"same": "-", "near": "--", "far": ":"}
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 ALIKE = (0.0, 0.5, 0.9, 0.99)
 NARROW, WIDE = 0.95, 1.05
@@ -148,15 +149,19 @@ def equal_row(width: int, draws: int, ratio: int = 5) -> list[str]:
     return [str(width), str(n), f"{raw_share:.2f}", f"{share:.2f}"]
 
 
-def draw_picture(levels: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """Draw nominal against true coverage of the true distance, a line a law."""
+def draw_picture(levels: Mapping[tuple[str, str], dict[str, list[float]]], path: Path) -> None:
+    """Draw nominal against true coverage of the true distance: a colour a law, a style a distance."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("fid", "fid_corrected")):
         axes.plot([0.4, 1], [0.4, 1], color="#999", linewidth=1)
-        for name, by_key in levels.items():
-            axes.plot(LEVELS, by_key[key], marker="o", markersize=3, linewidth=1, label=name)
+        for (law, distance), by_key in levels.items():
+            colour, style = f"C{LAWS.index(law)}", STYLES[distance]
+            label = f"{law}, {distance}"
+            axes.plot(
+                LEVELS, by_key[key], marker="o", markersize=3, linewidth=1, color=colour, linestyle=style, label=label
+            )
         axes.set(title=f"{key} ± z·se", xlabel="nominal coverage", ylim=(-0.03, 1.03))
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("covers the true distance")
@@ -180,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 row, of_levels = cell(law, distance, width, ratio, options.draws)
                 rows.append(row)
                 if (width, ratio) == QUICK[0]:
-                    levels[f"{law}, {distance}"] = of_levels
+                    levels[law, distance] = of_levels
     parts: list[tuple[list[str], list[list[str]]]] = [(HEAD, rows)]
     parts.append((PAIRED_HEAD, [paired_row(alike, far, options.draws) for alike in ALIKE for far in ("near", "far")]))
     widths = (96, 256) if options.large else (96,)

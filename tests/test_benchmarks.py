@@ -327,7 +327,15 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
-    alone |= {"coverage", "errors_cost", "human_intervals", "human_strengths", "study_exposure", "study_load"}
+    alone |= {
+        "coverage",
+        "errors_cost",
+        "human_intervals",
+        "human_strengths",
+        "study_exposure",
+        "study_load",
+        "verdicts",
+    }
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
 
 

@@ -36,7 +36,8 @@ def with_error(measure: Measure) -> Measure:
     if any(scalar.about for scalar in measure.scalars):  # it is there already
         return measure
     if has_error(type(measure)):
-        return replace(measure, se=True)  # pyright: ignore[reportCallIssue]
+        told: Measure = replace(measure, se=True)  # pyright: ignore[reportCallIssue]
+        return told if any(scalar.about for scalar in told.scalars) else measure  # a class of one's own may yield none
     return Jackknife(measure) if measure.jackknifed else measure
 
 

@@ -105,7 +105,8 @@ class FID(Measure):
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
         """Return what any instance may yield; a key alone does not tell what is random."""
-        return _scalars(f"{GIVEN} unless both=True")
+        is_own = cls.scalars is not FID.scalars  # a class of one's own, which says itself what it yields
+        return super().known_scalars() if is_own else _scalars(f"{GIVEN} unless both=True")
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moments = Moments(width(spec, "FID"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING
 
 from streaming_metrics.verdicts.evidence import Influence
@@ -27,12 +28,16 @@ def influence_of(index: Tensor, values: Tensor, cluster: int = 1) -> Influence:
 def error_of_mean(values: Tensor, n: float | None = None) -> Tensor:
     """Return the standard error of the mean of values ``(N,)``: their deviation (ddof 1) over √n, by default √N.
 
+    NaN of fewer than 2.
+
     Example:
         >>> import torch
         >>> error_of_mean(torch.tensor([1.0, 2.0, 3.0, 4.0])).item()
         0.6454...
     """
     values = values.double()
+    if len(values) < 2:
+        return values.new_tensor(nan)
     return values.std() / (len(values) if n is None else n) ** 0.5
 
 

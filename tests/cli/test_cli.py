@@ -394,7 +394,7 @@ def test_diff_tells_data_sets_apart(sides: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_measures_and_extractors_are_listed() -> None:
-    assert "prdc\tk, variant, recall, f1, capacity\tprecision↑" in done("measures").stdout
+    assert "prdc\tk, variant, recall, f1, capacity, se, both\tprecision↑" in done("measures").stdout
     listed = done("extractors").stdout
     assert "inception-v3" in listed
     assert "torch-bilinear" in listed
