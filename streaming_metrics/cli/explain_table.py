@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.cli.terminal import say, show_table, show_text
+from streaming_metrics.cli.terminal import say, show_table, show_text, terminal_width
 from streaming_metrics.report.explanation_charts import digits, score_in_words, signed
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WIDTH = 32
 """Characters of a bar's scale."""
+NARROW = 100
+"""Characters of a terminal below which tables leave out bars, and what is alike in all rows."""
 FULL, NONE = "█", "–"
 MARKS = {"fault": "✗ FAULT", "fine": "✓ fine", "cannot tell": "? cannot tell"}
 
@@ -21,16 +23,12 @@ MARKS = {"fault": "✗ FAULT", "fine": "✓ fine", "cannot tell": "? cannot tell
 def show_explanation(found: Told) -> None:
     """Print what the doctor says."""
     counts = {side: found[side]["num_samples"] for side in ("real", "fake")}
-    say(
+    told = (
         f"{found['measure']} by {found['extractor']}: {counts['fake']:,} generated images, {counts['real']:,} real ones"
     )
-    say(score_in_words(found))
+    show_text([told, score_in_words(found)])
     say("")
-    show_table(
-        ("protocol", found["measure"], "of", "resize", "8 bits", "precision", "reference", "scatter /"),
-        [_protocol(one) for one in found["protocols"]],
-        headed=True,
-    )
+    _show_protocols(found)
     _show_waterfall(found["waterfall"])
     if found["claim"] is not None:
         _show_claim(found["claim"])
@@ -38,6 +36,20 @@ def show_explanation(found: Told) -> None:
     checks = sorted(found["checks"], key=lambda one: [*MARKS].index(one["verdict"]))
     show_text(line for one in checks for line in _check(one))
     show_text(f"note: {note}" for note in [*found["notes"], *found["warnings"]])
+
+
+def _is_narrow() -> bool:
+    return (terminal_width() or NARROW) < NARROW
+
+
+def _show_protocols(found: Told) -> None:
+    headings = ("protocol", found["measure"], "of", "resize", "8 bits", "precision", "reference", "scatter /")
+    rows = [_protocol(one) for one in found["protocols"]]
+    alike = [place for place in range(2, len(headings)) if _is_narrow() and len({row[place] for row in rows}) == 1]
+    kept = [place for place in range(len(headings)) if place not in alike]
+    show_table([headings[place] for place in kept], [[row[place] for place in kept] for row in rows], headed=True)
+    if alike:
+        show_text(["in all: " + ", ".join(f"{headings[place]} {rows[0][place]}" for place in alike)])
 
 
 def _protocol(one: Told) -> tuple[str, ...]:
@@ -59,7 +71,9 @@ def _show_waterfall(found: Told) -> None:
         rows.append((name, signed(step["change"]), share, bar(before, step["value"], _most(found))))
         before = step["value"]
     rows.append((found["last"], digits(found["end"]), "", bar(0.0, found["end"], _most(found))))
-    show_table(("from one protocol to another", "", "share", ""), rows, headed=True)
+    shown = 3 if _is_narrow() else 4
+    headings = ("from one protocol to another", "", "share", "")
+    show_table(headings[:shown], [row[:shown] for row in rows], headed=True)
 
 
 def _most(found: Told) -> float:
@@ -85,7 +99,7 @@ def _show_claim(rows: Sequence[Told]) -> None:
             one["name"],
             digits(one["value"]),
             signed(one["off"]),
-            NONE if one["relative"] is None else f"{one['relative']:+.1%}",
+            NONE if one["relative"] is None else f"{one['relative']:+.1%}".replace("-", "−"),
         )
         for one in rows
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, head
         for row in [columns, *rows] if headed else rows:
             say("\t".join(map(str, row)))
         return
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*(Column(column, overflow="fold") for column in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)

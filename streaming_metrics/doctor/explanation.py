@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from streaming_metrics.doctor.settings import Setting
 
 KIND = "streaming-metrics explanation 1"
+ROUNDING = 1e-6
+"""Share of a value by which two ways of float32 to the same features may differ."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,15 @@ def ends_of(valued: Sequence[Valued], asked: Asked) -> tuple[Protocol, Protocol]
     by_name = {one.protocol.name: one.protocol for one in valued}
     is_of_tools = len({one.protocol.setting.resize for one in valued}) > 1  # and not of samples alone
     used = [one for one in valued if one.protocol.name != HALF or not is_of_tools]
-    lowest, highest = (pick(used, key=lambda one: one.value).protocol for pick in (min, max))
+    lowest, highest = (_first_at(pick(one.value for one in used), used) for pick in (min, max))
     if asked.claim is not None:
         lowest, highest = valued[0].protocol, by_name[ranked(valued, asked.claim)[0]["name"]]
     return by_name[asked.first] if asked.first else lowest, by_name[asked.last] if asked.last else highest
+
+
+def _first_at(value: float, valued: Sequence[Valued]) -> Protocol:
+    """Return the first protocol of a value, up to rounding, which must not decide what is told apart."""
+    return next(one.protocol for one in valued if abs(one.value - value) <= ROUNDING * abs(value))
 
 
 def ranked(valued: Sequence[Valued], claim: float) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HALF = "half of N"
 MOST = 50_000
-"""Generated samples that guided-diffusion, StyleGAN and EDM take."""
+"""Generated samples that StyleGAN, EDM and dgm-eval take, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ INCEPTION: tuple[Protocol, ...] = (
     ),
     Protocol(
         "guided-diffusion",
-        Setting("tf1-bilinear", MOST, "truncated"),
+        Setting("tf1-bilinear", quantisation="truncated", precision="tf32"),
         "evaluations/evaluator.py (ADM): trunc((x + 1)·127.5), TensorFlow's graph, published mu and sigma",
         is_published=True,
     ),
@@ -65,12 +65,16 @@ INCEPTION: tuple[Protocol, ...] = (
         "calculate_metrics.py: as edm, reference files of its own",
         is_published=True,
     ),
-    Protocol("dgm-eval", Setting("torch-bilinear", precision="tf32"), "models/inception.py: as pytorch-fid"),
+    Protocol(
+        "dgm-eval",
+        Setting("torch-bilinear", MOST, precision="tf32"),
+        "models/inception.py: as pytorch-fid; --nsample 50000, there of the real images too",
+    ),
 )
 """Protocols of the reference Inception.
 
-What a tool leaves to PyTorch is the default there, convolutions in TF32 where the device has it: on a CPU there is
-none, and it is as float32.
+What a tool leaves to PyTorch or TensorFlow is the default there, convolutions in TF32 where the device has it: on a CPU
+there is none, and it is as float32.
 """
 RESIZED: tuple[Protocol, ...] = (
     Protocol("antialias", Setting("torch-antialias"), "the network's own: bilinear, antialias"),

@@ -1,7 +1,8 @@
 """Traits: what the checks read off each image's pixels, as an extractor without a network.
 
 Blocks of JPEG: those coefficients of its 8 × 8 cosine transforms that were rounded to 0 stay near 0 once it is decoded,
-on the grid of its blocks and on no other (Z. Fan, R. de Queiroz, "Identification of bitmap compression history: JPEG
+on the grid of its blocks and on no other. Flat blocks are not counted: bars, plain backgrounds and enlarged pixels may
+keep to such a grid by themselves (Z. Fan, R. de Queiroz, "Identification of bitmap compression history: JPEG
 detection and quantizer estimation", IEEE Transactions on Image Processing 2003).
 """
 
@@ -21,16 +22,19 @@ BLOCK = 8
 NEAR_ZERO = 1.0
 """Of a coefficient: rounding pixels to whole levels moves each by 0.29 in standard deviation, since the transform is
 orthonormal, so nearly all that were 0 stay below."""
+FLAT = 8.0
+"""Largest coefficient of a block that is called flat, its mean aside: noise of one level, unseen, stays below."""
 NAMES = (
     *("red", "green", "blue"),
     *("red_spread", "green_spread", "blue_spread"),
     *("red_green", "green_blue"),
-    *("above_one", "bright", "dark"),
+    *("above_one", "bright", "dark", "black"),
     *("log_height", "log_width", "blocks", "has_blocks"),
 )
 """Of each image: means and standard deviations of its channels, and covariances of neighbouring ones (in 255ths);
-whether a value is above 1, in the upper, in the lower half of the range; log2 of its sides; share of coefficients near
-0 on the grid of JPEG, less that on the grid half a block off, and whether it is large enough to have both.
+whether a value is above 1, in the upper, in the lower half of the range; share of its values that are 0; log2 of its
+sides; share of coefficients near 0 on the grid of JPEG, less that on the grid half a block off, and whether it is large
+enough to have both.
 """
 PLACES = {name: place for place, name in enumerate(NAMES)}
 
@@ -69,15 +73,17 @@ class Traits(Extractor):
         assert isinstance(grey, Tensor)
         half = BLOCK // 2
         share = self._near_zero(grey) - self._near_zero(grey[:, half:-half, half:-half])
-        return share, torch.ones(n, device=images.device)
+        return share.nan_to_num(0.0), torch.ones(n, device=images.device)
 
     def _near_zero(self, grey: Tensor) -> Tensor:
-        """Return the share ``(N,)`` of coefficients near 0 in the blocks of grey levels ``(N, H, W)``, means aside."""
+        """Return the share ``(N,)`` of coefficients near 0 in blocks of grey levels ``(N, H, W)`` that are not flat,
+        means aside; NaN where all are flat.
+        """
         blocks = grey.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
-        coefficients = self.cosines @ blocks @ self.cosines.T
-        near = (coefficients.abs() < NEAR_ZERO).float()
-        near[..., 0, 0] = 0
-        return near.mean(dim=(1, 2, 3, 4)) * (BLOCK**2 / (BLOCK**2 - 1))
+        sizes = (self.cosines @ blocks @ self.cosines.T).abs().flatten(3)[..., 1:]
+        textured = sizes.amax(3) >= FLAT
+        near = (sizes < NEAR_ZERO).float().mean(3) * textured
+        return near.sum((1, 2)) / textured.sum((1, 2))
 
 
 def _colours(pixels: Tensor) -> list[Tensor]:
@@ -92,7 +98,7 @@ def _colours(pixels: Tensor) -> list[Tensor]:
 def _reaches(images: Tensor) -> list[Tensor]:
     flat = images.flatten(1)
     least, most = flat.amin(1), flat.amax(1)
-    return [(most > 1).float(), (most > 128).float(), (least < 127).float()]
+    return [(most > 1).float(), (most > 128).float(), (least < 127).float(), (flat == 0).float().mean(1)]
 
 
 def _sides(images: Tensor) -> list[Tensor]:

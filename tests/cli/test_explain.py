@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from doctor_cases import as_jpeg, crops, described
 from PIL import Image
 from reference_weights import write_reference_weights
 from test_cli import done, run
+from typer.testing import CliRunner
 
-from streaming_metrics.cli.explain_table import bar
+from streaming_metrics.cli.explain_table import bar, show_explanation
 from streaming_metrics.cli.explaining import classes_of
 from streaming_metrics.doctor.explanation import KIND
 from streaming_metrics.images import Images
@@ -82,6 +84,25 @@ def test_a_table_a_file_and_a_page_say_the_same(sides: tuple[Path, Path], tmp_pa
     assert "✗ FAULT: compression" in shown
     assert shown.index("FAULT") < shown.index("✓ fine")
     assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("width", [60, 140])
+def test_no_digit_is_lost_in_a_narrow_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", str(width))):
+        monkeypatch.setenv(name, value)
+    protocol = {"num_samples": 300, "resize": "tf1-bilinear", "quantisation": "rounded", "precision": "fp32"}
+    one = {**protocol, "name": "torchmetrics < 1.8", "value": 0.2091512, "reference": "images", "ddof": 1}
+    step = {"factor": "resize", "before": "tf1-bilinear", "after": "clean", "value": 0.31, "change": 0.1, "share": 1.0}
+    ends = {"first": one["name"], "last": "clean-fid", "start": one["value"], "end": 0.31, "steps": [step]}
+    score = {"measure": "fd_efficientnet_lite0", "error": 0.1, "corrected": None, "value": 0.2, "extractor": "x"}
+    sides: dict[str, Any] = {side: {"num_samples": 300} for side in ("real", "fake")}
+    found = {**score, **sides, "protocols": [one, one | {"resize": "clean"}], "waterfall": ends, "claim": None}
+    with CliRunner().isolation() as (out, *_):
+        show_explanation({**found, "checks": [], "notes": [], "warnings": []})
+        told = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue().decode())
+    assert (told.count("0.20915"), "…" in told, "█" in told) == (3, False, width > 100)
+    assert ("precision fp32" in told) == (width < 100)
+    assert max(map(len, told.splitlines())) <= width
 
 
 def test_the_value_is_that_of_compare_and_its_signature_too(sides: tuple[Path, Path]) -> None:

@@ -37,7 +37,13 @@ def test_a_difference_that_cannot_be_seen_is_taken_away() -> None:
     assert few["half of N"].num_samples == 500
     many = Situation("inception-v3", 60_000, has_floats=True, has_file=True, has_tf32=True)
     seen = {p.name: p.setting for p in many.protocols()}
-    assert seen["guided-diffusion"] == Setting("tf1-bilinear", MOST, "truncated", "fp32", "file")
+    assert seen["guided-diffusion"] == Setting("tf1-bilinear", None, "truncated", "tf32", "file")
+    assert {name for name, setting in seen.items() if setting.num_samples == MOST} == {
+        "stylegan3",
+        "edm",
+        "edm2",
+        "dgm-eval",
+    }
     assert seen["torchmetrics < 1.8"].precision == "tf32"
     assert many.notes() == []
     assert len(Situation("inception-v3", 1000).notes()) == 3
@@ -79,6 +85,12 @@ def test_ends_are_the_furthest_apart_that_somebody_uses_or_those_asked_for() -> 
     assert [end.name for end in ends_of(several, Asked())] == ["b", "c"]
     assert [end.name for end in ends_of(several, Asked(last="half of N"))] == ["b", "half of N"]
     assert [end.name for end in ends_of(several, Asked(claim=2.9))] == ["a", "c"]
+
+
+def test_ends_are_not_told_apart_by_rounding() -> None:
+    alike = valued(a=2.0, b=2.0 + 1e-8, c=1.0, d=1.0 - 1e-8)
+    assert [end.name for end in ends_of(alike, Asked())] == ["c", "a"]
+    assert [end.name for end in ends_of(valued(a=0.0, b=0.0), Asked())] == ["a", "a"]
 
 
 def test_protocols_are_ranked_by_how_near_they_come_to_a_claim() -> None:

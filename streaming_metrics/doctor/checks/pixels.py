@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
 FEWEST = 30
 """Images of a side from which a mean of theirs is about normal."""
+GREY = 1e-12
+"""Difference of red and blue, squared or not, that rounding alone makes."""
 HALVES = {"bright": "upper", "dark": "lower"}
+MORE_BLACK, LARGE = 0.2, 0.8
+"""Share of values that are 0 beyond the real side's, and Cohen's d that is called large, from which they were cut off:
+floats in [−1, 1] taken for [0, 1] lose about half of theirs."""
 
 
 def value_range(facts: Facts) -> Finding:
-    """Find images that are 0 and 1 where they should reach 255, or that never leave a half that the other side does."""
+    """Find images that are 0 and 1 where they should reach 255, that never leave a half that the other side does, or
+    generated ones with values cut off at 0.
+    """
     numbers = {
-        f"{side.name}_{name}": side.traits.average(name) for side in facts.sides for name in ("above_one", *HALVES)
+        f"{side.name}_{name}": side.traits.average(name)
+        for side in facts.sides
+        for name in ("above_one", "black", *HALVES)
     }
     for side in facts.sides:
         if side.traits.average("above_one") == 0:
@@ -42,10 +51,25 @@ def value_range(facts: Facts) -> Finding:
                     "fault",
                     f"None of the {side.num_samples:,} {side.name} images reaches the {half} half of 0 … 255, and "
                     f"{other.traits.average(name):.0%} of those of the other side do.",
-                    "Floats in [0, 1] were taken for [−1, 1], or the reverse: give the range that they have.",
+                    "Floats in [0, 1] were taken for [−1, 1], or multiplied by 127.5: give the range that they have.",
                     numbers,
                 )
-    return Finding("fine", "Both sides reach into both halves of 0 … 255, or neither does.", "", numbers)
+    return _cut_off(facts, numbers) or Finding(
+        "fine", "Both sides reach into both halves of 0 … 255, or neither does.", "", numbers
+    )
+
+
+def _cut_off(facts: Facts, numbers: dict[str, float]) -> Finding | None:
+    black = Contrast.of(facts, black=1)
+    if not black.is_fault or black.effect < LARGE or black.fake - black.real < MORE_BLACK:
+        return None
+    return Finding(
+        "fault",
+        f"Of the values of generated images {black.fake:.0%} are 0, of those of real ones {black.real:.0%} (p = "
+        f"{black.p_value:.1g}, d = {black.effect:.2f}): they were cut off, or black and white are exchanged.",
+        "Floats in [−1, 1] were taken for [0, 1]: give the range that they have. Or the images are inverted.",
+        numbers,
+    )
 
 
 def _never(share: float, num_samples: int) -> bool:
@@ -54,17 +78,28 @@ def _never(share: float, num_samples: int) -> bool:
 
 
 def channel_order(facts: Facts) -> Finding:
-    """Find red and blue exchanged on one side, by what exchanging them back makes of the sides' distance in colour.
+    """Find one side without colour, or red and blue exchanged on one side.
 
+    The latter by what exchanging them back makes of the sides' distance in colour.
     With a, of either side, the mean of what an exchange turns about (red − blue of means, of spreads, of covariances
     with green), and S its covariance, the squared distance is ``(a_f − a_r)ᵀS⁻¹(a_f − a_r)``, after an exchange that of
     ``a_f + a_r``; their difference is ``4·a_rᵀS⁻¹a_f``, below 0 where the exchange brings the sides together.
     """
-    (one, varies), (other, varies_too) = (_turned(side.traits) for side in facts.sides)
+    turned = [_turned(side.traits) for side in facts.sides]
+    (one, varies), (other, varies_too) = turned
+    grey = [_is_grey(side.traits) for side in facts.sides]
+    if grey[0] != grey[1]:
+        side, against = facts.sides if grey[0] else facts.sides[::-1]
+        return Finding(
+            "fault",
+            f"All {side.num_samples:,} {side.name} images are grey, and the {against.name} ones have colours.",
+            "Read and save both sides in colour, or both in grey.",
+            {f"{side.name}_grey": side.num_samples},
+        )
     pooled = (varies + varies_too) / 2
     scale = float(pooled.diagonal().sum())
-    if min(side.num_samples for side in facts.sides) < FEWEST or scale < 1e-12:
-        why = "the images are grey" if scale < 1e-12 else f"there are fewer than {FEWEST} images of a side"
+    if min(side.num_samples for side in facts.sides) < FEWEST or scale < GREY:
+        why = "the images are grey" if scale < GREY else f"there are fewer than {FEWEST} images of a side"
         return Finding("cannot tell", f"The order of channels leaves no trace, since {why}.")
     inverse = torch.linalg.pinv(pooled, rtol=1e-9, hermitian=True)
     together, apart = ((other + sign * one) @ inverse @ (other + sign * one) for sign in (-1.0, 1.0))
@@ -86,6 +121,12 @@ def channel_order(facts: Facts) -> Finding:
             "cannot tell", f"Red and blue are too alike: the sides are {told} with them exchanged.", "", numbers
         )
     return Finding("fine", f"The sides are {told} once red and blue of one are exchanged.", "", numbers)
+
+
+def _is_grey(traits: TraitMoments) -> bool:
+    """Return whether images have no colour, and are not plain."""
+    mean, covariance = _turned(traits)
+    return bool(mean.abs().max() < GREY and covariance.trace() < GREY) and traits.average("red_spread") > sqrt(GREY)
 
 
 def _turned(traits: TraitMoments) -> tuple[Tensor, Tensor]:

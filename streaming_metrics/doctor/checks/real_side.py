@@ -38,17 +38,19 @@ def itself(facts: Facts) -> Finding:
             f"{facts.real.num_samples:,} real images are too few, or too uniform, to be held against themselves: "
             f"halves of fewer than {needed:,} have singular covariances.",
         )
-    numbers = {"halves": facts.halves or 0.0, "floor": least, "ratio": facts.value / least}
+    # a squared distance over k directions has a relative standard deviation of √(2/k), a ratio of two √(4/k)
+    varies = sqrt(2 / max(1.0, facts.real.directions))
+    numbers = {"halves": facts.halves or 0.0, "floor": least, "floor_sd": varies * least, "ratio": facts.value / least}
     told = (
         f"Two halves of the real images are {number(facts.halves or 0.0)} apart, so images of their kind would score "
-        f"about {number(least)} at these numbers; the generated ones score {number(facts.value)}"
+        f"about {number(least)} ± {number(varies * least)} at these numbers; the generated ones score "
+        f"{number(facts.value)}"
     )
-    # a squared distance over k directions has a relative standard deviation of √(2/k), a ratio of two √(4/k)
-    lowest = exp(-float(stats.norm.isf(ALPHA)) * sqrt(4 / max(1.0, facts.real.directions)))
+    lowest = exp(-float(stats.norm.isf(ALPHA)) * sqrt(2) * varies)
     if facts.value < lowest * least:
         return Finding(
             "fault",
-            f"{told}, less than {lowest:.2f} of that: they are nearer to the real ones than new images can be.",
+            f"{told}, less than {number(lowest)} times that: they are nearer to the real ones than new images can be.",
             "Look for real images among the generated ones: the same folder given twice, reconstructions, copies.",
             numbers,
         )

@@ -118,6 +118,11 @@ def enough(facts: Facts) -> Finding:
         told = (
             f" Of the score, {number(facts.value)}, about {number(numbers['bias'])} is there because of their number."
         )
+    elif facts.half_value is not None and facts.half_value <= facts.value:
+        told = (
+            f" Half of the generated images score {number(facts.half_value)}, all {number(facts.value)}: with so few, "
+            "chance outweighs the bias."
+        )
     elif facts.half_value is not None:
         numbers["bias"] = facts.half_value - facts.value
         told = (

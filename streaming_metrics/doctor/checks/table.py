@@ -14,7 +14,7 @@ CHECKS: tuple[Check, ...] = (
     Check("weights", "random weights, or others than the published ones", weights.weights),
     Check("constant features", "a network, or a side, without differences", features.constant_features),
     Check("range", "values of another range than 0 … 255, or than the other side", pixels.value_range),
-    Check("channel order", "BGR taken for RGB", pixels.channel_order),
+    Check("channel order", "BGR taken for RGB, or one side without colour", pixels.channel_order),
     Check("size", "sides of different size in pixels", pixels.size),
     Check("aspect", "sides of different shape", pixels.aspect),
     Check("compression", "JPEG on one side", pixels.compression),
