@@ -280,6 +280,17 @@ MEASURES: dict[Measure, Tolerance] = {
     GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
+STAND_FOR_ERRORS = FID(se=True), KID(subsets=5, subset_size=8, se=True, cluster=2), Jackknife(AMScore(), blocks=4)
+"""Rows with errors that are quick where those of the others are slow."""
+
+
+def quick_once(measure: Measure) -> Any:
+    """Return a row as a parameter, slow where it adds errors to a measure that has a row without."""
+    adds = any(scalar.about for scalar in measure.scalars) and measure not in STAND_FOR_ERRORS
+    return pytest.param(measure, marks=pytest.mark.slow if adds else ())
+
+
+QUICK_MEASURES = [quick_once(measure) for measure in MEASURES]
 SHIFTS = {"fake": 0.3, "train": 0.1}
 
 

@@ -13,17 +13,27 @@ from unittest import mock
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, SAMPLES, WIDTH, WIDTHS, draw_features, draw_side, fill, name_of
+from conftest import (
+    CLASSES,
+    QUICK_MEASURES,
+    SAMPLES,
+    STAND_FOR_ERRORS,
+    WIDTH,
+    WIDTHS,
+    draw_features,
+    draw_side,
+    fill,
+    name_of,
+)
 from torch import nn
 from torchmetrics import MetricCollection
 
 import streaming_metrics
-from streaming_metrics import FID, IS, KID, PRDC, AMScore, GenerativeMetrics
+from streaming_metrics import FID, IS, KID, NDB, PRDC, GenerativeMetrics
 from streaming_metrics.core.saved_states import merge_states
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.image import FrechetInceptionDistance
 from streaming_metrics.measures.base import Measure, Scalar
-from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.statistics import Bank, Moments, Statistic, bank
 
 if TYPE_CHECKING:
@@ -142,19 +152,22 @@ ACTS: dict[str, Callable[[GenerativeMetrics], Any]] = {
     "load": lambda metric: metric.load_state_dict(saved()),
     "reset": lambda metric: metric.reset(),
 }
-WRITING = {"add", "replace", "thaw", "writing", "_put", "update", "staged", "write", "_write", "append", "_exchange"}
+WRITING = {"add", "replace", "thaw", "writing", "_put", "update", "staged", "write", "_write", "append", "exchange"}
 WRITING |= {"_reduce_states", "reset", "_load_from_state_dict"}
 
 
-def quick_once(measure: Measure) -> Any:
-    """Return a row that is slow where it adds errors to a measure that has one: two rows stand for the others."""
-    stand_for_all = FID(se=True), Jackknife(AMScore(), blocks=4)
-    adds = any(scalar.about for scalar in measure.scalars) and measure not in stand_for_all
-    return pytest.param(measure, marks=pytest.mark.slow if adds else ())
+quick = {FID(), IS(splits=3), PRDC(k=3), NDB(bins=4), *STAND_FOR_ERRORS}
+"""Rows of which a forward is as quick to break as an update, and no different of the others."""
+acts = [
+    pytest.param(
+        *row.values, act, marks=[*row.marks, *[pytest.mark.slow] * (act == "forward" and row.values[0] not in quick)]
+    )
+    for row in QUICK_MEASURES
+    for act in ("update", "forward")
+]
 
 
-@pytest.mark.parametrize("act", ["update", "forward"])
-@pytest.mark.parametrize("measure", [quick_once(measure) for measure in MEASURES], ids=name_of)
+@pytest.mark.parametrize(("measure", "act"), acts, ids=name_of)
 def test_ctrl_c_at_any_line_that_writes_leaves_all_none_or_torn(measure: Measure, act: str) -> None:
     found = outcomes(lambda: filled(measure), ACTS[act], WRITING)
     assert sorted(found, key=["before", "torn", "after"].index) == found
