@@ -91,6 +91,7 @@ def check(result: Result, questions: int) -> None:
     assert result.checks
 
 
+@pytest.mark.slow
 def test_inception(inception_weights: Path) -> None:
     networks = inception.our_networks(inception_weights), inception.peer_networks(inception_weights)
     result = inception.bench(*networks, images=1, sides=[32], repeats=1)
@@ -133,6 +134,7 @@ def test_updates(network: ModuleExtractor) -> None:
     check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1, sides=(4, 8)), questions=3)
 
 
+@pytest.mark.slow
 def test_growth(ranks: Ranks) -> None:
     check(growth.bench(samples=128, width=6, classes=4, repeats=1, ranks=2, on_ranks=on(ranks)), questions=4)
 

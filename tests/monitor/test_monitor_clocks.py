@@ -271,6 +271,7 @@ def by_steps(folder: Path, **options: Any) -> Trainer:
     return fit(watching, val_check_interval=3, check_val_every_n_epoch=None, default_root_dir=folder, **options)
 
 
+@pytest.mark.slow
 def test_every_measurement_of_a_training_by_steps_is_in_the_report(tmp_path: Path) -> None:
     by_steps(tmp_path, max_steps=24, max_epochs=-1)
     page = page_of(tmp_path)

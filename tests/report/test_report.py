@@ -264,6 +264,7 @@ def test_every_value_stands_in_the_table_in_full() -> None:
     assert {key: float(value) for key, value in cells} == noted.rows[-1]
 
 
+@pytest.mark.slow
 def test_no_chart_has_more_curves_than_colours() -> None:
     names = [re.findall(r"(\w+) from", chart.words) for chart in over_epochs([with_every_measure()])]
     assert max(map(len, names)) == len(COLOURS)

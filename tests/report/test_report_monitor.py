@@ -99,6 +99,7 @@ def test_a_training_on_two_ranks_writes_its_epochs(tmp_path: Path) -> None:
     assert frames(page_of(tmp_path)) == [0, 1]
 
 
+@pytest.mark.slow
 def test_two_monitors_share_a_report(tmp_path: Path) -> None:
     raw = watching(prefix="raw/", every_n_epochs=2)
     average = watching(prefix="ema/", seed=1)

@@ -122,7 +122,11 @@ def check_answers(judged: Any) -> None:
         assert row.shown_ms == pytest.approx(row.exposure_ms, abs=0.02)
 
 
-@pytest.mark.parametrize(("options", "language"), [(DESKTOP, "en"), (PHONE, "ko")], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("options", "language"),
+    [pytest.param(DESKTOP, "en", marks=pytest.mark.slow), (PHONE, "ko")],
+    ids=["desktop", "phone"],
+)
 def test_every_kind_is_answered_to_the_end(
     browser: Any, tmp_path: Path, options: dict[str, Any], language: str
 ) -> None:
