@@ -288,6 +288,7 @@ def test_epochs_with_one_measurement_are_drawn_by_epoch(tmp_path: Path) -> None:
     assert any(name == "aria-label" and "epoch by epoch" in value for _, name, value in page_of(tmp_path).attributes)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_keeps_every_measurement_and_a_resumed_run_forgets_later_ones(tmp_path: Path) -> None:
     middle = by_steps(tmp_path)
     middle.save_checkpoint(tmp_path / "middle.ckpt")

@@ -237,6 +237,7 @@ def with_every_measure(epochs: int = 3) -> History:
     return noted
 
 
+@pytest.mark.slow
 def test_groups_of_many_values_are_folded_and_the_core_comes_first() -> None:
     page = Page(rendered([with_every_measure()], "All"))
     folded = [("open" in dict(attributes)) for attributes in page.details if dict(attributes).get("class") == "group"]
