@@ -56,6 +56,11 @@ if TYPE_CHECKING:
     from streaming_metrics.sampling import keep_unpadded as keep_unpadded
     from streaming_metrics.signature import Signature as Signature
     from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
+    from streaming_metrics.verdicts.evidence import Evidence as Evidence
+    from streaming_metrics.verdicts.evidence import Influence as Influence
+    from streaming_metrics.verdicts.paired import Comparison as Comparison
+    from streaming_metrics.verdicts.paired import paired as paired
+    from streaming_metrics.verdicts.paired import unpaired as unpaired
 
 HOMES = {
     "RepeatsWarning": "core.repeats",
@@ -76,6 +81,11 @@ HOMES = {
     "keep_unpadded": "sampling",
     "Signature": "signature",
     "caption_hashes": "statistics.captions",
+    "Evidence": "verdicts.evidence",
+    "Influence": "verdicts.evidence",
+    "Comparison": "verdicts.paired",
+    "paired": "verdicts.paired",
+    "unpaired": "verdicts.paired",
 }
 """The module that each public name is defined in; the measures are those of the registry."""
 __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()} | homes())

@@ -57,7 +57,8 @@ def swept(reduction: PairReduction, sides: Mapping[str, Sequence[Shard]], tiling
     rings = [[columns[rank - hop] for hop in range(len(rows))] for rank in range(len(rows))]
     contexts = [PairContext(sizes, local, required, tiling) for local in rows]
     results = [sweep([reduction], context, ring, Comm.single())[reduction] for context, ring in zip(contexts, rings)]
-    return torch.stack(results).sum(0)
+    total = torch.stack(results).sum(0)
+    return reduction.settled(total, sizes[reduction.balls]) if isinstance(reduction, BallCounts) else total
 
 
 def whole(reduction: PairReduction, sides: Mapping[str, Tensor], tiling: Tiling | None = None) -> Tensor:
@@ -93,7 +94,9 @@ def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
         points, balls = sides[reduction.points], sides[reduction.balls]
         radii = distances(balls, balls).sort(1).values[:, reduction.k]
         inside = distances(points, balls) < radii if reduction.strict else distances(points, balls) <= radii
-        return torch.cat([inside.sum(1), inside.sum(0)])
+        held, holds = inside.sum(1), inside.sum(0)
+        only = torch.arange(len(points)) @ inside.long() * (holds == 1)
+        return torch.cat([held, holds, *([only] if reduction.visitors else [])])
     assert isinstance(reduction, KernelSums | SubsetSums)
     values = kernel_values(reduction.kernel, x, y)
     if isinstance(reduction, KernelSums):

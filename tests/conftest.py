@@ -47,6 +47,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,
@@ -71,6 +72,7 @@ from streaming_metrics.statistics import (
     Count,
     Distinct,
     FixedRows,
+    HalfMoments,
     Histogram,
     KernelDensities,
     KnownCaptions,
@@ -82,11 +84,14 @@ from streaming_metrics.statistics import (
     Neighbours,
     ProbeHits,
     Projections,
+    Reservoir,
     Retrieved,
     SecondMoment,
 )
+from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
+from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,12 +139,19 @@ STATISTICS = [
     Distinct(k=8),
     Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
+    Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
     Authentic(WIDTH, FixedRows(FIXED), squared_radii(FIXED, 1)),
     Bank(WIDTH, captions=True, beside=(("text", TEXT),)),
     Bank(TEXT, capacity=7, column="text", captions=True),
+    Bank(WIDTH, capacity=6, cluster=3),
+    HalfMoments(WIDTH),
+    HalfMoments(TEXT, column="text", cluster=4),
+    Reservoir(WIDTH, capacity=7),
+    Reservoir(WIDTH, capacity=6, cluster=3),
+    Reservoir(TEXT, capacity=80, column="text"),
     CaptionDigest(),
     KnownCaptions(),
     ClassPredictions(CLASSES),
@@ -152,6 +164,11 @@ STATISTICS = [
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
+    PredictionMoments(CLASSES + 1),
+    ClusteredPredictions(CLASSES, cluster=4),
+    Blocks(Moments(WIDTH), blocks=3),
+    Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
+    Blocks(ClassPredictions(CLASSES), blocks=50),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -169,6 +186,7 @@ REDUCTIONS = [
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
     KernelSums("real", "real", KERNEL),
@@ -198,42 +216,60 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8): KERNELS,
     KID(subsets=None): KERNELS,
     KID(subsets=5, subset_size=8, capacity=16): KERNELS,
+    KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
+    IS(splits=3, se=True): SUMS,
+    IS(splits=1, se=True, cluster=2): SUMS,
     PRDC(k=3): COUNTS,
     PRDC(k=3, f1=True, capacity=16): COUNTS,
     PRDC(variant="improved"): COUNTS,
     PRDC(recall=False): COUNTS,
+    PRDC(k=2, recall=False, se=True): COUNTS,
+    PRDC(k=2, f1=True, se=True, both=True): COUNTS,
     Vendi(): SUMS,
     Vendi(q=0.5): SUMS,
+    Vendi(q=2, se=True): SUMS,
+    Vendi(q=0.5, se=True, cluster=2, reservoir=20): SUMS,
     MMD(block=2): COUNTS,
+    MMD(block=2, se=True, most=30, cluster=2): COUNTS,
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
+    AuthPct(se=True): COUNTS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
     Modes(modes=4): SUMS,
     Modes(classes=LABELS): SUMS,
+    Jackknife(Modes(modes=4), blocks=3): SUMS,
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
+    FID(se=True): SUMS,
+    FID(se=True, both=True, cluster=2, reservoir=16): SUMS,
     ModeScore(): SUMS,
     ModifiedIS(): SUMS,
     AMScore(): SUMS,
+    Jackknife(AMScore(), blocks=4): SUMS,
+    Jackknife(ImageStatistics(bins=50), blocks=3, cluster=2): SUMS,
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
-    RPrecision(candidates=5, r=2): COUNTS,
+    RPrecision(candidates=5, r=2, se=True): COUNTS,
     CAS(classes=LABELS): COUNTS,
+    CAS(classes=LABELS, se=True): COUNTS,
     CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
     GANTest(classes=LABELS): COUNTS,
+    GANTest(classes=LABELS, se=True): COUNTS,
     BoundaryDistortion(classes=LABELS): COUNTS,
+    BoundaryDistortion(classes=LABELS, se=True): COUNTS,
     AdversarialDivergence(classes=LABELS): SUMS,
+    AdversarialDivergence(classes=LABELS, se=True): SUMS,
     ParzenLikelihood(): SUMS,
     ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
-    AdaGANCoverage(most=24): COUNTS,
+    AdaGANCoverage(most=24, se=True): COUNTS,
     ImageRetrieval(): COUNTS,
-    ImageRetrieval(classes=LABELS, ks=(1, 3), most=16): COUNTS,
+    ImageRetrieval(classes=LABELS, ks=(1, 3), most=16, se=True): COUNTS,
     NNAA(): COUNTS,
     NNAA(most=24, privacy=True): COUNTS,
     SlicedWasserstein(n_projections=5): SUMS,
@@ -244,6 +280,17 @@ MEASURES: dict[Measure, Tolerance] = {
     GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
+STAND_FOR_ERRORS = FID(se=True), KID(subsets=5, subset_size=8, se=True, cluster=2), Jackknife(AMScore(), blocks=4)
+"""Rows with errors that are quick where those of the others are slow."""
+
+
+def quick_once(measure: Measure) -> Any:
+    """Return a row as a parameter, slow where it adds errors to a measure that has a row without."""
+    adds = any(scalar.about for scalar in measure.scalars) and measure not in STAND_FOR_ERRORS
+    return pytest.param(measure, marks=pytest.mark.slow if adds else ())
+
+
+QUICK_MEASURES = [quick_once(measure) for measure in MEASURES]
 SHIFTS = {"fake": 0.3, "train": 0.1}
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import calls
+import coverage
 import epoch
 import fid
 import gpu
@@ -32,7 +33,8 @@ import run_all
 import sensitivity
 import sync
 import update
-from harness import ceilings, corruptions, heatmap, image_sets, page, results, stored
+import verdicts
+from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
 from harness.common import in_steps, interleaved
 from harness.results import Result, Row
 from harness.tracer import calls_of
@@ -89,6 +91,7 @@ def check(result: Result, questions: int) -> None:
     assert result.checks
 
 
+@pytest.mark.slow
 def test_inception(inception_weights: Path) -> None:
     networks = inception.our_networks(inception_weights), inception.peer_networks(inception_weights)
     result = inception.bench(*networks, images=1, sides=[32], repeats=1)
@@ -131,6 +134,7 @@ def test_updates(network: ModuleExtractor) -> None:
     check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1, sides=(4, 8)), questions=3)
 
 
+@pytest.mark.slow
 def test_growth(ranks: Ranks) -> None:
     check(growth.bench(samples=128, width=6, classes=4, repeats=1, ranks=2, on_ranks=on(ranks)), questions=4)
 
@@ -325,7 +329,15 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_every_script_is_run() -> None:
     alone = {"run_all", "gpu", "fuzz", "soak", "calls", "kept", "sensitivity", "measures_cost"}
-    alone |= {"human_intervals", "human_strengths", "study_exposure", "study_load"}
+    alone |= {
+        "coverage",
+        "errors_cost",
+        "human_intervals",
+        "human_strengths",
+        "study_exposure",
+        "study_load",
+        "verdicts",
+    }
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
 
 
@@ -351,3 +363,31 @@ def test_intervals_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPa
 
 
 TASTE = human_strengths.Population(1.5, 0)
+
+
+def test_verdicts_err_at_their_rate_and_cost_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "MOTIONS", 4000)
+    monkeypatch.setattr(verdicts, "EPOCHS", 3)
+    rows = list(verdicts.boundary_rows())
+    assert [row[0] for row in rows] == list(verdicts.boundaries())
+    assert len(list(verdicts.distance_rows(4, 32, reps=1))) == len(verdicts.CASES)
+    assert len(list(verdicts.plateau_rows(reps=1))) == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_coverage_of_simulated_distances_is_counted() -> None:
+    row, levels = coverage.cell("gauss", "same", width=8, ratio=10, draws=12)
+    assert len(row) == len(coverage.HEAD)
+    raw, corrected = (levels[key][coverage.LEVELS.index(0.95)] for key in ("fid", "fid_corrected"))
+    assert raw <= 0.5 < 0.8 <= corrected
+    assert len(coverage.paired_row(0.9, "near", draws=4, width=6)) == len(coverage.PAIRED_HEAD)
+    assert len(coverage.equal_row(width=8, draws=4)) == len(coverage.EQUAL_HEAD)
+
+
+@pytest.mark.parametrize("law", populations.LAWS)
+def test_populations_have_the_moments_that_they_say(law: str) -> None:
+    population = populations.Population(law, 4)
+    rows = population.rows(*population.noise(200_000, torch.Generator().manual_seed(0)), wider=1.5, shift=0.5)
+    scale = population.deviations
+    torch.testing.assert_close(rows.mean(0), 0.5 * scale, rtol=0, atol=0.03)
+    torch.testing.assert_close(rows.T.cov(), 2.25 * population.fit.sigma, rtol=0, atol=0.12)

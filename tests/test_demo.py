@@ -176,3 +176,21 @@ def test_simulated_raters_answer_a_study_of_epochs_over_http(
     assert fid["spearman"]["value"] > 0.5
     assert "The raters of this study are simulated." in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "digits.sqlite").exists()  # people's answers go into a store of their own
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
+def test_epochs_are_told_apart_with_fewer_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "load_digits", lambda: DIGITS[:200])
+    monkeypatch.setattr(demo, "PASSES", 10)
+    demo.main(["--decide", "--epochs", "2", "--samples", "200", "--side", "32", "--out", str(tmp_path)])
+    printed, page = capsys.readouterr().out, (tmp_path / "report.html").read_text()
+    for words in ("epoch 0: first, 200 images", "kd_efficientnet_lite0 against epoch 0: ", "images saved: "):
+        assert words in printed
+        assert words in page
+    rows = [row for row in csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()) if row[KEY]]
+    first, second = (float(row["val/kd_efficientnet_lite0_decided"]) for row in rows)
+    is_better = [float(row["val/kd_efficientnet_lite0_verdict"]) for row in rows] == [0, 1]
+    assert (second < first) if is_better else (second == first)

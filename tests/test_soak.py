@@ -21,7 +21,7 @@ EPOCHS = 30
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("world_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_tensor_outlives_its_epoch(ranks: Ranks, world_size: int) -> None:
     for seen in ranks.run(world_size, in_pool, world_size):
         (early, few), (late, many) = seen[0], seen[-1]

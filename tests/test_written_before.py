@@ -242,6 +242,7 @@ def test_a_file_written_before_gives_the_same_values_and_signature(case: Case, b
 
 
 @pytest.mark.parametrize("case", ON_TWO_RANKS, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_files_of_two_ranks_give_the_same_values_on_two_ranks(case: Case, before: Path, ranks: Ranks) -> None:
     for got in ranks.run(2, told_on_a_rank, case, before, each=[0, 1]):
         assert got["is_frozen"] is case.is_frozen

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streaming_metrics.cli.results import Result
+from streaming_metrics.cli.several_results import load_one
 from streaming_metrics.measures.keys import scalar_of
 from streaming_metrics.plots.result_keys import ARROWS, by_group, leading, spread_of
 
@@ -69,7 +69,7 @@ def read_computed(files: Sequence[str], conditions: Sequence[str]) -> Computed:
 def _rows_of(text: str, conditions: Sequence[str]) -> dict[str, dict[str, float]]:
     name, equals, file = text.partition("=")
     if equals and name in conditions:
-        scores = Result.load(file).scores
+        scores = load_one(file).scores
         return {name: {key: value for key, value in scores.items() if isfinite(value)}}
     if text.endswith(".csv"):
         return _of_log(Path(text), conditions)
@@ -114,4 +114,4 @@ def _is_measured(key: str) -> bool:
 
 def _is_error(key: str) -> bool:
     """Return whether a spread is a standard error of the value, rather than a standard deviation of its parts."""
-    return "standard error" in scalar_of(key).title.lower()
+    return bool(scalar_of(key).about)

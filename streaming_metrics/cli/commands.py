@@ -7,7 +7,6 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from inspect import getdoc
 from pathlib import Path
@@ -17,23 +16,23 @@ import typer
 from typer.core import TyperGroup
 
 from streaming_metrics.cli.exits import exit_codes
+from streaming_metrics.cli.explain import explain
+from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
+from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
-from streaming_metrics.cli.results import contents, differences, facts, scores_apart
+from streaming_metrics.cli.running import running, tell_all, teller
 from streaming_metrics.cli.study_results import app as study_app
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
 from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
 from streaming_metrics.signature import library_version
-from streaming_metrics.startup import allow_interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Sequence
 
     from streaming_metrics.cli.results import Result
     from streaming_metrics.cli.scoring import Comparison
-    from streaming_metrics.distributed.comm import Comm
 
-TIMEOUT = 1800.0
 EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
@@ -95,9 +94,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(study_app, name="study")
+app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
-Fake = Annotated[str, typer.Argument(help=f"Generated images: {SOURCE}.")]
+Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
@@ -105,22 +105,19 @@ SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
 MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
 PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric."
 Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
-ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
-Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
-Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
-NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side of images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
-OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
+Se = Annotated[bool, typer.Option("--se", help="Scores with standard errors, where measures have them.")]
+ForErrors = Annotated[bool, typer.Option("--se", help="Keep what errors and tests of either side need.")]
+PerPrompt = Annotated[int, typer.Option(min=1, help="Images in a row of one prompt: errors are by prompts.")]
+Test = Annotated[bool, typer.Option("--test", help="Say which sides differ, of the same seeds; with errors.")]
+Unpaired = Annotated[bool, typer.Option("--unpaired", help="Test sides of other seeds: wider intervals.")]
 Capacity = Annotated[int | None, typer.Option(min=1, help="Keep a reservoir of so many features.")]
 Half = Annotated[bool, typer.Option("--half", help="Keep features as float16.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -140,7 +137,7 @@ def main(version: Version = False) -> None:
 @app.command()
 def compare(
     real: Real,
-    fake: Fake,
+    fakes: Fakes,
     measures: MeasuresOrNone = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
@@ -156,29 +153,43 @@ def compare(
     json: Json = None,
     report: Report = None,
     study: Study = None,
+    se: Se = False,
+    per_prompt: PerPrompt = 1,
+    test: Test = False,
+    unpaired: Unpaired = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score generated images against real ones."""
+    """Score generated images against real ones; of several sides in one table, and tell which are better."""
     from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
+    from streaming_metrics.cli.several import Wanted, score_several
     from streaming_metrics.ratings.results_file import read_results
 
     network = Network(extractor, weights, resize, precision, device)
-    with _running(None if json == STDOUT else json, report) as comm:
+    with running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
-        refuse_overwriting((json, report), (real, fake, *([] if study is None else [str(study)])))
+        _refuse_several(fakes, paired, test or unpaired)
+        refuse_overwriting((json, report), (real, *fakes, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
-        reading = ImageReader(batch_size, workers, on_error == "skip")
-        job = Job(network, measures, comm, reading, num_samples, seed, _teller(quiet), not quiet, paired)
+        reading, tell, with_errors = (
+            ImageReader(batch_size, workers, on_error == "skip"),
+            teller(quiet),
+            se or test or unpaired,
+        )
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
         asked = None if study is None else read_results(study)
-        comparison = job.compare(real, fake)
+        if len(fakes) > 1:
+            wanted = Wanted(test or unpaired, unpaired, json, report, asked)
+            score_several(job, real, fakes, wanted, tell)
+            return
+        comparison = job.compare(real, fakes[0])
         if asked is not None:
-            comparison = replace(comparison, result=replace(comparison.result, people=people_of(asked, fake)))
+            comparison = replace(comparison, result=replace(comparison.result, people=people_of(asked, fakes[0])))
         if comm.rank == 0:
-            _publish(comparison.result, json, _teller(quiet))
+            _publish(comparison.result, json, tell)
         if report is not None:
             _write_report(report, comparison, asked)
         Plan([], comparison.result.unscored).refuse_some()
@@ -201,6 +212,7 @@ def reference(
     on_error: OnError = "fail",
     capacity: Capacity = None,
     half: Half = False,
+    se: ForErrors = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
@@ -208,13 +220,13 @@ def reference(
     from streaming_metrics.cli.scoring import Job, Network
 
     network = Network(extractor, weights, resize, precision, device)
-    with _running(output) as comm:
+    with running(output) as comm:
         refuse_overwriting((output,), (data,))
-        reading, tell = ImageReader(batch_size, workers, on_error == "skip"), _teller(quiet)
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet)
+        reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
-            _tell_all(said, tell)
+            tell_all(said, tell)
             show_table(
                 ("file", "images", "data"), [(output, origin.num_samples or "unknown", origin.data or "unknown")]
             )
@@ -232,7 +244,7 @@ def merge(
     from streaming_metrics.core.saved_states import merged
     from streaming_metrics.report.recorded_warnings import recorded_warnings
 
-    with _running(output) as comm, recorded_warnings() as said:
+    with running(output) as comm, recorded_warnings() as said:
         if comm.world_size > 1:
             raise ValueError("merge: expected one process, got a launcher's ranks. Remedy: run it without torchrun.")
         metric = merged(states, reference)
@@ -241,7 +253,7 @@ def merge(
         plan.refuse_none()
         metric.measures = tuple(plan.scored)
         _show_scores({key: value.item() for key, value in metric.compute().items()}, metric.signature())
-    _tell_all(said, _teller(quiet))
+    tell_all(said, teller(quiet))
     with exit_codes():
         plan.refuse_some()
 
@@ -268,6 +280,28 @@ def diff(
     if any(difference.matters for difference in found):
         say("These do not compare.", stderr=True)
         raise typer.Exit(1)
+
+
+@app.command("test")
+def compare_files(
+    files: Annotated[list[str], typer.Argument(help="Of `compare --se --json`; FILE:SIDE is one side of several.")],
+    unpaired: Unpaired = False,
+    json: Json = None,
+) -> None:
+    """Say which sides that were scored at any time are better, by what each image adds to a score."""
+    from streaming_metrics.cli import contests
+    from streaming_metrics.cli.several_results import load_all, split_side
+
+    with exit_codes():
+        check_writable(None if json == STDOUT else json)
+        refuse_overwriting((json,), [split_side(file)[0] for file in files])
+        found = contests.contests(load_all(files), apart=unpaired)
+        if json == STDOUT:
+            say(contests.as_json(found))
+        else:
+            show_text(contests.lines_of(found))
+        if json not in (None, STDOUT):
+            contests.save(json, found)
 
 
 @app.command()
@@ -298,19 +332,6 @@ def measures(
             measure_list.show(found)
 
 
-@contextmanager
-def _running(*outputs: Path | None) -> Iterator[Comm]:
-    """Yield the ranks; exit as :func:`exit_codes` does, before the work where that can be."""
-    with exit_codes():
-        for path in outputs:
-            check_writable(path)
-        from streaming_metrics.distributed.comm import launched
-
-        allow_interrupts()
-        with launched(TIMEOUT) as comm:
-            yield comm
-
-
 def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
     """Raise ValueError where nothing is to be scored, or a report would have nothing to show."""
     from streaming_metrics.cli.pairs import NONE
@@ -319,6 +340,17 @@ def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
         raise ValueError("--measures none: expected --paired metrics beside it, got none. Remedy: --paired psnr,ssim.")
     if measures == NONE and report is not None:
         raise ValueError("--report: expected measures to draw, got --measures none. Remedy: --measures fid; or --json.")
+
+
+def _refuse_several(fakes: Sequence[str], paired: str, test: bool) -> None:
+    """Raise ValueError for what takes one generated side alone, or several."""
+    if len(fakes) > 1 and paired:
+        raise ValueError(f"--paired: expected one generated side, got {len(fakes)}. Remedy: a run of each side.")
+    if len(fakes) == 1 and test:
+        raise ValueError(
+            "--test: expected generated sides to compare, got one. Remedy: compare REAL A B --test; or `compare --se "
+            "--json` of each, and test A.json B.json."
+        )
 
 
 def _check_charts(measures: str) -> None:
@@ -330,7 +362,7 @@ def _check_charts(measures: str) -> None:
 
 
 def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> None:
-    _tell_all(result.warnings, tell)
+    tell_all(result.warnings, tell)
     if json == STDOUT:
         say(result.to_json())
     else:
@@ -351,6 +383,12 @@ def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | No
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
+    from streaming_metrics.cli.score_table import error_of, show_one
+
+    if any(error_of(key, scores) for key in scores):
+        show_one(scores, better=shows_better)
+        say(signature)
+        return
     rows = [(key, f"{value:.6g}") for key, value in scores.items()]
     if shows_better:
         from streaming_metrics.measures.keys import scalar_of
@@ -358,16 +396,6 @@ def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> 
         rows = [(*row, scalar_of(row[0]).better or "") for row in rows]
     show_table(("measure", "value", "better")[: len(rows[0])], rows)
     say(signature)
-
-
-def _teller(quiet: bool) -> Callable[[str], None]:
-    """Return what says a note on stderr, or what says nothing."""
-    return lambda note: None if quiet else say(f"note: {note}", stderr=True)
-
-
-def _tell_all(notes: Iterable[str], tell: Callable[[str], None]) -> None:
-    for note in notes:
-        tell(note)
 
 
 def _summary(thing: Any) -> str:

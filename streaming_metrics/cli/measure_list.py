@@ -31,8 +31,11 @@ generated samples where nothing else is said. The class says what is kept of gen
 
 The sizes are of features 2048 wide and 1008 logits. Every role of a metric keeps 64 KiB more, to count distinct images.
 """
-HEADINGS, RATIOS = ("measure", "keys", "class", "reads", "paper"), (0, 4, 0, 3, 4)
-HEAD = ("measure", "what it is", "keys", "class", "reads", "kept of generated samples", "paper", "compared with")
+HEADINGS, RATIOS = ("measure", "keys", "error", "class", "reads", "paper"), (0, 4, 0, 0, 3, 4)
+HEAD = (
+    *("measure", "what it is", "keys", "standard error", "class", "reads", "kept of generated samples"),
+    *("paper", "compared with"),
+)
 
 
 def chosen(names: Sequence[str]) -> list[Entry]:
@@ -48,7 +51,7 @@ def show(found: Sequence[Entry]) -> None:
             say("\t".join(line_of(entry)))
         return
     groups = {
-        group: [(e.label, ", ".join(keys_of(e)), e.kind, read_by(e), e.paper) for e in of]
+        group: [(e.label, ", ".join(keys_of(e)), e.error, e.kind, read_by(e), e.paper) for e in of]
         for group, of in by_group(found).items()
     }
     show_groups(HEADINGS, RATIOS, groups)
@@ -62,6 +65,7 @@ def show_each(found: Iterable[Entry]) -> None:
             "class": f"{entry.kind}: {KINDS[entry.kind]}",
             "reads": read_by(entry),
             "kept": kept_by(entry),
+            "standard error": error_told(entry),
             "parameters": ", ".join(parameters_of(entry)) or "none",
             "paper": entry.paper,
             "compared with": entry.compared_with,
@@ -93,6 +97,7 @@ def fields_of(entry: Entry) -> dict[str, Any]:
         "keys": {scalar.key: {"title": scalar.title, "better": scalar.better} for scalar in entry.scalars},
         "reads": entry.reads,
         "parameters": {name: "…" if value is ... else value for name, value in entry.parameters.items()},
+        "error": {"by": entry.error, "about": entry.about_error} if entry.error else None,
         "kept": entry.kept._asdict(),
         "kept_frozen": entry.kept_bound._asdict(),
         "paper": entry.paper,
@@ -119,13 +124,18 @@ def table_of(found: Iterable[Entry]) -> str:
 def cells_of(entry: Entry) -> tuple[str, ...]:
     """Return the cells of a measure in :func:`table_of`, in the order of :data:`HEAD`."""
     keys = ", ".join(f"`{scalar.key}` {ARROWS[scalar.better]}".strip() for scalar in entry.scalars)
-    about = entry.kind, read_by(entry), kept_by(entry), entry.paper, entry.compared_with
+    about = error_told(entry), entry.kind, read_by(entry), kept_by(entry), entry.paper, entry.compared_with
     return f"`{entry.call}`", entry.definition.removesuffix("."), keys, *about
 
 
 def keys_of(entry: Entry) -> list[str]:
     """Return the keys, each with an arrow for what is better."""
     return [_with_arrow(scalar) for scalar in entry.scalars]
+
+
+def error_told(entry: Entry) -> str:
+    """Return how a measure's standard error is had, and what its interval is about."""
+    return f"{entry.error}: {entry.about_error}" if entry.error else "none"
 
 
 def read_by(entry: Entry) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import GenerativeMetrics
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
 
@@ -57,6 +56,15 @@ class ReadResult:
         return ReadResult(whole.read, sorted(whole.unreadable), whole.digest)
 
 
+class TakesImages(Protocol):
+    """What images are read for: a metric, or another that takes batches as one does."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def update(self, images: Tensor, *, real: bool, index: Tensor) -> None: ...
+
+
 @dataclass(frozen=True)
 class ImageReader:
     """Reader of images.
@@ -73,7 +81,7 @@ class ImageReader:
 
     def __call__(
         self,
-        metric: GenerativeMetrics | None,
+        metric: TakesImages | None,
         images: Images,
         *,
         real: bool,

@@ -1,4 +1,4 @@
-"""Results: scores with all that says how they came about, as JSON; and in what two of them differ."""
+"""Results: scores with all that says how they came about, as JSON."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.cli.error_lines import errors_in
 from streaming_metrics.cli.people import lines_of
-from streaming_metrics.extractors.names import facts_of_record
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
-from streaming_metrics.files.outline import Outline
-from streaming_metrics.files.tensors import STATE_KIND, about_of, read_arrays
 from streaming_metrics.images.names import told
-from streaming_metrics.signature import Signature
+from streaming_metrics.verdicts.files import KIND, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streaming_metrics.files.outline import Outline
     from streaming_metrics.files.reference import Reference
+    from streaming_metrics.verdicts.evidence import Evidence
 
-KIND = "streaming-metrics scores 1"
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
+LATE = ("paired", "people", "evidence", "ids", "errors")
+"""What a file has where there is any: without it, it is what earlier versions wrote, and read."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Result:
             whose metrics; ``"better"``, by key.
         people: what people say of the generated side, empty where there is no study: ``"signature"`` of it,
             ``"condition"``, ``"scores"``; ``"note"`` where none of its conditions is that side.
+        evidence: what scores are compared by, by key, empty without standard errors.
+        ids: what tells whether generated samples are of the same seeds: :func:`~streaming_metrics.cli.seeds.ids_of`.
         date: when they were made, ISO 8601 in UTC; empty where a file does not say.
     """
 
@@ -85,6 +88,8 @@ class Result:
     date: str = ""
     paired: Mapping[str, Any] = field(default_factory=dict)
     people: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> list[tuple[str, str]]:
@@ -100,14 +105,30 @@ class Result:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
         return lines + ([("date", self.date)] if self.date else [])
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; a score that is not finite is None."""
+        scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
+        known = asdict(replace(self, evidence={})) | {"scores": scores, "evidence": to_json(self.evidence)}
+        known["errors"] = errors_in(self.scores)
+        return {what: value for what, value in known.items() if value or what not in LATE}
+
+    @classmethod
+    def of_plain(cls, told: Mapping[str, Any]) -> Result:
+        """Return what :meth:`plain` told; raise ValueError, KeyError or TypeError for anything else."""
+        sides = {role: Origin(**told[role]) for role in ("real", "fake")}
+        kept = {what: value for what, value in told.items() if what != "errors"}  # scores say them
+        result = cls(**{**kept, **sides, "evidence": from_json(told.get("evidence", {}))})
+        result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
+        _ = result.about  # what cannot be shown is damaged
+        if not all(isinstance(value, float) for value in result.scores.values()):
+            raise TypeError("scores that are no numbers")
+        if not isinstance(result.signature, str) or not isinstance(result.ids, dict):
+            raise TypeError("no signature, or no ids")
+        return result
+
     def to_json(self) -> str:
         """Return it as a JSON object; a score that is not finite is null."""
-        scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
-        known = {"kind": KIND, **asdict(self), "scores": scores}
-        for late in ("paired", "people"):
-            if not known[late]:
-                del known[late]  # as earlier versions wrote it, and read it
-        return json.dumps(known, indent=2, allow_nan=False)
+        return json.dumps({"kind": KIND, **self.plain()}, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -123,138 +144,14 @@ class Result:
         """
         try:
             read = json.loads(Path(path).read_text(encoding="utf-8"))
-            kind, real, fake = read.pop("kind"), Origin(**read.pop("real")), Origin(**read.pop("fake"))
-            result = cls(real=real, fake=fake, **read)
-            result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
-            _ = result.about  # what cannot be shown is damaged
+            kind = read.pop("kind")
+            if kind == KIND:
+                return cls.of_plain(read)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected a {KIND} file, got one that does not read: {error!r}.") from error
-        numbers = isinstance(result.scores, dict) and all(isinstance(value, float) for value in result.scores.values())
-        if kind != KIND or not numbers or not isinstance(result.signature, str):
-            raise ValueError(f"{path}: expected a {KIND} file, got {str(kind)!r} without scores or signature.")
-        return result
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Difference between two scores: one thing that they do not share.
-
-    Args:
-        what: its name.
-        first, second: its value in each; None where that does not say.
-        matters: whether the scores do not compare because of it.
-    """
-
-    what: str
-    first: str | None
-    second: str | None
-    matters: bool
-
-
-NOTES = {"version", "fake data", "library"}
-NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
-OTHERS = "other networks"
-NAMES |= {"train", "heldout", "captions", "pairs", "library", OTHERS}
-
-
-def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
-    """Return in what two :func:`facts` differ; what only one of them says is a note.
-
-    Example:
-        >>> line = "fid|ext:inception-v3-6726825d|resize:clean-299|real:50000|fake:10000|fp32|v0.1.0"
-        >>> [d.what for d in differences(facts(line), facts(line.replace("clean", "tf1-bilinear")))]
-        ['resize']
-    """
-    both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
-    found = [
-        Difference(what, a, b, None not in (a, b) and what not in NOTES) for what, (a, b) in both.items() if a != b
-    ]
-    measured = [{what: line for what, line in one.items() if what not in NAMES} for one in (first, second)]
-    if all(measured) and not measured[0].keys() & measured[1].keys():
-        found.insert(0, Difference("measures", "+".join(measured[0].values()), "+".join(measured[1].values()), True))
-    return found
-
-
-def facts(text: str) -> dict[str, str]:
-    """Return all that decides whether scores compare, by name.
-
-    Args:
-        text: a signature; or a file of scores, a state file, a reference.
-
-    Raises:
-        ValueError: where it is none of them.
-    """
-    path = Path(text)
-    if "|ext:" in text:
-        return _of_signature(text)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a signature, or a file of scores, states or a reference, got {text!r}.")
-    if path.suffix == ".json":
-        result = Result.load(path)
-        data = {"real data": result.real.data, "fake data": result.fake.data}
-        pairs = {what: str(result.paired[what]) for what in ("pairs", "library") if what in result.paired}
-        return _of_signature(result.signature) | {what: value for what, value in data.items() if value} | pairs
-    if _is_state(path):
-        return _of_signature(str(read_arrays(path, STATE_KIND)[1].get("signature")))
-    return _of_reference(Outline.load(path))
-
-
-def contents(text: str) -> list[tuple[str, str]]:
-    """Return what a file holds, by name: scores and where they came from, or the shapes of what a reference keeps."""
-    path = Path(text)
-    if path.suffix == ".json":
-        result = Result.load(path)
-        return [(key, repr(value)) for key, value in result.scores.items()] + result.about
-    if not path.is_file() or _is_state(path):
-        return []
-    reference = Outline.load(path)
-    said = [(what, str(reference.about[what])) for what in ("source", "date") if reference.about.get(what)]
-    said += [("note", note) for note in Origin.of_reference(reference, text).notes]
-    said += [("warning", warning) for warning in warnings_of(reference)]
-    return said + list(reference.forms.items())
+        raise ValueError(f"{path}: expected a {KIND} file, got {str(kind)!r} without scores or signature.")
 
 
 def warnings_of(reference: Reference | Outline) -> list[str]:
     """Return what was warned of while a reference was made."""
     return [str(warning) for warning in reference.about.get("warnings") or ()]
-
-
-def scores_apart(first: str, second: str) -> list[tuple[str, str, str, str]]:
-    """Return name, both values and their difference of every score that two files of scores share."""
-    if not all(Path(text).suffix == ".json" for text in (first, second)):
-        return []
-    ours, others = (Result.load(text).scores for text in (first, second))
-    return [
-        (key, f"{value:.6g}", f"{others[key]:.6g}", f"{others[key] - value:+.3g}")
-        for key, value in ours.items()
-        if key in others
-    ]
-
-
-def _is_state(path: Path) -> bool:
-    return (about_of(path) or {}).get("kind") == STATE_KIND
-
-
-def _of_reference(reference: Outline) -> dict[str, str]:
-    """Return the facts that a reference holds."""
-    record = reference.about.get("extractor", {})
-    known: dict[str, Any] = {"features": reference.fingerprint}
-    if not isinstance(record, dict) or "name" in record:
-        known |= facts_of_record(record)
-    known["bank"] = "float16" if reference.about.get("half") else None
-    known["real"] = None if reference.num_samples >= UNKNOWN else reference.num_samples
-    known |= {"version": reference.about.get("version"), "real data": reference.about.get("data")}
-    return {what: str(value) for what, value in known.items() if value is not None}
-
-
-def _of_signature(line: str) -> dict[str, str]:
-    signature = Signature.parse(line)
-    measures: dict[str, str] = {}
-    for measure in signature.measures:  # of several, the first has its keys bare: their order matters
-        label = measure.partition("(")[0]
-        measures[label] = f"{measures[label]}+{measure}" if label in measures else measure
-    counted = dict(part.split(":", 1) for part in str(signature).split("|")[3:-2])  # each role's samples
-    named = {what: getattr(signature, what) for what in ("extractor", "resize", "precision")}
-    first = {what: value.partition("+")[0] for what, value in named.items()}  # what others read, their measures say
-    others = {OTHERS: "+".join(rest for value in named.values() if (rest := value.partition("+")[2]))}
-    return measures | first | counted | {"version": signature.version} | {k: v for k, v in others.items() if v}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Union, cast
 import torch
 from torch import nn
 
+from streaming_metrics.cli.errors_asked import asked_for, for_reference
 from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
@@ -17,6 +18,7 @@ from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.reference_files import files_of, with_others
 from streaming_metrics.cli.results import Origin, Result, warnings_of
+from streaming_metrics.cli.seeds import ids_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.cli.reading import TakesImages
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
@@ -111,6 +114,8 @@ class Job:
         tell: told in lines, on rank 0, what is worth knowing before the work is done.
         shows_progress: whether rank 0 shows how far it is.
         paired: metrics of torchmetrics between the two images of a pair, by name; empty for none.
+        errors: whether measures that have standard errors give them.
+        per_prompt: how many images in a row are of one prompt, and so depend on each other.
     """
 
     network: Network
@@ -122,6 +127,8 @@ class Job:
     tell: Callable[[str], Any] = lambda line: None  # noqa: ARG005
     shows_progress: bool = True
     paired: str = ""
+    errors: bool = False
+    per_prompt: int = 1
 
     def compare(self, real: str, fake: str) -> Comparison:
         """Return the scores of two sources, of those measures that have enough samples; collective.
@@ -160,12 +167,15 @@ class Job:
             if suite and not reads_once:  # of the generated images some are left out, and so numbered anew
                 count, _ = self._add_pairs(suite, pairs)
             values |= suite.values(self.comm)
+        evidence = dict(metric.evidence)
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
         unscored = {**plan.unscored, **last.unscored, **without_pairs(suite, count)}
         told = told_of_pairs(suite, count) if count else {}
         result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now(), told)
+        if evidence:
+            result = replace(result, evidence=evidence, ids=self._ids(sides.fake))
         return Comparison(metric, values, result, sides)
 
     def _pairs_alone(self, real: str, fake: str) -> Comparison:
@@ -191,7 +201,7 @@ class Job:
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
-            measures = measures_of(self.measures)
+            measures = for_reference(measures_of(self.measures), errors=self.errors)
             network = self.network.load(measures)
             metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
@@ -199,7 +209,7 @@ class Job:
             outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
-        about["date"] = _now()
+        about |= {"date": _now(), "ids": ids_of(source)}
         for name, file in files_of(metric, path).items():
             metric.save_reference(file, capacity=capacity, half=half, data=origin.data, about=about, on=name)
             self._say([] if name is None else [f"features of {name} are in {file}"])
@@ -230,8 +240,12 @@ class Job:
         """Return the references of a side, one of each network; none where it is images."""
         return with_others(side, Path(text), plan.scored) if isinstance(side, Reference) else []
 
+    def _measures(self) -> list[Measure]:
+        """Return the measures, with their errors where those are asked for."""
+        return asked_for(measures_of(self.measures), errors=self.errors, per_prompt=self.per_prompt)
+
     def _plan(self, sides: Roles[Source]) -> Plan:
-        measures = measures_of(self.measures)
+        measures = self._measures()
         if isinstance(sides.fake, Images):
             measures = with_count(measures, len(sides.fake))
         plan = Plan.of(measures, *map(_count, sides))
@@ -253,10 +267,7 @@ class Job:
         self, metric: GenerativeMetrics, sides: Roles[Source], saved: Sequence[Reference] = ()
     ) -> Roles[ReadResult | None]:
         """Add the sides to the metric, generated images that were ``saved`` too; return what became of the images."""
-        if saved:  # first, and on every rank, since it may be refused
-            metric.merge_reference(saved)
-            if self.comm.rank:
-                metric.reset()
+        self._merge(metric, saved)
         outcomes: list[ReadResult | None] = []
         for source, real in zip(sides, (True, False)):
             failed = not self.reading.skip and any(outcome and outcome.unreadable for outcome in outcomes)
@@ -266,7 +277,14 @@ class Job:
             refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
         return Roles(*outcomes)
 
-    def _read(self, metric: GenerativeMetrics | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
+    def _merge(self, metric: GenerativeMetrics, saved: Sequence[Reference]) -> None:
+        """Add generated images that were saved: first, and on every rank, since it may be refused."""
+        if saved:
+            metric.merge_reference(saved)
+            if self.comm.rank:
+                metric.reset()
+
+    def _read(self, metric: TakesImages | None, source: Images, *, real: bool, what: str = "") -> ReadResult:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
@@ -274,6 +292,13 @@ class Job:
         if self.reading.skip:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
+
+    def _ids(self, side: Source) -> dict[str, str]:
+        """Return what tells whether a side's samples are of the same seeds as another's."""
+        if isinstance(side, Reference):
+            known = side.about.get("ids")
+            return {str(what): str(digest) for what, digest in known.items()} if isinstance(known, dict) else {}
+        return {} if side is None else ids_of(side)
 
     def _add_pairs(
         self, suite: MetricSuite, pairs: Roles[Images], metric: GenerativeMetrics | None = None

@@ -7,17 +7,19 @@ import sys
 from contextlib import contextmanager
 from io import TextIOWrapper
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
+Cell: TypeAlias = "str | tuple[str, bool]"
+"""What stands in a table, and whether it is bold."""
 LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -85,10 +87,32 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, head
         for row in [columns, *rows] if headed else rows:
             say("\t".join(map(str, row)))
         return
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*(Column(column, overflow="fold") for column in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)
+
+
+def show_cells(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table some of whose cells are bold; where stdout is no terminal, lines of cells between tabs."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        show_table(headings, [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows])
+        return
+    table = Table(box=None, pad_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=place + 1 < len(headings))
+    for row in rows:
+        table.add_row(
+            *(Text(cell) if isinstance(cell, str) else Text(cell[0], "bold" if cell[1] else "") for cell in row)
+        )
+    console.print(table)
+
+
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None where stdout is none."""
+    console = Console()
+    return console.width if console.is_terminal else None
 
 
 def is_terminal() -> bool:

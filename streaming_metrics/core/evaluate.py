@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Measure, Prepared, Results
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank
+    from streaming_metrics.verdicts.evidence import Evidence
 
 
 def evaluate(
@@ -33,8 +34,8 @@ def evaluate(
     prepared: Sequence[Prepared],
     comm: Comm,
     remembered: Mapping[Role, Remembered],
-) -> list[dict[str, Tensor]]:
-    """Return each measure's scalars, float64 ``()``, the same bits on every rank; collective.
+) -> list[tuple[dict[str, Tensor], dict[str, Evidence]]]:
+    """Return each measure's scalars, float64 ``()``, the same bits on every rank, and their evidence; collective.
 
     Args:
         places: which of the measures.
@@ -49,18 +50,16 @@ def evaluate(
     for place in places:
         streams.forms[place].check(seen[place])
     results = _results(places, streams, sides, comm, remembered)
-    values = []
+    values, evidence = [], []
     for place in places:
-        form, found = (
-            streams.forms[place],
-            results.get((layout.places[place], streams.forms[place].bank(seen[place].spec)), {}),
-        )
-        if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(seen[place].spec):
-            form, shown, made = bound_for_once(form, layout.bank_to_replay(place), seen[place], comm)
-            values.append(form.compute(shown, made, {}))
-        else:
-            values.append(form.compute(seen[place], prepared[place], found))
-    return _of_rank_0(values, comm)
+        form, shown, made = streams.forms[place], seen[place], prepared[place]
+        found = results.get((layout.places[place], form.bank(shown.spec)), {})
+        if layout.bound[place] is not None and not streams.is_bound(place) and not form.reductions(shown.spec):
+            form, shown, made = bound_for_once(form, layout.bank_to_replay(place), shown, comm)
+            found = {}
+        values.append(form.compute(shown, made, found))
+        evidence.append(form.evidence(shown, made, found))
+    return list(zip(_of_rank_0(values, comm), evidence))
 
 
 def _results(

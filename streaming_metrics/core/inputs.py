@@ -218,9 +218,9 @@ def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where
             "was added. Remedy: give what the network yields before its softmax, or the probabilities' logarithm."
         )
     raise ValueError(
-        f"{where}: the differences between these float64 samples are lost in float32, in which KID and PRDC keep "
-        "features; nothing was added. Remedy: subtract one constant from the features of both sides, so that their "
-        "mean is at most 100,000 times their spread; or scale both alike into float32's range."
+        f"{where}: the differences between these float64 samples are lost in float32, in which KID, PRDC and "
+        "FID(se=True) keep features; nothing was added. Remedy: subtract one constant from the features of both "
+        "sides, so that their mean is at most 100,000 times their spread; or scale both alike into float32's range."
     )
 
 

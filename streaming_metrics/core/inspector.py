@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.core.closest import closest_of, generated_bank_of
+from streaming_metrics.core.copies import copies_of
+from streaming_metrics.core.difference import difference_of
 from streaming_metrics.core.frozen import remembering
 from streaming_metrics.core.layout import MEASURED
 from streaming_metrics.core.nearest_samples import bank_of, nearest_samples
 from streaming_metrics.measures.base import Sides
+from streaming_metrics.measures.class_distances import class_distances
+from streaming_metrics.measures.contributions import explained
+from streaming_metrics.measures.directions import directions_of
+from streaming_metrics.measures.kept_rows import at_most, kept_rows
 from streaming_metrics.measures.projection import MOST, Projection, project
 from streaming_metrics.measures.units import Units, units_apart
 
@@ -21,13 +28,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.closest import ClosestPairs
+    from streaming_metrics.core.copies import Copies
+    from streaming_metrics.core.difference import Difference
     from streaming_metrics.core.frozen import Remembered
     from streaming_metrics.core.layout import Streams
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Role
     from streaming_metrics.measures.base import Prepared, Side
+    from streaming_metrics.measures.class_distances import ClassDistances
+    from streaming_metrics.measures.contributions import Explained
+    from streaming_metrics.measures.directions import Directions
     from streaming_metrics.measures.mode_table import ModeTable
+
+SEARCHED = 2000
+"""Generated samples that are held against real ones, where no training samples are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +127,90 @@ class Inspector:
         """
         network, bank, _ = bank_of(self.streams) or (0, None, None)
         return units_apart(Sides(self._sides[network], self.streams.layout.networks[network].spec), bank, n, among)
+
+    def explained(
+        self, among: Tensor | None = None, labels: Mapping[Role, Tensor] = MappingProxyType({})
+    ) -> Explained | None:
+        """Return what each sample, and each class or prompt, contributes to the Fréchet distance; None where FID
+        is not measured, or is 0.
+
+        Of the samples whose features are kept: all, or the reservoir of ``FID(se=True)``.
+
+        Args:
+            among: ids of the generated samples that may be among the examples; None for all.
+            labels: ``(N,)`` int64 by id, of sides that keep no labels.
+        """
+        if (found := self._apart) is None:
+            return None
+        found = found.with_labels(labels)
+        return explained(found.coupling, found.real, found.fake, among)
+
+    def directions(self, n: int = 6, among: Tensor | None = None) -> Directions | None:
+        """Return the directions of feature space that add most to the Fréchet distance: what generated samples lack of
+        the real ones' variation, or have beyond it; None where FID is not measured, or is 0.
+
+        Args:
+            n: how many, at least 1.
+            among: ids of the generated samples that may be among the examples; None for all.
+        """
+        check_integer("directions n", n, least=1)
+        if (found := self._apart) is None:
+            return None
+        return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
+
+    def class_distances(self, labels: Mapping[Role, Tensor] = MappingProxyType({})) -> ClassDistances | None:
+        """Return how far each class's generated samples are from its real ones; None where FID is not measured, or
+        no measure keeps features with labels of both sides, as IntraFID does.
+
+        Args:
+            labels: ``(N,)`` int64 by id, of sides that keep no labels.
+        """
+        found = self.difference and self.difference.with_labels(labels)
+        if found is None or found.real is None or found.fake is None:
+            return None
+        return class_distances(found.real, found.fake, found.coupling.x)
+
+    def copies(self) -> Copies | None:
+        """Return which generated samples lie near to a training sample, of the role ``train`` where samples of it are
+        kept, else of ``real``; None where no features of both are kept.
+        """
+        found = self.difference
+        network = 0 if found is None else found.network
+        sides, width = self._sides[network], self.streams.layout.networks[network].spec.num_features
+        if width is None or (fake := kept_rows(sides[MEASURED], width)) is None:
+            return None
+        train = kept_rows(sides["train"], width) if "train" in sides else None
+        role: Role = "real" if train is None else "train"
+        train, fake = (kept_rows(sides["real"], width), at_most(fake, SEARCHED)) if train is None else (train, fake)
+        if train is None:
+            return None
+        with remembering(self.remembered, network) as cache:
+            return copies_of(role, train, fake, self.comm, cache)
+
+    @cached_property
+    def difference(self) -> Difference | None:
+        """Gaussians of both sides, and features that are kept; None where FID is not measured; collective.
+
+        ``difference.coupling.of_fake(features).influence`` are the contributions of other generated samples, as of a
+        second stream from the same seeds, where their features were not kept.
+        """
+        return difference_of(self._sides, [network.spec for network in self.streams.layout.networks])
+
+    @cached_property
+    def _apart(self) -> Difference | None:
+        """The difference, where it is more than rounding: of hosts, which round differently, rank 0 decides."""
+        found = self.difference
+        return found if found is not None and self.comm.broadcast(found.is_there) else None
+
+    def sides(self, on: str | None = None) -> Sides:
+        """Return the sides of a network as its measures see them, states over all ranks, banks still sharded.
+
+        Args:
+            on: the network by name; None for the first.
+        """
+        networks = self.streams.layout.networks
+        place = 0 if on is None else [network.name for network in networks].index(on)
+        return Sides(self._sides[place], networks[place].spec)
 
     @cached_property
     def _sides(self) -> Sequence[Mapping[Role, Side]]:

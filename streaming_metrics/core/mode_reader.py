@@ -11,6 +11,7 @@ from streaming_metrics.core.evaluate import bound_for_once
 from streaming_metrics.core.nearest_samples import bank_of
 from streaming_metrics.measures.base import NotEnoughSamples, Sides
 from streaming_metrics.measures.extremes import highest
+from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modes import Modes
 from streaming_metrics.statistics.bank import bank_features
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.layout import Streams
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Role
-    from streaming_metrics.measures.base import Prepared, Side
+    from streaming_metrics.measures.base import Measure, Prepared, Side
     from streaming_metrics.measures.mode_table import ModeTable
 
 EXAMPLES = 2
@@ -46,7 +47,7 @@ def mode_table(
         comm: the ranks.
         among: ids of the generated samples that may be shown; None for all.
     """
-    asked = next((place for place, form in enumerate(streams.forms) if isinstance(form, Modes)), None)
+    asked = next((place for place, form in enumerate(streams.forms) if isinstance(_itself(form), Modes)), None)
     if asked is not None:
         form, network, made = streams.forms[asked], streams.layout.places[asked], prepared[asked]
         is_bound = streams.is_bound(asked)
@@ -54,9 +55,9 @@ def mode_table(
         form, network, made, is_bound = Modes(), kept[0], {}, False
     else:
         return None
-    assert isinstance(form, Modes)
-    seen = Sides(sides[network], streams.layout.networks[network].spec)
-    bank = form.rows(seen.spec)
+    measure, seen = _itself(form), Sides(sides[network], streams.layout.networks[network].spec)
+    assert isinstance(measure, Modes)
+    bank = measure.rows(seen.spec)
     try:
         form.check(seen)
     except NotEnoughSamples:
@@ -64,12 +65,17 @@ def mode_table(
     if not is_bound:
         if not all(bank in side.states for side in (seen.real, seen.fake)):
             return None
-        bound, seen, made = bound_for_once(form, bank, seen, comm)
-        assert isinstance(bound, Modes)
-        form = bound
-    table = form.table(seen, made)
-    real, fake = (_examples(form, seen, role, comm, ids) for role, ids in (("real", None), ("fake", among)))
+        form, seen, made = bound_for_once(form, bank, seen, comm)
+        measure = _itself(form)
+        assert isinstance(measure, Modes)
+    table = measure.table(form.unblocked(seen) if isinstance(form, Jackknife) else seen, made)
+    real, fake = (_examples(measure, seen, role, comm, ids) for role, ids in (("real", None), ("fake", among)))
     return replace(table, real_examples=real, fake_examples=fake)
+
+
+def _itself(form: Measure) -> Measure:
+    """Return a measure without the jackknife around it."""
+    return form.measure if isinstance(form, Jackknife) else form
 
 
 def _examples(form: Modes, sides: Sides, role: Role, comm: Comm, among: Tensor | None) -> Tensor:

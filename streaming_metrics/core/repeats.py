@@ -29,11 +29,21 @@ def distinct_of(side: Side) -> DistinctCount | None:
     return found if found and found.num_samples == side.num_samples else None
 
 
+def has_repeats(found: DistinctCount) -> bool:
+    """Return whether more samples are repeats than do no harm, whatever the count is off by.
+
+    Example:
+        >>> from streaming_metrics.statistics import DistinctCount
+        >>> [has_repeats(DistinctCount(1000, distinct, True, 0.0, 1, 2)) for distinct in (1000, 995, 900)]
+        [False, False, True]
+    """
+    repeats = found.num_samples - found.distinct
+    return repeats > max(HARMLESS * found.num_samples, CERTAIN * found.error * found.distinct)
+
+
 def warn_of_repeats(found: DistinctCount | None, role: Role, what: str) -> None:
     """Warn where more samples are repeats than do no harm; ``what`` they are, ``"images"`` or ``"samples"``."""
-    if found and found.num_samples - found.distinct > max(
-        HARMLESS * found.num_samples, CERTAIN * found.error * found.distinct
-    ):
+    if found and has_repeats(found):
         warnings.warn(message_of(found, role, what), RepeatsWarning, stacklevel=5)
 
 

@@ -8,6 +8,7 @@ overridden here, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from streaming_metrics.core.frozen import Remembered
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
 from streaming_metrics.core.inputs import InputPipeline, check_value_range
 from streaming_metrics.core.inspector import Inspector
-from streaming_metrics.core.layout import COUNT, MEASURED, Layout, Slot, Streams
+from streaming_metrics.core.layout import COUNT, DISTINCT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
 from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
@@ -34,7 +35,7 @@ from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
 from streaming_metrics.features import Features
 from streaming_metrics.files.reference import ReferenceOptions
-from streaming_metrics.files.tensors import write_tensors
+from streaming_metrics.files.tensors import digest_of, write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
 from streaming_metrics.measures.projection import MOST
 from streaming_metrics.measures.registry import MeasuresGiven, as_measures
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.projection import Projection
     from streaming_metrics.measures.units import Units
     from streaming_metrics.statistics import DistinctCount, State
+    from streaming_metrics.verdicts.evidence import Evidence
 
 STATE_KIND = "streaming-metrics state 1"
 REFUSED = ("dist_sync_fn", "dist_sync_on_step", "compute_on_cpu")
@@ -163,6 +165,7 @@ class GenerativeMetrics(Metric):
         self._totals: dict[Role, int] | None = None
         self._found: dict[Role, DistinctCount | None] | None = None
         self._captions: str | None = None
+        self._evidence: dict[str, Evidence] = {}
         group = name_of(self.process_group) if sync_on_compute else "none"
         self._identity = Identity(f"{self._configuration()} of {self.fingerprint}", group, name)
         with torch.inference_mode(False), torch.no_grad():
@@ -232,6 +235,35 @@ class GenerativeMetrics(Metric):
         file that does not say.
         """
         return self._found[role] if self._found is not None else distinct_of(self._states.local(role, 0))
+
+    @property
+    def evidence(self) -> Mapping[str, Evidence]:
+        """What scores of the last :meth:`compute` are compared by, by key: of measures that have ``se=True``."""
+        return dict(self._evidence)
+
+    def frozen_digest(self, role: Role = "real") -> str | None:
+        """Return 12 hex digits of a frozen side; None of one that is not frozen, or not known here as a whole."""
+        states, memory = self._states, self._memory(self._states, role)
+        if states.is_frozen(role) and not memory.digest and states.parts(role) == 1:
+            memory.digest = states.digest(role)
+        return memory.digest or None
+
+    def samples_digest(self, role: Role = "real") -> str | None:
+        """Return 16 hex digits of which samples a role has, over all ranks; collective where it is not frozen.
+
+        They are of the samples' bytes: the same in whatever order and batches, on any number of ranks and any device,
+        where :meth:`frozen_digest` is of sums that round. None where some came from a file that does not say.
+        """
+        states = self._states
+        slots = [Slot(role, 0, statistic) for statistic in (COUNT, DISTINCT)]
+        held = [states.of(role)[slot] for slot in slots]
+        if not states.is_frozen(role):
+            comm = self._gather_ranks("samples_digest()", (role,))
+            held = [slot.statistic.all_reduce(state, comm) for slot, state in zip(slots, held)]
+        count, sketch = held
+        if int(count["n"]) != int(sketch["total"]):
+            return None
+        return digest_of({}, {name: tensor.cpu() for name, tensor in sketch.items()})[:16]
 
     # What comes in.
 
@@ -309,6 +341,7 @@ class GenerativeMetrics(Metric):
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
         self._totals = self._found = self._captions = None
+        self._evidence = {}
 
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: :meth:`freeze` of ``"real"``."""
@@ -358,13 +391,51 @@ class GenerativeMetrics(Metric):
         """Return the scalars of those measures that have enough samples, and why the others have not; collective."""
         comm, values, reasons = self._gather_ranks(), {}, []
         self._bind(comm)
-        sides = self._sides(comm)
+        sides, self._evidence = self._sides(comm), {}
         for place in self._places():
             try:
-                values |= self._report(self._values([place], sides, comm))
+                values |= self._report(self._values([place], sides, comm, noted=self._evidence))
             except NotEnoughSamples as error:
                 reasons.append(str(error))
         return values, reasons
+
+    def measure_of(self, key: str) -> tuple[Measure, Spec]:
+        """Return the measure that reports a key, and the widths of its network; raise ValueError where none does."""
+        place = self._place_of(key)
+        return self._layout.measures[place], self._inputs.networks[self._layout.places[place]].spec
+
+    @_without_gradients
+    def generated_for(self, key: str) -> dict[Slot, State]:
+        """Return a copy of what a score reads of this rank's generated samples, for :meth:`evidence_of`; local."""
+        states, place = self._states, self._place_of(key)
+        network = self._layout.places[place]
+        read = states.streams.forms[place].statistics(self._inputs.networks[network].spec)[MEASURED]
+        slots = {Slot(MEASURED, 0, COUNT), *(Slot(MEASURED, network, statistic) for statistic in read)}
+        held = {slot: state for slot, state in states.of(MEASURED).items() if slot in slots}
+        return {slot: {name: tensor.clone() for name, tensor in state.items()} for slot, state in held.items()}
+
+    @_without_gradients
+    def evidence_of(self, key: str, generated: Mapping[Slot, State] | None = None) -> Evidence:
+        """Return the evidence of one score alone, of the samples so far; collective, and states stay as they are.
+
+        Args:
+            key: as :meth:`compute` reports it.
+            generated: what :meth:`generated_for` returned, in place of the generated samples so far.
+
+        Raises:
+            NotEnoughSamples: where the measure is not defined on them.
+            ValueError: where no measure reports the key, or none that has evidence.
+        """
+        place, comm = self._place_of(key), self._gather_ranks("evidence_of()")
+        self._bind(comm)
+        noted: dict[str, Evidence] = {}
+        self._values([place], self._sides(comm, {MEASURED: generated} if generated else None), comm, noted=noted)
+        if key not in noted:
+            raise ValueError(
+                f"evidence_of(): expected a key whose measure has evidence, {sorted(noted)}, got {key!r}. Remedy: "
+                "se=True, where the measure has that option."
+            )
+        return noted[key]
 
     def inspector(self, call: str = "inspector()") -> Inspector:
         """Return what reads the samples to look at, several readings after one meeting of the ranks; collective.
@@ -421,8 +492,8 @@ class GenerativeMetrics(Metric):
 
         Args:
             path: of the file; mean and covariance alone, as pytorch-fid reads them, where it ends in ``.npz``.
-            bank: whether to keep features, for KID and PRDC; with them go the radii that PRDC needs of them.
-            capacity: keep a reservoir of so many features, for measures with the same ``capacity=``.
+            bank: whether to keep features, for KID, PRDC and ``FID(se=True)``; with them go the radii that PRDC needs.
+            capacity: keep a reservoir of so many features, for measures with the same ``capacity=`` or ``reservoir=``.
             half: keep features as float16.
             data: names the data set in the file, e.g. a digest of it.
             about: more to say of the images, e.g. what was left out of them; anything that JSON holds.
@@ -654,15 +725,26 @@ class GenerativeMetrics(Metric):
         self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
             warn_of_repeats(found, role, "images" if self.extractor else "samples")
-        return self._values(self._places(), sides, comm, streams)
+        self._evidence = {}
+        return self._values(self._places(), sides, comm, streams, self._evidence)
 
     def _values(
-        self, places: list[int], sides: Sequence[Mapping[Role, Side]], comm: Comm, streams: Streams | None = None
+        self,
+        places: list[int],
+        sides: Sequence[Mapping[Role, Side]],
+        comm: Comm,
+        streams: Streams | None = None,
+        noted: dict[str, Evidence] | None = None,
     ) -> list[tuple[int, dict[str, Tensor]]]:
         states = self._states
         prepared = [states.prepared(place) for place in range(len(self._layout.measures))]
         found = evaluate(places, streams or states.streams, sides, prepared, comm, self._memories(states))
-        return list(zip(places, found))
+        if noted is not None:
+            named = [
+                (self._reported[place][key], one) for place, (_, by) in zip(places, found) for key, one in by.items()
+            ]
+            noted.update({key: replace(one, key=key) for key, one in named})
+        return [(place, values) for place, (values, _) in zip(places, found)]
 
     def _value_of(self, role: Role, batch: Mapping[Slot, State]) -> Any:
         states, single = self._states, Comm.single()
@@ -676,6 +758,12 @@ class GenerativeMetrics(Metric):
     def _places(self) -> list[int]:
         """Return the places of the measures in force: :attr:`measures` may be set to fewer of them."""
         return [self._layout.measures.index(measure) for measure in self.measures]
+
+    def _place_of(self, key: str) -> int:
+        for place in self._places():
+            if key in self._reported[place].values():
+                return place
+        raise ValueError(f"Expected one of the keys {self.keys}, got {key!r}.")
 
     def _report(self, values: Sequence[tuple[int, Mapping[str, Tensor]]]) -> Any:
         """Return scalars by place and key as users get them."""

@@ -46,7 +46,7 @@ class Eye:
         digits: ``(N, 1, 8, 8)`` uint8.
 
     Example:
-        >>> digits = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
+        >>> digits = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         >>> eye = Eye(digits)
         >>> eye.quality(digits[0].expand(3, -1, -1)) > eye.quality(255 - digits[0].expand(3, -1, -1))
         True

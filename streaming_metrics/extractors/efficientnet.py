@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from torch import Tensor, nn
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.fuse import fuse_batch_norm
-from streaming_metrics.extractors.resize import antialiased, centred, fast_layout
+from streaming_metrics.extractors.names import lookup
+from streaming_metrics.extractors.resize import PIXELS, antialiased, centred, fast_layout
 from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
 from streaming_metrics.features import Features, Spec
 
@@ -52,16 +54,26 @@ class EfficientNetLite0(Extractor):
             )
         make, file = _packages()
         state, digest = load_weights(file, SHA256)
-        self.side = side
+        self.side, self._resize = side, antialiased
         self.resize = f"torch-antialias-{side}"
         self.weights_id = digest[:PREFIX]
         self.network: Any = frozen_network(lambda: make(self.name, image_size=side), state, self.name)
         self.spec = Spec(self.network._fc.in_features, self.network._fc.out_features)
         _fuse(self.network)
 
+    def with_resize(self, resize: str) -> EfficientNetLite0:
+        """Return the same network, its weights shared, behind another named resize.
+
+        Raises:
+            ValueError: unknown resize.
+        """
+        other = copy(self)
+        other._resize, other.resize = lookup(PIXELS, resize, "resize"), f"{resize}-{self.side}"
+        return other
+
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        pixels = centred(antialiased(images, self.side), MEAN)
+        pixels = centred(self._resize(images, self.side), MEAN)
         with self.cast():
             pool = self.network.extract_features(fast_layout(pixels, self.precision)).float().mean(dim=(2, 3))
         return Features(pool=pool, logits=self.network._fc(pool))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -92,6 +93,16 @@ class InceptionV3(Extractor):
         if precision != "fp32":
             self.stages.to(memory_format=torch.channels_last)  # as what comes in: see fast_layout
         self.classifier = network.fc if self.spec.num_classes else None
+
+    def with_resize(self, resize: str) -> InceptionV3:
+        """Return the same network, its weights shared, behind another named resize.
+
+        Raises:
+            ValueError: unknown resize.
+        """
+        other = copy(self)
+        other._resize, other.resize = lookup(RESIZES, resize, "resize"), f"{resize}-{SIDE}"
+        return other
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""

@@ -25,8 +25,7 @@ def tf1_bilinear(images: Tensor, side: int) -> Tensor:
 
     Parity: torch-fidelity, the original FID.
     """
-    wider = pad(images.float(), (0, 1, 0, 1), mode="replicate")
-    return centred(interpolate(wider, size=side + 1, mode="bilinear", align_corners=True)[..., :side, :side])
+    return centred(tf1_aligned(images, side))
 
 
 def torch_bilinear(images: Tensor, side: int) -> Tensor:
@@ -41,8 +40,7 @@ def torch_antialias(images: Tensor, side: int) -> Tensor:
 
 def clean(images: Tensor, side: int) -> Tensor:
     """PIL's bicubic on float channels, clipped, not rounded, then ``(x - 128) / 128``. Parity: clean-fid."""
-    rows, columns = (_pil_bicubic_weights(size, side).to(images.device) for size in images.shape[-2:])
-    return centred((rows @ images.float() @ columns.T).clamp(0, 255))
+    return centred(pil_bicubic(images, side))
 
 
 RESIZES: dict[str, Callable[[Tensor, int], Tensor]] = dict(
@@ -51,9 +49,32 @@ RESIZES: dict[str, Callable[[Tensor, int], Tensor]] = dict(
 """Resizes by name: functions of images and side."""
 
 
+def tf1_aligned(images: Tensor, side: int) -> Tensor:
+    """Return images resized to ``(N, 3, side, side)``, float32 in 0..255, as TensorFlow 1 does."""
+    wider = pad(images.float(), (0, 1, 0, 1), mode="replicate")
+    return interpolate(wider, size=side + 1, mode="bilinear", align_corners=True)[..., :side, :side]
+
+
 def antialiased(images: Tensor, side: int) -> Tensor:
     """Return images resized to ``(N, 3, side, side)``, float32 in 0..255, bilinear with antialias."""
     return interpolate(images.float(), size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+
+
+def pointwise(images: Tensor, side: int) -> Tensor:
+    """Return images resized to ``(N, 3, side, side)``, float32 in 0..255, bilinear at pixel centres, no antialias."""
+    return interpolate(images.float(), size=(side, side), mode="bilinear", align_corners=False)
+
+
+def pil_bicubic(images: Tensor, side: int) -> Tensor:
+    """Return images resized to ``(N, 3, side, side)``, float32 in 0..255, by PIL's bicubic, clipped, not rounded."""
+    rows, columns = (_pil_bicubic_weights(size, side).to(images.device) for size in images.shape[-2:])
+    return (rows @ images.float() @ columns.T).clamp(0, 255)
+
+
+PIXELS: dict[str, Callable[[Tensor, int], Tensor]] = dict(
+    zip(RESIZE_NAMES, (tf1_aligned, pointwise, antialiased, pil_bicubic), strict=True)
+)
+"""The same resizes by name, without the scale of the Inception's input: float32 in 0..255."""
 
 
 def centred(pixels: Tensor, mean: float = 128) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from streaming_metrics.files.npz import GaussianFit
 from streaming_metrics.files.tensors import read_tensors, write_tensors
 from streaming_metrics.pairwise import squared_radii
-from streaming_metrics.statistics import Bank, Count, Moments
+from streaming_metrics.statistics import Bank, Count, Moments, Reservoir
 from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ load_reference = Reference.load
 
 @dataclass(frozen=True)
 class ReferenceOptions:
-    """What a reference keeps of a bank.
+    """What a reference keeps of features: of banks, and of the reservoirs of ``FID(se=True)``.
 
     Args:
-        bank: False leaves features out: the file then serves FID alone.
-        capacity: the most features to keep, a reservoir, for measures with the same ``capacity=``.
+        bank: False leaves features out: the file then serves FID alone, and takes its side as given.
+        capacity: the most features to keep, a reservoir, for measures with the same ``capacity=`` or ``reservoir=``.
         half: write features as float16: half the size, and measures see them rounded.
     """
 
@@ -171,12 +171,14 @@ class ReferenceOptions:
 
     def __call__(self, statistic: Statistic, state: State) -> tuple[Statistic, State] | None:
         """Return what is kept of a whole state; None where it is left out."""
-        if not isinstance(statistic, Bank):
+        if not isinstance(statistic, (Bank, Reservoir)):
             return statistic, state
         if self.capacity is not None and self.capacity < (statistic.capacity or self.capacity + 1):
             statistic = replace(statistic, capacity=self.capacity)
             state = statistic.merge([state])
-        return (statistic, self._rounded(_ordered(state))) if self.bank else None
+        if not self.bank:
+            return None
+        return statistic, self._rounded(_ordered(state) if isinstance(statistic, Bank) else state)
 
     def _rounded(self, state: State) -> State:
         rows = state["rows"].half() if self.half else state["rows"]

@@ -10,15 +10,16 @@ estimate of its own density, for which a perfect generator has 0.95; in two dime
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from streaming_metrics.arguments import check_integer, check_real
+from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.bandwidth_grid import bandwidths_of, checked_widths, is_at_an_end, typical_spread
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.error_scalars import BOTH_RANDOM, error_of, share_error_of
 from streaming_metrics.pairwise import Bandwidths
 from streaming_metrics.statistics import Bank, FixedRows
 
@@ -58,6 +59,8 @@ class AdaGANCoverage(Measure):
         most: rows of each side.
         level: share of the generated mass, in (0, 1).
         widths: bandwidths to choose among, in the units of the features; by default the grid.
+        se: report ``coverage_adagan_se`` too: Wilson's error of a share of ``nm / (n + m)`` samples, of n real and m
+            generated rows, which is what it is for equal distributions.
 
     Raises:
         NotEnoughSamples: at compute, with no real sample, 2 without ``widths``, or fewer than 2 generated ones.
@@ -80,6 +83,7 @@ class AdaGANCoverage(Measure):
     most: int = 500
     level: float = 0.95
     widths: tuple[float, ...] | None = None
+    se: bool = field(default=False, kw_only=True)
 
     label: ClassVar[str] = "coverage_adagan"
     group: ClassVar[str] = "density"
@@ -91,10 +95,16 @@ class AdaGANCoverage(Measure):
         if self.level >= 1:
             raise ValueError(f"AdaGANCoverage level: expected a share below 1, got {self.level}.")
         object.__setattr__(self, "widths", checked_widths("AdaGANCoverage", self.widths))
+        check_flag("AdaGANCoverage se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("coverage_adagan", "Coverage of the generated density", "higher"),)
+        share = Scalar("coverage_adagan", "Coverage of the generated density", "higher", kind="share")
+        return (share, error_of(share, BOTH_RANDOM)) if self.se else (share,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         bank = (self._bank(spec),)
@@ -113,7 +123,8 @@ class AdaGANCoverage(Measure):
         self._warn(bandwidths.widths, best, m)
         chosen = Bandwidths(bandwidths.widths[best : best + 1])
         density = log_densities(chosen, points.squared(real).T, m, num_features)[0]
-        return {"coverage_adagan": (density > self._threshold(own[best])).double().mean()}
+        share = (density > self._threshold(own[best])).double().mean()
+        return dict(zip(self.keys, (share, share_error_of(share, len(real) * m / (len(real) + m)))))
 
     def _bank(self, spec: Spec) -> Bank:
         return Bank(width(spec, "AdaGANCoverage"), capacity=self.most)

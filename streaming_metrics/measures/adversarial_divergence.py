@@ -7,15 +7,17 @@ is a variant of it, so its figures are not comparable. Parity target: scikit-lea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.classification import FAMILY
-from streaming_metrics.measures.probing import Probes, check_options, summed
+from streaming_metrics.measures.classification import FAMILY, GIVEN_THE_PROBE
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
+from streaming_metrics.measures.probing import CHUNK, Probes, check_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +46,7 @@ class AdversarialDivergence(Measure):
     Args:
         classes: their number.
         shrinkage: of the covariance, in [0.001, 1].
+        se: report the error of each too, over real samples, given the probes.
 
     Raises:
         NotEnoughSamples: at compute, naming the classes with fewer than 2 real samples, or without generated samples.
@@ -61,6 +64,7 @@ class AdversarialDivergence(Measure):
 
     classes: int
     shrinkage: float = 0.1
+    se: bool = field(default=False, kw_only=True)
 
     label: ClassVar[str] = "adversarial_divergence"
     group: ClassVar[str] = "labels"
@@ -68,18 +72,21 @@ class AdversarialDivergence(Measure):
 
     def __post_init__(self) -> None:
         check_options("AdversarialDivergence", self.classes, self.shrinkage)
+        check_flag("AdversarialDivergence se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (
-            Scalar("adversarial_divergence", "Adversarial divergence", "lower"),
-            Scalar("adversarial_accuracy", "Adversarial accuracy", "higher", FAMILY),
-            Scalar("adversarial_accuracy_real", "Accuracy of a probe trained on real samples", family=FAMILY),
+        on_real = "Accuracy of a probe trained on real samples"
+        values = (
+            Scalar("adversarial_divergence", "Adversarial divergence", "lower", kind="positive"),
+            Scalar("adversarial_accuracy", "Adversarial accuracy", "higher", FAMILY, kind="share"),
+            Scalar("adversarial_accuracy_real", on_real, family=FAMILY, kind="share"),
         )
+        return (*values, *(error_of(value, GIVEN_THE_PROBE) for value in values)) if self.se else values
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        return cls(classes=2).scalars
+        return cls(classes=2, se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         probes = self._probes(spec)
@@ -94,24 +101,26 @@ class AdversarialDivergence(Measure):
         probes = self._probes(sides.spec)
         probes.require_classes(sides.real, "AdversarialDivergence")
         of_fakes, of_real = probes.trained(sides.fake).probe, probes.trained(sides.real)
-        return {
-            "adversarial_divergence": _divergence(of_fakes, of_real, sides.real, probes),
-            "adversarial_accuracy": probes.accuracy(of_fakes, sides.real),
-            "adversarial_accuracy_real": probes.left_out_accuracy(sides.real),
-        }
+        total, squares = _divergences(of_fakes, of_real, sides.real, probes)
+        accuracies = probes.accuracy(of_fakes, sides.real), probes.left_out_accuracy(sides.real)
+        n = sides.real.num_samples
+        error = ((squares / n - (total / n).square()).clamp(min=0) / (n - 1)).sqrt()
+        errors = (error, *(share_error_of(share, n) for share in accuracies))
+        return dict(zip(self.keys, (total / n, *accuracies, *errors)))
 
     def _probes(self, spec: Spec) -> Probes:
         return Probes(width(spec, "AdversarialDivergence"), self.classes, "lda", self.shrinkage)
 
 
-def _divergence(of_fakes: LinearProbe, of_real: Fit, real: Side, probes: Probes) -> Tensor:
-    """Return the mean divergence of two classifiers' posteriors on the real side, float64 ``()``; collective."""
+def _divergences(of_fakes: LinearProbe, of_real: Fit, real: Side, probes: Probes) -> tuple[Tensor, Tensor]:
+    """Return the divergences of two classifiers' posteriors on the real side, summed, and their squares; collective."""
     state = real[probes.bank]
-    total = summed(
-        lambda rows, *known: divergence(of_fakes.scores(rows), of_real.left_out(rows, *known)),
-        *(state["rows"], state["labels"], probes.norms(real)),
-    )
-    return real.comm.sum(total) / real.num_samples
+    columns = state["rows"], state["labels"], probes.norms(real)
+    total, squares = columns[2].new_zeros(2)
+    for rows, *known in zip(*(column.split(CHUNK) for column in columns)):
+        each = divergence(of_fakes.scores(rows), of_real.left_out(rows, *known))
+        total, squares = total + each.sum(), squares + each.square().sum()
+    return real.comm.sum(total), real.comm.sum(squares)
 
 
 def divergence(scores: Tensor, others: Tensor) -> Tensor:

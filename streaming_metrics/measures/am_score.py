@@ -57,10 +57,11 @@ class AMScore(Measure):
     group: ClassVar[str] = "class predictions"
     paper: ClassVar[str] = "Zhou et al., ICLR 2018"
     column: ClassVar[str] = "logits"
+    jackknifed: ClassVar[tuple[str, ...]] = ("am_score",)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("am_score", "AM score", "lower"),)
+        return (Scalar("am_score", "AM score", "lower", kind="positive"),)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         marginals = (marginals_of(spec, "AMScore"),)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, check_squared_radii, width
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.pairwise import Radii
 from streaming_metrics.statistics import Authentic, Bank, FixedRows
 
@@ -38,6 +40,9 @@ class AuthPct(Measure):
     Needs the role ``train``: ``update(features, role="train")``, ``(N, D)``; real samples are not read. Once the
     training side is frozen, of generated samples two counts are kept.
 
+    Args:
+        se: report ``authpct_se`` too, Wilson's error of a share of generated samples, as if they were independent.
+
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 training samples or no generated one.
 
@@ -51,6 +56,7 @@ class AuthPct(Measure):
         {'authpct_features': tensor(50., dtype=torch.float64)}
     """
 
+    se: bool = field(default=False, kw_only=True)
     _train: FixedRows | None = field(default=None, repr=False, compare=False, kw_only=True)
     _squared: Tensor | None = field(default=None, repr=False, compare=False, kw_only=True)
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
@@ -59,9 +65,17 @@ class AuthPct(Measure):
     group: ClassVar[str] = "copying"
     paper: ClassVar[str] = "Alaa et al., ICML 2022"
 
+    def __post_init__(self) -> None:
+        check_flag("AuthPct se", self.se)
+
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("authpct", "Authentic samples (%)", "higher"),)
+        share = Scalar("authpct", "Authentic samples (%)", "higher", kind="percent")
+        return (share, error_of(share, AT_THIS_N)) if self.se else (share,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     @property
     def fixed(self) -> Role | None:
@@ -92,7 +106,9 @@ class AuthPct(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         authentic = self._authentic(sides.spec)
-        return {"authpct": 100 * authentic.share_of(sides.fake[authentic])}
+        share = authentic.share_of(sides.fake[authentic])
+        error = share_error_of(share, sides.fake.num_samples)
+        return {key: 100 * value for key, value in zip(self.keys, (share, error))}
 
     def _bank(self, spec: Spec) -> Bank:
         return Bank(width(spec, "AuthPct"))

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.verdicts.intervals import Kind, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
+    from streaming_metrics.verdicts.evidence import Evidence
 
 T = TypeVar("T")
 Prepared: TypeAlias = "Mapping[str, Tensor]"
@@ -40,6 +42,9 @@ GROUPS = (
 
 ``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
 """
+
+FEWEST_COMPARED = 100
+"""Samples from which on the mean of influence values is taken to be normal, as far out as verdicts are told."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,9 @@ class Scalar:
         family: title of the panel that it shares with measures of its scale; by default its own title.
         spread_of: the key whose standard deviation or error this is, where it is one.
         elsewhere: what the key becomes, before the tag, with any other network: ``"fd"``; by default the key.
+        kind: what its interval is cut to: ``"real"``, ``"positive"``, or ``"share"`` and ``"percent"``, whose intervals
+            are Wilson's.
+        about: of a standard error, in words, what ``value ± 1.96·error`` is an interval of; empty for other spreads.
 
     Example:
         >>> Scalar("fid", "Fréchet distance", "lower", elsewhere="fd").reported("dinov2")
@@ -84,6 +92,12 @@ class Scalar:
     family: str = ""
     spread_of: str | None = None
     elsewhere: str = ""
+    kind: Kind = "real"
+    about: str = ""
+
+    def interval(self, value: float, error: float, level: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the interval of a value with its standard error."""
+        return interval(value, error, self.kind, level)
 
     def reported(self, tag: str | None) -> str:
         """Return the key as users see it: bare for the published Inception (``tag=None``), else tagged."""
@@ -197,6 +211,8 @@ class Measure(ABC):
             are measured; None reads the first.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
+        jackknifed: keys of scalars that are smooth functions of sums over generated samples, so that a jackknife over
+            blocks of these gives their error: see :func:`~streaming_metrics.measures.errors.with_errors`.
     """
 
     on: str | None = field(default=None, kw_only=True, repr=False)
@@ -206,6 +222,7 @@ class Measure(ABC):
     network: ClassVar[str | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
+    jackknifed: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fixed(self) -> Role | None:
@@ -219,9 +236,14 @@ class Measure(ABC):
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        """Return what any instance may yield, by which the key of a result tells its scalar; by default ``cls()``'s."""
-        needs_arguments = any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
-        return () if needs_arguments else cls().scalars
+        """Return what any instance may yield, by which the key of a result tells its scalar.
+
+        By default ``cls()``'s, and its standard errors where it has ``se=``.
+        """
+        if any(f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(cls)):
+            return ()
+        with_errors: Any = replace(cls(), se=True).scalars if "se" in {f.name for f in fields(cls)} else ()
+        return tuple(dict.fromkeys(cls().scalars + with_errors))
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -279,6 +301,17 @@ class Measure(ABC):
             prepared: what :meth:`prepare` returned, where the measure is bound.
             results: of the reductions that it asked for.
         """
+
+    def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
+        """Return what its scalars are compared by, by key, right after :meth:`compute` of the same sides; collective.
+
+        By default of none: only where each sample's influence is known.
+        """
+        return {}
+
+    def least_compared(self, spec: Spec) -> int:  # noqa: ARG002
+        """Return the fewest generated samples of which evidence is compared: as many as a normal law takes."""
+        return FEWEST_COMPARED
 
     def describe(self) -> str:
         """Return the label with every parameter that is not the default, e.g. ``prdc(k=3)``."""

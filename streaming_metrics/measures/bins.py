@@ -83,6 +83,7 @@ class NDB(Measure):
     label: ClassVar[str] = "ndb"
     group: ClassVar[str] = "two-sample tests"
     paper: ClassVar[str] = "Richardson and Weiss, NeurIPS 2018"
+    jackknifed: ClassVar[tuple[str, ...]] = ("ndb_js",)
 
     def __post_init__(self) -> None:
         check_integer("NDB bins", self.bins, least=2)
@@ -96,7 +97,7 @@ class NDB(Measure):
     def scalars(self) -> tuple[Scalar, ...]:
         return (
             Scalar("ndb", "Statistically different bins", "lower"),
-            Scalar("ndb_js", "Jensen-Shannon divergence of bins", "lower"),
+            Scalar("ndb_js", "Jensen-Shannon divergence of bins", "lower", kind="positive"),
         )
 
     @property

@@ -8,10 +8,13 @@ not comparable. Parity target: scikit-learn's classifiers, trained on the same f
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.classification import GIVEN_THE_PROBE
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 
@@ -42,6 +45,8 @@ class BoundaryDistortion(Measure):
         classes: their number.
         probe: ``"lda"`` or ``"ridge"``.
         shrinkage: of its covariance, in [0.001, 1].
+        se: report ``boundary_distortion_se`` too: the error of the mean difference over real samples, given the probes;
+            where all differences are one, Wilson's of such a share.
 
     Raises:
         NotEnoughSamples: at compute, naming the classes with fewer than 2 real samples, or with fewer than 2 generated
@@ -64,6 +69,7 @@ class BoundaryDistortion(Measure):
     classes: int
     probe: Kind = "lda"
     shrinkage: float = 0.1
+    se: bool = field(default=False, kw_only=True)
 
     label: ClassVar[str] = "boundary_distortion"
     group: ClassVar[str] = "labels"
@@ -71,14 +77,16 @@ class BoundaryDistortion(Measure):
 
     def __post_init__(self) -> None:
         check_options("BoundaryDistortion", self.classes, self.shrinkage, self.probe)
+        check_flag("BoundaryDistortion se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("boundary_distortion", "Boundary distortion", "lower"),)
+        lost = Scalar("boundary_distortion", "Boundary distortion", "lower")
+        return (lost, error_of(lost, GIVEN_THE_PROBE)) if self.se else (lost,)
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        return cls(classes=2).scalars
+        return cls(classes=2, se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         probes = self._probes(spec)
@@ -93,8 +101,13 @@ class BoundaryDistortion(Measure):
         probes = self._probes(sides.spec)
         probes.require_classes(sides.real, "BoundaryDistortion")
         real = _as_many(probes, sides)
-        lost = probes.left_out_accuracy(real) - probes.accuracy(probes.trained(sides.fake).probe, real)
-        return {"boundary_distortion": lost}
+        probe, n = probes.trained(sides.fake).probe, real.num_samples
+        values = {"boundary_distortion": probes.left_out_accuracy(real) - probes.accuracy(probe, real)}
+        if self.se:  # differences of two hits are −1, 0 and 1
+            variance = probes.disagreement(probe, real) - values["boundary_distortion"].square()
+            known, lost = (variance.clamp(min=0) / (n - 1)).sqrt(), values["boundary_distortion"].abs()
+            values["boundary_distortion_se"] = known.where(known > 0, share_error_of(lost, n))
+        return values
 
     def _probes(self, spec: Spec) -> Probes:
         return Probes(width(spec, "BoundaryDistortion"), self.classes, self.probe, self.shrinkage)

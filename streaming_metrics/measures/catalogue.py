@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.errors import has_error, with_error
 from streaming_metrics.measures.options import options_of
 from streaming_metrics.measures.registry import MEASURES, class_of
 from streaming_metrics.measures.sizes import Kept, TypicalSpec, kept_by
@@ -81,6 +82,19 @@ class Entry:
         if self.measure.fixed is not None:
             return "fixed side"
         return "bank" if any(statistic.is_sharded for statistic in self.statistics["fake"]) else "additive"
+
+    @property
+    def error(self) -> str:
+        """How its standard error is had: ``"always"``, ``"se=True"``; empty where there is none."""
+        if any(scalar.about for scalar in self.scalars):
+            return "always"
+        return "se=True" if has_error(self.cls) or self.measure.jackknifed else ""
+
+    @property
+    def about_error(self) -> str:
+        """What intervals by its standard errors are about, in words."""
+        told = (scalar.about for scalar in with_error(self.measure).scalars)
+        return "; ".join(dict.fromkeys(filter(None, told)))
 
     @property
     def reads(self) -> dict[Role, tuple[str, ...]]:

@@ -8,10 +8,12 @@ scikit-learn's classifiers, trained on the same features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FAMILY = "Accuracy of a linear probe"
 """Title of the panel of all accuracies of probes."""
+GIVEN_THE_PROBE = "value over real samples, given the probe"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class CAS(Measure):
         classes: their number.
         probe: ``"lda"`` or ``"ridge"``.
         shrinkage: s in [0.001, 1].
+        se: report ``cas_se`` and ``cas_real_se`` too, Wilson's errors of shares of real samples, given the probes.
 
     Raises:
         NotEnoughSamples: at compute, naming the classes with fewer than 2 real samples, or without generated samples.
@@ -70,6 +74,7 @@ class CAS(Measure):
     classes: int
     probe: Kind = "lda"
     shrinkage: float = 0.1
+    se: bool = field(default=False, kw_only=True)
 
     label: ClassVar[str] = "cas"
     group: ClassVar[str] = "labels"
@@ -77,17 +82,19 @@ class CAS(Measure):
 
     def __post_init__(self) -> None:
         check_options("CAS", self.classes, self.shrinkage, self.probe)
+        check_flag("CAS se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (
-            Scalar("cas", "Classification accuracy score", "higher", FAMILY),
-            Scalar("cas_real", "Accuracy of a probe trained on real samples", family=FAMILY),
+        shares = (
+            Scalar("cas", "Classification accuracy score", "higher", FAMILY, kind="share"),
+            Scalar("cas_real", "Accuracy of a probe trained on real samples", family=FAMILY, kind="share"),
         )
+        return (*shares, *(error_of(share, GIVEN_THE_PROBE) for share in shares)) if self.se else shares
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        return cls(classes=2).scalars
+        return cls(classes=2, se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         probes = self._probes(spec)
@@ -100,10 +107,12 @@ class CAS(Measure):
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         probes = self._probes(sides.spec)
         probes.require_classes(sides.real, "CAS")
-        return {
-            "cas": probes.accuracy(probes.trained(sides.fake).probe, sides.real),
-            "cas_real": probes.left_out_accuracy(sides.real),
-        }
+        shares = (
+            probes.accuracy(probes.trained(sides.fake).probe, sides.real),
+            probes.left_out_accuracy(sides.real),
+        )
+        errors = (share_error_of(share, sides.real.num_samples) for share in shares)
+        return dict(zip(self.keys, (*shares, *errors)))
 
     def _probes(self, spec: Spec) -> Probes:
         return Probes(width(spec, "CAS"), self.classes, self.probe, self.shrinkage)

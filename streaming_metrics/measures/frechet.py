@@ -1,164 +1,37 @@
 """Fréchet distance between Gaussians fitted to features.
 
-M. Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", NeurIPS 2017;
-D. C. Dowson, B. V. Landau, "The Fréchet distance between multivariate normal distributions", 1982.
+M. Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", NeurIPS 2017.
 Parity target: pytorch-fid and torch-fidelity.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass, field, replace
+from math import isqrt
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
-from streaming_metrics.arguments import check_flag
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.frechet_estimate import KeptForErrors, estimate
+from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
 from streaming_metrics.statistics import CaptionDigest, KnownCaptions, Moments
+from streaming_metrics.verdicts.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
-    from streaming_metrics.statistics import State, Statistic
-
-NEGATIVE_ROUNDING = 1e-6
-ROUNDING = 2.0**-48
-BLOCK = 256
-(pivoted_cholesky,) = get_lapack_funcs(("pstrf",), dtype="float64")
+    from streaming_metrics.statistics import Statistic
 
 
-class Root(NamedTuple):
-    """Square root L of a covariance, ``L·Lᵀ = Σ``, with a column for each dimension that the features spread in.
-
-    Args:
-        factor: ``(D, r)`` float64, L with its rows in ``order``: a lower triangle.
-        order: ``(D,)`` int64, which feature each row is.
-    """
-
-    factor: Tensor
-    order: Tensor
-
-    @property
-    def rank(self) -> int:
-        return self.factor.shape[1]
-
-
-def square_root(covariance: Tensor, rank: int) -> Root:
-    """Return the root of a covariance, float64 ``(D, D)``, which has at most the given rank.
-
-    Cholesky's factor, features of large variance first, so that small ones are not made of differences of large ones;
-    where the matrix is singular, the one with pivots, which takes the largest variance that is left for each next
-    column, and stops where rounding alone accounts for it: the square root would make 1e-8 of its 1e-16. It costs
-    ``D·r²``, on the CPU.
-    """
-    if rank >= len(covariance):
-        order = covariance.diagonal().argsort(descending=True, stable=True)
-        factor, failed = torch.linalg.cholesky_ex(_sorted(covariance, order))
-        if not failed:
-            return Root(factor, order)
-    least = ROUNDING * float(covariance.norm())
-    factor, pivots, found, _ = pivoted_cholesky(covariance.cpu().numpy(), tol=least, lower=1)
-    factor, order = torch.from_numpy(factor[:, : min(rank, found)]).tril(), torch.from_numpy(pivots - 1).long()
-    return Root(factor.to(covariance), order.to(covariance.device))
-
-
-def congruent(covariance: Tensor, root: Root) -> Tensor:
-    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
-
-    It is symmetric, and L a triangle: with what both spare, a third of the plain products is left to do. They are
-    written as rows of the transpose, which are whole in memory.
-
-    Args:
-        covariance: ``(D, D)`` float64, C.
-        root: L.
-    """
-    factor, covariance = root.factor, _sorted(covariance, root.order)
-    upper = factor.new_zeros(root.rank, root.rank)
-    for start in range(0, root.rank, BLOCK):
-        rows = slice(start, start + BLOCK)
-        left = factor[start:, rows].T @ covariance[start:, start:]
-        torch.mm(left, factor[start:, start:], out=upper[rows, start:])
-    return upper.T
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Gaussian fitted to the features of one side; its root is made when it is first asked for, and kept.
-
-    Args:
-        moments: of which features.
-        state: theirs, over all ranks.
-        num_samples: N.
-    """
-
-    moments: Moments
-    state: State
-    num_samples: int
-
-    @property
-    def mean(self) -> Tensor:
-        """``(D,)`` float64."""
-        return self.moments.mean(self.state)
-
-    @property
-    def covariance(self) -> Tensor:
-        """``(D, D)`` float64."""
-        return self.moments.covariance(self.state)
-
-    @property
-    def trace(self) -> Tensor:
-        """Sum of the variances, float64 ``()``."""
-        return self.moments.scatter(self.state).trace() / (self.moments.count(self.state) - 1)
-
-    @property
-    def rank(self) -> int:
-        """The most dimensions that so many samples can spread in."""
-        return min(self.num_samples - 1, self.moments.num_features)
-
-    @cached_property
-    def root(self) -> Root:
-        return square_root(self.covariance, self.rank)
-
-
-def frechet_distance(x: Gaussian, y: Gaussian) -> Tensor:
-    """Return ``‖μx − μy‖² + tr Σx + tr Σy − 2·Σ sqrt(eig(LᵀCL))``, float64 ``()``, at least 0.
-
-    ``L·Lᵀ`` is the covariance of lower rank, C the other: ``LᵀCL`` is symmetric and has the eigenvalues of ΣxΣy that
-    are not 0, so no complex square root of a matrix is taken, and none of what rounding makes of 0. Which rank is lower
-    is read off the numbers of samples, and where features spread in fewer dimensions than these allow, off the
-    eigenvalues: one that rounding alone accounts for shows that C may have no variance where L has.
-
-    Example:
-        >>> import torch
-        >>> from streaming_metrics.statistics import Moments
-        >>> def fitted(variance: float, mean: float) -> Gaussian:
-        ...     state = torch.tensor([[9.0, mean], [mean, 8 * variance]], dtype=torch.float64)
-        ...     return Gaussian(Moments(1), {"moments": state}, num_samples=9)
-        >>> frechet_distance(fitted(1.0, mean=0.0), fitted(4.0, mean=2.0))
-        tensor(5., dtype=torch.float64)
-    """
-    lower, higher = (y, x) if y.rank < x.rank else (x, y)
-    eigenvalues = _eigenvalues(higher.covariance, lower.root)
-    if (eigenvalues[:1] <= ROUNDING * eigenvalues[-1:]).any() and higher.root.rank < lower.root.rank:
-        eigenvalues = _eigenvalues(lower.covariance, higher.root)
-    total = x.trace + y.trace
-    distance = (x.mean - y.mean).square().sum() + total - 2 * eigenvalues.clamp(min=0).sqrt().sum()
-    rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * total)
-    return torch.where(rounding, torch.zeros_like(distance), distance)
-
-
-def _eigenvalues(covariance: Tensor, root: Root) -> Tensor:
-    return torch.linalg.eigvalsh(congruent(covariance, root), UPLO="L")
-
-
-def _sorted(covariance: Tensor, order: Tensor) -> Tensor:
-    return covariance[order.unsqueeze(1), order]
+RESERVOIR = 2000
+FAMILY = "Fréchet distance"
+GIVEN = "given the reference"
+DISTANCE = Scalar("fid", FAMILY, "lower", elsewhere="fd", kind="positive")
 
 
 @dataclass(frozen=True)
@@ -172,13 +45,25 @@ class FID(Measure):
         captions: hold the captions fixed that samples are generated for, as text-to-image models are compared: each
             generated batch then needs ``captions``, and the signature gains ``captions:<8 hex digits>``, a digest of
             them all in whatever order. Values of models that drew other captions do not compare.
+        se: also report ``fid_se``, the standard error of ``fid`` at this number of samples (its bias is not in it), and
+            ``fid_corrected``, which is free of the bias of so many samples, with ``fid_corrected_se``: the distance
+            itself is ``fid_corrected ± 1.96·fid_corrected_se``, cut at 0. At equal distances two values of ``fid``
+            differ by their bias, so it is the corrected ones that compare. Beside the moments, ``reservoir`` rows of
+            each side and the moments of half the generated samples are kept.
+        both: take the real side as random too, and correct for its number of samples, where the errors else are given
+            the reference. It must then hold features.
+        cluster: how many consecutive ids depend on each other: images of a prompt, frames of a clip. Their dependence
+            is in the errors, and in the bias, which is that of fewer samples.
+        reservoir: rows of each side that influence is read off; of two clusters at least.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples a side.
+        ValueError: at compute, with ``both`` and a reference of moments alone.
 
     Warns:
-        BiasWarning: with no more samples than features, where the value is defined but far too high; with
-            ``captions``, where real samples came with captions too, and theirs are others.
+        BiasWarning: with no more samples than features, where the value is defined but far too high; with ``se`` and
+            fewer than 5 (D + 1) samples, or where a random half of them has fewer than D + 1: ``fid_corrected`` is then
+            NaN; with ``captions``, where real samples came with captions too, and theirs are others.
 
     Example:
         >>> import torch
@@ -191,21 +76,44 @@ class FID(Measure):
     """
 
     captions: bool = field(default=False, kw_only=True)
+    se: bool = field(default=False, kw_only=True)
+    both: bool = field(default=False, kw_only=True)
+    cluster: int = field(default=1, kw_only=True)
+    reservoir: int = field(default=RESERVOIR, kw_only=True)
 
     label: ClassVar[str] = "fid"
     group: ClassVar[str] = "core"
     paper: ClassVar[str] = "Heusel et al., NeurIPS 2017"
 
     def __post_init__(self) -> None:
-        check_flag("FID captions", self.captions)
+        for name in ("captions", "se", "both"):
+            check_flag(f"FID {name}", getattr(self, name))
+        check_integer("FID cluster", self.cluster, least=1)
+        check_integer("FID reservoir", self.reservoir, least=2)
+        if not self.se and (self.both or self.cluster != 1 or self.reservoir != RESERVOIR):
+            raise ValueError("FID both, cluster and reservoir are of its standard error. Remedy: se=True.")
+        if self.reservoir < 2 * self.cluster:
+            raise ValueError(
+                f"FID reservoir: expected two clusters of {self.cluster} at least, got {self.reservoir} rows. Remedy: "
+                f"reservoir={100 * self.cluster}."
+            )
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("fid", "Fréchet distance", "lower", elsewhere="fd"),)
+        return _scalars("both sides random" if self.both else GIVEN) if self.se else (DISTANCE,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        """Return what any instance may yield; a key alone does not tell what is random."""
+        is_own = cls.scalars is not FID.scalars  # a class of one's own, which says itself what it yields
+        return super().known_scalars() if is_own else _scalars(f"{GIVEN} unless both=True")
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moments = Moments(width(spec, "FID"))
         real, fake = ((KnownCaptions(),), (CaptionDigest(),)) if self.captions else ((), ())
+        if self.se:
+            kept = self._kept(spec)
+            real, fake = (*kept.of_real, *real), (*kept.of_fake, *fake)
         return {"real": (moments, *real), "fake": (moments, *fake)}
 
     def check(self, sides: Sides) -> None:
@@ -218,12 +126,38 @@ class FID(Measure):
             _warn_if_few(side, moments.num_features)
         if self.captions:
             _warn_if_of_other_captions(sides)
+        if self.se:
+            found = estimate(sides, self._kept(sides.spec))
+            return dict(zip(self.keys, (found.value, found.error, found.corrected, found.corrected_error)))
         return {"fid": frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))}
 
+    def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
+        if not self.se:
+            return {}
+        found = estimate(sides, self._kept(sides.spec))
+        if not len(found.fake.index):
+            return {}
+        return {"fid": Evidence("fid", float(found.corrected), found.fake, found.real, both=self.both)}
 
-def gaussian_of(side: Side, moments: Moments) -> Gaussian:
-    """Return the Gaussian fitted to a side's features; its root is kept while the side stays as it is."""
-    return side.once(moments, lambda: Gaussian(moments, side[moments], side.num_samples))
+    def least_compared(self, spec: Spec) -> int:
+        """Return so many that both halves, which hashes of ids draw, have more than D samples: within 3 deviations."""
+        twice = 2 * (width(spec, "FID") + 1)
+        return max(super().least_compared(spec), twice + 3 * isqrt(twice * self.cluster))
+
+    def _kept(self, spec: Spec) -> KeptForErrors:
+        return KeptForErrors(Moments(width(spec, "FID")), self.both, self.cluster, self.reservoir)
+
+
+def _scalars(given: str) -> tuple[Scalar, ...]:
+    corrected = Scalar("fid_corrected", "Fréchet distance, bias-corrected", "lower", FAMILY, kind="positive")
+    return (
+        DISTANCE,
+        Scalar("fid_se", "", None, FAMILY, "fid", "fd_se", about=f"value at this N, {given}"),
+        replace(corrected, elsewhere="fd_corrected"),
+        Scalar(
+            "fid_corrected_se", "", None, FAMILY, "fid_corrected", "fd_corrected_se", about=f"the distance, {given}"
+        ),
+    )
 
 
 def _warn_if_few(side: Side, num_features: int) -> None:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_flag
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.classification import FAMILY
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.measures.probes import Kind
 from streaming_metrics.measures.probing import Probes, check_options
 from streaming_metrics.statistics import LinearProbe, ProbeHits
@@ -46,6 +48,7 @@ class GANTest(Measure):
         classes: their number.
         probe: ``"lda"`` or ``"ridge"``.
         shrinkage: of its covariance, in [0.001, 1].
+        se: report ``gan_test_se`` too, Wilson's error of a share of generated samples, as if they were independent.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 real samples, or no generated one.
@@ -67,6 +70,7 @@ class GANTest(Measure):
     classes: int
     probe: Kind = "lda"
     shrinkage: float = 0.1
+    se: bool = field(default=False, kw_only=True)
     _trained: LinearProbe | None = field(default=None, repr=False, compare=False, kw_only=True)
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
@@ -76,14 +80,16 @@ class GANTest(Measure):
 
     def __post_init__(self) -> None:
         check_options("GANTest", self.classes, self.shrinkage, self.probe)
+        check_flag("GANTest se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("gan_test", "GAN-test", "higher", FAMILY),)
+        share = Scalar("gan_test", "GAN-test", "higher", FAMILY, kind="share")
+        return (share, error_of(share, AT_THIS_N)) if self.se else (share,)
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        return cls(classes=2).scalars
+        return cls(classes=2, se=True).scalars
 
     @property
     def fixed(self) -> Role | None:
@@ -125,7 +131,8 @@ class GANTest(Measure):
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         _warn_of_classes((prepared["counts"] == 0).nonzero().flatten().tolist())
         hits = self._hits(sides.spec)
-        return {"gan_test": hits.share_of(sides.fake[hits])}
+        share = hits.share_of(sides.fake[hits])
+        return dict(zip(self.keys, (share, share_error_of(share, sides.fake.num_samples))))
 
     def _probes(self, spec: Spec) -> Probes:
         return Probes(width(spec, "GANTest"), self.classes, self.probe, self.shrinkage)

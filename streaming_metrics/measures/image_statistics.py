@@ -89,6 +89,7 @@ class ImageStatistics(Measure):
     paper: ClassVar[str] = "Zeng et al., 2017"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "gradients"
+    jackknifed: ClassVar[tuple[str, ...]] = (*RANGES, "gradients")
 
     def __post_init__(self) -> None:
         check_integer("ImageStatistics bins", self.bins, least=1)
@@ -96,8 +97,8 @@ class ImageStatistics(Measure):
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         families = {name: GREY_LEVELS for name in RANGES if name != "spectrum_slope"}
-        distances = [Scalar(name, TITLES[name], "lower", families.get(name, "")) for name in RANGES]
-        return (*distances, Scalar("gradients", "Gradient divergence", "lower"))
+        distances = [Scalar(name, TITLES[name], "lower", families.get(name, ""), kind="positive") for name in RANGES]
+        return (*distances, Scalar("gradients", "Gradient divergence", "lower", kind="positive"))
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         kept = (*self._histograms(spec).values(), self._gradients(spec))

@@ -16,7 +16,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.features import Features
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, Side, width
-from streaming_metrics.measures.frechet import Gaussian, frechet_distance
+from streaming_metrics.measures.gaussian import Gaussian, frechet_distance
 from streaming_metrics.statistics import Bank, Moments
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from streaming_metrics.measures.base import GROUPS, Scalar
+from streaming_metrics.measures.jackknife import with_jackknifed
 from streaming_metrics.measures.registry import known_measures
 from streaming_metrics.measures.torchmetrics_names import KNOWN
 
@@ -54,8 +55,8 @@ def parse_key(key: str) -> ParsedKey:
         >>> parsed = parse_key("val/kd_std_efficientnet_lite0")
         >>> parsed.scalar.spread_of, parsed.name, parsed.prefix, parsed.rest
         ('kid', 'kd_std', 'val/', '_efficientnet_lite0')
-        >>> parse_key("loss").scalar
-        Scalar(key='loss', title='', better=None, family='', spread_of=None, elsewhere='')
+        >>> parse_key("loss").scalar == Scalar("loss")
+        True
     """
     start = key.rfind("/") + 1
     prefix, bare = key[:start], key[start:]
@@ -124,7 +125,7 @@ _declared: dict[str, tuple[Scalar, str]] = {named.scalar.key: (named.scalar, nam
 @lru_cache(maxsize=8)
 def _scalars_of(classes: tuple[type[Measure], ...], declared: tuple[Scalar, ...]) -> dict[str, Scalar]:
     scalars: dict[str, Scalar] = {}
-    of_measures = (scalar for cls in classes for scalar in cls.known_scalars())
+    of_measures = (scalar for cls in classes for scalar in with_jackknifed(cls))
     for scalar in (*of_measures, *declared):
         for name in _names_of(scalar):
             scalars.setdefault(name, scalar)
@@ -135,7 +136,7 @@ def _scalars_of(classes: tuple[type[Measure], ...], declared: tuple[Scalar, ...]
 def _groups_of(classes: tuple[type[Measure], ...]) -> dict[str, str]:
     groups: dict[str, str] = {}
     for measure in classes:
-        for name in (name for scalar in measure.known_scalars() for name in _names_of(scalar)):
+        for name in (name for scalar in with_jackknifed(measure) for name in _names_of(scalar)):
             groups.setdefault(name, measure.group)
     return groups
 

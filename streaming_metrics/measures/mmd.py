@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
-from math import comb
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.block_permutations import BlockPermutations
+from streaming_metrics.measures.error_scalars import BOTH_RANDOM, error_of
+from streaming_metrics.measures.influence import ids_of, kernel_influences
+from streaming_metrics.measures.kernel import u_statistic
 from streaming_metrics.pairwise import RBFKernel
 from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank
+from streaming_metrics.verdicts.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +31,10 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
     from streaming_metrics.statistics import Statistic
+    from streaming_metrics.verdicts.evidence import Influence
 
 FACTORS = (0.5, 1.0, 2.0)
 """Widths, as multiples of the median distance."""
-ROUNDING = 1e-12
-"""Values so close are equal: kernels are at most 1, and their means are rounded at 1e-15."""
 LEVEL = 0.05
 
 
@@ -61,6 +63,9 @@ class MMD(Measure):
         permutations: 0 leaves ``mmd_p`` out.
         block: samples that are permuted together; at least as many as depend on each other among the rows kept.
         seed: of the permutations.
+        se: report ``mmd_se`` too, the two-sample jackknife's error of the rows kept; of equal distributions, too wide.
+        cluster: how many consecutive ids of generated samples depend on each other: the error is then that of their
+            influences, summed by cluster, and rows are kept by cluster.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 blocks, or 2 samples, a side.
@@ -85,6 +90,8 @@ class MMD(Measure):
     permutations: int = 999
     block: int = 10
     seed: int = 0
+    se: bool = field(default=False, kw_only=True)
+    cluster: int = field(default=1, kw_only=True)
 
     label: ClassVar[str] = "mmd"
     group: ClassVar[str] = "two-sample tests"
@@ -103,6 +110,10 @@ class MMD(Measure):
         check_integer("MMD block", self.block, least=1)
         check_integer("MMD most", self.most, least=self._least)
         check_integer("MMD seed", self.seed, least=0, most=2**32 - 1)
+        check_flag("MMD se", self.se)
+        check_integer("MMD cluster", self.cluster, least=1)
+        if self.cluster != 1 and not self.se:
+            raise ValueError("MMD cluster is of its standard error. Remedy: se=True.")
 
     @property
     def _least(self) -> int:
@@ -110,12 +121,18 @@ class MMD(Measure):
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        distance = Scalar("mmd", "Squared MMD, Gaussian kernel", "lower")
-        return (distance, Scalar("mmd_p", "p-value of MMD")) if self.permutations else (distance,)
+        distance = Scalar("mmd", "Squared MMD, Gaussian kernel", "lower", kind="positive" if self.biased else "real")
+        p_value = (Scalar("mmd_p", "p-value of MMD"),) if self.permutations else ()
+        about = BOTH_RANDOM if self.biased else "the distance, both sides random"
+        return (distance, *p_value, *((error_of(distance, about),) if self.se else ()))
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        bank = (self._bank(spec),)
-        return {"real": bank, "fake": bank}
+        real, fake = self._banks(spec)
+        return {"real": (real,), "fake": (fake,)}
 
     def check(self, sides: Sides) -> None:
         remedy = "update() with more of them before compute()"
@@ -125,19 +142,42 @@ class MMD(Measure):
             side.require(self._least, "MMD", remedy)
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
-        real, fake = (side.rows(self._bank(sides.spec)) for side in (sides.real, sides.fake))
+        banks = self._banks(sides.spec)
+        real, fake = (side.rows(bank) for side, bank in zip((sides.real, sides.fake), banks))
         widths = self._widths(sides.real, real)
         within = sides.real.once(("kernel", self.most, widths), lambda: rbf_kernel(real, real, widths))
         gram = rbf_gram(real, fake, widths, within)
-        test = _Permutations(gram, len(real), self.block, self.biased)
+        test = BlockPermutations(gram, len(real), self.block, self.biased)
         values = {"mmd": test.observed}
         if self.permutations:
             _warn_if_few(test.arrangements)
             values["mmd_p"] = test.p_value(self.permutations, self.seed)
+        if self.se:
+            sums = sides.fake.once((self, "row sums"), lambda: _row_sums(gram, len(real)))
+            values["mmd_se"] = self._error(sides, sums)
         return values
 
-    def _bank(self, spec: Spec) -> Bank:
-        return Bank(width(spec, "MMD"), capacity=self.most)
+    def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
+        if not self.se:
+            return {}
+        sums = sides.fake.kept[self, "row sums"]  # compute has left them
+        real, fake = self._influences(sides, sums)
+        return {"mmd": Evidence("mmd", float(u_statistic(*sums)[0]), fake, real, both=True)}
+
+    def _error(self, sides: Sides, sums: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        if self.cluster == 1:
+            return u_statistic(*sums)[1]
+        return sums[0].new_tensor([influence.error for influence in self._influences(sides, sums)]).norm()
+
+    def _influences(self, sides: Sides, sums: tuple[Tensor, Tensor, Tensor]) -> tuple[Influence, Influence]:
+        """Return those of real and of generated rows; collective."""
+        real, fake = (ids_of(side, bank) for side, bank in zip((sides.real, sides.fake), self._banks(sides.spec)))
+        return kernel_influences(sums, real, fake, self.cluster)
+
+    def _banks(self, spec: Spec) -> tuple[Bank, Bank]:
+        """Return that of the real side, and that of the generated one, which keeps whole clusters."""
+        num_features, whole = width(spec, "MMD"), max(self.most // self.cluster, 1) * self.cluster
+        return Bank(num_features, capacity=self.most), Bank(num_features, capacity=whole, cluster=self.cluster)
 
     def _widths(self, side: Side, rows: Tensor) -> tuple[float, ...]:
         if self.widths is not None:
@@ -149,6 +189,13 @@ class MMD(Measure):
                 "drop duplicates, or check the extractor."
             )
         return tuple(factor * median for factor in FACTORS)
+
+
+def _row_sums(gram: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what :func:`~streaming_metrics.measures.kernel.u_statistic` is made of, of n real rows and the others."""
+    own = gram.clone().fill_diagonal_(0)
+    cross = gram[:n, n:]
+    return own[:n, :n].sum(1), own[n:, n:].sum(1), torch.cat([cross.sum(0), cross.sum(1)])
 
 
 def median_distance(rows: Tensor) -> float:
@@ -174,57 +221,6 @@ def rbf_gram(real: Tensor, fake: Tensor, widths: tuple[float, ...], within: Tens
     within = rbf_kernel(real, real, widths) if within is None else within
     other, across = (rbf_kernel(x, fake, widths) for x in (fake, real))
     return torch.cat([torch.cat([within, across], 1), torch.cat([across.T, other], 1)])
-
-
-class _Permutations:
-    """Squared MMD of two sides of a Gram matrix, and of the sides that exchanging their blocks makes.
-
-    A group is the blocks on one side: kernel sums between blocks say all that its squared MMD needs.
-
-    Args:
-        gram: ``(n + m, n + m)`` float64.
-        n: rows of the first side.
-        block: rows of a block; on each side a shorter one may be left, which is not exchanged.
-        biased: include the diagonal.
-    """
-
-    def __init__(self, gram: Tensor, n: int, block: int, biased: bool) -> None:
-        sizes = n, len(gram) - n
-        self.full = [size // block for size in sizes]
-        rows = torch.cat([torch.arange(size) // block for size in sizes]).to(gram.device)
-        rows[n:] += -(-n // block)
-        self.is_first = torch.zeros(int(rows[-1]) + 1, dtype=torch.float64, device=gram.device)
-        self.is_first[rows[:n]] = 1
-        among_first = torch.arange(self.full[0])
-        self.exchanged = torch.cat([among_first, torch.arange(self.full[1]) + -(-n // block)]).to(gram.device)
-        kernel = gram if biased else gram.clone().fill_diagonal_(0)
-        by_rows = gram.new_zeros(len(self.is_first), len(gram)).index_add_(0, rows, kernel)
-        self.sums = gram.new_zeros(len(self.is_first), len(self.is_first)).index_add_(1, rows, by_rows)
-        self.pairs = [size * (size if biased else size - 1) for size in sizes]
-        self.between = sizes[0] * sizes[1]
-
-    @property
-    def observed(self) -> Tensor:
-        return self._squared(self.is_first.unsqueeze(0))[0]
-
-    @property
-    def arrangements(self) -> int:
-        """How many ways there are to deal the blocks."""
-        return comb(sum(self.full), self.full[0])
-
-    def p_value(self, permutations: int, seed: int) -> Tensor:
-        random, sides = np.random.RandomState(seed), self.is_first[self.exchanged]
-        orders = np.stack([random.permutation(len(sides)) for _ in range(permutations)])
-        groups = self.is_first.repeat(permutations, 1)
-        groups[:, self.exchanged] = sides[torch.from_numpy(orders).to(sides.device)]
-        reached = (self._squared(groups) >= self.observed - ROUNDING).sum()
-        return (1 + reached).double() / (1 + permutations)
-
-    def _squared(self, groups: Tensor) -> Tensor:
-        """Return the squared MMD ``(P,)`` of each of ``groups (P, blocks)`` with the rest."""
-        rest = 1 - groups
-        within = [((side @ self.sums) * side).sum(1) / pairs for side, pairs in zip((groups, rest), self.pairs)]
-        return within[0] + within[1] - 2 * ((groups @ self.sums) * rest).sum(1) / self.between
 
 
 def _warn_if_few(arrangements: int) -> None:

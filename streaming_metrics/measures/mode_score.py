@@ -62,10 +62,11 @@ class ModeScore(Measure):
     group: ClassVar[str] = "class predictions"
     paper: ClassVar[str] = "Che et al., ICLR 2017"
     column: ClassVar[str] = "logits"
+    jackknifed: ClassVar[tuple[str, ...]] = ("mode_score",)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("mode_score", "Mode score, sensitive form", "higher"),)
+        return (Scalar("mode_score", "Mode score, sensitive form", "higher", kind="positive"),)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         marginals = (marginals_of(spec, "ModeScore"),)

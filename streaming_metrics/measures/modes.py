@@ -86,6 +86,7 @@ class Modes(Measure):
     label: ClassVar[str] = "modes"
     group: ClassVar[str] = "diversity"
     paper: ClassVar[str] = "Srivastava et al., NeurIPS 2017"
+    jackknifed: ClassVar[tuple[str, ...]] = ("modes_js", "modes_distance")
 
     def __post_init__(self) -> None:
         check_integer("Modes modes", self.modes, least=2)
@@ -106,8 +107,8 @@ class Modes(Measure):
         return (
             Scalar("modes_missing", "Modes without samples", "lower", "Modes left out"),
             Scalar("modes_fewer", "Modes with fewer samples", "lower", "Modes left out"),
-            Scalar("modes_js", "Jensen-Shannon divergence of modes", "lower"),
-            Scalar("modes_distance", "Distance to modes, generated over real"),
+            Scalar("modes_js", "Jensen-Shannon divergence of modes", "lower", kind="positive"),
+            Scalar("modes_distance", "Distance to modes, generated over real", kind="positive"),
         )
 
     @property

@@ -92,7 +92,12 @@ class ParzenLikelihood(Measure):
     def scalars(self) -> tuple[Scalar, ...]:
         return (
             Scalar("parzen", "Parzen log-likelihood (nats)", "higher"),
-            Scalar("parzen_se", "Standard error of the Parzen log-likelihood", spread_of="parzen"),
+            Scalar(
+                "parzen_se",
+                "Standard error of the Parzen log-likelihood",
+                spread_of="parzen",
+                about="the mean over real samples, given the generated ones and the bandwidth",
+            ),
             Scalar("parzen_width", "Bandwidth of the Parzen log-likelihood"),
         )
 

@@ -82,6 +82,19 @@ class Probes:
         hits = side.once((self, "hits"), lambda: self._left_out_hits(side))
         return side.comm.sum(hits.clone()) / side.num_samples
 
+    def disagreement(self, probe: LinearProbe, side: Side) -> Tensor:
+        """Return the share of a side's samples that a probe and :meth:`left_out_accuracy` do not agree on, which either
+        of them has right; collective.
+        """
+        fit, state = self.trained(side), side[self.bank]
+        apart = summed(
+            lambda rows, labels, norms: (
+                (probe.predicted(rows) == labels) != (best(fit.left_out(rows, labels, norms)) == labels)
+            ),
+            *(state["rows"], state["labels"], self.norms(side)),
+        )
+        return side.comm.sum(apart) / side.num_samples
+
     def norms(self, side: Side) -> Tensor:
         """Return the norms, to the probe trained on a side, of the rows of it that are here ``(n,)``."""
         fit, rows = self.trained(side), side[self.bank]["rows"]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from streaming_metrics.arguments import check_integer
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, width
+from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of, share_error_of
 from streaming_metrics.statistics import Bank, CaptionPool, Retrieved
 from streaming_metrics.statistics.retrieved import TEXT
 
@@ -45,6 +46,8 @@ class RPrecision(Measure):
         r: how many of the nearest count; the paper's 1.
         most: real samples whose captions are drawn from.
         seed: of the draws.
+        se: report ``r_precision_se`` too, Wilson's error of a share of generated images, as if they were independent:
+            of several images of one caption it is too small.
 
     Raises:
         NotEnoughSamples: at compute or freeze, with fewer different captions of real samples than candidates.
@@ -65,6 +68,7 @@ class RPrecision(Measure):
     r: int = 1
     most: int = 1000
     seed: int = 0
+    se: bool = field(default=False, kw_only=True)
     _pool: CaptionPool | None = field(default=None, repr=False, compare=False, kw_only=True)
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
@@ -77,10 +81,16 @@ class RPrecision(Measure):
         check_integer("RPrecision r", self.r, least=1, most=self.candidates)
         check_integer("RPrecision most", self.most, least=self.candidates)
         check_integer("RPrecision seed", self.seed, least=0, most=2**32 - 1)
+        check_flag("RPrecision se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("r_precision", "R-precision", "higher"),)
+        share = Scalar("r_precision", "R-precision", "higher", kind="share")
+        return (share, error_of(share, AT_THIS_N)) if self.se else (share,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     @property
     def fixed(self) -> Role | None:
@@ -123,7 +133,7 @@ class RPrecision(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         images, found = sides.fake[self._retrieved(sides.spec)]["counts"].double()
-        return {"r_precision": found / images}
+        return dict(zip(self.keys, (found / images, share_error_of(found / images, float(images)))))
 
     @property
     def _named(self) -> str:

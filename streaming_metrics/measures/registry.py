@@ -183,7 +183,18 @@ def class_of(label: str) -> type[Measure]:
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
     cls = class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
     given = [part for part in split_outside(arguments, ",") if part.strip()]
-    return _made(cls, dict(_option(cls, label, part, parts) for part in given))
+    kinds = options_of(cls)
+    if not cls.jackknifed:
+        return _made(cls, dict(_option(kinds, label, part, parts) for part in given))
+    from streaming_metrics.measures.jackknife import OPTIONS, Jackknife
+
+    options = dict(_option(kinds | OPTIONS, label, part, parts) for part in given)
+    of_error = {name: options.pop(name) for name in OPTIONS if name in options}
+    if of_error.pop("se", False):
+        return Jackknife(_made(cls, options), **of_error)
+    for name in of_error:
+        raise ValueError(f"measures: expected {label}(se=True,{name}=…), got {name} alone. Remedy: se=True.")
+    return _made(cls, options)
 
 
 def _made(cls: type[Measure], options: dict[str, Any]) -> Measure:
@@ -194,11 +205,11 @@ def _made(cls: type[Measure], options: dict[str, Any]) -> Measure:
     return cls(**options)
 
 
-def _option(cls: type[Measure], label: str, text: str, parts: Mapping[str, str]) -> tuple[str, Any]:
+def _option(kinds: Mapping[str, Any], label: str, text: str, parts: Mapping[str, str]) -> tuple[str, Any]:
     name, equals, value = (piece.strip() for piece in text.partition("="))
     if not equals:
         raise ValueError(f"measures: expected {label}(parameter=value), got {label}({text}).")
-    kind = lookup(options_of(cls), name, f"parameter of {label}")
+    kind = lookup(kinds, name, f"parameter of {label}")
     if value in parts:
         return name, bytes.fromhex(parts[value])
     try:

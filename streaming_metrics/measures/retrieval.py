@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
-from streaming_metrics.arguments import check_integer
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.error_scalars import error_of, share_error_of
+from streaming_metrics.measures.influence import error_of_mean
 from streaming_metrics.measures.sampled import NO_PLACES, check_places, sampled_places
 from streaming_metrics.statistics import Bank, FixedRows, NearestPoints
 
@@ -45,6 +47,7 @@ class ImageRetrieval(Measure):
         classes: their number, with labels in [0, classes); None leaves recall out.
         ks: after how many samples recall is reported.
         most: real samples that are queries.
+        se: report errors of the mean distance and of recall too, over queries, given the generated samples.
 
     Raises:
         NotEnoughSamples: at compute, with no real sample, or fewer generated ones than the largest k.
@@ -62,6 +65,7 @@ class ImageRetrieval(Measure):
     classes: int | None = None
     ks: tuple[int, ...] = (1, 5)
     most: int = 500
+    se: bool = field(default=False, kw_only=True)
     _queries: FixedRows | None = field(default=None, repr=False, compare=False, kw_only=True)
     _labels: Tensor | None = field(default=None, repr=False, compare=False, kw_only=True)
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
@@ -79,20 +83,24 @@ class ImageRetrieval(Measure):
         if not ks or len(set(ks)) < len(ks):
             raise ValueError(f"ImageRetrieval ks: expected one or several, all different, got {ks}. Remedy: ks=(1, 5).")
         object.__setattr__(self, "ks", tuple(map(int, ks)))
+        check_flag("ImageRetrieval se", self.se)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         family = "Distance from real to the nearest generated"
         distances = (
-            Scalar("retrieval_distance", "Mean distance to the nearest generated", "lower", family),
+            Scalar("retrieval_distance", "Mean distance to the nearest generated", "lower", family, kind="positive"),
             Scalar("retrieval_median", "Median distance to the nearest generated", "lower", family),
         )
-        recalls = [Scalar(f"recall_at_{k}", f"Recall at {k}", "higher", "Recall of retrieval") for k in self.ks]
-        return distances if self.classes is None else (*distances, *recalls)
+        title = "Recall of retrieval"
+        recalls = [Scalar(f"recall_at_{k}", f"Recall at {k}", "higher", title, kind="share") for k in self.ks]
+        values = distances if self.classes is None else (*distances, *recalls)
+        told = [value for value in values if value.key != "retrieval_median"] if self.se else []
+        return (*values, *(error_of(value, "value over queries, given the generated samples") for value in told))
 
     @classmethod
     def known_scalars(cls) -> tuple[Scalar, ...]:
-        return cls(classes=1, ks=(1, 5, 10)).scalars
+        return cls(classes=1, ks=(1, 5, 10), se=True).scalars
 
     @property
     def fixed(self) -> Role | None:
@@ -126,10 +134,13 @@ class ImageRetrieval(Measure):
         nearest = sides.fake[self._nearest(sides.spec)]
         distances = nearest["squared"][:, 0].sqrt()
         values = {"retrieval_distance": distances.mean(), "retrieval_median": distances.quantile(0.5)}
-        if self._labels is None:
-            return values
-        is_relevant = nearest["labels"] == self._labels.to(distances.device).unsqueeze(1)
-        return values | {f"recall_at_{k}": is_relevant[:, :k].any(1).double().mean() for k in self.ks}
+        errors = {"retrieval_distance_se": error_of_mean(distances)}
+        if self._labels is not None:
+            is_relevant = nearest["labels"] == self._labels.to(distances.device).unsqueeze(1)
+            recalls = {f"recall_at_{k}": is_relevant[:, :k].any(1).double().mean() for k in self.ks}
+            values |= recalls
+            errors |= {f"{key}_se": share_error_of(recall, len(distances)) for key, recall in recalls.items()}
+        return values | errors if self.se else values
 
     @property
     def _k(self) -> int:

@@ -53,12 +53,13 @@ class SharpnessDifference(Measure):
     paper: ClassVar[str] = "Mathieu et al., ICLR 2016"
     network: ClassVar[str | None] = "low-level"
     column: ClassVar[str] = "sharpness"
+    jackknifed: ClassVar[tuple[str, ...]] = ("sharpness_difference", "sharpness_excess")
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         family = "Sharpness difference"
         return (
-            Scalar("sharpness_difference", family, "lower"),
+            Scalar("sharpness_difference", family, "lower", kind="positive"),
             Scalar("sharpness_excess", "Sharpness of generated less real images", family=family),
         )
 

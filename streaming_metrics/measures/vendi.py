@@ -10,15 +10,20 @@ Parity target: ``vendi_score.score_dual``.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import inf, isnan
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
+from streaming_metrics.measures.error_scalars import error_of
+from streaming_metrics.measures.influence import influence_of
 from streaming_metrics.statistics import SecondMoment
+from streaming_metrics.statistics.reservoir import Reservoir
+from streaming_metrics.statistics.second_moment import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +48,12 @@ class Vendi(Measure):
 
     Args:
         q: order, 0 to ∞ (``math.inf``).
+        se: report ``vendi_se`` too, by the delta method: ``VS·std_i(g_i) / √N``, where with u_k the eigenvectors
+            ``g_i = q / ((1 − q)·Σ λ^q)·Σ_k λ_k^(q−1)·(u_kᵀx_i)²``, and ``−Σ_k (u_kᵀx_i)²·log λ_k`` for q = 1; NaN for
+            q = 0, a rank. g is of ``reservoir`` samples that are kept. The interval is one of the score at this N: of
+            few samples a feature it is far below that of the distribution.
+        cluster: how many consecutive ids depend on each other, as images of one prompt do.
+        reservoir: how many.
 
     Raises:
         NotEnoughSamples: at compute, without samples, or where all rows are zero.
@@ -60,6 +71,9 @@ class Vendi(Measure):
     """
 
     q: float = 1.0
+    se: bool = field(default=False, kw_only=True)
+    cluster: int = field(default=1, kw_only=True)
+    reservoir: int = field(default=2000, kw_only=True)
 
     label: ClassVar[str] = "vendi"
     group: ClassVar[str] = "diversity"
@@ -71,13 +85,23 @@ class Vendi(Measure):
         if isnan(self.q) or self.q < 0:
             raise ValueError(f"Vendi q: expected an order of at least 0, or infinity, got {self.q}. Remedy: q=1.0.")
         object.__setattr__(self, "q", float(self.q))  # 2 and 2.0 are one measure, with one signature
+        check_flag("Vendi se", self.se)
+        check_integer("Vendi cluster", self.cluster, least=1)
+        check_integer("Vendi reservoir", self.reservoir, least=2)
+        if self.cluster != 1 and not self.se:
+            raise ValueError("Vendi cluster is of its standard error. Remedy: se=True.")
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
-        return (Scalar("vendi", "Vendi score", "higher"),)
+        score = Scalar("vendi", "Vendi score", "higher", kind="positive")
+        return (score, error_of(score, "value at this N")) if self.se else (score,)
+
+    @classmethod
+    def known_scalars(cls) -> tuple[Scalar, ...]:
+        return cls(se=True).scalars
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        return {"fake": (SecondMoment(width(spec, "Vendi")),)}
+        return {"fake": (SecondMoment(width(spec, "Vendi")), *((self._kept(spec),) if self.se else ()))}
 
     def check(self, sides: Sides) -> None:
         sides.fake.require(1, "Vendi")
@@ -86,10 +110,33 @@ class Vendi(Measure):
         fake, moment = sides.fake, SecondMoment(width(sides.spec, "Vendi"))
         n = moment.directions(fake[moment])
         _check_directions(n, fake.num_samples)
+        if self.se:
+            return self._with_error(sides, n, *self._directions(sides, n))
         spectrum = fake.once(("spectrum", moment), lambda: _spectrum(moment.sums(fake[moment])))
         if self.q < 1:
             spectrum = _without_rounding(spectrum, n)
         return {"vendi": renyi_entropy(spectrum, self.q).exp()}
+
+    def _directions(self, sides: Sides, n: int) -> tuple[Tensor, Tensor]:
+        """Return the eigenvalues ``(D,)``, with 0 for those that rounding makes, and the eigenvectors ``(D, D)``."""
+        fake, moment = sides.fake, SecondMoment(width(sides.spec, "Vendi"))
+        values, vectors = fake.once(("eigenvectors", moment), lambda: torch.linalg.eigh(moment.sums(fake[moment])))
+        values = values.clamp(min=0)
+        return _without_rounding(values / values.sum(), n), vectors
+
+    def _with_error(self, sides: Sides, n: int, spectrum: Tensor, vectors: Tensor) -> dict[str, Tensor]:
+        kept = self._kept(sides.spec)
+        drawn = kept.read(sides.fake[kept])
+        has_direction = drawn.rows.any(1)
+        squares = (normalized(drawn.rows[has_direction].double()) @ vectors[:, spectrum > 0]).square_()
+        each = squares @ slopes(spectrum[spectrum > 0], self.q)
+        influence = replace(influence_of(drawn.index[has_direction], each, self.cluster), num_samples=n)
+        value = renyi_entropy(spectrum, self.q).exp()
+        return {"vendi": value, "vendi_se": value * (influence.error if self.q else torch.nan)}
+
+    def _kept(self, spec: Spec) -> Reservoir:
+        capacity = max(self.reservoir // self.cluster, 2) * self.cluster
+        return Reservoir(width(spec, "Vendi"), capacity, cluster=self.cluster)
 
 
 def renyi_entropy(p: Tensor, q: float) -> Tensor:
@@ -110,6 +157,21 @@ def renyi_entropy(p: Tensor, q: float) -> Tensor:
     if abs(q - 1) < NEAR_1:
         return (p * ((q - 1) * log_p).expm1()).sum().log1p() / (1 - q)
     return q / (1 - q) * most + (q * (log_p - most)).logsumexp(0) / (1 - q)
+
+
+def slopes(p: Tensor, q: float) -> Tensor:
+    """Return the derivatives of the Rényi entropy of order q by probabilities ``(D,)`` above 0, up to a constant.
+
+    Example:
+        >>> slopes(torch.tensor([0.5, 0.5]), 2.0)
+        tensor([-2., -2.])
+    """
+    if q == 1:
+        return -p.log()
+    if q == inf:
+        return -(p == p.max()).to(p) / p.max()
+    powers = q * (p / p.max()).log()
+    return q / (1 - q) * (powers - powers.logsumexp(0) - p.log()).exp()
 
 
 def _spectrum(moment: Tensor) -> Tensor:

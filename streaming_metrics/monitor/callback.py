@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch.utils.data import DataLoader
 
@@ -28,16 +28,18 @@ from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
 from streaming_metrics.images.columns import COLUMNS
 from streaming_metrics.images.ranges import Reach
-from streaming_metrics.monitor.checks import refuse, refuse_twice, sharding_warning
+from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undecided, sharding_warning
 from streaming_metrics.monitor.clock import At
+from streaming_metrics.monitor.deciding import Decider
 from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.monitor.kept_evidence import KeptEvidence
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
 from streaming_metrics.monitor.schedule import Schedule
-from streaming_metrics.monitor.settings import Settings
+from streaming_metrics.monitor.settings import Settings, refuse_conditional
 from streaming_metrics.monitor.sides import refuse_sides
 from streaming_metrics.monitor.trainer import Run
 from streaming_metrics.monitor.value_log import ValueLog
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.references import References
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.registry import MeasuresGiven
+    from streaming_metrics.monitor.verdict_log import VerdictLog
 
 
 class GenerationMonitor(Callback):
@@ -132,12 +135,33 @@ class GenerationMonitor(Callback):
             (of a sampler with a parameter ``batch`` from the first batches), so that image k is comparable through the
             epochs, and are written whole or not at all, by the first rank, of its own images. A folder of them is what
             ``streaming-metrics study new STUDY.toml --epochs FOLDER`` takes.
-        keep: how many of them.
+        keep_evidence: a folder that keeps, for every measurement of a training, its scores and what they are compared
+            by: ``epoch=03-step=450.json``, at most 67 KB a score that has evidence (``FID(se=True)``). Which of two
+            epochs is better, of one run or of two with the same seeds, says ``streaming-metrics test A.json B.json``.
+        keep: how many samples.
+        decide: the score that decides whether an epoch is better than the best so far, by the name of its key; its
+            measure must know each sample's influence: ``"fid"`` with ``FID(se=True)``, ``"kid"`` with ``KID(se=True)``.
+            The first epoch is measured in full. Later ones are looked at on the way, at numbers of samples that double
+            up to ``num_samples``, by bias-corrected differences to the best of the same seeds and as many samples, and
+            generation stops once that tells them apart; a better one goes on for one look more, and is from then on
+            what is compared with, at its looks. Logged beside the usual values, which are then of the samples used:
+            ``<key>_verdict``, 1 for better, −1 for worse, 0 for undecided or the first; ``<key>_samples``; and
+            ``<key>_decided``, which falls (rises, where higher is better) on a verdict alone, by the difference told:
+            what a ``ModelCheckpoint`` or ``EarlyStopping`` must monitor. It keeps noise from being followed and saves
+            samples. It does not find the optimum of a curve that still improves: epochs that are undecided may be
+            better or worse by less than can be told. Not with images that come batch by batch.
+        alpha: how often a verdict, better or worse, is told between epochs that do not differ.
+        alpha_over: whether that is of one ``"comparison"``, all of its looks together, or of the whole ``"training"``,
+            where each of its comparisons has a share.
+        rescore: how many of the best epochs to measure again when a fit ends: ``num_samples`` each, all from the same
+            new seeds, so that neither the samples nor the luck that ranked them count. Their weights, as sampling saw
+            them, wait in the CPU's memory; the module ends with its own. The table is printed, and in the report.
         metric_options: more options of :class:`GenerativeMetrics`: ``weights``, ``resize``, ``tag``, ``timeout``, …
 
     Attributes:
         settings: the arguments, checked.
         metric: the :class:`GenerativeMetrics` of this run; ``metric.signature()`` says how the numbers came about.
+        decider: what decides; ``decider.log.words()`` tells all verdicts so far. None without ``decide=``.
 
     Raises:
         ValueError: for arguments that contradict each other; at the start of ``fit``, where the model has no such
@@ -182,7 +206,12 @@ class GenerationMonitor(Callback):
         refresh_real: bool = False,
         report: bool | str | Path = False,
         keep_samples: str | Path | None = None,
+        keep_evidence: str | Path | None = None,
         keep: int = 64,
+        decide: str | None = None,
+        alpha: float = 0.05,
+        alpha_over: Literal["comparison", "training"] = "comparison",
+        rescore: int = 0,
         **metric_options: Any,
     ) -> None:
         super().__init__()
@@ -207,7 +236,12 @@ class GenerationMonitor(Callback):
             weights_context=weights_context or nullcontext,
             refresh_real=refresh_real,
             keep_samples=keep_samples,
+            keep_evidence=keep_evidence,
             keep=keep,
+            decide=decide,
+            alpha=alpha,
+            alpha_over=alpha_over,
+            rescore=rescore,
         )
         self.prog_bar = prog_bar
         self._reporter = Reporter(report, prefix.strip("/")) if report else None
@@ -226,6 +260,7 @@ class GenerationMonitor(Callback):
         refuse_sides(self._blank, self.settings)
         self._blank_beside.declare()
         self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
+        self.decider = Decider(self.settings, self._blank) if decide is not None else None
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)
 
@@ -257,16 +292,20 @@ class GenerationMonitor(Callback):
         return self._state_key
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Keep the values of a report's epochs, so that a run that is resumed goes on with them."""
-        if self._reporter:  # no state_dict: with one, Lightning refuses two monitors before refuse_twice says why
-            kept = checkpoint.setdefault("GenerationMonitor", {})
-            kept[self.settings.prefix] = self._reporter.training.state_dict()
+        """Keep a report's values, and the best so far, so that a run that is resumed goes on with them."""
+        keepers = {"GenerationMonitor": self._reporter and self._reporter.training, DECIDED: self.decider}
+        # No state_dict: with one, Lightning refuses two monitors before refuse_twice says why.
+        for name, keeper in keepers.items():
+            if keeper:
+                checkpoint.setdefault(name, {})[self.settings.prefix] = keeper.state_dict()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take up what :meth:`on_save_checkpoint` kept."""
-        kept = checkpoint.get("GenerationMonitor", {}).get(self.settings.prefix)
-        if self._reporter and kept and Run(trainer, pl_module).stage == "fit":  # others only look at its weights
-            self._reporter.training.load_state_dict(kept)
+        keepers = {"GenerationMonitor": self._reporter and self._reporter.training, DECIDED: self.decider}
+        for name, keeper in keepers.items():
+            kept = checkpoint.get(name, {}).get(self.settings.prefix)
+            if keeper and kept and Run(trainer, pl_module).stage == "fit":  # others only look at its weights
+                keeper.load_state_dict(kept)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check what can be known before any work, and start from no samples, on the trainer's device."""
@@ -276,6 +315,7 @@ class GenerationMonitor(Callback):
         if self.settings.fake_key is None:
             refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
             run.warn(sharding_warning(trainer.strategy))
+            refuse_conditional(self.settings, self.sampler.is_conditional(pl_module))
         blank, beside = deepcopy(self._blank), deepcopy(self._blank_beside)
         self._begin(blank.to(run.device), beside.to(run.device), run.rank, run.world_size)
         beside.refuse_unpaired(self._measurement.is_paired(pl_module), caption_key=self.settings.caption_key)
@@ -294,6 +334,10 @@ class GenerationMonitor(Callback):
         run, has_own_weights = Run(trainer, pl_module), self.settings.weights_context is not nullcontext
         self._schedule.set(run, self._measurement.is_paired(pl_module))
         self._schedule.begin(run, self.keys, dict(zip(self._keys_in("test"), self.keys)), has_own_weights)
+        if self.decider:
+            self.decider.begin(self._schedule.measurements(run))
+            decided = self.settings.prefix + self.decider.keys[-1]
+            refuse_undecided(run.deciding, set(self.keys) - {decided}, decided)
         self._must_rehearse = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
@@ -325,8 +369,10 @@ class GenerationMonitor(Callback):
             self._conclude(run, run.batches_that_stepped - 1)  # as Lightning logs at this point
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so where nothing was measured."""
+        """Say so where nothing was measured; tell the verdicts of the training."""
         self._schedule.end(Run(trainer, pl_module))
+        if self.decider and self.decider.log.lines:
+            self._tell(Run(trainer, pl_module), self.decider.log)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the device to others."""
@@ -384,7 +430,9 @@ class GenerationMonitor(Callback):
     def _begin(self, metric: GenerativeMetrics, beside: PairedMetrics, rank: int = 0, world_size: int = 1) -> None:
         """Begin a run: nothing is measured, logged or rehearsed."""
         thumbnails = self._reporter.thumbnails if self._reporter else None
-        self._measurement = Measurement(self.settings, self.sampler, metric, rank, world_size, thumbnails, beside)
+        self._measurement = Measurement(
+            self.settings, self.sampler, metric, rank, world_size, thumbnails, beside, self.decider
+        )
         self._schedule, self._log, self._must_rehearse = Schedule(self.settings), ValueLog(self.prog_bar), False
 
     def _conclude(self, run: Run, step: int) -> None:
@@ -393,16 +441,31 @@ class GenerationMonitor(Callback):
         with recorded_warnings(give_on=True) as warned:
             values = self._measurement.values(run)
         self._log.log(run, values, self.settings.prefix_in(run.stage), step, self.samples, self.metric)
+        if self.settings.keep_evidence is not None:
+            by_batch = self._measurement.is_paired(run.module)
+            KeptEvidence(Path(self.settings.keep_evidence), self.settings, by_batch).keep(run, values, self.metric)
         if self.settings.keep_samples is not None:
             KeptSamples(Path(self.settings.keep_samples), self.settings.keep).keep(
                 run, self._measurement.collector.shown
             )
         if self._reporter and values:
-            self._reporter.note(run, values, step, self._measurement, warned)
+            verdicts = self.decider.log.words() if self.decider and run.stage == "fit" else ""
+            self._reporter.note(run, values, step, self._measurement, warned, verdicts)
+            self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
+
+    def _tell(self, run: Run, log: VerdictLog) -> None:
+        """Measure the best epochs again if so asked, and tell the verdicts of a training; collective."""
+        try:
+            self._measurement.measure_again(run)
+        finally:  # a model that no longer samples takes no verdict away
+            run.trainer.print(log.words())
+        if self._reporter and log.rescored:
+            self._reporter.history.about.append(("re-scored", log.rescored))
             self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
 
     def _keys_in(self, stage: str) -> tuple[str, ...]:
-        keys = (*self.metric.keys, *self._measurement.beside.keys)
+        decided = self.decider.keys if self.decider and stage == "fit" else ()
+        keys = (*self.metric.keys, *self._measurement.beside.keys, *decided)
         return tuple(self.settings.prefix_in(stage) + key for key in keys)
 
 
@@ -411,6 +474,8 @@ def _monitors(trainer: Trainer) -> list[GenerationMonitor]:
     return [callback for callback in callbacks if isinstance(callback, GenerationMonitor)]
 
 
+DECIDED = "GenerationMonitor.decide"
+"""Where a checkpoint keeps the best so far."""
 _FOREIGN = (
     "GenerationMonitor: expected a Trainer of lightning.pytorch, got {}. Remedy: import lightning.pytorch in place of "
     "pytorch_lightning, everywhere."

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 SHARDED = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
 
@@ -101,6 +101,23 @@ def refuse_non_finite(key: str, callbacks: Iterable[Any]) -> None:
         if getattr(callback, "monitor", None) == key:
             raise RuntimeError(
                 f"{key} is not finite, and {type(callback).__name__} decides by it. Remedy: see the generated images."
+            )
+
+
+def refuse_undecided(deciding: Iterable[Any], keys: Container[str], decided: str) -> None:
+    """Raise ValueError where something is to decide by values that an early stop leaves of fewer samples.
+
+    Args:
+        deciding: callbacks and configurations of schedulers.
+        keys: of values of as many samples as a verdict took, and of what a verdict was.
+        decided: the key of the value that changes on a verdict alone.
+    """
+    for one in deciding:
+        if (key := str(getattr(one, "monitor", ""))) in keys:
+            raise ValueError(
+                f"{type(getattr(one, 'scheduler', one)).__name__} monitors {key!r}, which with decide= is of "
+                "one verdict or of as many samples as it took, and does not compare from epoch to epoch. "
+                f"Remedy: {decided!r}."
             )
 
 

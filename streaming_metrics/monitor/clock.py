@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,3 +201,14 @@ class Timeline:
             due = range((start // period + 1) * period, start + self._steps(end) + 1, period)[:MOST_BATCHES]
             found.update(self.accumulate * -(-(step - start) // self.steps_per_batch) for step in due)
         return sorted(batch for batch in found if batch <= end)
+
+
+def num_due(clock: Clock, timeline: Timeline) -> int | None:
+    """Return how many measurements a training makes; None for more than are counted.
+
+    Example:
+        >>> num_due(Clock(At.VALIDATION, every=2), Timeline(batches=10, max_epochs=6, validate_batches=5))
+        6
+    """
+    moments = list(islice(timeline.moments({clock.every} if clock.at is At.BATCH else ()), MOST_MOMENTS))
+    return None if len(moments) == MOST_MOMENTS else sum(map(clock.is_due, moments))

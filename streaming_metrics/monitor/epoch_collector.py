@@ -40,6 +40,7 @@ class EpochCollector:
 
     Attributes:
         in_place: whether every real image's id is the position of an item that holds this image alone.
+        train_in_place: the same of training images, as far as this rank has seen.
         has_train: whether the training images are read, and a frozen side.
         shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
     """
@@ -57,7 +58,7 @@ class EpochCollector:
         self.metric, self.rank, self.world_size = metric, rank, world_size
         self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
         self.reach, self._reaches = reach or Reach(), {"real": Reach(), "train": Reach()}
-        self.in_place, self.has_train = True, False
+        self.in_place, self.has_train, self.train_in_place = True, False, False
         self.start()
 
     def start(self) -> None:
@@ -135,6 +136,8 @@ class EpochCollector:
                 if deals_itself or number % self.world_size == self.rank:
                     self.real(images, columns, index, keep, role)
                 advance(1)
+        if role == "train":
+            self.train_in_place = self._count.in_place
         self._count = None
 
     def keep_train(self) -> None:

@@ -16,7 +16,9 @@ from streaming_metrics.images.captions import find_captions
 from streaming_metrics.images.columns import find_labels
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
+from streaming_metrics.monitor.draws import Draws
 from streaming_metrics.monitor.epoch_collector import EpochCollector
+from streaming_metrics.monitor.finalists import table, weights_of
 from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
@@ -25,13 +27,14 @@ from streaming_metrics.sampling import chunks, seed_of
 from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from torch import Tensor, nn
 
     from streaming_metrics import GenerativeMetrics
     from streaming_metrics.features import Role
     from streaming_metrics.images.conversion import CheckedImages
+    from streaming_metrics.monitor.deciding import Decider
     from streaming_metrics.monitor.image_sampler import ImageSampler
     from streaming_metrics.monitor.settings import Settings
     from streaming_metrics.monitor.trainer import Run
@@ -49,6 +52,7 @@ class Measurement:
         world_size: number of processes.
         thumbnails: small copies of generated images, for a report.
         beside: metrics of torchmetrics that are fed with the same images; None for none.
+        decider: ends the generation of an epoch of a training once its verdict is told; None for never.
 
     Attributes:
         collector: what takes the images of an epoch.
@@ -65,8 +69,9 @@ class Measurement:
         world_size: int = 1,
         thumbnails: Thumbnails | None = None,
         beside: PairedMetrics | None = None,
+        decider: Decider | None = None,
     ) -> None:
-        self.settings, self.sampler, self.metric = settings, sampler, metric
+        self.settings, self.sampler, self.metric, self.decider = settings, sampler, metric, decider
         self.beside = beside or PairedMetrics()
         ranges = settings.value_range, settings.sample_range
         self.collector = EpochCollector(metric, rank, world_size, ranges, settings.num_shown, thumbnails, sampler.reach)
@@ -116,18 +121,32 @@ class Measurement:
         self._walk(run)
 
     def generate(self, run: Run) -> None:
-        """Generate this rank's share of an epoch's images."""
+        """Generate this rank's share of an epoch's images; collective where a verdict ends it."""
         self._must_generate = False
-        settings, number = self.settings, self._num_samples(run)
-        mine = list(chunks(number, settings.batch_size, run.rank, run.world_size, settings.seed))
-        bar = run.bar(sum(chunk.size for chunk in mine))
-        with isolated(), settings.weights_context(run.module), bar as advance:
-            for chunk in mine:
-                self._add(self._draw(run, chunk.size, chunk.seed), chunk.index)
-                advance(chunk.size)
+        settings, decider = self.settings, self._decider_of(run)
+        with isolated(), settings.weights_context(run.module):
+            self._generate_until(
+                run, decider.stops(self.metric) if decider else [self._num_samples(run)], settings.seed
+            )
+            if decider:
+                decider.finalists.take(run.module)
             if self.collector.thumbnails is not None and run.is_writer:
                 with run.precision():
                     self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
+
+    def measure_again(self, run: Run) -> None:
+        """Measure the best few epochs again, in full, from new seeds that are the same for all; collective."""
+        settings, decider = self.settings, self._decider_of(run)
+        if decider is None or not decider.finalists.kept:
+            return
+        found = []
+        with isolated(), evaluating(run.module):
+            for finalist in decider.finalists.kept:
+                with weights_of(run.module, finalist.weights):  # those that sampling sees: no weights_context
+                    self._forget()
+                    self._generate_until(run, [settings.num_samples], seed_of(settings.seed, AGAIN))
+                found.append((finalist.epoch, self.metric.evidence_of(decider.key)))
+        decider.log.rescored = table(decider.key, settings.num_samples, found, settings.alpha)
 
     def take(self, run: Run, outputs: Any, batch: Any) -> None:
         """Take a validation batch's real images, and the generated ones that belong to them."""
@@ -137,11 +156,13 @@ class Measurement:
     def values(self, run: Run) -> dict[str, Tensor]:
         """Return the values, and say what the images leave to be said; collective."""
         with isolated():
+            decider = self._decider_of(run)
+            decided = decider.conclude(self.metric, run.epoch) if decider else {}
             if not self.settings.refresh_real:
                 self.metric.freeze_real()
             values = possible_values(self.metric, run.warn) if run.dev_batches else self.metric.compute()
             self._review(run)
-            return {**values, **self.beside.values(self.metric.ranks())}
+            return {**values, **self.beside.values(self.metric.ranks()), **decided}
 
     def rehearse(self, run: Run, outputs: Any = None, batch: Any = None) -> None:
         """Run one batch of real images through all that a measurement does, and forget it; no collective.
@@ -197,6 +218,21 @@ class Measurement:
     @property
     def _takes_real(self) -> bool:
         return self.settings.real_is_validation and not self.metric.is_frozen
+
+    def _generate_until(self, run: Run, stops: Iterable[int], seed: int) -> None:
+        """Generate up to one number of samples over all ranks after another."""
+        number, batch_size = self._num_samples(run), self.settings.batch_size
+        mine = list(chunks(number, batch_size, run.rank, run.world_size, seed))
+        draws = Draws(mine, lambda chunk: self._draw(run, chunk.size, chunk.seed))
+        with run.bar(sum(chunk.size for chunk in mine)) as advance:
+            for stop in stops:
+                for images, index in draws.until(stop):
+                    self._add(images, index)
+                    advance(len(index))
+
+    def _decider_of(self, run: Run) -> Decider | None:
+        """Return what decides in a training in earnest."""
+        return self.decider if run.stage == "fit" and not run.dev_batches else None
 
     def _num_samples(self, run: Run) -> int:
         number = self.settings.num_samples
@@ -288,6 +324,8 @@ class Measurement:
             run.warn(shortfall_warning(self.settings.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 
 
+AGAIN = 1 << 40
+"""Number of the seed of what is measured again: one that no chunk of images has."""
 _NO_BATCH = (
     "Rank {} had no validation batch: its images are generated at the end of the epoch, when an EMA callback may have "
     "put the raw weights back. Remedy: at least as many validation batches as ranks."

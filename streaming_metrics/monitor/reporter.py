@@ -68,6 +68,7 @@ class Reporter:
         step: int,
         measurement: Measurement,
         warned: Sequence[str],
+        verdicts: str = "",
     ) -> None:
         """Note a measurement; collective.
 
@@ -77,12 +78,15 @@ class Reporter:
             step: when it was made, as loggers have it.
             measurement: what made it.
             warned: what was warned of meanwhile.
+            verdicts: of all epochs so far, in words.
         """
         date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
-        self.history.about = [*(("warning", warning) for warning in warned), ("date", date)]
+        told = [("verdicts", verdicts)] if verdicts else []
+        self.history.about = [*(("warning", warning) for warning in warned), *told, ("date", date)]
         with isolated():
             self.history.note(run.epoch, values, metric, step)
-            show = self.history.look(metric, self.thumbnails, self._finder(run, measurement), measurement.ways)
+            finders = self._finder(run, measurement), self._train_finder(measurement)
+            show = self.history.look(metric, self.thumbnails, finders[0], measurement.ways, finders[1])
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 
@@ -102,6 +106,12 @@ class Reporter:
         source = run.loader if settings.real_is_validation else settings.real
         in_place = measurement.collector.in_place
         return finder(source, settings.image_key, settings.value_range, side, in_place=in_place)
+
+    def _train_finder(self, measurement: Measurement) -> Finder | str:
+        settings = measurement.settings
+        source = settings.loaders.get("train")
+        in_place = measurement.collector.train_in_place
+        return finder(source, settings.image_key, settings.value_range, self.thumbnails.side, in_place=in_place)
 
 
 def finder(

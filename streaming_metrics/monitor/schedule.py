@@ -12,7 +12,7 @@ from streaming_metrics.monitor.checks import (
     refuse_unvalidated,
     unmeasured_warning,
 )
-from streaming_metrics.monitor.clock import At, Clock, Moment, Timeline
+from streaming_metrics.monitor.clock import At, Clock, Moment, Timeline, num_due
 from streaming_metrics.monitor.readers import is_ever_due, readers_of, refuse_old_values, refuse_test_keys
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class Schedule:
         if run.is_sanity_check or run.stage != "fit":
             return at is At.VALIDATION and not run.is_sanity_check
         return self.clock.is_due(Moment(at, run.epoch, run.step, self._steps_seen))
+
+    def measurements(self, run: Run) -> int | None:
+        """Return how many measurements a whole training makes; None where that is not known before it."""
+        timeline = Timeline.of(run.trainer, run.has_validation)
+        return None if timeline.is_endless or not timeline.is_certain else num_due(self.clock, timeline)
 
     def pass_batch(self, run: Run) -> None:
         """Note that a training batch is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch.utils.data import DataLoader
 
@@ -53,7 +53,12 @@ class Settings:
     weights_context: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     refresh_real: bool = False
     keep_samples: str | Path | None = None
+    keep_evidence: str | Path | None = None
     keep: int = 64
+    decide: str | None = None
+    alpha: float = 0.05
+    alpha_over: Literal["comparison", "training"] = "comparison"
+    rescore: int = 0
 
     @classmethod
     def checked(cls, **given: Any) -> Settings:
@@ -62,6 +67,7 @@ class Settings:
         smallest = min(settings.num_samples, settings.batch_size, settings.every_n_epochs, settings.keep)
         refuse(settings.refresh_real and "real" in settings.references, _FIXED)
         refuse(smallest < 1, "num_samples, batch_size, every_n_epochs, keep must be ≥ 1.")
+        _check_decision(settings)
         takes_batches = settings.real_is_validation or settings.fake_key is not None
         refuse_train_steps(settings.every_n_train_steps, settings.every_n_epochs, takes_batches)
         return settings
@@ -98,6 +104,22 @@ class Settings:
         return "test" + self.prefix.removeprefix("val") if self.prefix.startswith("val") else f"test/{self.prefix}"
 
 
+def _check_decision(settings: Settings) -> None:
+    refuse(not 0 < settings.alpha < 1, f"alpha: expected an error rate in (0, 1), got {settings.alpha}.")
+    one_of = ("comparison", "training")
+    refuse(settings.alpha_over not in one_of, f"alpha_over: expected one of {one_of}, got {settings.alpha_over!r}.")
+    refuse(settings.rescore < 0, f"rescore: expected a number of epochs, got {settings.rescore}.")
+    refuse(settings.rescore > 0 and settings.decide is None, "rescore= without decide=. Remedy: decide= a score.")
+    if settings.decide is not None:
+        refuse(settings.fake_key is not None, _NOT_BY_BATCHES.format("fake_key="))
+        refuse(settings.refresh_real, _REFRESHED)
+
+
+def refuse_conditional(settings: Settings, is_conditional: bool) -> None:
+    """Raise ValueError where images that are decided by come batch by batch."""
+    refuse(settings.decide is not None and is_conditional, _NOT_BY_BATCHES.format("a sample with a parameter `batch`"))
+
+
 def _whole_numbers(given: dict[str, Any]) -> dict[str, int]:
     numbers = {name: given[name] for name in _WHOLE if name in given}
     if numbers.get("every_n_train_steps") is None:
@@ -111,5 +133,10 @@ def _ranges(given: dict[str, Any]) -> dict[str, tuple[float, float]]:
     return {"value_range": real, "sample_range": check_value_range(given.get("sample_range")) or real}
 
 
-_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "keep", "every_n_train_steps")
+_WHOLE = ("num_samples", "batch_size", "every_n_epochs", "log_images", "seed", "keep", "rescore", "every_n_train_steps")
 _FIXED = "refresh_real=True: a reference file has nothing to refresh."
+_REFRESHED = "decide= compares epochs against the same real images, got refresh_real=True. Remedy: leave it out."
+_NOT_BY_BATCHES = (
+    "decide= stops generating when it is decided: expected sample= a function of n, whose images are the same on any "
+    "number of ranks, got {}, which makes an image for each of a validation batch. Remedy: sample= a function of n."
+)

@@ -24,13 +24,15 @@ UNDECIDED = 2.0**-8
 
 @dataclass(frozen=True)
 class BallCounts(PairReduction):
-    """How many balls each point lies in, then how many points each ball holds: int64 ``(points + balls,)``.
+    """How many balls each point lies in, then how many points each ball holds: int64 ``(points + balls,)``; with
+    ``visitors``, then the place of the only point that each ball holds ``(balls,)``, 0 where it holds none or several.
 
     Args:
         balls: the side whose samples span the balls, each reaching to its k-th nearest other sample.
         k: see :class:`Radii`.
         strict: whether a point at exactly the radius is outside.
         points: another side; by default the generated one, for its own balls the real one.
+        visitors: whether to tell the only points.
 
     Raises:
         ValueError: where points and balls are one side.
@@ -44,6 +46,7 @@ class BallCounts(PairReduction):
     k: int
     strict: bool = True
     points: Role = ""
+    visitors: bool = False
 
     def __post_init__(self) -> None:
         check_integer("k", self.k, least=1)
@@ -64,7 +67,8 @@ class BallCounts(PairReduction):
         held, holds = (
             torch.zeros(context.sizes[role], dtype=torch.int64, device=device) for role in (self.points, self.balls)
         )
-        return _Counts(context.results[self.requires[0]], held, holds)
+        visitors = torch.zeros_like(holds) if self.visitors else None
+        return _Counts(context.results[self.requires[0]], held, holds, visitors)
 
     def tile(self, accumulator: _Counts, tile: Tile) -> None:
         are_columns = self.sides[1] == self.balls
@@ -72,14 +76,33 @@ class BallCounts(PairReduction):
         radii = accumulator.radii[balls.position].unsqueeze(1 - across)
         inside = inside_balls(tile, radii, self.strict)
         accumulator.held[points.position] += inside.sum(across, dtype=torch.int32)
-        accumulator.holds[balls.position] += inside.sum(1 - across, dtype=torch.int32)
+        holds = inside.sum(1 - across, dtype=torch.int32)
+        accumulator.holds[balls.position] += holds
+        if accumulator.visitors is not None:
+            accumulator.visitors[balls.position] += only_visitors(inside, holds, points.position, 1 - across)
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
-        return comm.sum(torch.cat([accumulator.held, accumulator.holds]))
+        held, holds, visitors = accumulator.held, accumulator.holds, accumulator.visitors
+        counts = comm.sum(torch.cat([held, holds, *([] if visitors is None else [visitors])]))
+        return self.settled(counts, len(holds))
+
+    def settled(self, counts: Tensor, num_balls: int) -> Tensor:
+        """Return a sum of counts without the visitors of balls that hold several: each may have been the only one of a
+        tile, or of a rank.
+        """
+        held, holds, *visitors = self.parts(counts, num_balls)
+        return torch.cat([held, holds, *(visitor * (holds == 1) for visitor in visitors)])
 
     def split(self, counts: Tensor, num_balls: int) -> tuple[Tensor, Tensor]:
         """Return the counts of the points and those of the balls."""
-        return counts[: len(counts) - num_balls], counts[len(counts) - num_balls :]
+        held, holds, *_ = self.parts(counts, num_balls)
+        return held, holds
+
+    def parts(self, counts: Tensor, num_balls: int) -> tuple[Tensor, ...]:
+        """Return the counts of the points, those of the balls, and the balls' only visitors where they are told."""
+        told = 1 + self.visitors
+        held, *rest = counts.split([len(counts) - told * num_balls, *[num_balls] * told])
+        return held, *rest
 
 
 @dataclass
@@ -87,6 +110,21 @@ class _Counts:
     radii: Tensor
     held: Tensor
     holds: Tensor
+    visitors: Tensor | None = None
+
+
+def only_visitors(inside: Tensor, holds: Tensor, ids: Tensor, across: int) -> Tensor:
+    """Return the id of the only point of each ball, int64, 0 where there are none or several.
+
+    Args:
+        inside: which points lie in which balls.
+        holds: the points of each ball.
+        ids: of the points, int64.
+        across: the axis of ``inside`` on which the points are.
+    """
+    if not inside.numel():
+        return torch.zeros_like(holds, dtype=torch.int64)
+    return ids[inside.to(torch.uint8).argmax(across)] * (holds == 1)
 
 
 def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:

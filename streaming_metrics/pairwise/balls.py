@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise.ball_counts import inside_balls
+from streaming_metrics.pairwise.ball_counts import inside_balls, only_visitors
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
 from streaming_metrics.pairwise.radii import Radii
@@ -49,16 +49,29 @@ class Balls:
 
     def count(self, points: Tensor, tiling: Tiling = DEFAULT_TILING) -> tuple[Tensor, Tensor]:
         """Return how many balls each of ``points (N, D)`` lies in, and how many points each ball holds, int64."""
+        held, holds, _ = self.visits(points, None, tiling)
+        return held, holds
+
+    def visits(
+        self, points: Tensor, ids: Tensor | None, tiling: Tiling = DEFAULT_TILING
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what :meth:`count` does, and the id of the only point of each ball, 0 where it has none or several, or
+        there are no ids.
+        """
         balls, squared = self._on(points.device)
         local = Shard(points.float(), torch.arange(len(points), device=points.device), balls.centre)
         held = torch.zeros(len(local), dtype=torch.int64, device=points.device)
         holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
+        visitors = torch.zeros_like(holds)
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
                 inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
                 held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
-                holds[tile.columns.which] += inside.sum(0, dtype=torch.int32)
-        return held, holds
+                here = inside.sum(0, dtype=torch.int32)
+                holds[tile.columns.which] += here
+                if ids is not None:
+                    visitors[tile.columns.which] += only_visitors(inside, here, ids[tile.rows.which], 0)
+        return held, holds, visitors * (holds == 1)
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor]:
         """Return the balls on a device, with the norms that every batch needs."""

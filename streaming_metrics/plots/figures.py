@@ -18,6 +18,7 @@ from torch import Tensor
 from streaming_metrics.plots.end_labels import label_ends
 from streaming_metrics.plots.result_keys import (
     as_rows,
+    band,
     column,
     find,
     find_both,
@@ -74,10 +75,11 @@ def curves(
     suffix = f" {label}" if (label := line.pop("label", "")) else ""
     for colour, key in zip(cycle(COLOURS), leading(rows)):
         style = {"color": colour, "linewidth": 2, "marker": "o", "markersize": 3.5, **line}
-        values, spread = column(rows, key), column(rows, spread_of(key, rows))
+        of = spread_of(key, rows)
+        values, spread = column(rows, key), column(rows, of)
         [drawn] = ax.plot(xs, values, label=(names or {}).get(key, key) + suffix, **style)
         if any(map(math.isfinite, spread)):
-            low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
+            low, high = map(list, zip(*(band(key, v, of, s) for v, s in zip(values, spread))))
             ax.fill_between(xs, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch", color=GREY, fontsize=8, loc="left")
     ax.locator_params(axis="x", integer=True)

@@ -153,15 +153,33 @@ def column(rows: Sequence[Row], key: str) -> list[float]:
 
 
 def spread_of(key: str, rows: Sequence[Row]) -> str:
-    """Return the key of a key's standard deviation or error, empty where there is none.
+    """Return the key of a key's standard error, else of its standard deviation, empty where there is neither.
 
     Example:
         >>> spread_of("kd_x", [{"kd_x": 1.0, "kd_std_x": 0.1}])
         'kd_std_x'
+        >>> spread_of("kd_x", [{"kd_x": 1.0, "kd_std_x": 0.1, "kd_se_x": 0.05}])
+        'kd_se_x'
     """
     leader = parse_key(key)
-    keys = {other for row in rows for other in row}
-    return next((other for other in sorted(keys) if parse_key(other).is_spread_of(leader)), "")
+    spreads = sorted(other for row in rows for other in {*row} if parse_key(other).is_spread_of(leader))
+    return min(spreads, key=lambda other: not scalar_of(other).about, default="")
+
+
+def band(key: str, value: float, spread: str, width: float) -> tuple[float, float]:
+    """Return the ends of what a chart shades around a value: of an error its 95 % interval, else the deviation.
+
+    Args:
+        key, value: what is drawn.
+        spread, width: the key of its error or deviation, and that.
+
+    Example:
+        >>> [round(end, 2) for end in band("kd_x", 1.0, "kd_se_x", 0.1)], band("kd_x", 1.0, "kd_std_x", 0.5)
+        ([0.8, 1.2], (0.5, 1.5))
+    """
+    if scalar_of(spread).about:
+        return scalar_of(key).interval(value, width)
+    return value - width, value + width
 
 
 def only(rows: Sequence[Row], keys: Iterable[str]) -> list[Row]:

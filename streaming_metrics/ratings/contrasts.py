@@ -66,21 +66,6 @@ def contrast(judgements: Judgements, a: str, b: str, confidence: float = 0.95) -
     return _tested([*of[0], *of[1]], means[0] - means[1], influence, confidence, _pairs(*of))
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Return p values adjusted for their number, by Holm's steps; NaN stays NaN and does not count.
-
-    Example:
-        >>> holm([0.01, 0.04, nan, 0.03])
-        [0.03, 0.06, nan, 0.06]
-    """
-    known = sorted((place for place, p in enumerate(ps) if p == p), key=lambda place: ps[place])
-    made, least = [nan] * len(ps), 0.0
-    for rank, place in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * ps[place]))
-        made[place] = least
-    return made
-
-
 def _preferred(rows: Sequence[Judgement], a: str, confidence: float) -> Contrast:
     """Return the share less one half; p is of the test whose interval Wilson's is."""
     parts = [row.side_of(a) for row in rows], [row.rater for row in rows], [row.units for row in rows]

@@ -12,11 +12,12 @@ from streaming_metrics.ratings.agreement import agreement
 from streaming_metrics.ratings.bradley_terry import bradley_terry
 from streaming_metrics.ratings.categorisation import categorise, exposure_needed, lasted_wrong
 from streaming_metrics.ratings.clusters import clustered_mean
-from streaming_metrics.ratings.contrasts import contrast, holm
+from streaming_metrics.ratings.contrasts import contrast
 from streaming_metrics.ratings.online import online_ratings
 from streaming_metrics.ratings.opinion import mean_opinions, opinion_covariance
 from streaming_metrics.ratings.planning import still_needed
 from streaming_metrics.ratings.preference import preference_share, share, win_matrix
+from streaming_metrics.verdicts.holm import holm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

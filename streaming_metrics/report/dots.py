@@ -61,6 +61,7 @@ class Dots(NamedTuple):
         *,
         span: tuple[float, float] | None = None,
         middle: float | None = None,
+        places: int = 2,
     ) -> Dots:
         """Return rows of estimates, ``{"value": …, "low": …, "high": …}`` each, None or null where it cannot be told.
 
@@ -69,16 +70,17 @@ class Dots(NamedTuple):
             unit: what the scale counts.
             span: ends of the scale; None takes what the intervals reach.
             middle: a value with a line of its own.
+            places: digits behind the point.
         """
         reached = [*_ends(one for _, several in rows for one in several), *([] if middle is None else [middle])]
-        places = ticks_of(*(span or _span(reached)))
-        start, end = places[0], places[-1]
+        steps = ticks_of(*(span or _span(reached)))
+        start, end = steps[0], steps[-1]
 
         def place(value: float) -> float:
             return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
 
-        made = tuple(Row(name, _dots(several, place), *digits(several[0])) for name, several in rows)
-        ticks = tuple(Tick(place(value), f"{value:g}".replace("-", "−")) for value in places)
+        made = tuple(Row(name, _dots(several, place), *digits(several[0], places)) for name, several in rows)
+        ticks = tuple(Tick(place(value), f"{value:g}".replace("-", "−")) for value in steps)
         return cls(made, ticks, None if middle is None else place(middle), unit)
 
     @property

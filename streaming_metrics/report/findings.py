@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from streaming_metrics.plots.feature_map import with_room
+from streaming_metrics.report.causes import Causes
 from streaming_metrics.report.gallery import PAIRS, Selection
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.mode_table import ModeTable
     from streaming_metrics.measures.projection import Projection
     from streaming_metrics.measures.units import Units
+    from streaming_metrics.report.folders import Folders
 
 MODES_SHOWN = 24
 
@@ -35,6 +37,7 @@ class Findings:
         units: in which the sides differ most.
         projection: of both sides' features.
         among: ids of the generated images that can be shown; None for all.
+        causes: why the distance is what it is.
     """
 
     around: NearestSamples | None
@@ -44,16 +47,24 @@ class Findings:
     units: Units | None
     projection: Projection | None
     among: Tensor | None = None
+    causes: Causes = field(default_factory=Causes)
 
     @classmethod
-    def of(cls, metric: GenerativeMetrics, among: Tensor | None = None) -> Findings:
-        """Return what a metric shows after ``compute``; collective."""
+    def of(cls, metric: GenerativeMetrics, among: Tensor | None = None, folders: Folders | None = None) -> Findings:
+        """Return what a metric shows after ``compute``; collective.
+
+        Args:
+            metric: whose samples are looked at.
+            among: ids of the generated images that can be shown; None for all.
+            folders: that images lie in, which are classes where no labels are kept.
+        """
         inspector = metric.inspector()
         around = inspector.neighbourhood()
         selection = None if around is None else Selection.of(around, among)
         closest = None if around is None else inspector.closest_pairs(PAIRS, among=among)
         modes, units = inspector.modes(among), inspector.units(among=among)
-        return cls(around, selection, closest, modes, units, inspector.projection(), among)
+        projection, causes = inspector.projection(), Causes.of(inspector, among, folders)
+        return cls(around, selection, closest, modes, units, projection, among, causes)
 
     def fakes(self) -> Tensor:
         """Return the ids of the generated images to show."""
@@ -61,14 +72,14 @@ class Findings:
         chosen += [] if self.closest is None else [self.closest.ids]
         chosen += [] if self.modes is None else [self.modes.fake_examples[self.shown_modes]]
         chosen += [] if self.units is None else [self.units.fake_examples]
-        return _joined([*chosen, self._mapped()[1]])
+        return _joined([*chosen, *self.causes.fakes(), self._mapped()[1]])
 
     def reals(self) -> Tensor:
         """Return the ids of the real images to show."""
         chosen = [] if self.around is None or self.selection is None else [self.selection.reals(self.around)]
         chosen += [] if self.modes is None else [self.modes.real_examples[self.shown_modes]]
         chosen += [] if self.units is None else [self.units.real_examples]
-        return _joined([*chosen, self._mapped()[0]])
+        return _joined([*chosen, *self.causes.reals(), self._mapped()[0]])
 
     @property
     def shown_modes(self) -> Tensor:

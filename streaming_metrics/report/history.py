@@ -77,7 +77,12 @@ class History:
         self.signature = metric.signature()
 
     def look(
-        self, metric: GenerativeMetrics, thumbnails: Thumbnails, find: Finder | str, ways: Tensor | None = None
+        self,
+        metric: GenerativeMetrics,
+        thumbnails: Thumbnails,
+        find: Finder | str,
+        ways: Tensor | None = None,
+        find_train: Finder | str = "",
     ) -> Callable[[], None]:
         """Find the samples to look at; collective.
 
@@ -86,6 +91,7 @@ class History:
             thumbnails: of the generated images on this rank.
             find: from ids to real images ``(3, H, W)`` uint8, or why there is no way back to them.
             ways: ``(ways, steps, 3, H, W)`` uint8 between samples, where the model interpolates.
+            find_train: as ``find``, of training images.
 
         Returns:
             What is left to do on the rank that shows them.
@@ -105,7 +111,8 @@ class History:
                 self.gallery = Gallery.of(
                     found.around, found.selection, fakes, reals, len(kept), missing, found.closest
                 )
-            self.looks = looks_of(found, fakes, reals or {}, ways)
+            trains = {} if isinstance(find_train, str) else find_train(found.causes.trains().tolist())
+            self.looks = looks_of(found, fakes, reals or {}, ways, trains)
 
         return show
 

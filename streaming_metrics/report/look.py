@@ -9,7 +9,12 @@ from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.report.pictures import data_uri, is_small
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from torch import Tensor
+
+    from streaming_metrics.report.dots import Dots
+    from streaming_metrics.report.gallery import Section
 
 SIDE = 64
 
@@ -48,7 +53,9 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """Section of a report: a heading, what it shows, and a chart, cards, a map or a strip, as the case may be."""
+    """Section of a report: a heading, what it shows, and a chart, cards, a map, a strip, dots or pictures with values,
+    as the case may be.
+    """
 
     title: str
     text: str
@@ -57,3 +64,20 @@ class Look:
     cards: tuple[Card, ...] = ()
     marks: tuple[Mark, ...] = ()
     strip: Picture | None = None
+    dots: Dots | None = None
+    sections: tuple[Section, ...] = ()
+
+
+def pictures_of(ids: Iterable[Tensor], images: Mapping[int, Tensor], words: str) -> tuple[Picture, ...]:
+    """Return the images of these ids that there are."""
+    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign and two digits.
+
+    Example:
+        >>> signed(-0.01234), signed(3.0)
+        ('−0.012', '+3.0')
+    """
+    return f"{value:+#.2g}".replace("-", "−")

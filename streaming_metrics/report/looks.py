@@ -10,12 +10,13 @@ from streaming_metrics import plots
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.plots.feature_map import placed_within, with_room
 from streaming_metrics.plots.unit_bars import signed
-from streaming_metrics.report.look import SIDE, Card, Look, Mark, Picture
+from streaming_metrics.report.look import SIDE, Card, Look, Mark, Picture, pictures_of
 from streaming_metrics.report.pictures import data_uri, grid_of, is_small
 from streaming_metrics.report.svg import svg_of
+from streaming_metrics.report.why import why_looks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from matplotlib.axes import Axes
     from torch import Tensor
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 SIDE_ON_MAP = 48
 
 
-def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None) -> tuple[Look, ...]:
+def looks_of(
+    found: Findings, fakes: Images, reals: Images, ways: Tensor | None = None, trains: Images | None = None
+) -> tuple[Look, ...]:
     """Return the sections of what was found.
 
     Args:
         found: what there is to look at.
         fakes, reals: images ``(3, H, W)`` uint8 by id; none where they cannot be shown.
         ways: ``(ways, steps, 3, H, W)`` uint8, where the model interpolates.
+        trains: training images, as the others.
     """
     looks: list[Look] = []
     if found.modes is not None:
@@ -47,7 +51,7 @@ def looks_of(found: Findings, fakes: Images, reals: Images, ways: Tensor | None 
         looks.append(unit_look(found.units, fakes, reals))
     if ways is not None:
         looks.append(way_look(ways))
-    return tuple(looks)
+    return *looks, *why_looks(found.causes, fakes, reals, trains or {})
 
 
 def mode_look(table: ModeTable, shown: Tensor, fakes: Images, reals: Images) -> Look:
@@ -78,8 +82,8 @@ def _mode_card(table: ModeTable, mode: int, fakes: Images, reals: Images) -> Car
         f"{'Label' if table.is_labelled else 'Mode'} {mode}",
         next((flag for flag, holds in flags.items() if holds[mode]), ""),
         tuple(lines),
-        _pictures(table.real_examples[mode], reals, "Real, of this mode"),
-        _pictures(table.fake_examples[mode], fakes, "Generated, of this mode"),
+        pictures_of(table.real_examples[mode], reals, "Real, of this mode"),
+        pictures_of(table.fake_examples[mode], fakes, "Generated, of this mode"),
     )
 
 
@@ -90,8 +94,8 @@ def unit_look(found: Units, fakes: Images, reals: Images) -> Look:
             f"Unit {unit}",
             f"{signed(difference)} σ",
             (f"higher in {'generated' if difference > 0 else 'real'} images",),
-            _pictures(found.real_examples[place], reals, "Real, exciting this unit"),
-            _pictures(found.fake_examples[place], fakes, "Generated, exciting this unit"),
+            pictures_of(found.real_examples[place], reals, "Real, exciting this unit"),
+            pictures_of(found.fake_examples[place], fakes, "Generated, exciting this unit"),
         )
         for place, (unit, difference) in enumerate(zip(found.places.tolist(), found.difference.tolist()))
     )
@@ -141,10 +145,6 @@ def _chart(draw: Callable[[Axes], Axes], height: float, name: str) -> str:
 
 def _mapped(number: int, is_fake: bool, images: Images) -> Picture:
     return Picture.of(images[number], "Generated" if is_fake else "Real", SIDE_ON_MAP)
-
-
-def _pictures(ids: Iterable[Tensor], images: Images, words: str) -> tuple[Picture, ...]:
-    return tuple(Picture.of(images[number], words) for number in map(int, ids) if number in images)
 
 
 def _percent(share: Tensor) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
-from streaming_metrics.measures.keys import group_of
-from streaming_metrics.plots.result_keys import arrow, by_group, column, leading, number, spread_of
+from streaming_metrics.plots.result_keys import arrow, by_group, leading, number
 from streaming_metrics.report import charts
 from streaming_metrics.report.findings import Findings
+from streaming_metrics.report.folders import Folders
 from streaming_metrics.report.gallery import NO_FEATURES, Gallery
 from streaming_metrics.report.history import History
 from streaming_metrics.report.looks import looks_of
+from streaming_metrics.report.score_cards import scores
 from streaming_metrics.report.study import study_view
+from streaming_metrics.report.study_parts import Study
 from streaming_metrics.signature import Signature, library_version
 from streaming_metrics.statistics.index import ordinal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.core.shell import GenerativeMetrics
+    from streaming_metrics.report.sides import SidesTable
 
 TEMPLATES = Path(__file__).parent
 SIDE = 128
@@ -33,18 +35,6 @@ MOST_OPEN = 12
 """Values, or charts, up to which no group of them is folded."""
 MOST_TOLD = 5
 """Names of values that stand beside the name of their group."""
-
-
-class Score(NamedTuple):
-    """A value as a page shows it: digits, its spread, what is better, the best of all epochs, its measure's group."""
-
-    key: str
-    name: str
-    value: str
-    spread: str
-    better: str
-    best: str
-    group: str
 
 
 class Block(NamedTuple):
@@ -63,6 +53,7 @@ def write_comparison(
     values: Mapping[str, Tensor],
     real: Any = None,
     fake: Any = None,
+    train: Any = None,
     about: Iterable[tuple[str, str]] = (),
     study: Mapping[str, Any] | None = None,
 ) -> None:
@@ -75,26 +66,50 @@ def write_comparison(
         path: of the HTML file; one that was there is replaced only once the new one is whole.
         metric: after ``compute``.
         values: what that returned.
-        real, fake: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None where the
-            images cannot be read again.
+        real, fake, train: ``dataset[i]`` is the image ``(3, H, W)`` uint8 that ``update`` was given with id i; None
+            where the images cannot be read again.
         about: what else is to be known of the values, by name: warnings, sources, what was left out of them, a date.
         study: results of a study of such images, which are shown beside the values; None for none.
 
     Raises:
         OSError: on every rank, where rank 0 cannot write.
     """
-    found = Findings.of(metric)
+    history = comparison_history(metric=metric, values=values, real=real, fake=fake, train=train, about=about)
 
     def write() -> None:
-        history = History("comparison")
+        write_report(path, [history], "Generated images against real ones", study)
+
+    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+
+
+def comparison_history(
+    name: str = "comparison",
+    *,
+    metric: GenerativeMetrics,
+    values: Mapping[str, Tensor],
+    real: Any = None,
+    fake: Any = None,
+    train: Any = None,
+    about: Iterable[tuple[str, str]] = (),
+) -> History:
+    """Return what a report shows of one comparison, on rank 0; collective.
+
+    Args:
+        name: tells it from others in one report.
+        metric, values, real, fake, train, about: as of :func:`write_comparison`.
+    """
+    found, history = Findings.of(metric, folders=Folders.of(real, fake, metric.ranks())), History(name)
+
+    def look() -> None:
         history.note(0, values, metric)
         history.about = list(about)
         fakes, reals = _read(fake, found.fakes()), _read(real, found.reals())
         history.gallery = _gallery_of(found, fakes, reals)
-        history.looks = looks_of(found, fakes or {}, reals or {})
-        write_report(path, [history], "Generated images against real ones", study)
+        trains = _read(train, found.causes.trains())
+        history.looks = looks_of(found, fakes or {}, reals or {}, trains=trains or {})
 
-    metric.ranks().on_first(write, f"write_comparison({str(path)!r})")
+    metric.ranks().on_first(look, f"comparison_history({name!r})")
+    return history
 
 
 def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapping[int, Tensor] | None) -> Gallery:
@@ -106,11 +121,15 @@ def _gallery_of(found: Findings, fakes: Mapping[int, Tensor] | None, reals: Mapp
 
 
 def write_report(
-    path: str | Path, histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None
+    path: str | Path,
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | Study | None = None,
+    sides: SidesTable | None = None,
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title, study)
+    page = rendered(histories, title, study, sides)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
@@ -125,13 +144,19 @@ def write_study(path: str | Path, results: Mapping[str, Any]) -> None:
     write_report(path, [], f"What people say of {results['study'].rpartition('-')[0]}", results)
 
 
-def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] | None = None) -> str:
+def rendered(
+    histories: Sequence[History],
+    title: str,
+    study: Mapping[str, Any] | Study | None = None,
+    sides: SidesTable | None = None,
+) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
     Args:
         histories: those without an epoch are left out.
         title: of the page.
-        study: results of a study; None for none.
+        study: results of a study, or sections made of other results; None for none.
+        sides: several generated sides beside each other; None for none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -139,11 +164,12 @@ def rendered(histories: Sequence[History], title: str, study: Mapping[str, Any] 
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     house = Environment(loader=FileSystemLoader(TEMPLATES), **options)
     house.filters["number"] = number
-    view = None if study is None else study_view(study)
+    view = study if study is None or isinstance(study, Study) else study_view(study)
     return house.get_template("page.html").render(
         title=title,
         histories=histories,
         study=view,
+        sides=sides,
         summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),
@@ -161,13 +187,6 @@ def exact_values(history: History) -> dict[str, list[tuple[str, float, str]]]:
     return {group: [(key, latest[key], arrow(key)) for key in keys] for group, keys in groups.items()}
 
 
-def scores(history: History) -> list[Score]:
-    """Return the latest values, and which were the best."""
-    keys = leading(history.rows)
-    names = charts.short_names(keys)
-    return [_score(history, key, names[key]) for key in keys]
-
-
 def _blocks(items: Sequence[Any]) -> list[Block]:
     """Return what is of one group together, in the order of groups; all but the first folded where there is much."""
     by_name = {group: [item for item in items if item.group == group] for group in GROUPS}
@@ -179,20 +198,6 @@ def _blocks(items: Sequence[Any]) -> list[Block]:
 def _told(items: Sequence[Any]) -> str:
     names, more = ", ".join(item.name for item in items[:MOST_TOLD]), len(items) - MOST_TOLD
     return f"{names} and {more} more" if more > 0 else names
-
-
-def _score(history: History, key: str, name: str) -> Score:
-    better = arrow(key)
-    value, spread = (column(history.rows, one)[-1] for one in (key, spread_of(key, history.rows)))
-    told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
-    best = ""
-    if better and len(told) > 1:
-        value_then, place = (min if better == "↓" else max)(told)
-        is_latest = place == len(history.rows) - 1
-        best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
-    return Score(
-        key, name, number(value), f"± {number(spread)}" if isfinite(spread) else "", better, best, group_of(key)
-    )
 
 
 def _summary(histories: Sequence[History]) -> str:

@@ -14,6 +14,7 @@ from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
+from streaming_metrics.statistics.half_moments import HalfMoments as HalfMoments
 from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
 from streaming_metrics.statistics.linear_probe import LinearProbe as LinearProbe
@@ -24,6 +25,7 @@ from streaming_metrics.statistics.nearest_points import NearestPoints as Nearest
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
 from streaming_metrics.statistics.projections import Projections as Projections
+from streaming_metrics.statistics.reservoir import Reservoir as Reservoir
 from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
 from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment

@@ -12,7 +12,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.features import Features
 from streaming_metrics.statistics.base import LARGEST, State, Statistic, check_column, unless
-from streaming_metrics.statistics.index import hashed
+from streaming_metrics.statistics.index import hashed_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +38,7 @@ class Bank(Statistic):
         labels: L, with ``Features.labels`` in [0, L); None keeps none.
         captions: whether to keep ``Features.captions``.
         beside: name and width of each further column to keep, e.g. ``(("text", 512),)``.
+        cluster: how many consecutive ids a reservoir keeps or drops together.
 
     Raises:
         ValueError: at update, where labels or captions are no such integers; nothing is added then.
@@ -57,6 +58,7 @@ class Bank(Statistic):
     labels: int | None = None
     captions: bool = False
     beside: tuple[tuple[str, int], ...] = ()
+    cluster: int = 1
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
@@ -64,6 +66,7 @@ class Bank(Statistic):
         check_column(self.column)
         check_integer("labels", self.labels, least=1, optional=True)
         check_flag("captions", self.captions)
+        check_integer("cluster", self.cluster, least=1)
         for column, width in self.beside:
             check_column(column)
             check_integer(f"width of {column}", width, least=1)
@@ -76,7 +79,12 @@ class Bank(Statistic):
         capacity = "" if self.capacity is None else f"_{self.capacity}"
         labels = "" if self.labels is None else f"_labels_{self.labels}"
         beside = "".join(f"_and_{column}_{width}" for column, width in self.beside) + "_captions" * self.captions
-        return f"bank_{self.num_features}{capacity}{unless('pool', self.column)}{labels}{beside}"
+        clusters = "" if self.cluster == 1 else f"_clusters_{self.cluster}"
+        return f"bank_{self.num_features}{capacity}{unless('pool', self.column)}{labels}{beside}{clusters}"
+
+    def keys(self, index: Tensor) -> Tensor:
+        """Return int64 keys, of which a reservoir keeps the smallest."""
+        return hashed_clusters(index, self.cluster)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,13 +119,13 @@ class Bank(Statistic):
         for column, _ in self.beside:
             batch[column] = self.rows_of(features, column).to(torch.float32)
         grown = {key: append(state[key], column[:room]) for key, column in batch.items()}
-        return _exchange(grown, {key: column[room:] for key, column in batch.items()})
+        return exchange(grown, {key: column[room:] for key, column in batch.items()}, self.keys)
 
     def merge(self, states: Sequence[State]) -> State:
         merged = {key: torch.cat([state[key] for state in states]) for key in states[0]}
         if self.capacity is None or len(merged["index"]) <= self.capacity:
             return merged
-        kept = hashed(merged["index"]).topk(self.capacity, largest=False).indices
+        kept = self.keys(merged["index"]).topk(self.capacity, largest=False).indices
         return {key: column[kept] for key, column in merged.items()}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
@@ -127,7 +135,7 @@ class Bank(Statistic):
         counts = comm.counts(len(state["index"]))
         if sum(counts) <= self.capacity:
             return state
-        chosen = comm.gather(hashed(state["index"]), counts).argsort(stable=True)[: self.capacity]
+        chosen = comm.gather(self.keys(state["index"]), counts).argsort(stable=True)[: self.capacity]
         mine = chosen - sum(counts[: comm.rank])
         mine = mine[(mine >= 0) & (mine < counts[comm.rank])]
         return {key: column[mine] for key, column in state.items()}
@@ -213,16 +221,16 @@ def _whole(column: Tensor, counts: Sequence[int], comm: Comm) -> Tensor:
     return torch.cat([rows for _, rows in shards])
 
 
-def _exchange(state: State, batch: State) -> Callable[[], State]:
+def exchange(state: State, batch: State, keys: Callable[[Tensor], Tensor]) -> Callable[[], State]:
     """Return what lets the batch's smallest keys displace a full reservoir's largest, pair by pair: no key is looked at
     on the host.
     """
     pairs = min(len(batch["index"]), len(state["index"]))
     if not pairs:
         return lambda: state
-    slots = hashed(state["index"]).topk(pairs).indices
-    arrivals = hashed(batch["index"]).topk(pairs, largest=False).indices
-    enters = hashed(batch["index"][arrivals]) < hashed(state["index"][slots])
+    there, here = keys(state["index"]), keys(batch["index"])
+    slots, arrivals = there.topk(pairs).indices, here.topk(pairs, largest=False).indices
+    enters = here[arrivals] < there[slots]
     masks = {key: enters.view(-1, *[1] * (column.ndim - 1)) for key, column in state.items()}
     rows = {key: torch.where(masks[key], batch[key][arrivals], column[slots]) for key, column in state.items()}
 

@@ -39,6 +39,19 @@ def check_index(index: Tensor, n: int) -> None:
         raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
 
 
+def cluster_of(index: Tensor, cluster: int) -> Tensor:
+    """Return the cluster of each id: ``index // cluster``; of anonymous ones, their rank's mark and arrival // cluster.
+
+    Example:
+        >>> cluster_of(torch.tensor([0, 1, 2, 3]), 2).tolist()
+        [0, 0, 1, 1]
+        >>> len(cluster_of(anonymous_index(0, 6, rank=1), 3).unique())
+        2
+    """
+    arrival = EXPLICIT_LIMIT - 1
+    return (index & ~arrival) | (index & arrival).div(cluster, rounding_mode="floor")
+
+
 def hashed(index: Tensor) -> Tensor:
     """Return a fixed pseudo-random int64 for each id, distinct for distinct ids (SplitMix64's finaliser, a
     bijection).
@@ -47,6 +60,24 @@ def hashed(index: Tensor) -> Tensor:
     mixed = (mixed ^ shifted(mixed, 30)) * -4658895280553007687
     mixed = (mixed ^ shifted(mixed, 27)) * -7723592293110705685
     return mixed ^ shifted(mixed, 31)
+
+
+def hashed_clusters(index: Tensor, cluster: int) -> Tensor:
+    """Return a pseudo-random int64 for each id, by which ``cluster`` consecutive ids stay together: their keys differ
+    in the last bits alone.
+    """
+    if cluster == 1:
+        return hashed(index)
+    room = (1 << (cluster - 1).bit_length()) - 1
+    return (hashed(cluster_of(index, cluster)) & ~room) | (index & (EXPLICIT_LIMIT - 1)) % cluster
+
+
+def in_first_half(index: Tensor, cluster: int = 1) -> Tensor:
+    """Return bool ``(N,)``: which of two halves samples are of, at random by cluster, whatever reservoir they are in.
+
+    Not by parity: labels dealt in turn would split the classes.
+    """
+    return hashed(cluster_of(index, cluster)) & (1 << 20) != 0
 
 
 def shifted(bits: Tensor, by: int) -> Tensor:

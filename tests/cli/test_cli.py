@@ -131,6 +131,7 @@ def compressed(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream).convert("RGB")
 
 
+@pytest.mark.slow
 def test_degraded_photographs_score_in_the_expected_order(tmp_path: Path) -> None:
     other = crops(45, 1)
     copies = {
@@ -234,6 +235,7 @@ def test_a_part_is_drawn_by_seed(sides: tuple[Path, Path]) -> None:
     assert first["real"]["data"] != other["real"]["data"]
 
 
+@pytest.mark.slow
 def test_torchrun_equals_one_process(sides: tuple[Path, Path], tmp_path: Path) -> None:
     (sides[1] / "017.png").write_bytes(b"no image")
     arguments = ["compare", *map(str, sides), *TINY, "--measures", "fid,kid(subset_size=20),prdc(k=3)"]
@@ -394,7 +396,7 @@ def test_diff_tells_data_sets_apart(sides: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_measures_and_extractors_are_listed() -> None:
-    assert "prdc\tk, variant, recall, f1, capacity\tprecision↑" in done("measures").stdout
+    assert "prdc\tk, variant, recall, f1, capacity, se, both\tprecision↑" in done("measures").stdout
     listed = done("extractors").stdout
     assert "inception-v3" in listed
     assert "torch-bilinear" in listed
@@ -477,7 +479,7 @@ def test_truncated_files_have_the_documented_exit_code(
     assert "xpected" in result.stderr
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_scores_are_refused_or_still_scores(tmp_path: Path, data: st.DataObject) -> None:
     origin = Origin("here", 9, [("a.png", "truncated")], "1f2e")

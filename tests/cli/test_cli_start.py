@@ -15,7 +15,8 @@ from test_cli import LINE
 
 import streaming_metrics
 from streaming_metrics import FID, Features, Reference, extractors, measures
-from streaming_metrics.cli.results import Origin, Result, contents, differences, facts
+from streaming_metrics.cli.facts import contents, differences, facts
+from streaming_metrics.cli.results import Origin, Result
 from streaming_metrics.extractors import EXTRACTORS, RESIZES, EfficientNetLite0, resolve
 from streaming_metrics.extractors.names import RESIZE_NAMES, facts_of_record
 from streaming_metrics.extractors.recorded import Recorded, record_of
@@ -56,7 +57,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize("command", [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], ["show", "-h"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], ["show", "-h"], ["explain", "-h"]]
+)
 def test_help_show_and_diff_need_no_torch(command: list[str]) -> None:
     finished = run_torchless(*command)
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -104,6 +107,11 @@ def test_names_that_are_not_there_are_told() -> None:
 def test_the_package_imports_no_torch_until_it_is_used() -> None:
     code = "import sys, streaming_metrics; assert 'torch' not in sys.modules; streaming_metrics.FID(); import torch"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_verdicts_import_no_torch() -> None:
+    code = "import sys; from streaming_metrics import Comparison, Evidence, Influence, paired, unpaired"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
 
 
 # --- the outline of a reference ---------------------------------------------------------------------------------------

@@ -149,6 +149,7 @@ def test_a_study_is_served_and_served_again_without_torch(here: Path) -> None:
         assert again == [re.sub(r":\d+/", "/", line) for line in links]
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(here: Path) -> None:
     assert run("new", "study.toml", "--epochs", "samples").exit_code == 0
     with serving("study.toml") as lines:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from streaming_metrics.cli import app
 from streaming_metrics.cli.results import Origin, Result
+from streaming_metrics.cli.several_results import load_one, load_sides
 from streaming_metrics.ratings.judgements import Judgements
 from streaming_metrics.ratings.match_files import write_matches
 from streaming_metrics.ratings.matches import Matches
@@ -238,6 +239,22 @@ def test_compare_shows_what_people_say_of_the_generated_side(study: Path, tmp_pa
         assert "no condition of the study is named like" in done.output
     shown = RUN.invoke(app, ["show", str(tmp_path / "s.json")])
     assert "people" in shown.output
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+def test_several_sides_each_have_what_people_say_of_them(study: Path, tmp_path: Path) -> None:
+    run(study, "--json", tmp_path / "r.json")
+    sides = [str(study.parent / name) for name in ("real", "epoch-00", "epoch-02")]
+    options = ["--extractor", "test_cli:patches", "--workers", "0", "--study", str(tmp_path / "r.json"), "-q"]
+    done = RUN.invoke(app, ["compare", *sides, *options, "--json", str(tmp_path / "s.json")])
+    assert done.exit_code == 0, done.output
+    assert "people, epoch-00: opinion: mean opinion" in done.output
+    found = load_sides(str(tmp_path / "s.json"))
+    assert [one.people["condition"] for one in found.values()] == ["epoch-00", "epoch-02"]
+    one = load_one(f"{tmp_path / 's.json'}:epoch-02")
+    assert one.people == found["epoch-02"].people
+    with pytest.raises(ValueError, match="expected scores of one side, got those of epoch-00, epoch-02"):
+        load_one(str(tmp_path / "s.json"))
 
 
 def test_a_tournament_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from conftest import CLASSES, MEASURES, STATISTICS, WIDTH, WIDTHS, draw_features, draw_side, freeze, name_of
+from conftest import (
+    CLASSES,
+    MEASURES,
+    QUICK_MEASURES,
+    STATISTICS,
+    WIDTH,
+    WIDTHS,
+    draw_features,
+    draw_side,
+    freeze,
+    name_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_laws import check_same
@@ -34,7 +45,12 @@ PARTITIONS = {
     "three-with-empty": [[0, 25, 25, 40]],
     "four-single": [[0, 1, 2, 3, 40]],
 }
-partitions = pytest.mark.parametrize("edges", [edges for (edges,) in PARTITIONS.values()], ids=list(PARTITIONS))
+SLOW = {"two", "uneven", "four-single"}
+"""What three ranks, of which one has a single sample or none, show in less time."""
+partitions = pytest.mark.parametrize(
+    "edges",
+    [pytest.param(edges, marks=[pytest.mark.slow] * (name in SLOW), id=name) for name, (edges,) in PARTITIONS.items()],
+)
 
 
 def parts_of(features: Features, edges: list[int]) -> list[Features]:
@@ -83,7 +99,7 @@ def computed(group: Any, measure: Measure, frozen: bool, parts: dict[Role, Featu
 
 @partitions
 @pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "frozen"])
-@pytest.mark.parametrize("measure", MEASURES, ids=name_of)
+@pytest.mark.parametrize("measure", QUICK_MEASURES, ids=name_of)
 def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: bool, edges: list[int]) -> None:
     sides = {role: draw_side(role, seed=2) for role in build(measure).roles}
     alone = computed(None, measure, False, sides)[0]
@@ -94,7 +110,7 @@ def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: b
     assert answers[0][0] == pytest.approx(alone, **MEASURES[measure])
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=name_of)
+@pytest.mark.parametrize("measure", QUICK_MEASURES, ids=name_of)
 def test_one_number_whatever_the_ranks_of_a_frozen_side(ranks: Ranks, measure: Measure) -> None:
     test_one_number_whatever_the_ranks(ranks, measure, True, [0, 7, 7, 40])
 
@@ -237,3 +253,25 @@ def index_sets(group: Any) -> list[int]:
 def test_anonymous_samples_of_different_ranks_are_different(ranks: Ranks) -> None:
     everyone = reduce(list.__add__, ranks.run(3, index_sets))
     assert len(set(everyone)) == len(everyone)
+
+
+def compared_by(group: Any, measure: Measure, parts: dict[Role, Features]) -> list[tuple[list[int], list[float]]]:
+    metric = build(measure, process_group=group)
+    for role, part in parts.items():
+        metric.update(part, role=role)
+    metric.compute()
+    (evidence,) = metric.evidence.values()
+    assert evidence.real is not None
+    return [(side.index.tolist(), [evidence.value, *side.values.tolist()]) for side in (evidence.fake, evidence.real)]
+
+
+@pytest.mark.parametrize("measure", [FID(se=True, both=True, reservoir=16), FID(se=True, cluster=4, reservoir=20)])
+def test_evidence_is_the_same_on_any_ranks(ranks: Ranks, measure: Measure) -> None:
+    sides: dict[Role, Features] = {"real": draw_features(0), "fake": draw_features(1, shift=0.3)}
+    whole = compared_by(None, measure, sides)
+    for edges in ([0, 33, 40], [0, 25, 25, 40]):
+        each = [{role: parts_of(side, edges)[rank] for role, side in sides.items()} for rank in range(len(edges) - 1)]
+        for found in ranks.run(len(edges) - 1, compared_by, measure, each=each):
+            for (ids, values), (known, expected) in zip(found, whole):
+                assert ids == known
+                assert values == pytest.approx(expected, rel=1e-9, abs=1e-9)

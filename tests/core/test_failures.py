@@ -116,7 +116,9 @@ def without_the_host(rank: int, how: str) -> tuple[str, float]:
         return attempt(metric), time.monotonic() - start
 
 
-@pytest.mark.parametrize("how", LEAVE)
+@pytest.mark.parametrize(
+    "how", ["absent", *(pytest.param(how, marks=pytest.mark.slow) for how in LEAVE if how != "absent")]
+)
 def test_without_rank_0_the_others_say_that_it_hosts_the_store_and_is_missing(how: str) -> None:
     expected = (
         "Ranks [0] of 3 did not within 1 s" if how == "absent" else "rank 0 (or the launcher), which hosts it, is"
@@ -150,7 +152,9 @@ def undisturbed(group: Any) -> list[float]:
     return [value.item() for value in filled(Comm(group).rank, 60.0, process_group=group).compute().values()]
 
 
-@pytest.mark.parametrize("where", BREAKS)
+@pytest.mark.parametrize(
+    "where", ["sum", *(pytest.param(where, marks=pytest.mark.slow) for where in BREAKS if where != "sum")]
+)
 def test_an_exception_on_one_rank_amid_a_compute_ends_it_on_all_and_loses_nothing(ranks: Ranks, where: str) -> None:
     with World(2, fails_midway, where) as world:
         outcomes = [world.answer(rank) for rank in range(2)]

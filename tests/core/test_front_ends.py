@@ -72,6 +72,7 @@ def in_a_spawned_process(_: int, metric: GenerativeMetrics, path: str) -> None:
     torch.save({key: value.item() for key, value in metric.compute().items()}, path)
 
 
+@pytest.mark.slow
 def test_a_metric_travels_to_a_process_that_is_spawned(tmp_path: Path) -> None:
     metric = GenerativeMetrics([FID(), PRDC(k=3)], extractor=None, num_features=WIDTH)
     for side, real in ((REAL, True), (FAKE, False)):

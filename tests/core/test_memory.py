@@ -58,6 +58,7 @@ def test_what_is_reset_is_let_go_of_at_once(measures: Any) -> None:
 
 
 @pytest.mark.parametrize("measures", MEASURES, ids=named)
+@pytest.mark.slow
 def test_a_frozen_side_goes_with_its_metric(measures: Any) -> None:
     metric = filled(measures)
     for role in metric.roles:

@@ -23,6 +23,8 @@ from streaming_metrics import (
     PRDC,
     AdaGANCoverage,
     AdversarialDivergence,
+    AMScore,
+    AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
     GANTest,
@@ -38,7 +40,8 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
-from streaming_metrics.measures import Measure, frechet
+from streaming_metrics.measures import Measure, gaussian
+from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
 from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
 
@@ -102,8 +105,8 @@ def test_two_collapsed_sides_of_different_rank() -> None:
 
 def test_a_frozen_side_makes_its_root_once_and_only_where_it_is_the_lower(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    square_root = frechet.square_root
-    monkeypatch.setattr(frechet, "square_root", lambda *given: made.append(given[1]) or square_root(*given))
+    square_root = gaussian.square_root
+    monkeypatch.setattr(gaussian, "square_root", lambda *given: made.append(given[1]) or square_root(*given))
     metric = GenerativeMetrics([FID()], extractor=None, num_features=64)
     real = normal(0, 300, 64).double()
     metric.update(real, real=True)
@@ -142,7 +145,7 @@ def furthest() -> float:
 def test_what_rounding_accounts_for_is_left_out_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     assert furthest() < 3e-12
     for far in (-20, -40, -60):
-        monkeypatch.setattr(frechet, "ROUNDING", 2.0**far)
+        monkeypatch.setattr(gaussian, "ROUNDING", 2.0**far)
         assert furthest() > 1e-11
 
 
@@ -260,9 +263,12 @@ def test_points_against_a_reference_are_checked_too(tmp_path: Path) -> None:
 NO_INTEGERS = [2.0, 2.5, math.nan, "3", True, np.bool_(True), [3]]
 NO_NUMBERS = ["1", True, 1j, [1.0]]
 INTEGERS = {
-    KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000},
+    FID: {"cluster": 1, "reservoir": 2},
+    KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000, "cluster": 1},
     PRDC: {"k": 1, "capacity": 7},
-    MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0},
+    MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
+    Vendi: {"cluster": 1, "reservoir": 2},
+    Jackknife: {"blocks": 2, "cluster": 1},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
@@ -277,7 +283,7 @@ INTEGERS = {
     AdaGANCoverage: {"most": 2},
     ImageRetrieval: {"classes": 1, "most": 1},
     NNAA: {"most": 2},
-    IS: {"splits": 1, "num_samples": 1, "ddof": 0},
+    IS: {"splits": 1, "num_samples": 1, "ddof": 0, "cluster": 1},
     SlicedWasserstein: {"p": 1, "n_projections": 1, "seed": 0},
     WassersteinCritic: {"most": 4, "width": 1, "steps": 1, "seed": 0},
     C2ST: {"most": 4, "permutations": 0, "seed": 0},
@@ -292,8 +298,15 @@ INTEGERS = {
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
-FLAGS = {PRDC: ("recall", "f1"), FID: ("captions",), NNAA: ("privacy",)}
+FLAGS = {
+    PRDC: ("recall", "f1", "se", "both"),
+    FID: ("captions", "se", "both"),
+    NNAA: ("privacy",),
+    **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
+}
 NEEDED = {
+    FID: {"se": True},
     Draw: {"subsets": 3, "size": 8, "seed": 0},
     Radii: {"role": "real"},
     BallCounts: {"balls": "real"},
@@ -301,8 +314,11 @@ NEEDED = {
     Histogram: {"low": 0, "high": 1},
     Projections: {"num_features": 3},
     Marginals: {"num_classes": 3},
+    Jackknife: {"measure": AMScore()},
+    **{cls: {"classes": 2} for cls in (CAS, GANTest, BoundaryDistortion, AdversarialDivergence)},
 }
 OTHERS = {
+    Jackknife: {"measure"},
     MMD: {"widths", "biased"},
     NDB: {"alpha"},
     Modes: {"alpha"},
@@ -360,7 +376,7 @@ def test_a_kernel_is_positive_definite(cls: Any, name: str, wrong: tuple[float, 
 def test_a_switch_is_true_or_false(cls: Any, name: str) -> None:
     for wrong in (0, 1, None, "False"):
         with pytest.raises(TypeError, match=f"{name}: expected True or False"):
-            cls(**{name: wrong})
+            made(cls, **{name: wrong})
 
 
 @pytest.mark.parametrize("cls", Measure.__subclasses__())

@@ -210,6 +210,7 @@ def shard_loads(group: Any) -> bool:
     return again.num_samples("real") == 80
 
 
+@pytest.mark.slow
 def test_a_ranks_share_of_a_frozen_side_loads(ranks: Ranks) -> None:
     assert all(ranks.run(2, shard_loads))
 

@@ -92,6 +92,7 @@ def test_inception_equals_pytorch_fid(inception_weights: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("layer", [64, 2048])
+@pytest.mark.slow
 def test_inception_equals_torchmetrics(layer: int, inception_weights: Path) -> None:
     from torchmetrics.image.fid import NoTrainInceptionV3
 
@@ -258,6 +259,7 @@ def test_a_convolution_and_its_relu_are_the_same_in_one_pass(
         torch.testing.assert_close(once, branch(x))
 
 
+@pytest.mark.slow
 def test_bfloat16_needs_no_cpu_that_has_it() -> None:
     program = (
         "import torch; from streaming_metrics.extractors.fuse import ConvReLU\n"

@@ -181,6 +181,7 @@ def test_features_are_shared_and_the_values_are_those_of_metrics_alone() -> None
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_one_pass_of_inception_serves_all_three(inception_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
     extract = InceptionV3.extract

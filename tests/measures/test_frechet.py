@@ -18,7 +18,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torchmetrics.image.fid import _compute_fid as torchmetrics_fid
 
 from streaming_metrics import FID, BiasWarning, NotEnoughSamples
-from streaming_metrics.measures import frechet
+from streaming_metrics.measures import gaussian
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def nuclear(real: Tensor, fake: Tensor) -> float:
     return ((x.mean(0) - y.mean(0)) ** 2).sum() + (xc**2).sum() / n + (yc**2).sum() / m - 2 * root
 
 
-def whole(root: frechet.Root) -> Tensor:
+def whole(root: gaussian.Root) -> Tensor:
     """L with its rows in the order of the features."""
     dense = torch.empty_like(root.factor)
     dense[root.order] = root.factor
@@ -104,13 +104,13 @@ def test_equals_the_peers(n: int, m: int, width: int, seed: int) -> None:
 def test_the_lower_triangle_is_all_that_eigenvalues_need(
     width: int, spare: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frechet, "BLOCK", 8)
+    monkeypatch.setattr(gaussian, "BLOCK", 8)
     half = normal(0, width, width).double()
     covariance = half @ half.T
-    root = frechet.square_root(half.T @ half, max(1, width - spare))
+    root = gaussian.square_root(half.T @ half, max(1, width - spare))
     dense = whole(root)
     expected = (dense.T @ covariance @ dense).tril()
-    torch.testing.assert_close(frechet.congruent(covariance, root).tril(), expected, rtol=1e-12, atol=1e-10)
+    torch.testing.assert_close(gaussian.congruent(covariance, root).tril(), expected, rtol=1e-12, atol=1e-10)
 
 
 @given(SEEDS)
@@ -184,7 +184,7 @@ DEGENERATE: dict[str, tuple[Callable[[int], Tensor], Callable[[int], Tensor]]] =
 def test_the_root_of_repeated_rows_has_no_column_of_rounding(distinct: int, times: int, width: int) -> None:
     rows = normal(0, distinct, width).double().abs() + 3
     covariance = torch.cov(rows.repeat(times, 1).T)
-    root = whole(frechet.square_root(covariance, distinct * times - 1))
+    root = whole(gaussian.square_root(covariance, distinct * times - 1))
     assert root.shape == (width, distinct - 1)
     torch.testing.assert_close(root @ root.T, covariance, rtol=1e-10, atol=1e-10)
 

@@ -19,7 +19,7 @@ from streaming_metrics import (
     caption_hashes,
     merge_states,
 )
-from streaming_metrics.cli.results import differences, facts
+from streaming_metrics.cli.facts import differences, facts
 
 if TYPE_CHECKING:
     from pathlib import Path

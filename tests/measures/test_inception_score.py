@@ -178,3 +178,43 @@ def test_no_samples_are_refused() -> None:
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         IS(**options)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def divergences(logits: torch.Tensor) -> torch.Tensor:
+    """``KL(p ‖ p̄)`` of each sample."""
+    log_p = logits.double().log_softmax(1)
+    return (log_p.exp() * (log_p - log_p.exp().mean(0).log())).sum(1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_the_error_is_the_delta_methods(scale: float) -> None:
+    logits = scale * normal(0, 120, 7)
+    found, each = score_logits(IS(splits=1, se=True), logits), divergences(logits)
+    assert found["is"] == pytest.approx(each.mean().exp().item(), rel=1e-12)
+    assert found["is_se"] == pytest.approx((each.mean().exp() * each.std() / 120**0.5).item(), rel=1e-9)
+
+
+def test_the_error_is_that_of_leaving_out_each() -> None:
+    logits = 2 * normal(0, 400, 5)
+    left = [divergences(torch.cat([logits[:i], logits[i + 1 :]])).mean().exp().item() for i in range(400)]
+    jackknife = (399 / 400 * np.square(np.subtract(left, np.mean(left))).sum()) ** 0.5
+    assert score_logits(IS(splits=1, se=True), logits)["is_se"] == pytest.approx(jackknife, rel=0.02)
+
+
+def test_clusters_of_samples_count_as_one() -> None:
+    logits = 2 * normal(0, 100, 5)  # so few that hardly two clusters share a group
+    several = score_logits(IS(splits=1, se=True, cluster=3), logits.repeat_interleave(3, 0))
+    assert several["is_se"] == pytest.approx(score_logits(IS(splits=1, se=True), logits)["is_se"], rel=0.15)
+
+
+@pytest.mark.parametrize("cluster", [1, 2])
+def test_evidence_has_the_error_of_the_score(cluster: int) -> None:
+    metric = GenerativeMetrics([IS(splits=1, se=True, cluster=cluster)], extractor=None, num_classes=5)
+    metric.update(Features(logits=2 * normal(0, 3000, 5), index=torch.arange(3000)), real=False)
+    values, found = metric.compute(), metric.evidence["is_features"]
+    assert (found.value, found.better) == (pytest.approx(values["is_features"].item(), rel=1e-12), "higher")
+    assert len(found.fake.index) == 2000
+    assert found.error == pytest.approx(values["is_se_features"].item(), rel=0.06)

@@ -15,7 +15,7 @@ from scores import normal
 
 from streaming_metrics import BiasWarning, Features, NotEnoughSamples
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.measures.frechet import frechet_distance
+from streaming_metrics.measures.gaussian import frechet_distance
 from streaming_metrics.measures.intra_frechet import IntraFID, fitted, frechet_distance_of_few
 
 if TYPE_CHECKING:

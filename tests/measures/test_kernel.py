@@ -15,6 +15,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from streaming_metrics import KID, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.pairwise import Draw
+from streaming_metrics.verdicts.paired import paired
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,7 +146,7 @@ def test_all_samples_at_any_mean(seed: int, mean: float) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=1, deadline=None)
 def test_is_unbiased_and_the_standard_error_is_its_deviation(seed: int) -> None:
     draws = [ours(KID(subsets=None), normal(seed + 2 * i, 40, 4), normal(seed + 2 * i + 1, 30, 4)) for i in range(150)]
     values, errors = np.array(draws).T
@@ -185,3 +186,47 @@ def test_fewer_samples_than_a_subset_are_refused(n: int) -> None:
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         KID(**options)
+
+
+# --- errors and evidence ----------------------------------------------------------------------------------------------
+
+
+def test_the_error_beside_subsets_is_that_of_all_samples() -> None:
+    real, fake = normal(0, 60, 6), normal(1, 50, 6, 0.3)
+    subsets, alone, both = (
+        score(KID(subsets=subsets, subset_size=10, se=se), real, fake)
+        for subsets, se in ((5, False), (None, False), (5, True))
+    )
+    assert both == subsets | {"kid_se": alone["kid_se"]}
+
+
+def test_influences_have_the_error_of_the_jackknife() -> None:
+    metric = GenerativeMetrics([KID(subsets=None)], extractor=None, num_features=6)
+    metric.update(normal(0, 200, 6), real=True)
+    metric.update(normal(1, 300, 6, 0.3), real=False)
+    values, [evidence] = metric.compute(), metric.evidence.values()
+    assert (evidence.key, evidence.value) == ("kd_features", values["kd_features"].item())
+    assert evidence.error == pytest.approx(values["kd_se_features"].item(), rel=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.parametrize("times", [1, 3])
+def test_samples_that_come_several_times_say_no_more(times: int) -> None:
+    real, fake = normal(0, 200, 6), normal(1, 150, 6, 0.5)
+    found = score(KID(subsets=None, cluster=times), real, fake.repeat_interleave(times, 0))
+    assert found["kid_se"] == pytest.approx(score(KID(subsets=None), real, fake)["kid_se"], rel=0.05)
+
+
+def test_a_difference_of_checkpoints_is_known_better_than_each() -> None:
+    noise, metric = normal(1, 300, 6), GenerativeMetrics([KID(subsets=None)], extractor=None, num_features=6)
+    metric.update(normal(0, 300, 6), real=True)
+    metric.freeze_real()
+    evidence = []
+    for shift in (0.3, 0.35):
+        metric.reset()
+        metric.update(noise + shift, real=False, index=torch.arange(300))
+        metric.compute()
+        evidence.append(metric.evidence["kd_features"])
+    compared = paired(*evidence)
+    assert compared.verdict() == "better"
+    assert compared.gain > 4

@@ -205,7 +205,10 @@ def p_values(shared: float, shift: float = 0.0, draws: int = 300, n: int = 100, 
     return np.array([ours(measure, dealt(s, n, shared), dealt(s + 2, n, shared) + shift)["mmd_p"] for s in seeds])
 
 
-@pytest.mark.parametrize(("shared", "block"), [(0.0, 1), (0.0, 10), (0.3, 10)])
+@pytest.mark.parametrize(
+    ("shared", "block"),
+    [pytest.param(0.0, 1, marks=pytest.mark.slow), pytest.param(0.0, 10, marks=pytest.mark.slow), (0.3, 10)],
+)
 def test_levels_are_kept_under_the_null(shared: float, block: int) -> None:
     values = p_values(shared, block=block)
     for level in (0.05, 0.2, 0.5, 0.8):

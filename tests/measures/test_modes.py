@@ -116,6 +116,7 @@ def test_left_out_modes_are_counted(fake: list[int], missing: float, fewer: floa
 
 @pytest.mark.parametrize(("spread", "ratio"), [(0.1, 1.0), (0.05, 0.5), (0.2, 2.0), (0.0, 0.0)])
 @pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.slow
 def test_the_distance_tells_collapsed_modes_from_wide_ones(spread: float, ratio: float) -> None:
     real, fake = clusters(0, [2000] * 4), clusters(1, [2000] * 4, spread)
     assert ours(Modes(4), indexed(real), indexed(fake))["modes_distance"] == pytest.approx(ratio, abs=0.03)

@@ -66,6 +66,7 @@ def test_ties_are_strict(width: int, levels: int, seed: int, origin: float) -> N
 
 
 @pytest.mark.parametrize(("n", "m", "width"), [(40, 40, 3), (20, 60, 2), (10, 5, 16), (2, 2, 1)])
+@pytest.mark.slow
 def test_equal_distributions_have_the_null_mean(n: int, m: int, width: int) -> None:
     """A real sample's nearest is among n − 1 real and m generated ones, each as likely."""
     values = [ours(normal(2 * seed, n, width), normal(2 * seed + 1, m, width))["nnaa"] for seed in range(100)]

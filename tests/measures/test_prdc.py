@@ -18,6 +18,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from streaming_metrics import PRDC, BiasWarning, GenerativeMetrics, NotEnoughSamples
 from streaming_metrics.pairwise import tiling
+from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,3 +237,61 @@ def test_fewer_than_k_plus_two_are_refused(n: int, m: int, told: str) -> None:
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         PRDC(**options)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recall", [True, False])
+def test_coverages_error_is_that_of_leaving_out_each_sample(recall: bool) -> None:
+    real, fake = normal(0, 60, 3), normal(1, 40, 3, 0.5)
+    left = [brute_force(real, torch.cat([fake[:j], fake[j + 1 :]]), 3)["coverage"] for j in range(40)]
+    spread = np.square(np.subtract(left, np.mean(left))).sum()
+    found = score(PRDC(k=3, recall=recall, se=True), real, fake)
+    share = found["coverage"]
+    assert found["coverage_se"] == pytest.approx(share_error(share, share * (1 - share) / (39 / 40 * spread)), rel=1e-9)
+
+
+def test_errors_of_counts_are_those_of_means() -> None:
+    real, fake = normal(0, 60, 3), normal(1, 40, 3, 0.5)
+    found = score(PRDC(k=3, f1=True, se=True), real, fake)
+    held = (squared_distances(real, fake) < np.sort(squared_distances(real, real), axis=1)[:, 3][:, None]).sum(0)
+    assert found["density_se"] == pytest.approx(held.std(ddof=1) / 3 / 40**0.5, rel=1e-12)
+    assert found["precision_se"] == share_error(found["precision"], 40)
+    assert found["recall_se"] == share_error(found["recall"], 24)
+    step = 1e-6
+    slopes = [
+        (harmonic(found["precision"] + a, found["recall"] + b) - harmonic(found["precision"], found["recall"])) / step
+        for a, b in ((step, 0), (0, step))
+    ]
+    expected = np.hypot(slopes[0] * found["precision_se"], slopes[1] * found["recall_se"])
+    assert found["f1_se"] == pytest.approx(expected, rel=1e-4)
+
+
+def harmonic(p: float, r: float) -> float:
+    return 2 * p * r / (p + r)
+
+
+def test_with_both_sides_random_errors_are_wider() -> None:
+    real, fake = normal(0, 60, 3), normal(1, 40, 3, 0.5)
+    given, both = (score(PRDC(k=3, f1=True, se=True, both=both), real, fake) for both in (False, True))
+    assert {key for key in given if both[key] > given[key]} == {"precision_se", "density_se", "coverage_se", "f1_se"}
+    assert both["recall_se"] == given["recall_se"]
+
+
+def test_all_or_nothing_has_an_error_all_the_same() -> None:
+    real = normal(0, 50, 3)
+    found = score(PRDC(k=3, se=True), real, real + 100)
+    assert found["precision_se"] == share_error(0, 50)
+    assert score(PRDC(k=3, se=True), real, real)["coverage_se"] == share_error(1, 50)
+
+
+def test_paired_precision_is_of_the_samples_ids() -> None:
+    metric = GenerativeMetrics([PRDC(k=3, se=True)], extractor=None, num_features=3)
+    metric.update(normal(0, 60, 3), real=True)
+    metric.update(normal(1, 40, 3, 0.5), real=False, index=torch.arange(40) + 7)
+    values = metric.compute()
+    found = metric.evidence["precision_features"]
+    assert (found.value, found.better) == (values["precision_features"].item(), "higher")
+    assert found.fake.index.tolist() == [*range(7, 47)]
+    assert found.fake.values.mean() == pytest.approx(found.value)

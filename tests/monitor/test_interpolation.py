@@ -97,6 +97,6 @@ def test_the_report_shows_them_with_the_other_sections(tmp_path: Path) -> None:
     trainer(watching, default_root_dir=tmp_path).validate(Between(), loader(REAL), verbose=False)
     page = Page((tmp_path / "report-validate.html").read_text())
     headings = ["Modes", "Map of features", "Units that tell the sides apart", "Between samples"]
-    assert page.headings[-4:] == headings
-    assert [image["alt"] for image in page.images][-1] == "4 ways between samples, 8 steps each"
+    assert [heading for heading in page.headings if heading in headings] == headings
+    assert "4 ways between samples, 8 steps each" in [image["alt"] for image in page.images]
     assert sum(image["alt"] == "Real, of this mode" for image in page.images) >= 20

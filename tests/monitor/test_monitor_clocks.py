@@ -271,6 +271,7 @@ def by_steps(folder: Path, **options: Any) -> Trainer:
     return fit(watching, val_check_interval=3, check_val_every_n_epoch=None, default_root_dir=folder, **options)
 
 
+@pytest.mark.slow
 def test_every_measurement_of_a_training_by_steps_is_in_the_report(tmp_path: Path) -> None:
     by_steps(tmp_path, max_steps=24, max_epochs=-1)
     page = page_of(tmp_path)
@@ -287,6 +288,7 @@ def test_epochs_with_one_measurement_are_drawn_by_epoch(tmp_path: Path) -> None:
     assert any(name == "aria-label" and "epoch by epoch" in value for _, name, value in page_of(tmp_path).attributes)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_keeps_every_measurement_and_a_resumed_run_forgets_later_ones(tmp_path: Path) -> None:
     middle = by_steps(tmp_path)
     middle.save_checkpoint(tmp_path / "middle.ckpt")

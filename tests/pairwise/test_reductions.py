@@ -8,7 +8,6 @@ from brute_force import SIZES, check, dealt, dense, rows_of, sides_of, swept, wh
 from conftest import REDUCTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise import (
@@ -19,7 +18,6 @@ from streaming_metrics.pairwise import (
     PairContext,
     PairReduction,
     PolynomialKernel,
-    Radii,
     Shard,
     SubsetSums,
     Tiling,
@@ -72,9 +70,7 @@ def test_reductions_in_one_sweep_are_reductions_alone() -> None:
     sides = sides_of("plain", 0)
     together = [reduction for reduction in REDUCTIONS if reduction.sides == ("fake", "real")]
     local, remote = (Shard(sides[role], torch.arange(SIZES[role]), sides["real"].mean(0)) for role in ("fake", "real"))
-    radii: dict[PairReduction, Tensor] = {
-        radius: whole(radius, sides) for radius in (Radii("real", 3), Radii("fake", 3))
-    }
+    radii = {radius: whole(radius, sides) for reduction in together for radius in reduction.requires}
     results = sweep(together, PairContext(SIZES, local, radii), [remote], Comm.single())
     assert len(results) > 5
     for reduction, result in results.items():

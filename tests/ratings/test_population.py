@@ -60,6 +60,7 @@ def test_more_time_tells_more() -> None:
 
 
 @pytest.mark.parametrize("quality", [0.0, pytest.param(0.8, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_the_interval_of_dprime_covers(quality: float) -> None:
     """Against d′ of a far larger population; 90 to 99 % of 200 (its own error is 1.5 %)."""
     conditions = {"a": -quality, "real": quality}
@@ -72,6 +73,7 @@ def test_the_interval_of_dprime_covers(quality: float) -> None:
     assert 180 <= hits <= 199
 
 
+@pytest.mark.slow
 def test_the_interval_of_mean_opinions_covers() -> None:
     """Against the mean of a far larger population; 90 to 99 % of 200 (its own error is 1.5 %)."""
     large = SimulatedRaters(2000, seed=9).judge("opinion", {"a": 0.3}, per_rater=20, unit_spread=0.0)

@@ -13,7 +13,7 @@ import pytest
 from streaming_metrics.ratings.agreement import agreement
 from streaming_metrics.ratings.bradley_terry import bradley_terry
 from streaming_metrics.ratings.categorisation import categorise
-from streaming_metrics.ratings.contrasts import contrast, holm
+from streaming_metrics.ratings.contrasts import contrast
 from streaming_metrics.ratings.judgement import Judgement
 from streaming_metrics.ratings.judgements import Judgements
 from streaming_metrics.ratings.online import online_ratings
@@ -21,6 +21,7 @@ from streaming_metrics.ratings.opinion import _normalised, mean_opinions, opinio
 from streaming_metrics.ratings.planning import still_needed
 from streaming_metrics.ratings.preference import preference_share, share, win_matrix
 from streaming_metrics.ratings.simulated import SimulatedRaters
+from streaming_metrics.verdicts.holm import holm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

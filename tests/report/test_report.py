@@ -237,6 +237,7 @@ def with_every_measure(epochs: int = 3) -> History:
     return noted
 
 
+@pytest.mark.slow
 def test_groups_of_many_values_are_folded_and_the_core_comes_first() -> None:
     page = Page(rendered([with_every_measure()], "All"))
     folded = [("open" in dict(attributes)) for attributes in page.details if dict(attributes).get("class") == "group"]
@@ -264,6 +265,7 @@ def test_every_value_stands_in_the_table_in_full() -> None:
     assert {key: float(value) for key, value in cells} == noted.rows[-1]
 
 
+@pytest.mark.slow
 def test_no_chart_has_more_curves_than_colours() -> None:
     names = [re.findall(r"(\w+) from", chart.words) for chart in over_epochs([with_every_measure()])]
     assert max(map(len, names)) == len(COLOURS)

@@ -76,7 +76,7 @@ def test_copies_are_shown_beside_what_they_copy(tmp_path: Path) -> None:
         assert len(pictures) == 2 * 16
         assert pictures[::2] == pictures[1::2]
     assert set(section(page, "Fixed samples")) <= {data_uri(image) for image in REAL[:20]}
-    assert page.html.count("<span>0.00</span>") == 3 * 16
+    assert page.html.count("<span>0.00</span>") == 3 * 16 + 8
     assert "Every real image has a generated sample nearer than its own neighbours." in page.said
 
 
@@ -99,6 +99,7 @@ def test_a_training_on_two_ranks_writes_its_epochs(tmp_path: Path) -> None:
     assert frames(page_of(tmp_path)) == [0, 1]
 
 
+@pytest.mark.slow
 def test_two_monitors_share_a_report(tmp_path: Path) -> None:
     raw = watching(prefix="raw/", every_n_epochs=2)
     average = watching(prefix="ema/", seed=1)

@@ -35,7 +35,10 @@ def check_same(one: State, other: State) -> None:
     """Equal up to rounding; a bank up to the order of its rows."""
     one, other = (dict(sorted(state.items())) for state in (one, other))
     if "index" in one:
-        one, other = ({key: t[state["index"].argsort()] for key, t in state.items()} for state in (one, other))
+        orders = one["index"].argsort(), other["index"].argsort()
+        one, other = (
+            {key: t[order] if t.ndim else t for key, t in state.items()} for state, order in zip((one, other), orders)
+        )
     assert one.keys() == other.keys()
     for key in one:
         torch.testing.assert_close(one[key], other[key], rtol=1e-9, atol=1e-12)

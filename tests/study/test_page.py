@@ -122,7 +122,11 @@ def check_answers(judged: Any) -> None:
         assert row.shown_ms == pytest.approx(row.exposure_ms, abs=0.02)
 
 
-@pytest.mark.parametrize(("options", "language"), [(DESKTOP, "en"), (PHONE, "ko")], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("options", "language"),
+    [pytest.param(DESKTOP, "en", marks=pytest.mark.slow), (PHONE, "ko")],
+    ids=["desktop", "phone"],
+)
 def test_every_kind_is_answered_to_the_end(
     browser: Any, tmp_path: Path, options: dict[str, Any], language: str
 ) -> None:
@@ -139,6 +143,7 @@ def test_every_kind_is_answered_to_the_end(
         assert store.progress()[1].finished
 
 
+@pytest.mark.slow
 def test_a_pair_is_alike_in_size_and_of_whole_pixels(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
         rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
@@ -168,6 +173,7 @@ def test_a_key_that_is_held_or_comes_too_soon_answers_once_at_most(browser: Any,
         assert [row.answer for row in store.judgements()] == [1.0]
 
 
+@pytest.mark.slow
 def test_space_presses_the_button_that_has_the_focus(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
         rater = Rater(browser, DESKTOP, f"{url}/r/{store.tokens()[0]}/")
@@ -183,6 +189,7 @@ def test_space_presses_the_button_that_has_the_focus(browser: Any, tmp_path: Pat
         assert store.judgements()[0].answer == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_page_left_lying_and_a_turned_phone(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
@@ -200,6 +207,7 @@ def test_a_page_left_lying_and_a_turned_phone(browser: Any, tmp_path: Path) -> N
         assert store.judgements()[0].reaction_ms is None
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_consent_on_a_slow_network_is_pressed_once(browser: Any, tmp_path: Path) -> None:
     with browser_store(tmp_path) as store, serving(store) as url:
@@ -318,6 +326,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 KEPT = "Object.entries(localStorage).filter(([k]) => !k.endsWith('language')).map(([, text]) => JSON.parse(text))"
 
 
+@pytest.mark.slow
 def test_two_tabs_of_an_export_lose_no_answer(browser: Any, exported: str) -> None:
     first = Rater(browser, DESKTOP, exported)
     first.begin()
@@ -341,6 +350,7 @@ def test_two_tabs_of_an_export_lose_no_answer(browser: Any, exported: str) -> No
     assert [one["answer"] for one in state["answers"]] == [0.0, 4, 7]
 
 
+@pytest.mark.slow
 def test_links_of_two_slots_on_one_device_are_two_raters_in_either_language(browser: Any, exported: str) -> None:
     rater = Rater(browser, DESKTOP, f"{exported}?slot=1&platform=x")
     rater.page.click("#languages button[lang=ko]")

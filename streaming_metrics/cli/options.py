@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
+Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
+NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side of images.")]
+OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]

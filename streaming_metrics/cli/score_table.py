@@ -1,0 +1,140 @@
+"""Score table: values with their errors, of one generated side or of several beside each other, the best in bold."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming_metrics.cli.digits import rounded, with_error
+from streaming_metrics.cli.terminal import say, show_cells, show_text, terminal_width
+from streaming_metrics.measures.keys import parse_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from streaming_metrics.cli.terminal import Cell
+
+
+class Row(NamedTuple):
+    """A score of each side: its key, what the sides have, and which of them are best."""
+
+    key: str
+    told: list[str]
+    best: list[bool]
+
+
+def error_of(key: str, scores: Iterable[str]) -> str | None:
+    """Return the key of a score's standard error among scores; None where it has none.
+
+    A spread that is no standard error, such as ``kid_std``, stays a score of its own.
+    """
+    leader = parse_key(key)
+    parsed = ((other, parse_key(other)) for other in scores)
+    return next((other for other, one in parsed if one.scalar.about and one.is_spread_of(leader)), None)
+
+
+def show_one(scores: Mapping[str, float], *, better: bool = False) -> None:
+    """Print the scores of one side, each with its error, its 95 % interval, and what that is an interval of."""
+    errors = {key: found for key in scores if (found := error_of(key, scores))}
+    shown, is_terminal = [key for key in scores if key not in errors.values()], terminal_width() is not None
+    names = _short(shown) if is_terminal else dict(zip(shown, shown))
+    about = {key: parse_key(error).scalar.about for key, error in errors.items()}
+    rows = []
+    for key in shown:
+        error = scores[errors[key]] if key in errors else None
+        row = [names[key], with_error(scores[key], error), _interval(key, scores[key], error)]
+        row += [] if is_terminal else [about.get(key, "")]
+        rows.append([*row, parse_key(key).scalar.better or ""] if better else row)
+    of = () if is_terminal else ("of",)
+    show_cells(("measure", "value", "95 % interval", *of, *(("better",) if better else ())), rows)
+    if is_terminal:
+        show_text(f"{names[key]}: interval of {what}" for key, what in about.items())
+
+
+def show_sides(sides: Mapping[str, Mapping[str, float]]) -> None:
+    """Print the scores of several sides beside each other: a column of each, or a row, as there is room.
+
+    Where stdout is no terminal, lines of cells between tabs, a column of each side, and the best one's name.
+
+    Args:
+        sides: scores by key, of each by name.
+    """
+    rows, names = rows_of(sides), list(sides)
+    width = terminal_width()
+    if width is None:
+        for cells in [("measure", *names, "best"), *((row.key, *row.told, _winners(row, names)) for row in rows)]:
+            say("\t".join(cells))
+        return
+    for headings, table in _fitting(rows, names, width):
+        show_cells(headings, table)
+
+
+def rows_of(sides: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    """Return the scores of several sides, each with its error, and which is best."""
+    every = list(dict.fromkeys(key for scores in sides.values() for key in scores))
+    errors = {key: found for key in every if (found := error_of(key, every))}
+    return [_row(key, errors.get(key), list(sides.values())) for key in every if key not in errors.values()]
+
+
+def _row(key: str, error: str | None, sides: Sequence[Mapping[str, float]]) -> Row:
+    values = [scores.get(key, float("nan")) for scores in sides]
+    told = [with_error(value, scores.get(error) if error else None) for value, scores in zip(values, sides)]
+    better, finite = parse_key(key).scalar.better, [value for value in values if isfinite(value)]
+    best = (min if better == "lower" else max)(finite) if better and len(finite) > 1 else None
+    return Row(key, told, [best is not None and value == best for value in values])
+
+
+def _winners(row: Row, names: Sequence[str]) -> str:
+    return ", ".join(name for name, best in zip(names, row.best) if best)
+
+
+def _fitting(rows: Sequence[Row], names: Sequence[str], width: int) -> list[tuple[list[str], list[list[Cell]]]]:
+    """Return tables no wider than a terminal: one with a column of each side, else one with a row of each, else several
+    of as many sides as there is room for.
+    """
+    from streaming_metrics.report.charts import elided
+
+    short = _short([row.key for row in rows])
+    keys, sides = [short[row.key] for row in rows], [elided(name) for name in names]
+    cells: list[list[Cell]] = [[*zip(row.told, row.best)] for row in rows]
+    upright = (["measure", *sides], [[key, *of] for key, of in zip(keys, cells)])
+    flat = (["", *keys], [[side, *of] for side, of in zip(sides, map(list, zip(*cells)))])
+    for table in (upright, flat):
+        if _width(*table) <= width:
+            return [table]
+    return _parts(upright, width)
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    from streaming_metrics.report.charts import short_names
+
+    return short_names(keys)
+
+
+def _parts(table: tuple[list[str], list[list[Cell]]], width: int) -> list[tuple[list[str], list[list[Cell]]]]:
+    """Return a table in parts of as many columns as there is room for, the first one in each."""
+    headings, rows = table
+    parts, start = [], 1
+    while start < len(headings):
+        end = start + 1
+        while end < len(headings) and _width(*_columns(headings, rows, start, end + 1)) <= width:
+            end += 1
+        parts.append(_columns(headings, rows, start, end))
+        start = end
+    return parts
+
+
+def _columns(headings: list[str], rows: list[list[Cell]], start: int, end: int) -> tuple[list[str], list[list[Cell]]]:
+    return [headings[0], *headings[start:end]], [[row[0], *row[start:end]] for row in rows]
+
+
+def _width(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> int:
+    columns = zip(headings, *([cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows))
+    return sum(max(map(len, column)) + 2 for column in columns) - 2
+
+
+def _interval(key: str, value: float, error: float | None) -> str:
+    if error is None:
+        return ""
+    low, high = parse_key(key).scalar.interval(value, error)
+    return f"{rounded(low, error)} to {rounded(high, error)}"

@@ -1,0 +1,144 @@
+"""Side by side: several generated sides against one real side, which is read once and frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from streaming_metrics.cli.plan import Plan, needs_count
+from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
+from streaming_metrics.cli.results import Result, warnings_of
+from streaming_metrics.cli.scoring import Comparison, Job, _count, _now, _origin
+from streaming_metrics.cli.seeds import refuse_other_paths
+from streaming_metrics.core.shell import GenerativeMetrics
+from streaming_metrics.files.reference import Reference
+from streaming_metrics.images import Images
+from streaming_metrics.measures.base import Roles
+from streaming_metrics.report.recorded_warnings import recorded_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from streaming_metrics.cli.scoring import Source
+    from streaming_metrics.measures.base import Measure
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Entrant of a comparison: one generated side, before it is read.
+
+    Args:
+        text: as the user named it.
+        side: the source.
+        plan: what is scored of it.
+        saved: its references, one of each network; none where it is images.
+        skipped: images that are left out, since they do not read.
+    """
+
+    text: str
+    side: Source
+    plan: Plan
+    saved: Sequence[Reference] = ()
+    skipped: ReadResult = field(default_factory=ReadResult)
+
+
+def side_by_side(
+    job: Job, real: str, fakes: Mapping[str, str], *, same_seeds: bool = False
+) -> Iterator[tuple[str, Comparison]]:
+    """Yield the scores of each generated side against the real one, by name; collective.
+
+    The metric of a comparison holds that side's samples until the next one is asked for.
+
+    Args:
+        job: how.
+        real: source of the real side.
+        fakes: source of each generated side, by name.
+        same_seeds: refuse sides that are known, before an image is read, not to be of the same seeds.
+
+    Raises:
+        NotEnoughSamples: before an image is read, where a side has enough for no measure.
+        Unreadable: naming all images of all sides that do not read.
+        ValueError: where a measure that is told the number of images would be told several.
+    """
+    with recorded_warnings() as said:
+        real_side = job._find(real)
+        entrants = _entrants(job, real_side, fakes, same_seeds)
+        scored = list(dict.fromkeys(measure for one in entrants.values() for measure in one.plan.scored))
+        known = job._saved(real, real_side, Plan(scored, {}))
+        network = job.network.load(scored, known[0] if known else None)
+        metric = GenerativeMetrics(scored, network, reference=known or None, timeout=job.comm.timeout)
+        metric = metric.to(network.device)
+        outcome = job._read(metric, real_side, real=True) if isinstance(real_side, Images) else None
+        read = [] if outcome is None else [outcome]
+        if not _failed(job, read):
+            metric.freeze_real()
+        origin = _origin(real, real_side, outcome, ReadResult())
+    for name, one in entrants.items():
+        with recorded_warnings() as more:
+            metric.reset()
+            metric.measures = tuple(one.plan.scored)
+            outcome = _add(job, None if _failed(job, read) else metric, name, one)
+            read += [] if outcome is None else [outcome]
+            if _failed(job, read):
+                continue
+            last = Plan.of(metric.measures, _count(real_side), _count(one.side, outcome))
+            last.refuse_none()
+            metric.measures = tuple(last.scored)
+            values = metric.compute()
+        warnings = [*said, *more, *_warnings(real, real_side), *_warnings(one.text, one.side)]
+        result = Result(
+            {key: value.item() for key, value in values.items()},
+            metric.signature(),
+            origin,
+            _origin(one.text, one.side, outcome, one.skipped),
+            list(dict.fromkeys(warnings)),
+            {**one.plan.unscored, **last.unscored},
+            _now(),
+        )
+        if metric.evidence:
+            result = replace(result, evidence=dict(metric.evidence), ids=job._ids(one.side))
+        yield name, Comparison(metric, values, result, Roles(real_side, one.side))
+    refuse_unreadable(read if not job.reading.skip else [], job.comm)
+
+
+def _entrants(job: Job, real: Source, fakes: Mapping[str, str], same_seeds: bool) -> dict[str, Entrant]:
+    sides = {name: job._find(text) for name, text in fakes.items()}
+    if same_seeds:
+        refuse_other_paths(sides)
+    found = {name: _entrant(job, text, Roles(real, sides[name])) for name, text in fakes.items()}
+    _refuse_counts(
+        {name: one.side for name, one in found.items()}, [m for one in found.values() for m in one.plan.scored]
+    )
+    return found
+
+
+def _entrant(job: Job, text: str, sides: Roles[Source]) -> Entrant:
+    plan = job._plan(sides)
+    saved = job._saved(text, sides.fake, plan)
+    left, skipped = job._without_unreadable(sides, plan)
+    return Entrant(text, left.fake, job._plan(left) if skipped.unreadable else plan, saved, skipped)
+
+
+def _add(job: Job, metric: GenerativeMetrics | None, name: str, one: Entrant) -> ReadResult | None:
+    """Add a side to the metric, or decode it alone to list what does not read; None of what was saved."""
+    if metric is not None:
+        job._merge(metric, one.saved)
+    return job._read(metric, one.side, real=False, what=name) if isinstance(one.side, Images) else None
+
+
+def _failed(job: Job, read: Sequence[ReadResult]) -> bool:
+    return not job.reading.skip and any(outcome.unreadable for outcome in read)
+
+
+def _warnings(text: str, side: Source) -> list[str]:
+    return [f"{text}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
+
+
+def _refuse_counts(sides: Mapping[str, Source], measures: Sequence[Measure]) -> None:
+    counts = {name: len(side) for name, side in sides.items() if isinstance(side, Images)}
+    if needs_count(measures) and len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise ValueError(
+            f"is: expected as many images of every side, which its splits depend on, got {told}. Remedy: --num-samples "
+            f"{min(counts.values())}; or is(assignment=interleaved)."
+        )

@@ -1,0 +1,1 @@
+"""Verdicts: what tells scores apart, in NumPy and SciPy alone."""
