@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.cli.terminal import say, show_table, show_text, terminal_width
-from streaming_metrics.report.explanation_charts import digits, score_in_words, signed
+from streaming_metrics.report.explanation_words import claim_cells, digits, score_in_words, share_in_words, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ WIDTH = 32
 """Characters of a bar's scale."""
 NARROW = 100
 """Characters of a terminal below which tables leave out bars, and what is alike in all rows."""
-FULL, NONE = "█", "–"
+FULL = "█"
 MARKS = {"fault": "✗ FAULT", "fine": "✓ fine", "cannot tell": "? cannot tell"}
 
 
@@ -66,7 +66,7 @@ def _show_waterfall(found: Told) -> None:
     rows = [(found["first"], digits(found["start"]), "", bar(0.0, found["start"], _most(found)))]
     before = found["start"]
     for step in found["steps"]:
-        share = NONE if step["share"] is None else f"{step['share']:.0%}"
+        share = share_in_words(step["share"])
         name = f"{step['factor']}: {step['before']} → {step['after']}"
         rows.append((name, signed(step["change"]), share, bar(before, step["value"], _most(found))))
         before = step["value"]
@@ -94,16 +94,7 @@ def bar(start: float, end: float, most: float) -> str:
 
 def _show_claim(rows: Sequence[Told]) -> None:
     say("")
-    cells = [
-        (
-            one["name"],
-            digits(one["value"]),
-            signed(one["off"]),
-            NONE if one["relative"] is None else f"{one['relative']:+.1%}".replace("-", "−"),
-        )
-        for one in rows
-    ]
-    show_table(("nearest to the claim", "", "off", "off, share"), cells, headed=True)
+    show_table(("nearest to the claim", "", "off", "off, share"), claim_cells(rows), headed=True)
 
 
 def _check(one: Told) -> list[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.doctor.protocols import HALF
 from streaming_metrics.report.dots import Dots
-from streaming_metrics.report.explanation_charts import digits, score_in_words, signed, waterfall_charts
+from streaming_metrics.report.explanation_charts import waterfall_charts
+from streaming_metrics.report.explanation_words import claim_cells, digits, score_in_words, share_in_words, signed
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.study_parts import Block, Study, Table, Task
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     Told = Mapping[str, Any]
 
-NONE = "–"
 PROTOCOLS = "The same images under every protocol: each row differs in what stands beside it, and in nothing else."
 STEPS = (
     "One factor is changed at a time, in this order; the steps add up to the difference. Another order would give "
@@ -112,7 +112,7 @@ def _steps(found: Told, measure: str) -> Task:
         return Task(title, f"Both are one here: {digits(found['start'])}. No factor tells them apart.", [])
     rows = [(found["first"], "", "", digits(found["start"]), "", "")]
     for step in found["steps"]:
-        share = NONE if step["share"] is None else f"{step['share']:.0%}"
+        share = share_in_words(step["share"])
         rows.append(
             (step["factor"], step["before"], step["after"], digits(step["value"]), signed(step["change"]), share)
         )
@@ -122,14 +122,7 @@ def _steps(found: Told, measure: str) -> Task:
 
 
 def _claim(rows: Sequence[Told]) -> Task:
-    cells = [
-        (
-            one["name"],
-            digits(one["value"]),
-            signed(one["off"]),
-            NONE if one["relative"] is None else f"{one['relative']:+.1%}".replace("-", "−"),
-        )
-        for one in rows
-    ]
     title = f"The claim: {digits(rows[0]['value'] - rows[0]['off'])}"
-    return Task(title, CLAIM, [Block("", table=Table(("protocol", "value", "off by", "of the claim"), cells))])
+    return Task(
+        title, CLAIM, [Block("", table=Table(("protocol", "value", "off by", "of the claim"), claim_cells(rows)))]
+    )

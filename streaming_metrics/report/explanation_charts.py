@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics import plots
 from streaming_metrics.plots.figures import tidy
 from streaming_metrics.report.charts import Chart, elided
+from streaming_metrics.report.explanation_words import digits, signed
 from streaming_metrics.report.svg import svg_of
 
 if TYPE_CHECKING:
@@ -48,36 +49,3 @@ def _waterfall(found: Told, measure: str) -> Chart:
     title = f"From {found['first']} to {found['last']}"
     said = "; ".join(f"{name} {text}" for name, *_, text in bars)
     return Chart(title, svg_of(ax, title), f"{title}, {measure}: {said}.")
-
-
-def digits(value: float) -> str:
-    """Return a score in five digits.
-
-    Example:
-        >>> digits(12.345678), digits(0.0001234)
-        ('12.346', '0.0001234')
-    """
-    return f"{value:.5g}"
-
-
-def score_in_words(found: Told) -> str:
-    """Return the score with its standard error, and what is left of it without the bias of so many samples.
-
-    Example:
-        >>> score_in_words({"measure": "fid", "value": 12.5, "error": 0.25, "corrected": None})
-        'fid 12.5 ± 0.25 (standard error at this number of samples, given the real side)'
-    """
-    error = "" if found["error"] is None else f" ± {found['error']:.2g}"
-    told = f"{found['measure']} {digits(found['value'])}{error}"
-    told += " (standard error at this number of samples, given the real side)" if error else ""
-    return told + ("" if found["corrected"] is None else f"; {digits(found['corrected'])} without the bias of so few")
-
-
-def signed(value: float) -> str:
-    """Return a difference of scores with its sign.
-
-    Example:
-        >>> signed(0.25), signed(-1.5)
-        ('+0.25', '−1.5')
-    """
-    return f"{value:+.4g}".replace("-", "−")
