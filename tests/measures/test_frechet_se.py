@@ -17,7 +17,7 @@ from streaming_metrics.files.tensors import read_tensors
 from streaming_metrics.measures.frechet_errors import Coupling, Part, corrected, less_biased
 from streaming_metrics.measures.gaussian import Gaussian, frechet_distance
 from streaming_metrics.measures.keys import scalar_of
-from streaming_metrics.statistics import Moments
+from streaming_metrics.statistics import HalfMoments, Moments
 from streaming_metrics.statistics.index import hashed, in_first_half
 from streaming_metrics.verdicts.paired import paired
 
@@ -372,3 +372,34 @@ def test_a_reservoir_of_one_half_alone_yields_no_corrected_value() -> None:
     few = metric_of(FID(se=True, reservoir=2), normal(0, 300, 2), normal(1, 200, 2))
     with pytest.warns(BiasWarning, match="and some of each in the reservoir"):
         assert few.compute()["fd_corrected_features"].isnan()
+
+
+def test_halves_of_unequal_size_are_extrapolated_by_their_own_ratio() -> None:
+    x, y = normal(0, 400, 3).double(), normal(1, 90, 3, 0.4, 1.5).double()
+    real, parts = Part(fitted(x), None), [y[:30], y[30:]]
+    coupling = Coupling(real.gaussian, fitted(y))
+    halves = [Part(fitted(part), part) for part in parts]
+    c, *of_halves = (
+        less_biased(Coupling(real.gaussian, one.gaussian), real, one).item() for one in (Part(coupling.y, y), *halves)
+    )
+    ratio = ((90 / 30) ** 2 + (90 / 60) ** 2) / 2
+    found = corrected(coupling, real, Part(coupling.y, y), [(real, half) for half in halves])
+    assert found.value.item() == pytest.approx(c + (c - sum(of_halves) / 2) / (ratio - 1), rel=1e-9)
+    assert found.step.item() == pytest.approx(abs(found.value.item() - c) / 2, rel=1e-9)
+    quarter = corrected(coupling, real, Part(coupling.y, y), [(real, Part(fitted(y[i::2]), y[i::2])) for i in (0, 1)])
+    of_halves = [
+        less_biased(Coupling(real.gaussian, fitted(y[i::2])), real, Part(fitted(y[i::2]), y[i::2])).item()
+        for i in (0, 1)
+    ]
+    assert quarter.value.item() == pytest.approx((4 * c - sum(of_halves) / 2) / 3, rel=1e-9)
+
+
+def test_the_rest_of_a_half_is_the_moments_of_the_other_samples() -> None:
+    half, whole = HalfMoments(3), Moments(3)
+    index = torch.arange(200)
+    first = in_first_half(index)
+    rows = normal(0, 200, 3) + 5 * first[:, None]  # means far apart
+    features = Features(pool=rows, index=index)
+    rest = half.rest(whole.update(whole.empty(), features), half.update(half.empty(), features))
+    expected = whole.update(whole.empty(), Features(pool=rows[~first]))
+    torch.testing.assert_close(rest["moments"], expected["moments"], rtol=1e-9, atol=1e-9)
