@@ -99,3 +99,9 @@ def test_no_error_rate_is_refused(alpha: float) -> None:
 @pytest.mark.parametrize("error", [0.26, 0.5, 3.0])
 def test_an_error_as_large_as_that_of_no_sample_tells_nothing_of_a_share(error: float) -> None:
     assert interval(0.3, error, "share") == (0.0, 1.0)
+
+
+def test_the_real_side_is_in_the_error_of_a_difference() -> None:
+    mine, theirs = (influence([0, 1, 2], values, n=50) for values in ([1.0, 5.0, -2.0], [2.0, -1.0, 3.0]))
+    one, other = (replace(evidence(value), real=real) for value, real in ((3.0, mine), (2.0, theirs)))
+    assert paired(one, other).error == pytest.approx(np.std([-1.0, 6.0, -5.0], ddof=1) / 50**0.5)  # fakes are alike
