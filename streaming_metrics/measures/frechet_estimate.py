@@ -13,6 +13,7 @@ import torch
 from streaming_metrics.measures.base import BiasWarning
 from streaming_metrics.measures.frechet_errors import Coupling, Part, corrected
 from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
+from streaming_metrics.measures.influence import drawn_of
 from streaming_metrics.statistics import HalfMoments, Moments, Reservoir
 from streaming_metrics.statistics.index import cluster_of, in_first_half
 from streaming_metrics.verdicts.evidence import Influence
@@ -94,7 +95,7 @@ def estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
 def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     real, fake = sides.real, sides.fake
     coupling = Coupling(gaussian_of(real, kept.moments), gaussian_of(fake, kept.moments))
-    of_real, of_fake = _drawn(real, kept.real_reservoir), _drawn(fake, kept.reservoir)
+    of_real, of_fake = drawn_of(real, kept.real_reservoir), drawn_of(fake, kept.reservoir)
     if kept.both and of_real is None:
         raise ValueError(
             "FID(both=True): expected features of the real side, got moments alone. Remedy: both=False, which takes "
@@ -109,12 +110,6 @@ def _estimate(sides: Sides, kept: KeptForErrors) -> Estimate:
     errors = torch.tensor([error, error + step / INTERVAL], dtype=torch.float64, device=value.device)
     _warn_if_heavy(fakes)
     return Estimate(coupling.distance, errors[0], value, errors[1], fakes, reals)
-
-
-def _drawn(side: Side, reservoir: Reservoir) -> Drawn | None:
-    """Return the rows that are kept of a side; None where they are not drawn from all of its samples."""
-    drawn = reservoir.read(side[reservoir])
-    return drawn if drawn.num_samples == side.num_samples and len(drawn.rows) > 1 else None
 
 
 def _of_moments_alone(coupling: Coupling, sides: Sides) -> Estimate:

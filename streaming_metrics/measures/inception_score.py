@@ -15,7 +15,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.error_scalars import error_of
-from streaming_metrics.measures.influence import influence_of
+from streaming_metrics.measures.influence import drawn_of, influence_of
 from streaming_metrics.statistics import Marginals
 from streaming_metrics.statistics.marginals import Assignment
 from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments, divergences
@@ -137,7 +137,8 @@ class IS(Measure):
         n = sides.fake.num_samples
         mean = marginals.probabilities(state).sum(0) / n
         value = (marginals.negentropies(state).sum() / n + entropy(mean)).exp()
-        drawn = kept.read(sides.fake[kept])
+        if (drawn := drawn_of(sides.fake, kept)) is None:  # of a state that another measure saved
+            return {}
         influence = influence_of(drawn.index, value * divergences(drawn.rows, mean.log()), self.cluster)
         return {"is": Evidence("is", float(value), replace(influence, num_samples=n), better="higher")}
 

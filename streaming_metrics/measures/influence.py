@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.measures.base import Side
-    from streaming_metrics.statistics import Bank
+    from streaming_metrics.statistics import Bank, Reservoir
+    from streaming_metrics.statistics.reservoir import Drawn
+
+
+def drawn_of(side: Side, reservoir: Reservoir) -> Drawn | None:
+    """Return the rows that are kept of a side; None where they are not drawn from all of its samples."""
+    drawn = reservoir.read(side[reservoir])
+    return drawn if drawn.num_samples == side.num_samples and len(drawn.rows) > 1 else None
 
 
 def ids_of(side: Side, bank: Bank) -> Tensor:

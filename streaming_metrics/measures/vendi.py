@@ -20,7 +20,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
 from streaming_metrics.measures.error_scalars import error_of
-from streaming_metrics.measures.influence import influence_of
+from streaming_metrics.measures.influence import drawn_of, influence_of
 from streaming_metrics.statistics import SecondMoment
 from streaming_metrics.statistics.reservoir import Reservoir
 from streaming_metrics.statistics.second_moment import normalized
@@ -125,13 +125,14 @@ class Vendi(Measure):
         return _without_rounding(values / values.sum(), n), vectors
 
     def _with_error(self, sides: Sides, n: int, spectrum: Tensor, vectors: Tensor) -> dict[str, Tensor]:
-        kept = self._kept(sides.spec)
-        drawn = kept.read(sides.fake[kept])
+        value = renyi_entropy(spectrum, self.q).exp()
+        if (drawn := drawn_of(sides.fake, self._kept(sides.spec))) is None:
+            _warn_of_no_rows()
+            return {"vendi": value, "vendi_se": torch.full_like(value, torch.nan)}
         has_direction = drawn.rows.any(1)
         squares = (normalized(drawn.rows[has_direction].double()) @ vectors[:, spectrum > 0]).square_()
         each = squares @ slopes(spectrum[spectrum > 0], self.q)
         influence = replace(influence_of(drawn.index[has_direction], each, self.cluster), num_samples=n)
-        value = renyi_entropy(spectrum, self.q).exp()
         return {"vendi": value, "vendi_se": value * (influence.error if self.q else torch.nan)}
 
     def _kept(self, spec: Spec) -> Reservoir:
@@ -184,6 +185,15 @@ def _without_rounding(spectrum: Tensor, n: int) -> Tensor:
     """Return the eigenvalues of a sum over n rows with 0 for those that rounding alone can make."""
     rounding = max(n, len(spectrum)) * torch.finfo(spectrum.dtype).eps * spectrum[-1]
     return spectrum.where(spectrum > rounding, 0.0)
+
+
+def _warn_of_no_rows() -> None:
+    warnings.warn(
+        "Vendi(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
+        "Remedy: give all of them to one metric with se=True, two at least.",
+        BiasWarning,
+        stacklevel=2,
+    )
 
 
 def _check_directions(directions: int, num_samples: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from scores import normal
 from vendi_score import vendi as peer
 
-from streaming_metrics import BiasWarning, Features, NotEnoughSamples, Spec, Vendi
+from streaming_metrics import BiasWarning, Features, GenerativeMetrics, NotEnoughSamples, Spec, Vendi
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.measures.base import Side, Sides
 from streaming_metrics.measures.vendi import renyi_entropy
@@ -174,6 +174,19 @@ def test_rows_of_zeros_are_left_out_with_a_warning() -> None:
         assert scored(torch.cat([rows, torch.zeros(2, 4)]), 2) == pytest.approx(scored(rows, 2), rel=1e-12)
     with pytest.raises(NotEnoughSamples, match="features are not all 0, got 3 of zeros"):
         scored(torch.zeros(3, 4))
+
+
+def test_samples_of_which_no_rows_were_kept_leave_no_error() -> None:
+    metrics = [GenerativeMetrics([m], extractor=None, num_features=4) for m in (Vendi(), Vendi(se=True))]
+    for metric, scale in zip(metrics, (1.0, 9.0)):
+        metric.persistent(True)
+        metric.update(Features(scale * normal(0, 300, 4)), real=False)
+    metrics[1].load_state_dict(metrics[0].state_dict())
+    metrics[1].update(Features(normal(1, 200, 4)), real=False)
+    with pytest.warns(BiasWarning, match="features drawn from all generated samples"):
+        values = metrics[1].compute()
+    assert values["vendi_se_features"].isnan()
+    assert values["vendi_features"] > 3
 
 
 def test_no_samples_are_not_enough() -> None:
