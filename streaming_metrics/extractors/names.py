@@ -9,8 +9,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
-TORCHVISION = "torchvision/"
-EXTRACTORS = ("inception-v3", "efficientnet-lite0", "low-level", f"{TORCHVISION}<model>")
+HOUSE = "streaming_metrics.extractors"
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
+    "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
+    "low-level": (f"{HOUSE}.low_level:LowLevel",),
+}
+"""Module and class of each network with a name, and what the class is told to be that network of several."""
+FAMILIES: dict[str, tuple[str, str]] = {
+    "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
+}
+"""Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
+EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""

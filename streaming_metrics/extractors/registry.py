@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torchvision import models
 
 from streaming_metrics.extractors.base import Extractor
-from streaming_metrics.extractors.efficientnet import EfficientNetLite0
-from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.extractors.low_level import LowLevel
 from streaming_metrics.extractors.module import ModuleExtractor
-from streaming_metrics.extractors.names import EXTRACTORS, TORCHVISION, unknown
-from streaming_metrics.extractors.torchvision import TorchvisionExtractor
+from streaming_metrics.extractors.names import EXTRACTORS, FAMILIES, NETWORKS, unknown
 
 if TYPE_CHECKING:
     import os
@@ -68,17 +64,24 @@ def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
         return ModuleExtractor, [extractor]
     if not isinstance(extractor, str):
         raise TypeError(f"extractor: expected a name, an Extractor or an nn.Module, got {type(extractor).__name__}.")
-    if extractor.startswith(TORCHVISION):
-        return TorchvisionExtractor, [extractor.removeprefix(TORCHVISION)]
-    return _named(extractor), []
+    if extractor in NETWORKS:
+        where, *arguments = NETWORKS[extractor]
+        return _class_at(where), arguments
+    prefix, slash, rest = extractor.partition("/")
+    if prefix + slash in FAMILIES:
+        return _class_at(FAMILIES[prefix + slash][0]), [rest]
+    raise unknown(extractor, "extractor", nearby=[*NETWORKS, *_of_torchvision()], listed=EXTRACTORS)
 
 
-def _named(name: str) -> type[Extractor]:
-    named: dict[str, type[Extractor]] = {cls.name: cls for cls in (InceptionV3, EfficientNetLite0, LowLevel)}
-    if name not in named:
-        near = [*named, *(TORCHVISION + model for model in models.list_models(module=models))]
-        raise unknown(name, "extractor", nearby=near, listed=EXTRACTORS)
-    return named[name]
+def _class_at(where: str) -> type[Extractor]:
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _of_torchvision() -> list[str]:
+    from torchvision import models
+
+    return [f"torchvision/{model}" for model in models.list_models(module=models)]
 
 
 def _check_options(extractor: object, options: Mapping[str, object], make: Callable[..., Extractor]) -> None:
