@@ -724,7 +724,7 @@ class GenerativeMetrics(Metric):
         self._found = {role: distinct_of(side) for role, side in sides[0].items()}
         self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
-            warn_of_repeats(found, role, "images" if self.extractor else "samples")
+            warn_of_repeats(found, role, self.extractor.takes if self.extractor else "samples")
         self._evidence = {}
         return self._values(self._places(), sides, comm, streams, self._evidence)
 

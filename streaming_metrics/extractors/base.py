@@ -12,15 +12,17 @@ from torch.backends import cudnn
 
 from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
-from streaming_metrics.images.conversion import CheckedImages, check_images
+from streaming_metrics.images.conversion import CheckedImages, Takes, check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from streaming_metrics.images.window import Window
+
 
 class Extractor(nn.Module, ABC):
-    """Frozen network from uint8 images ``(N, 3, H, W)`` to :class:`Features`.
+    """Frozen network from uint8 images ``(N, 3, H, W)``, or clips ``(N, T, 3, H, W)``, to :class:`Features`.
 
     A subclass sets the attributes below in its constructor and implements :meth:`extract`. It stays in eval mode and in
     its own dtype whatever is done to it or to a parent, asks for no gradient, and is shared rather than copied.
@@ -37,6 +39,8 @@ class Extractor(nn.Module, ABC):
             that the network makes itself. The signature says it.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
+        takes: what its samples are: ``"images"``, or ``"clips"``.
+        window: which frames of a clip it looks at; None for images.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
     """
 
@@ -48,6 +52,8 @@ class Extractor(nn.Module, ABC):
     precision: str
     layer: str = "pool"
     published: frozenset[str] = frozenset()
+    takes: Takes = "images"
+    window: Window | None = None
     deterministic: bool = True
 
     def __init__(self, precision: str = "fp32") -> None:
@@ -58,7 +64,7 @@ class Extractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+        """Return the features of checked uint8 images or clips on this extractor's device."""
 
     @property
     def fingerprint(self) -> str:
@@ -81,17 +87,17 @@ class Extractor(nn.Module, ABC):
 
     @final
     def forward(self, images: Tensor | CheckedImages) -> Features:
-        """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
+        """Return the features of uint8 images, or clips where it takes those, float32, on this extractor's device.
 
         Images that were checked before are not checked again.
 
         Raises:
-            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty.
+            TypeError, ValueError: where the samples are not uint8, of the shape that it takes, and non-empty.
         """
         if isinstance(images, CheckedImages):
             images = images.pixels
         else:
-            check_images(images)
+            check_images(images, self.takes)
         device = self.device
         with torch.no_grad(), full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic):
             return self.extract(images.to(device, non_blocking=device.type == "cuda"))

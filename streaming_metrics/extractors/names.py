@@ -14,10 +14,15 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
     "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
     "low-level": (f"{HOUSE}.low_level:LowLevel",),
+    "i3d": (f"{HOUSE}.i3d:I3D", "styleganv"),
+    "i3d-videogpt": (f"{HOUSE}.i3d:I3D", "videogpt"),
+    "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
+    "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
+    "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
 }
 """Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
 EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))

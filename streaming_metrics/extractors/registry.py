@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    from streaming_metrics.images.conversion import Takes
+
 
 def resolve(
     extractor: str | nn.Module,
@@ -54,6 +56,16 @@ def resolve(
     _check_options(extractor, options, make)
     with torch.inference_mode(False):
         return make(*arguments, **options)
+
+
+def takes_of(extractor: object) -> Takes:
+    """Return what the extractor that a name, an :class:`Extractor` or a module stands for takes; nothing is loaded.
+
+    Example:
+        >>> takes_of("inception-v3"), takes_of("i3d")
+        ('images', 'clips')
+    """
+    return extractor.takes if isinstance(extractor, Extractor) else getattr(_recipe(extractor)[0], "takes", "images")
 
 
 def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
