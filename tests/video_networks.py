@@ -93,3 +93,28 @@ def draw_clips(n: int, frames: int, height: int, width: int, seed: int) -> Tenso
     moved = torch.cat([still.roll(shift, -1) for shift in range(frames)], 1).flatten(0, 1)
     big = nn.functional.interpolate(moved, (height, width), mode="bicubic").unflatten(0, (n, frames))
     return (big.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def write_video(path: Path, frames: Tensor, fps: int = 24, codec: str = "libx264rgb", pixels: str = "rgb24") -> Path:
+    """Write frames ``(T, 3, H, W)`` uint8 as a video file, without loss."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[-2:], pixels
+        stream.options = {"crf": "0"}
+        for frame in frames.permute(0, 2, 3, 1).contiguous().numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def write_frames(folder: Path, frames: Tensor) -> Path:
+    """Write frames ``(T, 3, H, W)`` uint8 as numbered files."""
+    from streaming_metrics.images.encode import png_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames):
+        (folder / f"frame_{number}.png").write_bytes(png_of(frame))
+    return folder

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from streaming_metrics.extractors.clips import SIDE, ClipExtractor, stretched
 from streaming_metrics.extractors.folders import transformers_of
 from streaming_metrics.extractors.weights import PREFIX, digest_of_name, frozen_network, load_weights
@@ -147,6 +149,7 @@ def _settings(transformers: Any, state: Mapping[str, Tensor], heads: int) -> Any
 
 
 def _made(transformers: Any, settings: Any) -> nn.Module:
-    network = transformers.VideoMAEForVideoClassification(settings)
+    with torch.device("meta"):  # its thousand million numbers are those of the file: none is drawn before
+        network = transformers.VideoMAEForVideoClassification(settings)
     network.fc_norm.eps = EPSILON
     return network
