@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from streaming_metrics.images.batches import pixels_of
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
+from streaming_metrics.images.stills import stills_of
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
@@ -42,7 +43,7 @@ class EpochCollector:
         in_place: whether every real image's id is the position of an item that holds this image alone.
         train_in_place: the same of training images, as far as this rank has seen.
         has_train: whether the training images are read, and a frozen side.
-        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
+        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images, or stills of clips.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class EpochCollector:
         self, images: Tensor, columns: Mapping[str, Tensor], index: Tensor, keep: Tensor, role: Role = "real"
     ) -> None:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
-        pixels = pixels_of(images, self.ranges[0], f"{role} images", reach=self._reaches[role])
+        takes = self.metric.takes
+        pixels = pixels_of(images, self.ranges[0], f"{role} {takes}", reach=self._reaches[role], takes=takes)
         self._add(CheckedImages(pixels, columns)[keep], index[keep], role)
         if role == "real":
             self.in_place &= self._count is not None and self._count.in_place
@@ -97,7 +99,7 @@ class EpochCollector:
     def fake(self, images: CheckedImages, index: Tensor) -> None:
         """Add generated images."""
         self._add(images, index, "fake")
-        pixels = images.pixels
+        pixels = stills_of(images.pixels)
         if self.thumbnails is not None:
             self.thumbnails.update(pixels, index)
         shown = pixels[: self.num_shown - len(self.shown)].cpu()

@@ -154,13 +154,12 @@ def test_videomae_v2_equals_its_definition(folder: Path) -> None:
 def test_the_published_videomae_v2_has_the_names_that_are_renamed() -> None:
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
-    with torch.device("meta"):  # ViT-g: a thousand million numbers
+    with torch.device("meta"):  # two layers of ViT-g
         settings = VideoMAEConfig(
-            patch_size=14, hidden_size=1408, num_hidden_layers=40, num_attention_heads=16, intermediate_size=6144
+            patch_size=14, hidden_size=1408, num_hidden_layers=2, num_attention_heads=16, intermediate_size=6144
         )
         expected = VideoMAEForVideoClassification(settings).state_dict()
-    names = {name.replace("blocks.1.", f"blocks.{i}.") for name in draw_checkpoint() for i in range(1, 40)}
-    blank = {name: torch.empty(3 * 1, 1, device="meta") for name in names}
+    blank = {name: torch.empty(3, 1, device="meta") for name in draw_checkpoint()}
     assert videomae_v2.renamed(blank).keys() == expected.keys()
 
 
