@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import FVD as FVD
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KID as KID
     from streaming_metrics.measures import MMD as MMD
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import JEDi as JEDi
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore

@@ -19,6 +19,7 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FVD,
     IS,
     KID,
     MMD,
@@ -37,6 +38,7 @@ from streaming_metrics import (
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    JEDi,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -213,6 +215,10 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FVD(): SUMS,
+    FVD("cd-fvd"): SUMS,
+    Jackknife(FVD(), blocks=3): SUMS,
+    JEDi(): SUMS,
     KID(subsets=5, subset_size=8): KERNELS,
     KID(subsets=None): KERNELS,
     KID(subsets=5, subset_size=8, capacity=16): KERNELS,

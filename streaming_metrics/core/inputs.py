@@ -97,7 +97,8 @@ class InputPipeline:
         first = self.networks[0]
         if first.extractor is not None:
             device = first.extractor.device
-            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, self.value_range))
+            takes, span = first.extractor.takes, self.value_range
+            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
             images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
             texts = checked.captions if texts is None else texts
             hashed = {} if texts is None else {"captions": caption_hashes(texts)}

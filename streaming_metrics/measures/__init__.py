@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
+    from streaming_metrics.measures.jedi import JEDi as JEDi
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.vendi import Vendi as Vendi
+    from streaming_metrics.measures.video_frechet import FVD as FVD
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")
 __getattr__, __dir__ = lazy_names(__name__, homes() | dict.fromkeys(BASE, f"{__name__}.base"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
     from streaming_metrics.verdicts.evidence import Evidence
@@ -249,6 +250,14 @@ class Measure(ABC):
     def keys(self) -> tuple[str, ...]:
         """The keys of its scalars."""
         return tuple(scalar.key for scalar in self.scalars)
+
+    def check_network(self, name: str, takes: Takes) -> None:  # noqa: B027
+        """Raise ValueError where the measure is not defined on the network of that name; by default none is refused.
+
+        Args:
+            name: of the extractor.
+            takes: ``"images"`` or ``"clips"``.
+        """
 
     @abstractmethod
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:

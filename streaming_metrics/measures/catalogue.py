@@ -153,7 +153,7 @@ class Entry:
 
     @cached_property
     def _spec(self) -> Spec:
-        if self.network is None:
+        if self.network is None or self.measure.column in ("pool", "logits"):
             return TypicalSpec()
         from streaming_metrics.extractors.registry import resolve
 

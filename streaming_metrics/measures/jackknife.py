@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.measures.base import Prepared, Results, Side
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, Statistic
@@ -92,6 +93,9 @@ class Jackknife(Measure):
         added = [f"{name}={value}" for name, value in own.items() if name == "se" or value != getattr(Jackknife, name)]
         label, _, given = self.measure.describe().partition("(")
         return f"{label}({','.join(filter(None, [given.removesuffix(')'), *added]))})"
+
+    def check_network(self, name: str, takes: Takes) -> None:
+        self.measure.check_network(name, takes)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         kept = dict(self.measure.statistics(spec))

@@ -28,6 +28,8 @@ MeasuresGiven: TypeAlias = "OneGiven | Iterable[OneGiven]"
 HOUSE = "streaming_metrics.measures"
 MEASURES = {
     "fid": f"{HOUSE}.frechet:FID",
+    "fvd": f"{HOUSE}.video_frechet:FVD",
+    "jedi": f"{HOUSE}.jedi:JEDi",
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",

@@ -15,6 +15,7 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FVD,
     IS,
     KID,
     MMD,
@@ -335,6 +336,7 @@ OTHERS = {
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
+    FVD: {"protocol"},
     C2ST: {"classifier"},
     GeometryScore: {"gamma"},
 }
