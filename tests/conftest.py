@@ -32,6 +32,7 @@ from streaming_metrics import (
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    FDr6,
     Features,
     GANTest,
     GeometryScore,
@@ -49,6 +50,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.frechet_ratios import DIVISORS
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
@@ -112,7 +114,7 @@ TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT} | dict.fromkeys(DIVISORS, 2)
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -217,6 +219,7 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDr6(): SUMS,
     FVD(): SUMS,
     FVD("cd-fvd"): SUMS,
     Jackknife(FVD(), blocks=3): SUMS,
@@ -317,7 +320,8 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions}
+    six = {column: torch.randn(n, WIDTHS[column], generator=generator) + shift for column in DIVISORS}
+    beside = {"text": text, "labels": labels, "captions": captions} | six
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

@@ -10,6 +10,7 @@ from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from streaming_metrics.features import SAMPLE_COLUMNS
+from streaming_metrics.extractors.names import WITHOUT_WEIGHTS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.errors import has_error, with_error
 from streaming_metrics.measures.options import options_of
@@ -153,11 +154,11 @@ class Entry:
 
     @cached_property
     def _spec(self) -> Spec:
-        if self.network is None or self.measure.column in ("pool", "logits"):
+        if self.network not in WITHOUT_WEIGHTS:  # tables fetch none
             return TypicalSpec()
         from streaming_metrics.extractors.registry import resolve
 
-        return resolve(self.network).spec
+        return resolve(str(self.network)).spec
 
     @cached_property
     def _paragraphs(self) -> list[str]:

@@ -28,6 +28,7 @@ MeasuresGiven: TypeAlias = "OneGiven | Iterable[OneGiven]"
 HOUSE = "streaming_metrics.measures"
 MEASURES = {
     "fid": f"{HOUSE}.frechet:FID",
+    "fdr6": f"{HOUSE}.frechet_ratios:FDr6",
     "fvd": f"{HOUSE}.video_frechet:FVD",
     "jedi": f"{HOUSE}.jedi:JEDi",
     "kid": f"{HOUSE}.kernel:KID",
