@@ -26,12 +26,15 @@ from streaming_metrics import (
     NDB,
     NNAA,
     PRDC,
+    RFID,
+    SFID,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    FDDINOv2,
     Features,
     GANTest,
     GeometryScore,
@@ -108,11 +111,11 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -215,6 +218,9 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDDINOv2(): SUMS,
+    SFID(): SUMS,
+    RFID(): SUMS,
     FVD(): SUMS,
     FVD("cd-fvd"): SUMS,
     Jackknife(FVD(), blocks=3): SUMS,
