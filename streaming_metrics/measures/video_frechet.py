@@ -74,7 +74,7 @@ class FVD(Measure):
     protocol: str = "styleganv"
 
     label: ClassVar[str] = "fvd"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "distances"
     paper: ClassVar[str] = "Unterthiner et al., 2018"
     jackknifed: ClassVar[tuple[str, ...]] = ("fvd",)
 
