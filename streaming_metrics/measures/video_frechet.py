@@ -75,6 +75,7 @@ class FVD(Measure):
 
     label: ClassVar[str] = "fvd"
     group: ClassVar[str] = "distances"
+    takes: ClassVar[Takes | None] = "clips"
     paper: ClassVar[str] = "Unterthiner et al., 2018"
     jackknifed: ClassVar[tuple[str, ...]] = ("fvd",)
 

@@ -385,7 +385,7 @@ def test_a_measure_names_the_network_of_its_protocol(folder: Path) -> None:
         networks = {"mine": network}
         with pytest.raises(ValueError, match=r"FVD\(protocol=.*\): expected its network, .*, got "):
             GenerativeMetrics([type(measure)(measure.protocol, on="mine")], networks)
-    with pytest.raises(ValueError, match="JEDi: expected a network of clips, got low-level"):
+    with pytest.raises(ValueError, match="jedi: expected a network of clips, got low-level"):
         GenerativeMetrics([JEDi()], "low-level")
 
 
