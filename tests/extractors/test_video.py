@@ -156,7 +156,12 @@ def test_the_published_videomae_v2_has_the_names_that_are_renamed() -> None:
 
     with torch.device("meta"):  # two layers of ViT-g
         settings = VideoMAEConfig(
-            patch_size=14, hidden_size=1408, num_hidden_layers=2, num_attention_heads=16, intermediate_size=6144
+            patch_size=14,
+            num_frames=2,
+            hidden_size=1408,
+            num_hidden_layers=2,
+            num_attention_heads=16,
+            intermediate_size=6144,
         )
         expected = VideoMAEForVideoClassification(settings).state_dict()
     blank = {name: torch.empty(3, 1, device="meta") for name in draw_checkpoint()}
@@ -435,3 +440,46 @@ def test_repeated_clips_are_counted(folder: Path) -> None:
     distinct = metric.distinct("real")
     assert distinct is not None
     assert (distinct.num_samples, distinct.distinct) == (6, 3)
+
+
+def of_share(group: Any, path: Path, shares: list[list[int]]) -> dict[str, float]:
+    """Return the values that a rank computes of its share of the clips, given in batches."""
+    import torch.distributed as dist
+
+    metric = GenerativeMetrics([FVD(), JEDi()], I3D(weights=path), process_group=group, name="shares")
+    mine = shares[dist.get_rank(group)]
+    for clips, real in ((SIDES[0], True), (SIDES[1], False)):
+        for number in mine:
+            metric.update(clips[number : number + 1], real=real, index=torch.tensor([number]))
+    return {key: value.item() for key, value in metric.compute().items()}
+
+
+SIDES = draw_clips(6, 16, 24, 32, seed=8), draw_clips(6, 16, 24, 32, seed=9)
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
+@pytest.mark.parametrize(
+    "shares", [[[5, 3, 1, 0, 2, 4]], [[0, 2, 4], [5, 3, 1]], [[4, 1, 0, 5], [], [2, 3]]], ids=["1", "2", "3, one empty"]
+)
+def test_batches_orders_and_ranks_do_not_matter(shares: list[list[int]], folder: Path, ranks: Any) -> None:
+    metric = GenerativeMetrics([FVD(), JEDi()], I3D(weights=folder / "i3d.pt"))
+    for clips, real in ((SIDES[0], True), (SIDES[1], False)):
+        metric.update(clips, real=real)
+    whole = {key: value.item() for key, value in metric.compute().items()}
+    for values in ranks.run(len(shares), of_share, folder / "i3d.pt", shares):
+        assert values == pytest.approx(whole, rel=1e-5)
+
+
+# --- published values -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.weights
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning", "ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.parametrize(("frames", "published"), [(10, 569.2296), (16, 152.9175), (30, 151.2565)])
+def test_black_against_white_clips_are_as_far_apart_as_published(frames: int, published: float) -> None:
+    """Of 8 black and 8 white clips of 64 × 64: README of common_metrics_on_video_quality, "fluctuates around 1"."""
+    metric = GenerativeMetrics([FVD()], I3D(frames=frames))
+    black = torch.zeros(8, frames, 3, 64, 64, dtype=torch.uint8)
+    metric.update(black, real=True)
+    metric.update(black + 255, real=False)
+    assert metric.compute()["fvd_i3d"].item() == pytest.approx(published, abs=2)
