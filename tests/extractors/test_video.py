@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 import pickle
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -353,6 +354,13 @@ def test_a_folder_lacks_nothing_silently(folder: Path, tmp_path: Path) -> None:
     save_file(state, cut / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match="expected all tensors of VideoMAEModel"):
         VideoMAE(cut)
+
+
+@pytest.mark.parametrize("name", ["videomae-v2", "videomae", "vjepa"])
+def test_without_transformers_it_says_what_to_install(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError, match=rf'{name}: its package is missing. Remedy: pip install "streaming-metrics'):
+        NETWORKS[name](folder)
 
 
 def test_frames_that_a_network_has_no_place_for_are_refused(folder: Path) -> None:
