@@ -28,8 +28,6 @@ MeasuresGiven: TypeAlias = "OneGiven | Iterable[OneGiven]"
 HOUSE = "streaming_metrics.measures"
 MEASURES = {
     "fid": f"{HOUSE}.frechet:FID",
-    "fvd": f"{HOUSE}.video_frechet:FVD",
-    "jedi": f"{HOUSE}.jedi:JEDi",
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
@@ -38,6 +36,8 @@ MEASURES = {
     "rfid": f"{HOUSE}.reconstruction_frechet:RFID",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
+    "fvd": f"{HOUSE}.video_frechet:FVD",
+    "jedi": f"{HOUSE}.jedi:JEDi",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",
     "modes": f"{HOUSE}.modes:Modes",
