@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import RFID as RFID
+    from streaming_metrics.measures import SFID as SFID
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures import AMScore as AMScore
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures import FDr6 as FDr6
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore

@@ -26,12 +26,15 @@ from streaming_metrics import (
     NDB,
     NNAA,
     PRDC,
+    RFID,
+    SFID,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    FDDINOv2,
     FDr6,
     Features,
     GANTest,
@@ -110,11 +113,12 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT} | dict.fromkeys(DIVISORS, 2)
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL}
+WIDTHS |= dict.fromkeys(DIVISORS, 2)
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -220,6 +224,9 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
     FDr6(): SUMS,
+    FDDINOv2(): SUMS,
+    SFID(): SUMS,
+    RFID(): SUMS,
     FVD(): SUMS,
     FVD("cd-fvd"): SUMS,
     Jackknife(FVD(), blocks=3): SUMS,
@@ -320,8 +327,8 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    six = {column: torch.randn(n, WIDTHS[column], generator=generator) + shift for column in DIVISORS}
-    beside = {"text": text, "labels": labels, "captions": captions} | six
+    more = {name: torch.randn(n, WIDTHS[name], generator=generator) + shift for name in ("spatial", *DIVISORS)}
+    beside = {"text": text, "labels": labels, "captions": captions, **more}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

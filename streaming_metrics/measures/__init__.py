@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.c2st import C2ST as C2ST
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.frechet_ratios import FDr6 as FDr6
     from streaming_metrics.measures.gan_test import GANTest as GANTest
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood
     from streaming_metrics.measures.prdc import PRDC as PRDC
     from streaming_metrics.measures.r_precision import RPrecision as RPrecision
+    from streaming_metrics.measures.reconstruction_frechet import RFID as RFID
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
+    from streaming_metrics.measures.spatial_frechet import SFID as SFID
     from streaming_metrics.measures.vendi import Vendi as Vendi
     from streaming_metrics.measures.video_frechet import FVD as FVD
 

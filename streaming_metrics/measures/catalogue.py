@@ -9,8 +9,8 @@ from inspect import cleandoc
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.extractors.names import WITHOUT_WEIGHTS
+from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.errors import has_error, with_error
 from streaming_metrics.measures.options import options_of
@@ -57,6 +57,11 @@ class Entry:
     @property
     def group(self) -> str:
         return self.measure.group
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether it is of clips alone."""
+        return self.measure.takes == "clips"
 
     @property
     def paper(self) -> str:
@@ -233,7 +238,9 @@ def _unwrapped(paragraph: str) -> str:
 
 
 def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:
-    """Return why a measure cannot be had; nothing where it can."""
+    """Return why a measure cannot be had of images; nothing where it can."""
+    if entry.of_clips:
+        return "it is of clips"
     own = entry.columns - set(SAMPLE_COLUMNS) if entry.network and images else set[str]()
     lacking = sorted(entry.columns - set(columns) - own)
     missing = [role for role in entry.reads if role not in roles]
