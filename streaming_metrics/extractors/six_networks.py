@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.inception import URL, InceptionV3
 from streaming_metrics.extractors.names import package_of
-from streaming_metrics.extractors.preprocess import Preprocess, adm_crop
+from streaming_metrics.extractors.preprocess import adm_crop
 from streaming_metrics.extractors.resize import fast_layout, tf1_aligned
 from streaming_metrics.extractors.timm_network import weights_of
 from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
@@ -20,6 +22,8 @@ from streaming_metrics.features import Features, Spec
 
 if TYPE_CHECKING:
     import os
+
+    from streaming_metrics.extractors.preprocess import Rgb
 
 SIDE = 256
 """Pixels of the images that all six see."""
@@ -49,6 +53,27 @@ PARTS = (
     Part("clip", "vit_large_patch14_clip_224.openai", 256),
 )
 """The networks beside the Inception. Of inputs that patches of 14 do not divide the rest is padded."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """Input of a network, of square images on [0, 1]: resized there, whose last bits bfloat16 shows.
+
+    Args:
+        side: pixels.
+        mean, std: of channels.
+    """
+
+    side: int
+    mean: Rgb
+    std: Rgb
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if images.shape[-1] != self.side:
+            size = self.side, self.side
+            images = interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+        mean, std = (torch.tensor(of, device=images.device).view(3, 1, 1) for of in (self.mean, self.std))
+        return (images - mean) / std
 
 
 class SixNetworks(Extractor):
@@ -89,13 +114,13 @@ class SixNetworks(Extractor):
         self.resize = f"adm-{SIDE}"
         self.inception = _UnitInception(URL if folder is None else folder / FILE)
         self.networks, digests = nn.ModuleDict(), [self.inception.weights_id]
-        self.preprocess: dict[str, Preprocess] = {}
+        self.inputs: dict[str, Input] = {}
         for part in PARTS:
             config = _timm().get_pretrained_cfg(part.model)
             source = weights_of(config, part.model) if folder is None else folder / f"{part.model}.safetensors"
             state, digest = load_weights(source)
             self.networks[part.column] = network_of(part.model, state)
-            self.preprocess[part.column] = Preprocess(part.side, "torch-bicubic", mean=config.mean, std=config.std)
+            self.inputs[part.column] = Input(part.side, config.mean, config.std)
             digests.append(digest)
         self.weights_id = hashlib.sha256("".join(digests).encode()).hexdigest()[:PREFIX]
         widths = {column: int(network.num_features) for column, network in self._each()}
@@ -105,9 +130,10 @@ class SixNetworks(Extractor):
         """Return the columns of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
         images = adm_crop(images, SIDE)
         columns = {"inception": self.inception.extract(images).pool}
+        images = images.float() / 255
         with self.cast():
             for column, network in self._each():
-                pixels = fast_layout(self.preprocess[column](images), self.precision)
+                pixels = fast_layout(self.inputs[column](images), self.precision)
                 columns[column] = pooled(network, network.forward_features(pixels)).float().contiguous()
         return Features(**columns)
 

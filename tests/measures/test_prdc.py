@@ -210,10 +210,8 @@ def test_a_point_that_float16_does_not_tell_from_the_sphere_is_inside() -> None:
     beyond = [32.0 + delta for delta in (0.0, 0.007, 0.008, 0.02)]  # squares 1024, 1024.4480, 1024.5121, 1025.2804
     inside = [(value**2 <= 1024.5) for value in beyond]
     fake = -torch.tensor(beyond).unsqueeze(1)
-    for variant, expected in (("improved", 1), ("guided-diffusion", sum(inside))):
-        real3, k = torch.cat([real, torch.tensor([[1e5]])]), 1
-        found = score(PRDC(k=k, variant=variant, recall=False), real3, fake)
-        # the far ball reaches back to 32 alone, and no further
+    for measure, expected in ((PRDC(1, "improved", False), 1), (PRDC(1, "guided-diffusion", False), sum(inside))):
+        found = score(measure, torch.cat([real, torch.tensor([[1e5]])]), fake)  # the far ball reaches no further
         assert round(found["precision"] * len(fake)) == expected
 
 
