@@ -19,6 +19,7 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FWD,
     IS,
     KID,
     MMD,
@@ -82,6 +83,7 @@ from streaming_metrics.statistics import (
     Moments,
     NearestPoints,
     Neighbours,
+    PacketMoments,
     ProbeHits,
     Projections,
     Reservoir,
@@ -110,7 +112,9 @@ TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+PACKETS = 256
+"""Numbers of an image's packets, one each."""
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -164,6 +168,7 @@ STATISTICS = [
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
+    PacketMoments(PACKETS // 8),
     PredictionMoments(CLASSES + 1),
     ClusteredPredictions(CLASSES, cluster=4),
     Blocks(Moments(WIDTH), blocks=3),
@@ -244,6 +249,7 @@ MEASURES: dict[Measure, Tolerance] = {
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
+    FWD(): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
     FID(se=True): SUMS,
@@ -306,8 +312,9 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
+    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions}
+    beside = {"text": text, "labels": labels, "captions": captions, "packets": packets}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.registry import resolve as resolve
     from streaming_metrics.extractors.resize import RESIZES as RESIZES
     from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
+    from streaming_metrics.extractors.wavelet_packets import WaveletPackets as WaveletPackets
     from streaming_metrics.images.conversion import check_images as check_images
     from streaming_metrics.images.conversion import to_uint8 as to_uint8
 
@@ -27,6 +28,7 @@ HOMES = {
     "resolve": "registry",
     "RESIZES": "resize",
     "TorchvisionExtractor": "torchvision",
+    "WaveletPackets": "wavelet_packets",
 }
 CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.images.conversion")
 __getattr__, __dir__ = lazy_names(

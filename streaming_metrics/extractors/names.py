@@ -14,6 +14,7 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
     "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
     "low-level": (f"{HOUSE}.low_level:LowLevel",),
+    "wavelet-packets": (f"{HOUSE}.wavelet_packets:WaveletPackets",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
 FAMILIES: dict[str, tuple[str, str]] = {

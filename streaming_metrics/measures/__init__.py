@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.vendi import Vendi as Vendi
+    from streaming_metrics.measures.wavelet_frechet import FWD as FWD
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")
 __getattr__, __dir__ = lazy_names(__name__, homes() | dict.fromkeys(BASE, f"{__name__}.base"))

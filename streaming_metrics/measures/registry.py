@@ -38,6 +38,7 @@ MEASURES = {
     "modes": f"{HOUSE}.modes:Modes",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",
     "low_level": f"{HOUSE}.image_statistics:ImageStatistics",
+    "fwd": f"{HOUSE}.wavelet_frechet:FWD",
     "sharpness_difference": f"{HOUSE}.sharpness:SharpnessDifference",
     "mode_score": f"{HOUSE}.mode_score:ModeScore",
     "modified_is": f"{HOUSE}.modified_inception_score:ModifiedIS",
