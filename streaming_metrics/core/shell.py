@@ -288,7 +288,7 @@ class GenerativeMetrics(Metric):
             role: instead of ``real``: ``"real"``, ``"fake"``, or another that a measure asks for, e.g. ``"train"``.
             labels, captions: int64 ``(N,)``, classes of the samples, and their captions' hashes, or their texts, of
                 which :func:`~streaming_metrics.caption_hashes` are taken; where a measure reads them: then in every
-                batch.
+                batch. Texts reach extractors that read captions, of which they make columns (``text``, ``score``).
 
         Raises:
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.

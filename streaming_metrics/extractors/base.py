@@ -12,11 +12,12 @@ from torch.backends import cudnn
 
 from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
+from streaming_metrics.images.captions import as_captions
 from streaming_metrics.images.conversion import CheckedImages, check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Extractor(nn.Module, ABC):
@@ -38,6 +39,8 @@ class Extractor(nn.Module, ABC):
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
+        reads_captions: whether it reads the texts that come beside images too: then :meth:`extract` takes them, and
+            yields the columns ``spec.widths`` where they came.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Extractor(nn.Module, ABC):
     layer: str = "pool"
     published: frozenset[str] = frozenset()
     deterministic: bool = True
+    reads_captions: bool = False
 
     def __init__(self, precision: str = "fp32") -> None:
         super().__init__()
@@ -58,7 +62,11 @@ class Extractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device.
+
+        Where :attr:`reads_captions`, ``extract(images, captions)``: with a tuple of N texts, or with None where there
+        are none, of which it then yields no column.
+        """
 
     @property
     def fingerprint(self) -> str:
@@ -79,22 +87,35 @@ class Extractor(nn.Module, ABC):
         """Return the context that :meth:`extract` runs the network in: that of :attr:`precision`."""
         return autocast_to(self.precision, self.device)
 
+    @property
+    def of_captions(self) -> tuple[str, ...]:
+        """The columns that it makes of captions: where these are missing, it has none of them."""
+        return tuple(self.spec.widths) if self.reads_captions else ()
+
     @final
-    def forward(self, images: Tensor | CheckedImages) -> Features:
+    def forward(self, images: Tensor | CheckedImages, captions: Sequence[str] | None = None) -> Features:
         """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
 
-        Images that were checked before are not checked again.
+        Images that were checked before are not checked again; those may hold captions.
+
+        Args:
+            images: the images.
+            captions: a text each, for an extractor that reads them; others leave them alone.
 
         Raises:
-            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty.
+            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty; where
+                captions are not one text an image.
         """
         if isinstance(images, CheckedImages):
-            images = images.pixels
+            images, captions = images.pixels, images.captions if captions is None else captions
         else:
             check_images(images)
+        given: tuple[Any, ...] = ()
+        if self.reads_captions:
+            given = (None if captions is None else as_captions(captions, len(images), self.name),)
         device = self.device
         with torch.no_grad(), full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic):
-            return self.extract(images.to(device, non_blocking=device.type == "cuda"))
+            return self.extract(images.to(device, non_blocking=device.type == "cuda"), *given)
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002
         """Stay in eval mode: a frozen network has no other."""

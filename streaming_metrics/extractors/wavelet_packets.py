@@ -92,10 +92,7 @@ def _signs() -> list[list[float]]:
     paths = [[(letter & 1, letter >> 1) for letter in letters] for letters in product(range(4), repeat=LEVEL)]
     bits = [[place >> level & 1 for level in range(LEVEL)] for place in range(SIDE)]
     return [
-        [
-            (-1.0) ** sum(d * j + a * i for (d, a), j, i in zip(path, bits[down], bits[across]))
-            for path in paths
-        ]
+        [(-1.0) ** sum(d * j + a * i for (d, a), j, i in zip(path, bits[down], bits[across])) for path in paths]
         for down, across in product(range(SIDE), repeat=2)
     ]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 PREFIX = 8
 """Hex digits of a sha256 that published file names carry, and that a fingerprint shows."""
@@ -22,13 +22,16 @@ PREFIX = 8
 NOT_TENSORS = "expected names and tensors only. Remedy: torch.save(network.state_dict(), …)."
 
 
-def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> tuple[dict[str, Tensor], str]:
+def load_weights(
+    source: str | os.PathLike[str], sha256: str | None = None, inside: Sequence[str] = ()
+) -> tuple[dict[str, Tensor], str]:
     """Return the tensors of a weights file and the sha256 of the file.
 
     Args:
         source: a local path, or a URL: fetched once into torch.hub's folder. ``.safetensors``, or what ``torch.save``
             wrote of a ``state_dict``.
         sha256: the digest that the file must have, or its first digits.
+        inside: names under one of which a checkpoint may hold them, among other things.
 
     Raises:
         FileNotFoundError: no such local file.
@@ -43,6 +46,17 @@ def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> t
         >>> sorted(state), len(digest)
         (['bias', 'weight'], 64)
     """
+    content, digest, path = checked_bytes(source, sha256)
+    with torch.inference_mode(False):
+        return _tensors(content, path, inside), digest
+
+
+def checked_bytes(source: str | os.PathLike[str], sha256: str | None = None) -> tuple[bytes, str, Path]:
+    """Return a file's bytes, their sha256, and where the file is; nothing of it is run.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as :func:`load_weights`.
+    """
     path = _local(source, sha256)
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -51,8 +65,7 @@ def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> t
             f"weights {path}: expected sha256 {sha256}, got {digest}; it was not read. "
             "Remedy: delete the file and fetch it again; rename it where these are weights of your own."
         )
-    with torch.inference_mode(False):
-        return _tensors(content, path), digest
+    return content, digest, path
 
 
 def digest_of_name(source: str | os.PathLike[str], published: str) -> str | None:
@@ -93,7 +106,7 @@ def _local(source: str | os.PathLike[str], sha256: str | None) -> Path:
 
 
 def _fetch(url: str, sha256: str | None) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), "checkpoints", _file_of(url))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:  # it writes beside the path and renames: ranks that fetch together do not disturb each other
@@ -106,11 +119,25 @@ def _fetch(url: str, sha256: str | None) -> Path:
     return path
 
 
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+def _file_of(url: str) -> str:
+    """Return the name of a fetched file; on the hub, where many have one name, the repository's is put before it.
+
+    Example:
+        >>> _file_of("https://huggingface.co/timm/resnet10t.c3_in1k/resolve/main/model.safetensors")
+        'timm--resnet10t.c3_in1k--model.safetensors'
+    """
+    folders, _, name = urlparse(url).path.strip("/").rpartition("/")
+    repository, resolved, _ = folders.partition("/resolve/")
+    return f"{repository.replace('/', '--')}--{name}" if resolved else name
+
+
+def _tensors(content: bytes, path: Path, inside: Sequence[str]) -> dict[str, Tensor]:
     try:
         state = _read(content, path)
     except Exception as error:  # each reader has its own for what it cannot or will not read
         raise ValueError(f"weights {path}: {NOT_TENSORS}") from error
+    if isinstance(state, dict):
+        state = next((state[name] for name in inside if name in state), state)
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ValueError(f"weights {path}: {NOT_TENSORS}")
     return state

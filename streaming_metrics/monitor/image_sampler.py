@@ -70,7 +70,7 @@ class ImageSampler:
         images: Tensor,
         own: Mapping[str, Any],
         n: int,
-        beside: Mapping[str, Tensor] | None = None,
+        beside: Mapping[str, Any] | None = None,
         batch: Any = None,
     ) -> CheckedImages:
         """Return n images that a validation step made itself; raises as :meth:`draw` does.
@@ -85,7 +85,7 @@ class ImageSampler:
         return self._checked(images, own, n, beside, "fake_key", batch)
 
     def draw(
-        self, model: Any, n: int, seed: int, batch: Any = None, beside: Mapping[str, Tensor] | None = None
+        self, model: Any, n: int, seed: int, batch: Any = None, beside: Mapping[str, Any] | None = None
     ) -> CheckedImages:
         """Return n images.
 
@@ -109,13 +109,12 @@ class ImageSampler:
             return replace(drawn, pixels=drawn.pixels.clone())
 
     def _checked(
-        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Tensor] | None, source: str, batch: Any
+        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Any] | None, source: str, batch: Any
     ) -> CheckedImages:
         pixels = as_uint8(images, self.value_range, source, n, self.reach)
-        own, captions = captions_apart(own, n, source, self.needed)
+        own, captions = captions_apart({**(beside or {}), **own}, n, source)
         if captions is None and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)
-        columns = {**(beside or {}), **(checked_columns(own, n, source) if own else {})}
-        if self.needed:
-            refuse_missing(columns, self.needed, source)
+        columns = checked_columns(own, n, source)
+        refuse_missing({*columns, *(() if captions is None else ("captions",))}, self.needed, source)
         return CheckedImages(pixels, columns, captions)

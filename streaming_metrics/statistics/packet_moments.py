@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic, check_column, unless
+from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic, check_column, check_like, unless
 from streaming_metrics.statistics.moments import Moments
 from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric
 
@@ -117,7 +117,7 @@ class PacketMoments(Statistic):
         self._check_width(widths)
         if not widths:
             return state
-        own = state["moments"] if self.count(state) else self._zeros(*widths, state["moments"].device)["moments"]
+        own = state["moments"] if self.count(state) else self._zeros(max(widths), state["moments"].device)["moments"]
         n, mean = own[0, 0, 0], own[:, 0, 1:]
         sums = comm.sum(torch.cat([n.view(1), (n * mean).flatten()]))
         total, common = sums[0], (sums[1:] / sums[0].clamp(min=1)).view_as(mean)
@@ -136,22 +136,16 @@ class PacketMoments(Statistic):
             out[some, j, i] = packed
 
     def check(self, state: State) -> None:
-        moments = state.get("moments")
-        if (
-            state.keys() != {"moments"}
-            or not isinstance(moments, Tensor)
-            or moments.dtype != torch.float64
-            or moments.ndim != 3
-            or moments.shape != (self.packets, moments.shape[1], moments.shape[1])
-        ):
-            told = {key: (getattr(t, "dtype", None), tuple(getattr(t, "shape", ()))) for key, t in state.items()}
-            self._expect(False, f"moments, float64 ({self.packets}, W + 1, W + 1), got {told}")
+        self._expect(state.keys() == {"moments"}, f"moments, got {sorted(state)}")
+        moments = state["moments"]
+        width = moments.shape[-1] - 1 if moments.ndim == 3 else 0
+        check_like(f"{self.name}.moments", moments, self._zeros(width, "meta")["moments"])
         self._expect(moments.isfinite().all(), "finite values, got NaN or infinite ones")
-        counts, n = moments[:, 0, 0], float(self.count(state))
+        n = float(self.count(state))
         self._expect(0 <= n <= MOST_SAMPLES and n.is_integer(), f"a whole number of samples, got {n}")
-        self._expect((counts == n).all(), "one number of samples in all packets")
+        self._expect((moments[:, 0, 0] == n).all(), "one number of samples in all packets")
         self._expect(n or not moments.any(), "zeros where there is no sample")
-        self._expect(not n or self.width(moments), "packets of a width, got none")
+        self._expect(not n or width, "packets of a width, got none")
         self._expect(moments[:, 0].equal(moments[:, :, 0]), "the means twice, as rows and as columns")
         for one in moments[:, 1:, 1:]:
             self._expect(is_symmetric(one) and (one.diagonal() >= 0).all(), "symmetric covariances")
