@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.c2st import C2ST as C2ST
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
+    from streaming_metrics.measures.kernel_novelty import KEN as KEN
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
     from streaming_metrics.measures.modes import Modes as Modes

@@ -32,6 +32,8 @@ MEASURES = {
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
     "vendi": f"{HOUSE}.vendi:Vendi",
+    "fkea": f"{HOUSE}.fourier_entropy:FKEA",
+    "ken": f"{HOUSE}.kernel_novelty:KEN",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
     "ndb": f"{HOUSE}.bins:NDB",

@@ -14,6 +14,7 @@ from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
+from streaming_metrics.statistics.fourier_moment import FourierMoment as FourierMoment
 from streaming_metrics.statistics.half_moments import HalfMoments as HalfMoments
 from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
