@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.boundary_distortion import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures.c2st import C2ST as C2ST
     from streaming_metrics.measures.classification import CAS as CAS
+    from streaming_metrics.measures.clipped import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest

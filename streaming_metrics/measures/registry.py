@@ -31,6 +31,7 @@ MEASURES = {
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
+    "clipped": f"{HOUSE}.clipped:ClippedDensityCoverage",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
