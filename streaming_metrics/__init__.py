@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import MiFID as MiFID
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore
     from streaming_metrics.measures import ModifiedIS as ModifiedIS

@@ -35,6 +35,7 @@ MEASURES = {
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
+    "mifid": f"{HOUSE}.mifid:MiFID",
     "ndb": f"{HOUSE}.bins:NDB",
     "modes": f"{HOUSE}.modes:Modes",
     "intra_fid": f"{HOUSE}.intra_frechet:IntraFID",

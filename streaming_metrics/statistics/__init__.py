@@ -11,6 +11,8 @@ from streaming_metrics.statistics.captions import KnownCaptions as KnownCaptions
 from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
 from streaming_metrics.statistics.class_sums import ClassSums as ClassSums
 from streaming_metrics.statistics.clipped_counts import ClippedCounts as ClippedCounts
+from streaming_metrics.statistics.cosine_distances import CosineDistances as CosineDistances
+from streaming_metrics.statistics.cosine_distances import Directions as Directions
 from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount

@@ -34,6 +34,7 @@ from streaming_metrics import (
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    MiFID,
     Modes,
     ParzenLikelihood,
     RPrecision,
@@ -322,6 +323,7 @@ NEEDED = {
 OTHERS = {
     Jackknife: {"measure"},
     MMD: {"widths", "biased"},
+    MiFID: {"threshold", "training", "variant"},
     NDB: {"alpha"},
     Modes: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
