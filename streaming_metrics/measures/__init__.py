@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
     from streaming_metrics.measures.inception_score import IS as IS
+    from streaming_metrics.measures.infinity import FIDInfinity as FIDInfinity
+    from streaming_metrics.measures.infinity import ISInfinity as ISInfinity
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.mifid import MiFID as MiFID

@@ -31,6 +31,8 @@ MEASURES = {
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
+    "fid_inf": f"{HOUSE}.infinity:FIDInfinity",
+    "is_inf": f"{HOUSE}.infinity:ISInfinity",
     "clipped": f"{HOUSE}.clipped:ClippedDensityCoverage",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",

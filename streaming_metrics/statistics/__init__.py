@@ -26,6 +26,7 @@ from streaming_metrics.statistics.mode_sums import ModeSums as ModeSums
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
+from streaming_metrics.statistics.prefixes import Prefixes as Prefixes
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
 from streaming_metrics.statistics.projections import Projections as Projections
 from streaming_metrics.statistics.reservoir import Reservoir as Reservoir
