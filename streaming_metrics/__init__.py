@@ -39,14 +39,18 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import ISInfinity as ISInfinity
     from streaming_metrics.measures import JEDi as JEDi
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import MiFID as MiFID
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore
     from streaming_metrics.measures import ModifiedIS as ModifiedIS
