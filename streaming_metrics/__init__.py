@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import MeanScore as MeanScore
     from streaming_metrics.measures import Measure as Measure
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore

@@ -37,6 +37,7 @@ from streaming_metrics import (
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    MeanScore,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -84,6 +85,7 @@ from streaming_metrics.statistics import (
     Neighbours,
     ProbeHits,
     Projections,
+    PromptSums,
     Reservoir,
     Retrieved,
     SecondMoment,
@@ -110,7 +112,7 @@ TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "score": 1}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -154,6 +156,8 @@ STATISTICS = [
     Reservoir(TEXT, capacity=80, column="text"),
     CaptionDigest(),
     KnownCaptions(),
+    PromptSums(most=30),
+    PromptSums(most=7),
     ClassPredictions(CLASSES),
     Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
     ClassSums(WIDTH, LABELS),
@@ -256,6 +260,8 @@ MEASURES: dict[Measure, Tolerance] = {
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
     RPrecision(candidates=5, r=2, se=True): COUNTS,
+    MeanScore(prompts=30): SUMS,
+    MeanScore(prompts=7): SUMS,
     CAS(classes=LABELS): COUNTS,
     CAS(classes=LABELS, se=True): COUNTS,
     CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
@@ -307,7 +313,8 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions}
+    score = torch.randn(n, 1, generator=generator)
+    beside = {"text": text, "labels": labels, "captions": captions, "score": score}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

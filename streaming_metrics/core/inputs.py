@@ -141,8 +141,8 @@ def _refuse_without_captions(network: Network, columns: Columns, column: str, wh
     extractor = network.extractor
     if extractor is not None and column in extractor.of_captions and column not in columns:
         raise ValueError(
-            f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; nothing "
-            "was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
+            f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; "
+            "nothing was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
         )
 
 

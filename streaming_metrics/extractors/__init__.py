@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.names import EXTRACTORS as EXTRACTORS
     from streaming_metrics.extractors.registry import resolve as resolve
     from streaming_metrics.extractors.resize import RESIZES as RESIZES
+    from streaming_metrics.extractors.scorer import Scorer as Scorer
     from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
     from streaming_metrics.images.conversion import check_images as check_images
     from streaming_metrics.images.conversion import to_uint8 as to_uint8
@@ -26,6 +27,7 @@ HOMES = {
     "EXTRACTORS": "names",
     "resolve": "registry",
     "RESIZES": "resize",
+    "Scorer": "scorer",
     "TorchvisionExtractor": "torchvision",
 }
 CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.images.conversion")

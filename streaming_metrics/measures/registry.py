@@ -44,6 +44,7 @@ MEASURES = {
     "am_score": f"{HOUSE}.am_score:AMScore",
     "birthday": f"{HOUSE}.birthday:BirthdayParadox",
     "r_precision": f"{HOUSE}.r_precision:RPrecision",
+    "score": f"{HOUSE}.mean_score:MeanScore",
     "cas": f"{HOUSE}.classification:CAS",
     "gan_test": f"{HOUSE}.gan_test:GANTest",
     "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
