@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
-from extractor_table import EXTRACTORS, Classifier, Pixels
+from extractor_table import EXTRACTORS, SLOW, Classifier, Pixels
 from reference_weights import draw_images
 from torch import Tensor, nn
 from torchvision import models
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 SIZES = [(32, 32), (64, 64), (256, 256), (40, 90)]
 IMAGES = draw_images(2, 40, 56, seed=1)
 
-every_extractor = pytest.mark.parametrize("name", EXTRACTORS)
+every_extractor = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXTRACTORS]
+)
 
 
 def error(ours: Tensor | None, theirs: Tensor) -> float:
@@ -161,7 +163,7 @@ def check_equal(features: Features, expected: Features) -> None:
 def test_yields_float32_rows_as_its_spec_says(extractor: Extractor) -> None:
     features = extractor(IMAGES)
     shapes = {name: tensor.shape for name, tensor in features.columns().items()}
-    columns = ["pool", "logits", *extractor.spec.widths]
+    columns = ["pool", "logits", *(column for column in extractor.spec.widths if column not in extractor.of_captions)]
     assert shapes == {name: (2, width) for name in columns if (width := extractor.spec.width(name)) is not None}
     assert shapes
     for tensor in features.columns().values():
