@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
+    from streaming_metrics.measures import PPPR as PPPR
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence

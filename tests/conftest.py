@@ -24,6 +24,7 @@ from streaming_metrics import (
     MMD,
     NDB,
     NNAA,
+    PPPR,
     PRDC,
     AdaGANCoverage,
     AdversarialDivergence,
@@ -63,6 +64,7 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     squared_radii,
 )
+from streaming_metrics.pairwise.misses import Misses
 from streaming_metrics.statistics import (
     Authentic,
     Bank,
@@ -94,6 +96,7 @@ from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
+from streaming_metrics.statistics.supported import Supported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,6 +170,7 @@ STATISTICS = [
     KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(BANDWIDTHS)),
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
+    Supported(WIDTH, rows=FixedRows(FIXED), reach=torch.tensor(3.0).double()),
     Projections(WIDTH, num_projections=5),
     PredictionMoments(CLASSES + 1),
     ClusteredPredictions(CLASSES, cluster=4),
@@ -193,6 +197,8 @@ REDUCTIONS = [
     BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
+    Misses("real", k=3, scale=1.2),
+    Misses("fake", k=1, scale=0.8),
     KernelSums("real", "real", KERNEL),
     KernelSums("fake", "real", KERNEL),
     KernelSums("train", "train", RBF),
@@ -231,6 +237,8 @@ MEASURES: dict[Measure, Tolerance] = {
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
+    PPPR(): SUMS,
+    PPPR(k=2, recall=False, se=True): SUMS,
     Vendi(): SUMS,
     Vendi(q=0.5): SUMS,
     Vendi(q=2, se=True): SUMS,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.nnaa import NNAA as NNAA
     from streaming_metrics.measures.parzen import ParzenLikelihood as ParzenLikelihood
     from streaming_metrics.measures.prdc import PRDC as PRDC
+    from streaming_metrics.measures.probabilistic import PPPR as PPPR
     from streaming_metrics.measures.r_precision import RPrecision as RPrecision
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference

@@ -31,6 +31,7 @@ MEASURES = {
     "kid": f"{HOUSE}.kernel:KID",
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
+    "pppr": f"{HOUSE}.probabilistic:PPPR",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",

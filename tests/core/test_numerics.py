@@ -20,6 +20,7 @@ from streaming_metrics import (
     MMD,
     NDB,
     NNAA,
+    PPPR,
     PRDC,
     AdaGANCoverage,
     AdversarialDivergence,
@@ -267,6 +268,7 @@ INTEGERS = {
     FID: {"cluster": 1, "reservoir": 2},
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000, "cluster": 1},
     PRDC: {"k": 1, "capacity": 7},
+    PPPR: {"k": 1},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
@@ -302,6 +304,7 @@ INTEGERS = {
 }
 FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
+    PPPR: ("recall", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
     **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
@@ -333,6 +336,7 @@ OTHERS = {
     AdaGANCoverage: {"level", "widths"},
     ImageRetrieval: {"ks"},
     PRDC: {"variant"},
+    PPPR: {"a"},
     Vendi: {"q"},
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
