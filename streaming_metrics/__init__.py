@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
+    from streaming_metrics.measures import TopPR as TopPR
     from streaming_metrics.measures import Vendi as Vendi
     from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.mode_table import ModeTable as ModeTable

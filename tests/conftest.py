@@ -46,6 +46,7 @@ from streaming_metrics import (
     RPrecision,
     SharpnessDifference,
     SlicedWasserstein,
+    TopPR,
     Vendi,
     WassersteinCritic,
 )
@@ -238,6 +239,7 @@ MEASURES: dict[Measure, Tolerance] = {
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
     PPPR(): SUMS,
+    TopPR(): COUNTS,
     PPPR(k=2, recall=False, se=True): SUMS,
     Vendi(): SUMS,
     Vendi(q=0.5): SUMS,

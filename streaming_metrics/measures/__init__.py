@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
+    from streaming_metrics.measures.topological import TopPR as TopPR
     from streaming_metrics.measures.vendi import Vendi as Vendi
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")

@@ -32,6 +32,7 @@ MEASURES = {
     "is": f"{HOUSE}.inception_score:IS",
     "prdc": f"{HOUSE}.prdc:PRDC",
     "pppr": f"{HOUSE}.probabilistic:PPPR",
+    "topp_r": f"{HOUSE}.topological:TopPR",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",

@@ -39,6 +39,7 @@ from streaming_metrics import (
     ParzenLikelihood,
     RPrecision,
     SlicedWasserstein,
+    TopPR,
     Vendi,
     WassersteinCritic,
 )
@@ -269,6 +270,7 @@ INTEGERS = {
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000, "cluster": 1},
     PRDC: {"k": 1, "capacity": 7},
     PPPR: {"k": 1},
+    TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
@@ -337,6 +339,7 @@ OTHERS = {
     ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     PPPR: {"a"},
+    TopPR: {"alpha"},
     Vendi: {"q"},
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
