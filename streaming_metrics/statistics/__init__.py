@@ -31,6 +31,7 @@ from streaming_metrics.statistics.packet_moments import PacketMoments as PacketM
 from streaming_metrics.statistics.prefixes import Prefixes as Prefixes
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
 from streaming_metrics.statistics.projections import Projections as Projections
+from streaming_metrics.statistics.prompt_sums import PromptSums as PromptSums
 from streaming_metrics.statistics.reservoir import Reservoir as Reservoir
 from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
 from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
