@@ -34,6 +34,8 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
+WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
+"""Those that have nothing to fetch."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
