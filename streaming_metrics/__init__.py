@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import FKEA as FKEA
     from streaming_metrics.measures import FVD as FVD
+    from streaming_metrics.measures import FWD as FWD
     from streaming_metrics.measures import IS as IS
+    from streaming_metrics.measures import KEN as KEN
     from streaming_metrics.measures import KID as KID
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB

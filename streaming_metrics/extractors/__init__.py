@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.video_folders import VJEPA as VJEPA
     from streaming_metrics.extractors.video_folders import VideoMAE as VideoMAE
     from streaming_metrics.extractors.videomae_v2 import VideoMAEv2 as VideoMAEv2
+    from streaming_metrics.extractors.wavelet_packets import WaveletPackets as WaveletPackets
     from streaming_metrics.images.conversion import check_images as check_images
     from streaming_metrics.images.conversion import to_uint8 as to_uint8
 
@@ -37,6 +38,7 @@ HOMES = {
     "VJEPA": "video_folders",
     "VideoMAE": "video_folders",
     "VideoMAEv2": "videomae_v2",
+    "WaveletPackets": "wavelet_packets",
 }
 CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.images.conversion")
 __getattr__, __dir__ = lazy_names(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.jedi import JEDi as JEDi
     from streaming_metrics.measures.kernel import KID as KID
+    from streaming_metrics.measures.kernel_novelty import KEN as KEN
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
     from streaming_metrics.measures.modes import Modes as Modes
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.spatial_frechet import SFID as SFID
     from streaming_metrics.measures.vendi import Vendi as Vendi
     from streaming_metrics.measures.video_frechet import FVD as FVD
+    from streaming_metrics.measures.wavelet_frechet import FWD as FWD
 
 BASE = ("BiasWarning", "Measure", "NotEnoughSamples", "Roles", "Scalar", "Side", "Sides")
 __getattr__, __dir__ = lazy_names(__name__, homes() | dict.fromkeys(BASE, f"{__name__}.base"))
