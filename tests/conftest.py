@@ -121,10 +121,9 @@ TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL}
 PACKETS = 256
 """Numbers of an image's packets, one each."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -359,10 +358,14 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
-    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions, "packets": packets}
-    return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
+    generator = torch.Generator().manual_seed(seed)  # of columns that came later, so that the others stay
+    spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    packets = torch.randn(n, PACKETS, generator=generator) + shift
+    beside = {"text": text, "labels": labels, "captions": captions}
+    return Features(
+        pool, logits, torch.arange(n), hashes_of(pool), spatial=spatial, packets=packets, **beside, **images
+    )
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:

@@ -56,7 +56,7 @@ def row(value: Any, name: str, quick: bool, *others: Any) -> Any:
 
 
 def row_of(measure: Measure, frozen: bool, name: str) -> Any:
-    """Return a row: a measure is cut once as it is and once frozen, few in every way, all of them where there is time."""
+    """Return a row: quickly each is cut once as it is and once frozen, and few in every way."""
     once = name == ("empty" if frozen else "uneven") and is_quick(measure)
     return row(measure, name, once or (measure in STAND_FOR_RANKS and not frozen and name not in SLOW), frozen)
 

@@ -123,13 +123,16 @@ def states_of(metric: GenerativeMetrics) -> dict[str, Any]:
 
 
 def outcomes(
-    make: Callable[[], GenerativeMetrics], act: Callable[[GenerativeMetrics], Any], among: set[str] | None = None
+    make: Callable[[], GenerativeMetrics],
+    act: Callable[[GenerativeMetrics], Any],
+    among: set[str] | None = None,
+    step: int = 1,
 ) -> list[str]:
     """Interrupt ``act`` at every line in turn, and return how each left the metric: as before, torn, or as after."""
     before, after = make(), make()
     act(after)
     known, found = {"before": states_of(before), "after": states_of(after)}, []
-    for at in range(2000):
+    for at in range(0, 2000, step):
         metric = copy.deepcopy(before)
         with Interrupted(at, among) as cut:
             act(metric)
@@ -175,9 +178,19 @@ def test_ctrl_c_at_any_line_that_writes_leaves_all_none_or_torn(measure: Measure
     assert {"before", "torn", "after"} == set(found)
 
 
-@pytest.mark.parametrize("act", ["update", "merge", "load", "reset"])
-def test_ctrl_c_at_any_line_of_all_leaves_all_none_or_torn(act: str) -> None:
-    found = outcomes(lambda: filled(*ALL), ACTS[act], None if act == "update" else WRITING)
+@pytest.mark.parametrize(
+    ("act", "among", "step"),
+    [
+        pytest.param("update", None, 1, marks=pytest.mark.slow),
+        ("update", None, 7),
+        ("merge", WRITING, 1),
+        ("load", WRITING, 1),
+        ("reset", WRITING, 1),
+    ],
+    ids=lambda value: None if isinstance(value, set) else value,
+)
+def test_ctrl_c_at_any_line_of_all_leaves_all_none_or_torn(act: str, among: set[str] | None, step: int) -> None:
+    found = outcomes(lambda: filled(*ALL), ACTS[act], among, step)
     assert found[0] == "before"
     assert {"torn", "after"} <= set(found)
 
