@@ -58,6 +58,7 @@ from streaming_metrics import (
     RPrecision,
     SharpnessDifference,
     SlicedWasserstein,
+    Spec,
     TopPR,
     Vendi,
     WassersteinCritic,
@@ -311,7 +312,7 @@ MEASURES: dict[Measure, Tolerance] = {
     FWD(): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
-    FID(se=True): SUMS,
+    FID(se=True, reservoir=64): SUMS,
     FID(se=True, both=True, cluster=2, reservoir=16): SUMS,
     ModeScore(): SUMS,
     ModifiedIS(): SUMS,
@@ -347,17 +348,40 @@ MEASURES: dict[Measure, Tolerance] = {
     GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
-STAND_FOR_ERRORS = FID(se=True), KID(subsets=5, subset_size=8, se=True, cluster=2), Jackknife(AMScore(), blocks=4)
+STAND_FOR_ERRORS = (
+    FID(se=True, reservoir=64),
+    KID(subsets=5, subset_size=8, se=True, cluster=2),
+    Jackknife(AMScore(), blocks=4),
+)
 """Rows with errors that are quick where those of the others are slow."""
 
 
-def quick_once(measure: Measure) -> Any:
-    """Return a row as a parameter, slow where it adds errors to a measure that has a row without."""
-    adds = any(scalar.about for scalar in measure.scalars) and measure not in STAND_FOR_ERRORS
-    return pytest.param(measure, marks=pytest.mark.slow if adds else ())
+STAND_FOR_RANKS = FID(), PRDC(k=3)
+"""Rows, of sums and of a bank, that quick tests cut over ranks in every way; the others' they cut once."""
 
 
-QUICK_MEASURES = [quick_once(measure) for measure in MEASURES]
+def is_quick(measure: Measure) -> bool:
+    """Return whether a row is quick: it is slow where it adds errors to a measure that has a row without."""
+    return measure in STAND_FOR_ERRORS or not any(scalar.about for scalar in measure.scalars)
+
+
+def kinds_of(measure: Measure) -> set[type]:
+    """Return the classes of the statistics that a row keeps."""
+    spec = Spec(WIDTH, CLASSES, widths=WIDTHS)
+    return {type(statistic) for kept in measure.statistics(spec).values() for statistic in kept}
+
+
+def first_of_each_kind() -> list[Measure]:
+    """Return the rows that keep what no row before them does: what is written is theirs, not the measure's."""
+    seen: set[type] = set()
+    found = []
+    for measure in MEASURES:
+        if not kinds_of(measure) <= seen:
+            seen |= kinds_of(measure)
+            found.append(measure)
+    return found
+
+
 SHIFTS = {"fake": 0.3, "train": 0.1}
 
 
@@ -373,12 +397,13 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
-    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    score = torch.randn(n, 1, generator=generator)
+    generator = torch.Generator().manual_seed(seed)  # of columns that came later, so that the others stay
+    packets = torch.randn(n, PACKETS, generator=generator) + shift
     spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    score = torch.randn(n, 1, generator=generator)
     beside = {"text": text, "labels": labels, "captions": captions}
-    beside |= {"packets": packets, "score": score, "spatial": spatial}
+    beside |= {"packets": packets, "spatial": spatial, "score": score}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
