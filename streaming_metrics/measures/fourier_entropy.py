@@ -49,8 +49,9 @@ class FKEA(Measure):
 
     The width σ decides what counts as different, and no value serves all networks: σ = 20 and r = 4000 are the
     authors' for DINOv2. :class:`~streaming_metrics.Vendi` is that of cosines, exact. A seed gives the same frequencies
-    everywhere, see :class:`~streaming_metrics.statistics.FourierMoment`; values of two seeds differ by about
-    ``1/√(2r)`` of themselves.
+    everywhere, see :class:`~streaming_metrics.statistics.FourierMoment`. Compare values of one seed: between seeds they
+    spread by up to ``1/√(2r)`` of themselves, and of few frequencies ``fkea_vendi`` is low (of 1000 samples, 36
+    effective ones, by 15 % at r = 250 and 5 % at 1000).
 
     Args:
         sigma: σ, in units of the features.
