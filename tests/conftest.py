@@ -20,6 +20,7 @@ from streaming_metrics import (
     CAS,
     FID,
     FKEA,
+    FVD,
     FWD,
     IS,
     KEN,
@@ -28,18 +29,22 @@ from streaming_metrics import (
     NDB,
     NNAA,
     PRDC,
+    RFID,
+    SFID,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    FDDINOv2,
     Features,
     GANTest,
     GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    JEDi,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -111,13 +116,13 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
 PACKETS = 256
 """Numbers of an image's packets, one each."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS, "spatial": SPATIAL}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -222,6 +227,13 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDDINOv2(): SUMS,
+    SFID(): SUMS,
+    RFID(): SUMS,
+    FVD(): SUMS,
+    FVD("cd-fvd"): SUMS,
+    Jackknife(FVD(), blocks=3): SUMS,
+    JEDi(): SUMS,
     KID(subsets=5, subset_size=8): KERNELS,
     KID(subsets=None): KERNELS,
     KID(subsets=5, subset_size=8, capacity=16): KERNELS,

@@ -97,7 +97,8 @@ class InputPipeline:
         first = self.networks[0]
         if first.extractor is not None:
             device = first.extractor.device
-            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, self.value_range))
+            takes, span = first.extractor.takes, self.value_range
+            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
             images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
             texts = checked.captions if texts is None else texts
             hashed = {} if texts is None else {"captions": caption_hashes(texts)}
@@ -141,8 +142,8 @@ def _refuse_without_captions(network: Network, columns: Columns, column: str, wh
     extractor = network.extractor
     if extractor is not None and column in extractor.of_captions and column not in columns:
         raise ValueError(
-            f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; nothing "
-            "was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
+            f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; "
+            "nothing was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
         )
 
 

@@ -85,10 +85,10 @@ class OpenClipExtractor(Extractor):
         ValueError: no such network; no weights given; weights that are damaged or of another.
         FileNotFoundError, ConnectionError: weights that cannot be had.
 
-    Parity: ``encode_image`` of open_clip, after its own transform.
+    Parity: ``encode_image`` and ``encode_text`` of open_clip, after its own transform and tokenizer.
     """
 
-    name = "open_clip"
+    reads_captions = True
 
     def __init__(self, model: str, weights: str | os.PathLike[str] | None = None, precision: str = "fp32") -> None:
         name = f"open_clip/{model}"
@@ -116,13 +116,18 @@ class OpenClipExtractor(Extractor):
         self.network: nn.Module = network
         self.preprocess = _preprocess(network.visual, lookup(RESIZES, resize, "resize of clip"))
         self.resize = self.preprocess.name
-        self.spec = Spec(network.visual.output_dim)
+        self.tokenize: Any = open_clip.get_tokenizer(architecture)
+        self.spec = Spec(network.visual.output_dim, widths={"text": network.visual.output_dim})
 
-    def extract(self, images: Tensor) -> Features:
-        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+    def extract(self, images: Tensor, captions: tuple[str, ...] | None = None) -> Features:
+        """Return the features of checked uint8 images ``(N, 3, H, W)``, and of their captions where these came."""
         network: Any = self.network
         with self.cast():
-            return Features(pool=network.encode_image(self.preprocess(images)).float())
+            pool = network.encode_image(self.preprocess(images)).float()
+            if captions is None:
+                return Features(pool=pool)
+            tokens = self.tokenize(list(captions)).to(pool.device)
+            return Features(pool=pool, text=network.encode_text(tokens).float())
 
 
 class CLIP(OpenClipExtractor):

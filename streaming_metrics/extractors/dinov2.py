@@ -101,5 +101,6 @@ def at_grid(embeddings: Tensor) -> Tensor:
     token, patches = embeddings[:, :1].float(), embeddings[:, 1:].float()
     square = patches.unflatten(1, (rows, rows)).permute(0, 3, 1, 2)
     factor = (GRID + OFFSET) / rows
-    square = interpolate(square, scale_factor=(factor, factor), mode="bicubic")
-    return torch.cat([token, square.flatten(2).transpose(1, 2)], dim=1)
+    with torch.inference_mode(False):
+        square = interpolate(square, scale_factor=(factor, factor), mode="bicubic")
+        return torch.cat([token, square.flatten(2).transpose(1, 2)], dim=1)

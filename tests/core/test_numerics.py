@@ -16,6 +16,7 @@ from streaming_metrics import (
     CAS,
     FID,
     FKEA,
+    FVD,
     IS,
     KEN,
     KID,
@@ -352,6 +353,7 @@ OTHERS = {
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
+    FVD: {"protocol"},
     C2ST: {"classifier"},
     GeometryScore: {"gamma"},
 }

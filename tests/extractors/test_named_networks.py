@@ -17,6 +17,7 @@ from reference_weights import draw_images
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from streaming_metrics import GenerativeMetrics, RPrecision
 from streaming_metrics.extractors import resolve
 from streaming_metrics.extractors.clip import CLIP, PUBLISHED, OpenClipExtractor, Published
 from streaming_metrics.extractors.dinov2 import ARCHITECTURES, DINOv2, as_timm, at_grid
@@ -178,7 +179,20 @@ def test_open_clip_equals_the_network_and_its_transform(tiny_clip: Path) -> None
     pixels = torch.stack([transform(as_pil(image)) for image in IMAGES])
     extractor = OpenClipExtractor("tiny-clip", tiny_clip)
     assert extractor.tag == "open_clip_tiny_clip"
-    assert error(extractor(IMAGES).pool, network.encode_image(pixels)) < 1e-4
+    captions = ["a red cat", "two dogs, one of them asleep"]
+    features = extractor(IMAGES, captions)
+    assert error(features.pool, network.encode_image(pixels)) < 1e-4
+    assert error(features.text, network.encode_text(open_clip.get_tokenizer("tiny-clip")(captions))) < 1e-4
+    assert extractor(IMAGES).column("text") is None
+
+
+def test_r_precision_reads_images_and_their_captions(tiny_clip: Path) -> None:
+    metric = GenerativeMetrics([RPrecision(candidates=4)], extractor=OpenClipExtractor("tiny-clip", tiny_clip))
+    images, captions = draw_images(12, 40, 56, seed=2), [f"number {i}" for i in range(12)]
+    for part, texts in ((images[:5], captions[:5]), (images[5:], captions[5:])):
+        metric.update(part, real=True, captions=texts)
+        metric.update(part, real=False, captions=texts)
+    assert 0 <= metric.compute()["r_precision_open_clip_tiny_clip"] <= 1
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.s:FutureWarning", "ignore:.torch.jit.s:DeprecationWarning")
