@@ -17,7 +17,7 @@ from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import drawn_of, influence_of
-from streaming_metrics.measures.vendi import renyi_entropy, slopes
+from streaming_metrics.measures.vendi import renyi_entropy, slopes, warn_of_no_rows
 from streaming_metrics.statistics import FourierMoment, Reservoir
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class FKEA(Measure):
     ) -> dict[str, float]:
         """Return the standard errors of the entropies, nats, by key; NaN where no rows were drawn from all samples."""
         if (drawn := drawn_of(fake, kept)) is None:
-            _warn_of_no_rows()
+            warn_of_no_rows("FKEA")
             return dict.fromkeys(ORDERS, torch.nan)
         squares = (moment.embedded(drawn.rows) @ vectors).square_()
         of_orders = {key: squares @ slopes(spectrum, q) for key, q in ORDERS.items()}
@@ -154,12 +154,3 @@ def _warn_if_apart(rke: Tensor, fake: Side) -> None:
             BiasWarning,
             stacklevel=3,
         )
-
-
-def _warn_of_no_rows() -> None:
-    warnings.warn(
-        "FKEA(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
-        "Remedy: give all of them to one metric with se=True, two at least.",
-        BiasWarning,
-        stacklevel=4,
-    )
