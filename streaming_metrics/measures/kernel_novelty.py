@@ -1,8 +1,8 @@
 """KEN: kernel-entropy novelty, how much generated samples show that the real ones do not, and in how many modes.
 
 J. Zhang, C. T. Li, F. Farnia, "An interpretable evaluation of entropy-based novelty of generative models", ICML 2024;
-by random Fourier features, J. Zhang, X. Zhang, F. Farnia, "Identification of novel modes in generative models via
-Fourier-based differential clustering", 2024. Parity target: the authors' ``KEN_by_eigendecomposition``.
+by random Fourier features, J. Zhang, M. Jalali, C. T. Li, F. Farnia, "Unveiling differences in generative models: a
+scalable differential clustering approach", CVPR 2025. Parity target: the authors' ``KEN_by_eigendecomposition``.
 """
 
 from __future__ import annotations

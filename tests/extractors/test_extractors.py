@@ -537,7 +537,9 @@ def test_resolve_takes_names_extractors_and_modules(inception_weights: Path, wei
     file = weights / "mobilenet_v3_small.pth"
     assert resolve("torchvision/mobilenet_v3_small", weights=file).name == "torchvision/mobilenet_v3_small"
     assert resolve(Pixels(), tag="mine", num_features=12).tag == "mine"
-    assert {"inception-v3", "efficientnet-lite0", "low-level", "torchvision/<model>", "i3d"} <= {*NAMES}
+    assert {"inception-v3", "efficientnet-lite0", "low-level", "wavelet-packets", "torchvision/<model>", "i3d"} <= {
+        *NAMES
+    }
 
 
 @pytest.mark.parametrize(
