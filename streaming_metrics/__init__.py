@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import load_reference as load_reference
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
+    from streaming_metrics.measures import CMMD as CMMD
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import FKEA as FKEA
     from streaming_metrics.measures import FVD as FVD
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KEN as KEN
     from streaming_metrics.measures import KID as KID
+    from streaming_metrics.measures import MIND as MIND
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PPPR as PPPR
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import RFID as RFID
+    from streaming_metrics.measures import RKE as RKE
     from streaming_metrics.measures import SFID as SFID
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence

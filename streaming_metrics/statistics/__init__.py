@@ -37,3 +37,4 @@ from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
 from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums
+from streaming_metrics.statistics.unit_sum import UnitSum as UnitSum

@@ -14,17 +14,20 @@ from scores import normal, score
 from streaming_metrics import (
     C2ST,
     CAS,
+    CMMD,
     FID,
     FKEA,
     FVD,
     IS,
     KEN,
     KID,
+    MIND,
     MMD,
     NDB,
     NNAA,
     PPPR,
     PRDC,
+    RKE,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
@@ -61,6 +64,7 @@ from streaming_metrics.statistics import (
     Moments,
     PacketMoments,
     Projections,
+    UnitSum,
 )
 
 if TYPE_CHECKING:
@@ -289,6 +293,8 @@ INTEGERS = {
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
+    RKE: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
+    MIND: {"num_projections": 1, "seed": 0},
     FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
     KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
@@ -320,6 +326,7 @@ INTEGERS = {
     Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
     FourierMoment: {"num_features": 1, "frequencies": 1, "seed": 0},
     PacketMoments: {"packets": 1},
+    UnitSum: {"num_features": 1},
     Moments: {"num_features": 1},
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
@@ -329,7 +336,10 @@ FLAGS = {
     PPPR: ("recall", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
-    **dict.fromkeys((IS, KID, MMD, Vendi, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    CMMD: ("exact",),
+    **dict.fromkeys(
+        (IS, KID, MMD, Vendi, RKE, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)
+    ),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
@@ -365,6 +375,7 @@ OTHERS = {
     PPPR: {"a"},
     TopPR: {"alpha"},
     Vendi: {"q"},
+    RKE: {"kernel", "sigma"},
     FKEA: {"sigma"},
     KEN: {"sigma", "eta"},
     BirthdayParadox: {"quantile", "threshold", "level"},
