@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.clipped import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.ct_score import CTScore as CTScore
     from streaming_metrics.measures.frechet import FID as FID
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore

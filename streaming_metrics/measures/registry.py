@@ -37,6 +37,7 @@ MEASURES = {
     "vendi": f"{HOUSE}.vendi:Vendi",
     "mmd": f"{HOUSE}.mmd:MMD",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
+    "ct": f"{HOUSE}.ct_score:CTScore",
     "mifid": f"{HOUSE}.mifid:MiFID",
     "ndb": f"{HOUSE}.bins:NDB",
     "modes": f"{HOUSE}.modes:Modes",

@@ -28,6 +28,7 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FIDInfinity,
     GANTest,
     GenerativeMetrics,
@@ -274,6 +275,7 @@ INTEGERS = {
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
+    CTScore: {"cells": 1, "components": 1, "least": 0, "most": 3, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
@@ -307,6 +309,7 @@ FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
+    CTScore: ("mem", "mode"),
     **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
