@@ -106,7 +106,7 @@ def _local(source: str | os.PathLike[str], sha256: str | None) -> Path:
 
 
 def _fetch(url: str, sha256: str | None) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), "checkpoints", _file_of(url))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:  # it writes beside the path and renames: ranks that fetch together do not disturb each other
@@ -117,6 +117,18 @@ def _fetch(url: str, sha256: str | None) -> Path:
                 ' extractor="efficientnet-lite0", which needs no network.'
             ) from error
     return path
+
+
+def _file_of(url: str) -> str:
+    """Return the name of a fetched file; on the hub, where many have one name, the repository's is put before it.
+
+    Example:
+        >>> _file_of("https://huggingface.co/timm/resnet10t.c3_in1k/resolve/main/model.safetensors")
+        'timm--resnet10t.c3_in1k--model.safetensors'
+    """
+    folders, _, name = urlparse(url).path.strip("/").rpartition("/")
+    repository, resolved, _ = folders.partition("/resolve/")
+    return f"{repository.replace('/', '--')}--{name}" if resolved else name
 
 
 def _tensors(content: bytes, path: Path, inside: Sequence[str]) -> dict[str, Tensor]:

@@ -160,12 +160,13 @@ def _scalars(given: str) -> tuple[Scalar, ...]:
     )
 
 
-def warn_if_few(side: Side, num_features: int) -> None:
+def warn_if_few(side: Side, num_features: int, measure: str = "FID") -> None:
     """Warn where a side has no more samples than features."""
     if side.num_samples <= num_features:
         warnings.warn(
-            f"FID from {side.num_samples} {side.role} samples of {num_features} features: the covariance is singular "
-            "and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a smaller layer.",
+            f"{measure} from {side.num_samples} {side.role} samples of {num_features} features: the covariance is "
+            "singular and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a "
+            "smaller layer.",
             BiasWarning,
             stacklevel=2,
         )

@@ -10,8 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from streaming_metrics.images.batches import pixels_of
+from streaming_metrics.images.captions import captions_apart
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
+from streaming_metrics.images.stills import stills_of
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
@@ -42,7 +44,7 @@ class EpochCollector:
         in_place: whether every real image's id is the position of an item that holds this image alone.
         train_in_place: the same of training images, as far as this rank has seen.
         has_train: whether the training images are read, and a frozen side.
-        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
+        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images, or stills of clips.
     """
 
     def __init__(
@@ -85,19 +87,20 @@ class EpochCollector:
         assert self._count
         return self._count.turn < num_samples
 
-    def real(
-        self, images: Tensor, columns: Mapping[str, Tensor], index: Tensor, keep: Tensor, role: Role = "real"
-    ) -> None:
+    def real(self, images: Tensor, beside: Mapping[str, Any], index: Tensor, keep: Tensor, role: Role = "real") -> None:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
-        pixels = pixels_of(images, self.ranges[0], f"{role} images", reach=self._reaches[role])
-        self._add(CheckedImages(pixels, columns)[keep], index[keep], role)
+        takes = self.metric.takes
+        source = f"{role} {takes}"
+        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
+        columns, captions = captions_apart(beside, len(pixels), source)
+        self._add(CheckedImages(pixels, columns, captions)[keep], index[keep], role)
         if role == "real":
             self.in_place &= self._count is not None and self._count.in_place
 
     def fake(self, images: CheckedImages, index: Tensor) -> None:
         """Add generated images."""
         self._add(images, index, "fake")
-        pixels = images.pixels
+        pixels = stills_of(images.pixels)
         if self.thumbnails is not None:
             self.thumbnails.update(pixels, index)
         shown = pixels[: self.num_shown - len(self.shown)].cpu()
@@ -107,7 +110,7 @@ class EpochCollector:
     def read(
         self,
         loader: DataLoader[Any],
-        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Tensor]]],
+        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Any]]],
         seed: int,
         advance: Callable[[int], Any],
         most: int | None = None,
@@ -131,10 +134,10 @@ class EpochCollector:
         self._count = Count(Dealing.of(loader, *((self.rank, self.world_size) if deals_itself else ())))
         with isolated_rng(seed), untouched(source, seed=seed):
             for number, batch in enumerate(islice(source, most)):
-                images, columns = find(batch, role)
+                images, beside = find(batch, role)
                 index, keep = self._count.place(len(images))
                 if deals_itself or number % self.world_size == self.rank:
-                    self.real(images, columns, index, keep, role)
+                    self.real(images, beside, index, keep, role)
                 advance(1)
         if role == "train":
             self.train_in_place = self._count.in_place

@@ -24,7 +24,6 @@ from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
-from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -242,7 +241,7 @@ class Measurement:
         """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
         if self._takes_real:
             images, _ = self._found(batch, "real")
-            pixels_of(images, self.settings.value_range, "real images")
+            pixels_of(images, self.settings.value_range, f"real {self.metric.takes}", takes=self.metric.takes)
             self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
 
     def _read(self, run: Run, role: Role) -> None:
@@ -253,21 +252,24 @@ class Measurement:
             with run.bar(most or length_hint(loader), named) as advance:
                 self.collector.read(loader, self._found, self.settings.seed, advance, most, role)
 
-    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Tensor]]:
+    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Any]]:
         """Return a batch's images, and the columns beside them that measures read of that role."""
-        images = find_images(batch, self.settings.image_key)
+        images = find_images(batch, self.settings.image_key, self.metric.takes)
         return images, self._beside(batch, len(images), role)
 
-    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
+    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Any]:
+        """Return labels, int64 ``(n,)``, and captions, n texts, of a batch; those that its generated images bring
+        themselves aside.
+        """
         keys, found = self.settings, {}
         if keys.label_key is not None and role in self._labelled and "labels" not in own:
             found["labels"] = find_labels(batch, keys.label_key, n)
         if keys.caption_key is not None and role in self._captioned and "captions" not in own:
-            found["captions"] = caption_hashes(find_captions(batch, keys.caption_key, n))
+            found["captions"] = find_captions(batch, keys.caption_key, n)
         return found
 
     def _draw(
-        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None
+        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Any] | None = None
     ) -> CheckedImages:
         with run.precision():
             return self.sampler.draw(run.module, n, seed, batch, beside)
@@ -292,9 +294,11 @@ class Measurement:
         takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
         if not (takes_real or is_paired):
             return
-        fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
+        takes, fakes, own = self.metric.takes, None, {}
+        if fake_key is not None and not is_dropped(batch):
+            fakes, own = find_fakes(outputs, fake_key, takes)
         needs_real = takes_real or bool(self.beside.paired)
-        images = find_images(batch, self.settings.image_key) if needs_real or fakes is None else fakes
+        images = find_images(batch, self.settings.image_key, takes) if needs_real or fakes is None else fakes
         n = len(images)
         real_beside = self._beside(batch, n, "real") if takes_real else {}
         fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}
@@ -312,7 +316,7 @@ class Measurement:
         real = pixels_of(images, self.settings.value_range, "real images")[keep] if self.beside.paired else None
         self._add(drawn[keep], index[keep], real)
 
-    def _draw_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor) -> CheckedImages:
+    def _draw_for(self, run: Run, batch: Any, beside: dict[str, Any], index: Tensor) -> CheckedImages:
         with self.settings.weights_context(run.module):
             return self._draw(run, len(index), seed_of(self.settings.seed, int(index[0])), batch, beside)
 

@@ -15,7 +15,10 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FKEA,
+    FVD,
     IS,
+    KEN,
     KID,
     MMD,
     NDB,
@@ -48,7 +51,15 @@ from streaming_metrics import (
 from streaming_metrics.measures import Measure, gaussian
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
-from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
+from streaming_metrics.statistics import (
+    Bank,
+    FourierMoment,
+    Histogram,
+    Marginals,
+    Moments,
+    PacketMoments,
+    Projections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -274,6 +285,8 @@ INTEGERS = {
     ClippedDensityCoverage: {"k": 1},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
+    FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
+    KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
     CTScore: {"cells": 1, "components": 1, "least": 0, "most": 3, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
@@ -301,6 +314,8 @@ INTEGERS = {
     BallCounts: {"k": 1},
     Bank: {"num_features": 1, "capacity": 1},
     Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
+    FourierMoment: {"num_features": 1, "frequencies": 1, "seed": 0},
+    PacketMoments: {"packets": 1},
     Moments: {"num_features": 1},
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
@@ -310,7 +325,7 @@ FLAGS = {
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
     CTScore: ("mem", "mode"),
-    **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    **dict.fromkeys((IS, KID, MMD, Vendi, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
@@ -321,6 +336,7 @@ NEEDED = {
     Bank: {"num_features": 3},
     Histogram: {"low": 0, "high": 1},
     Projections: {"num_features": 3},
+    FourierMoment: {"num_features": 3},
     Marginals: {"num_classes": 3},
     Jackknife: {"measure": AMScore()},
     **{cls: {"classes": 2} for cls in (CAS, GANTest, BoundaryDistortion, AdversarialDivergence)},
@@ -343,9 +359,12 @@ OTHERS = {
     ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     Vendi: {"q"},
+    FKEA: {"sigma"},
+    KEN: {"sigma", "eta"},
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
+    FVD: {"protocol"},
     C2ST: {"classifier"},
     GeometryScore: {"gamma"},
 }

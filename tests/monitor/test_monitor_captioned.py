@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, seed_everything
+from test_captions_in import Encoder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
@@ -18,7 +19,7 @@ from torchmetrics.functional.image import perceptual_path_length
 from torchmetrics.image import PerceptualPathLength
 from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer
 
-from streaming_metrics import FID, GenerativeMetrics
+from streaming_metrics import FID, GenerativeMetrics, RPrecision
 from streaming_metrics.core.given_metrics import metrics_by_key
 from streaming_metrics.images.captions import as_captions
 from streaming_metrics.images.columns import as_column, refuse_missing
@@ -114,6 +115,18 @@ def test_captions_of_batches_reach_measures_too(fake: dict[str, Any]) -> None:
     alone.update(REAL // 2, real=False, captions=WORDS)
     assert callback.metric.signature() == (alone.compute(), alone.signature())[1]
     assert "|captions:" in metric.signature()
+
+
+@pytest.mark.parametrize("fake", [{"fake_key": "fake"}, {"sample": of_batch}, {"fake_key": "pair"}])
+def test_captions_of_batches_reach_networks_as_texts(fake: dict[str, Any]) -> None:
+    measures, encoder = [RPrecision(candidates=2, most=20)], Encoder()
+    callback = monitor(measures, extractor=encoder, caption_key="text", num_samples=len(REAL), **fake)
+    got = run(callback)
+    alone = GenerativeMetrics(measures, Encoder())
+    alone.update(REAL, real=True, captions=WORDS)
+    alone.update(REAL // 2, real=False, captions=WORDS)
+    assert got["val/r_precision_encoder"] == pytest.approx(alone.compute()["r_precision_encoder"].item())
+    assert {words for texts in encoder.read for words in texts or ()} == set(WORDS)
 
 
 @pytest.mark.parametrize(
