@@ -42,6 +42,7 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FDDINOv2,
     Features,
     FIDInfinity,
@@ -89,6 +90,8 @@ from streaming_metrics.statistics import (
     BinCounts,
     CaptionDigest,
     CaptionPool,
+    CellDistances,
+    Cells,
     ClassSums,
     ClippedCounts,
     CosineDistances,
@@ -175,6 +178,7 @@ STATISTICS = [
     Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
     ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
     CosineDistances(WIDTH, rows=Directions(FIXED)),
+    CellDistances(WIDTH, "two", Cells(FIXED, FIXED[:2])),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -312,6 +316,8 @@ MEASURES: dict[Measure, Tolerance] = {
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
     AuthPct(se=True): COUNTS,
+    CTScore(cells=2, least=2): COUNTS,
+    CTScore(cells=2, components=4, least=2, most=30, mem=True, mode=True): COUNTS,
     MiFID(): SUMS,
     MiFID(training="real"): SUMS,
     MiFID(variant="torchmetrics", threshold=0.5): SUMS,
@@ -423,7 +429,7 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:
     """Return features of a role, which differ from other roles'."""
-    place = ("real", "fake", "train").index(role)
+    place = ("real", "fake", "train", "heldout").index(role)
     return draw_features(3 * seed + place + 1, n, SHIFTS.get(role, 0.0))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.clipped import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures.cmmd import CMMD as CMMD
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.ct_score import CTScore as CTScore
     from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID

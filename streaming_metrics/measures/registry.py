@@ -48,6 +48,7 @@ MEASURES = {
     "fvd": f"{HOUSE}.video_frechet:FVD",
     "jedi": f"{HOUSE}.jedi:JEDi",
     "authpct": f"{HOUSE}.authenticity:AuthPct",
+    "ct": f"{HOUSE}.ct_score:CTScore",
     "mifid": f"{HOUSE}.mifid:MiFID",
     "ndb": f"{HOUSE}.bins:NDB",
     "modes": f"{HOUSE}.modes:Modes",

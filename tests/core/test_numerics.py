@@ -35,6 +35,7 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FIDInfinity,
     GANTest,
     GenerativeMetrics,
@@ -298,6 +299,7 @@ INTEGERS = {
     FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
     KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
+    CTScore: {"cells": 1, "components": 1, "least": 0, "most": 3, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
@@ -340,6 +342,7 @@ FLAGS = {
     **dict.fromkeys(
         (IS, KID, MMD, Vendi, RKE, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)
     ),
+    CTScore: ("mem", "mode"),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
