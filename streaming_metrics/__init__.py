@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import FLD as FLD
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KID as KID
     from streaming_metrics.measures import MMD as MMD

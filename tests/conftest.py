@@ -19,6 +19,7 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FLD,
     IS,
     KID,
     MMD,
@@ -282,6 +283,7 @@ MEASURES: dict[Measure, Tolerance] = {
     AdversarialDivergence(classes=LABELS): SUMS,
     AdversarialDivergence(classes=LABELS, se=True): SUMS,
     ParzenLikelihood(): SUMS,
+    FLD(centres=20, gap=True, se=True): COUNTS,
     ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
     AdaGANCoverage(most=24, se=True): COUNTS,
     ImageRetrieval(): COUNTS,
@@ -330,7 +332,7 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:
     """Return features of a role, which differ from other roles'."""
-    place = ("real", "fake", "train").index(role)
+    place = ("real", "fake", "train", "heldout").index(role)
     return draw_features(3 * seed + place + 1, n, SHIFTS.get(role, 0.0))
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.inception_score import IS as IS
     from streaming_metrics.measures.intra_frechet import IntraFID as IntraFID
     from streaming_metrics.measures.kernel import KID as KID
+    from streaming_metrics.measures.likelihood_divergence import FLD as FLD
     from streaming_metrics.measures.mean_score import MeanScore as MeanScore
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore

@@ -15,6 +15,7 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FLD,
     IS,
     KID,
     MMD,
@@ -270,6 +271,7 @@ INTEGERS = {
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000, "cluster": 1},
     PRDC: {"k": 1, "capacity": 7},
     PPPR: {"k": 1},
+    FLD: {"centres": 1, "most": 2},
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
@@ -307,6 +309,7 @@ INTEGERS = {
 FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
     PPPR: ("recall", "se"),
+    FLD: ("gap", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
     **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
