@@ -19,27 +19,39 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FKEA,
     FLD,
+    FVD,
+    FWD,
     IS,
+    KEN,
     KID,
     MMD,
     NDB,
     NNAA,
     PPPR,
     PRDC,
+    RFID,
+    SFID,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    ClippedDensityCoverage,
+    FDDINOv2,
     Features,
+    FIDInfinity,
     GANTest,
     GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    ISInfinity,
+    JEDi,
     MeanScore,
+    MiFID,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -57,6 +69,7 @@ from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
     Bandwidths,
+    ClippedBalls,
     Draw,
     KernelSums,
     Nearest,
@@ -74,9 +87,13 @@ from streaming_metrics.statistics import (
     CaptionDigest,
     CaptionPool,
     ClassSums,
+    ClippedCounts,
+    CosineDistances,
     Count,
+    Directions,
     Distinct,
     FixedRows,
+    FourierMoment,
     HalfMoments,
     Histogram,
     KernelDensities,
@@ -87,6 +104,8 @@ from streaming_metrics.statistics import (
     Moments,
     NearestPoints,
     Neighbours,
+    PacketMoments,
+    Prefixes,
     ProbeHits,
     Projections,
     PromptSums,
@@ -113,11 +132,14 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "score": 1}
+PACKETS = 256
+"""Numbers of an image's packets, one each."""
+NETWORKS = {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS, "score": 1}
+WIDTHS = dict.fromkeys(RANGES, 1) | NETWORKS
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -147,6 +169,8 @@ STATISTICS = [
     Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
+    ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
+    CosineDistances(WIDTH, rows=Directions(FIXED)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -174,11 +198,16 @@ STATISTICS = [
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Supported(WIDTH, rows=FixedRows(FIXED), reach=torch.tensor(3.0).double()),
     Projections(WIDTH, num_projections=5),
+    PacketMoments(PACKETS // 8),
+    FourierMoment(WIDTH, frequencies=5, sigma=2.5),
     PredictionMoments(CLASSES + 1),
     ClusteredPredictions(CLASSES, cluster=4),
     Blocks(Moments(WIDTH), blocks=3),
     Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
     Blocks(ClassPredictions(CLASSES), blocks=50),
+    Prefixes(Moments(WIDTH)),
+    Prefixes(Marginals(CLASSES, splits=1), cluster=4),
+    Blocks(Prefixes(Marginals(CLASSES, splits=1)), blocks=3),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -225,6 +254,13 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDDINOv2(): SUMS,
+    SFID(): SUMS,
+    RFID(): SUMS,
+    FVD(): SUMS,
+    FVD("cd-fvd"): SUMS,
+    Jackknife(FVD(), blocks=3): SUMS,
+    JEDi(): SUMS,
     KID(subsets=5, subset_size=8): KERNELS,
     KID(subsets=None): KERNELS,
     KID(subsets=5, subset_size=8, capacity=16): KERNELS,
@@ -239,6 +275,11 @@ MEASURES: dict[Measure, Tolerance] = {
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
+    FIDInfinity(): SUMS,
+    ISInfinity(): SUMS,
+    Jackknife(ISInfinity(), blocks=3): SUMS,
+    ClippedDensityCoverage(k=3): COUNTS,
+    Jackknife(ClippedDensityCoverage(k=3), blocks=3): SUMS,
     PPPR(): SUMS,
     TopPR(): COUNTS,
     PPPR(k=2, recall=False, se=True): SUMS,
@@ -246,11 +287,20 @@ MEASURES: dict[Measure, Tolerance] = {
     Vendi(q=0.5): SUMS,
     Vendi(q=2, se=True): SUMS,
     Vendi(q=0.5, se=True, cluster=2, reservoir=20): SUMS,
+    FKEA(sigma=2.0, frequencies=6): SUMS,
+    FKEA(sigma=2.0, frequencies=6, se=True, cluster=2, reservoir=20): SUMS,
+    KEN(sigma=2.0, frequencies=6): SUMS,
+    KEN(sigma=2.0, frequencies=6, se=True, reservoir=20): SUMS,
+    KEN(eta=0.5, sigma=2.0, frequencies=None, most=30): COUNTS,
+    KEN(sigma=2.0, frequencies=None, se=True, cluster=2): COUNTS,
     MMD(block=2): COUNTS,
     MMD(block=2, se=True, most=30, cluster=2): COUNTS,
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
     AuthPct(se=True): COUNTS,
+    MiFID(): SUMS,
+    MiFID(training="real"): SUMS,
+    MiFID(variant="torchmetrics", threshold=0.5): SUMS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
     Modes(modes=4): SUMS,
@@ -259,6 +309,7 @@ MEASURES: dict[Measure, Tolerance] = {
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
+    FWD(): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
     FID(se=True): SUMS,
@@ -324,9 +375,12 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
+    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
     score = torch.randn(n, 1, generator=generator)
-    beside = {"text": text, "labels": labels, "captions": captions, "score": score}
+    spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    beside = {"text": text, "labels": labels, "captions": captions}
+    beside |= {"packets": packets, "score": score, "spatial": spatial}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

@@ -42,6 +42,8 @@ DOORS = {
     "starlette": {"study/web.py"},
     "uvicorn": {"study/serving.py"},
     "sqlite3": {"study/database.py", "study/schema.py", "study/server.py"},
+    "av": {"images/videos.py"},
+    "transformers": {"extractors/folders.py"},
     "PIL": {"images/decode.py", "images/arrays.py", "images/encode.py", "report/pictures.py"},
 }
 

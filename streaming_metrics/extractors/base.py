@@ -13,15 +13,17 @@ from torch.backends import cudnn
 from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.images.captions import as_captions
-from streaming_metrics.images.conversion import CheckedImages, check_images
+from streaming_metrics.images.conversion import CheckedImages, Takes, check_images
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from streaming_metrics.images.window import Window
+
 
 class Extractor(nn.Module, ABC):
-    """Frozen network from uint8 images ``(N, 3, H, W)`` to :class:`Features`.
+    """Frozen network from uint8 images ``(N, 3, H, W)``, or clips ``(N, T, 3, H, W)``, to :class:`Features`.
 
     A subclass sets the attributes below in its constructor and implements :meth:`extract`. It stays in eval mode and in
     its own dtype whatever is done to it or to a parent, asks for no gradient, and is shared rather than copied.
@@ -38,6 +40,8 @@ class Extractor(nn.Module, ABC):
             that the network makes itself. The signature says it.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
+        takes: what its samples are: ``"images"``, or ``"clips"``.
+        window: which frames of a clip it looks at; None for images.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
         reads_captions: whether it reads the texts that come beside images too: then :meth:`extract` takes them, and
             yields the columns ``spec.widths`` where they came.
@@ -51,6 +55,8 @@ class Extractor(nn.Module, ABC):
     precision: str
     layer: str = "pool"
     published: frozenset[str] = frozenset()
+    takes: Takes = "images"
+    window: Window | None = None
     deterministic: bool = True
     reads_captions: bool = False
 
@@ -62,7 +68,7 @@ class Extractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device.
+        """Return the features of checked uint8 images or clips on this extractor's device.
 
         Where :attr:`reads_captions`, ``extract(images, captions)``: with a tuple of N texts, or with None where there
         are none, of which it then yields no column.
@@ -94,7 +100,7 @@ class Extractor(nn.Module, ABC):
 
     @final
     def forward(self, images: Tensor | CheckedImages, captions: Sequence[str] | None = None) -> Features:
-        """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
+        """Return the features of uint8 images, or clips where it takes those, float32, on this extractor's device.
 
         Images that were checked before are not checked again; those may hold captions.
 
@@ -103,13 +109,13 @@ class Extractor(nn.Module, ABC):
             captions: a text each, for an extractor that reads them; others leave them alone.
 
         Raises:
-            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty; where
+            TypeError, ValueError: where the samples are not uint8, of the shape that it takes, and non-empty; where
                 captions are not one text an image.
         """
         if isinstance(images, CheckedImages):
             images, captions = images.pixels, images.captions if captions is None else captions
         else:
-            check_images(images)
+            check_images(images, self.takes)
         given: tuple[Any, ...] = ()
         if self.reads_captions:
             given = (None if captions is None else as_captions(captions, len(images), self.name),)

@@ -21,18 +21,25 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
     "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
     "low-level": (f"{HOUSE}.low_level:LowLevel",),
+    "vgg16": (f"{HOUSE}.vgg16:VGG16",),
+    "wavelet-packets": (f"{HOUSE}.wavelet_packets:WaveletPackets",),
     **{name: (f"{HOUSE}.dinov2:DINOv2", name) for name in _of("dinov2-vit", "s14", "b14", "l14", "g14")},
     **{name: (f"{HOUSE}.clip:CLIP", name) for name in _of("clip-vit-", "b32", "l14", "l14-336")},
     **{
         name: (f"{HOUSE}.timm_network:NamedTimmExtractor", name)
         for name in ("convnextv2-base", "mae-vit-l16", "siglip2-so400m")
     },
+    "i3d": (f"{HOUSE}.i3d:I3D", "styleganv"),
+    "i3d-videogpt": (f"{HOUSE}.i3d:I3D", "videogpt"),
+    "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
     "open_clip/": (f"{HOUSE}.clip:OpenClipExtractor", "<model>"),
+    "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
+    "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
 }
 """Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
 EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    from streaming_metrics.images.conversion import Takes
+
+WITH_ARGUMENTS = re.compile(r"([^()]+)\((\w+ *=[^()]*)\)")
+
 
 def resolve(
     extractor: str | nn.Module,
@@ -30,8 +36,9 @@ def resolve(
     """Return the extractor that a name, an :class:`Extractor` or a module stands for.
 
     Args:
-        extractor: a name of :data:`EXTRACTORS`; an :class:`Extractor`, returned as it is; or a module from uint8 images
-            to features ``(N, D)``, see :class:`ModuleExtractor`.
+        extractor: a name of :data:`EXTRACTORS`, also with arguments of its class, ``"i3d(frames=32,stride=2)"``; an
+            :class:`Extractor`, returned as it is; or a module from uint8 images to features ``(N, D)``, see
+            :class:`ModuleExtractor`.
         weights: path or URL of the weights, for the networks with a name.
         resize: a named resize, for ``"inception-v3"``.
         tag: the suffix of the keys, for a module.
@@ -50,10 +57,42 @@ def resolve(
     """
     given = {"weights": weights, "resize": resize, "tag": tag, "num_features": num_features, "precision": precision}
     options = {name: value for name, value in given.items() if value is not None}
-    make, arguments = _recipe(extractor)
-    _check_options(extractor, options, make)
+    name, given = _taken_apart(extractor)
+    make, arguments = _recipe(name)
+    options = given | options
+    _check_options(name, options, make)
     with torch.inference_mode(False):
         return make(*arguments, **options)
+
+
+def takes_of(extractor: object) -> Takes:
+    """Return what the extractor that a name, an :class:`Extractor` or a module stands for takes; nothing is loaded.
+
+    Example:
+        >>> takes_of("inception-v3"), takes_of("i3d")
+        ('images', 'clips')
+    """
+    if isinstance(extractor, Extractor):
+        return extractor.takes
+    return getattr(_recipe(_taken_apart(extractor)[0])[0], "takes", "images")
+
+
+def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:
+    """Return an extractor's name and the arguments behind it; all else as it is.
+
+    Example:
+        >>> _taken_apart("i3d(frames=32,fps=8)"), _taken_apart("low-level")
+        (('i3d', {'frames': 32, 'fps': 8}), ('low-level', {}))
+    """
+    match = WITH_ARGUMENTS.fullmatch(extractor) if isinstance(extractor, str) else None
+    if match is None:
+        return extractor, {}
+    try:
+        call = ast.parse(f"make({match[2]})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        return match[1], {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"extractor: expected {match[1]}(argument=value), got {extractor!r}.") from error
 
 
 def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.measures.base import Prepared, Results, Side
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, Statistic
@@ -75,7 +76,8 @@ class Jackknife(Measure):
                 f"Jackknife: expected a measure that names scalars in `jackknifed`, got {inner.describe()}. Remedy: "
                 "with_errors, which gives each measure the error that there is of it."
             )
-        shown = {name: getattr(inner, name) for name in ("label", "column", "network", "group", "paper", "jackknifed")}
+        names = ("label", "column", "network", "takes", "group", "paper", "jackknifed")
+        shown = {name: getattr(inner, name) for name in names}
         for name, value in {**shown, "on": self.on or inner.on, "measure": replace(inner, on=None)}.items():
             object.__setattr__(self, name, value)
 
@@ -92,6 +94,9 @@ class Jackknife(Measure):
         added = [f"{name}={value}" for name, value in own.items() if name == "se" or value != getattr(Jackknife, name)]
         label, _, given = self.measure.describe().partition("(")
         return f"{label}({','.join(filter(None, [given.removesuffix(')'), *added]))})"
+
+    def check_network(self, name: str, takes: Takes) -> None:
+        self.measure.check_network(name, takes)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         kept = dict(self.measure.statistics(spec))

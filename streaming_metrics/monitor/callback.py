@@ -78,7 +78,9 @@ class GenerationMonitor(Callback):
     checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
-        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
+        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``. With ``[FVD(), JEDi()]`` and a
+            network of clips, all that is said of images here goes for clips ``(N, T, 3 or 1, H, W)``: of samplers,
+            loaders and steps; logs and reports show their first, middle and last frames.
         extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``. Several networks
             by name, ``{"inception": "inception-v3", "dino": …}``, look at the same images, generated once: a measure
             reads the first unless it says ``on="dino"``.
@@ -259,7 +261,10 @@ class GenerationMonitor(Callback):
         self._blank_beside.refuse_contradictions(self._blank.keys, self.settings, "captions" in needed)
         refuse_sides(self._blank, self.settings)
         self._blank_beside.declare()
-        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
+        takes = self._blank.takes
+        self._blank_beside.refuse_clips(takes)
+        ranges = self.settings.sample_range
+        self.sampler = ImageSampler(sample or "sample", ranges, Reach(), needed, caption_key, takes)
         self.decider = Decider(self.settings, self._blank) if decide is not None else None
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)

@@ -13,6 +13,7 @@ from streaming_metrics.images.batches import pixels_of
 from streaming_metrics.images.captions import captions_apart
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
+from streaming_metrics.images.stills import stills_of
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
@@ -43,7 +44,7 @@ class EpochCollector:
         in_place: whether every real image's id is the position of an item that holds this image alone.
         train_in_place: the same of training images, as far as this rank has seen.
         has_train: whether the training images are read, and a frozen side.
-        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
+        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images, or stills of clips.
     """
 
     def __init__(
@@ -88,8 +89,9 @@ class EpochCollector:
 
     def real(self, images: Tensor, beside: Mapping[str, Any], index: Tensor, keep: Tensor, role: Role = "real") -> None:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
-        source = f"{role} images"
-        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role])
+        takes = self.metric.takes
+        source = f"{role} {takes}"
+        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
         columns, captions = captions_apart(beside, len(pixels), source)
         self._add(CheckedImages(pixels, columns, captions)[keep], index[keep], role)
         if role == "real":
@@ -98,7 +100,7 @@ class EpochCollector:
     def fake(self, images: CheckedImages, index: Tensor) -> None:
         """Add generated images."""
         self._add(images, index, "fake")
-        pixels = images.pixels
+        pixels = stills_of(images.pixels)
         if self.thumbnails is not None:
             self.thumbnails.update(pixels, index)
         shown = pixels[: self.num_shown - len(self.shown)].cpu()

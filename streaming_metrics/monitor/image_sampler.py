@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.images.batches import apart, as_uint8, name_of
 from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
-from streaming_metrics.images.conversion import CheckedImages
+from streaming_metrics.images.conversion import CheckedImages, Takes
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
 
@@ -34,6 +34,7 @@ class ImageSampler:
         reach: takes note of how dark and bright the images are.
         needed: columns that must come with the images, e.g. ``("labels",)``.
         caption_key: where captions are in a batch, of images that come with none of their own; None for nowhere.
+        takes: what networks take of it, ``"images"`` or ``"clips"``.
 
     Example:
         >>> import torch
@@ -48,6 +49,7 @@ class ImageSampler:
     reach: Reach | None = None
     needed: tuple[str, ...] = ()
     caption_key: Key | None = None
+    takes: Takes = "images"
 
     def bind(self, model: Any) -> Callable[..., Any]:
         """Return the function from n, and perhaps a batch, to images; raise ValueError where the model has none."""
@@ -111,7 +113,7 @@ class ImageSampler:
     def _checked(
         self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Any] | None, source: str, batch: Any
     ) -> CheckedImages:
-        pixels = as_uint8(images, self.value_range, source, n, self.reach)
+        pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
         own, captions = captions_apart({**(beside or {}), **own}, n, source)
         if captions is None and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)

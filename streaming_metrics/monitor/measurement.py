@@ -241,7 +241,7 @@ class Measurement:
         """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
         if self._takes_real:
             images, _ = self._found(batch, "real")
-            pixels_of(images, self.settings.value_range, "real images")
+            pixels_of(images, self.settings.value_range, f"real {self.metric.takes}", takes=self.metric.takes)
             self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
 
     def _read(self, run: Run, role: Role) -> None:
@@ -254,7 +254,7 @@ class Measurement:
 
     def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Any]]:
         """Return a batch's images, and the columns beside them that measures read of that role."""
-        images = find_images(batch, self.settings.image_key)
+        images = find_images(batch, self.settings.image_key, self.metric.takes)
         return images, self._beside(batch, len(images), role)
 
     def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Any]:
@@ -294,9 +294,11 @@ class Measurement:
         takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
         if not (takes_real or is_paired):
             return
-        fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
+        takes, fakes, own = self.metric.takes, None, {}
+        if fake_key is not None and not is_dropped(batch):
+            fakes, own = find_fakes(outputs, fake_key, takes)
         needs_real = takes_real or bool(self.beside.paired)
-        images = find_images(batch, self.settings.image_key) if needs_real or fakes is None else fakes
+        images = find_images(batch, self.settings.image_key, takes) if needs_real or fakes is None else fakes
         n = len(images)
         real_beside = self._beside(batch, n, "real") if takes_real else {}
         fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}

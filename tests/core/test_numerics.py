@@ -15,8 +15,11 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FKEA,
     FLD,
+    FVD,
     IS,
+    KEN,
     KID,
     MMD,
     NDB,
@@ -29,13 +32,17 @@ from streaming_metrics import (
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    ClippedDensityCoverage,
+    FIDInfinity,
     GANTest,
     GenerativeMetrics,
     GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    ISInfinity,
     MeanScore,
+    MiFID,
     Modes,
     ParzenLikelihood,
     RPrecision,
@@ -47,7 +54,15 @@ from streaming_metrics import (
 from streaming_metrics.measures import Measure, gaussian
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
-from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
+from streaming_metrics.statistics import (
+    Bank,
+    FourierMoment,
+    Histogram,
+    Marginals,
+    Moments,
+    PacketMoments,
+    Projections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,11 +285,14 @@ INTEGERS = {
     FID: {"cluster": 1, "reservoir": 2},
     KID: {"subsets": 1, "subset_size": 2, "degree": 1, "seed": 0, "capacity": 1000, "cluster": 1},
     PRDC: {"k": 1, "capacity": 7},
+    ClippedDensityCoverage: {"k": 1},
     PPPR: {"k": 1},
     FLD: {"centres": 1, "most": 2},
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
+    FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
+    KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
@@ -302,6 +320,8 @@ INTEGERS = {
     BallCounts: {"k": 1},
     Bank: {"num_features": 1, "capacity": 1},
     Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
+    FourierMoment: {"num_features": 1, "frequencies": 1, "seed": 0},
+    PacketMoments: {"packets": 1},
     Moments: {"num_features": 1},
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
@@ -312,7 +332,7 @@ FLAGS = {
     FLD: ("gap", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
-    **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    **dict.fromkeys((IS, KID, MMD, Vendi, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
@@ -323,6 +343,7 @@ NEEDED = {
     Bank: {"num_features": 3},
     Histogram: {"low": 0, "high": 1},
     Projections: {"num_features": 3},
+    FourierMoment: {"num_features": 3},
     Marginals: {"num_classes": 3},
     Jackknife: {"measure": AMScore()},
     **{cls: {"classes": 2} for cls in (CAS, GANTest, BoundaryDistortion, AdversarialDivergence)},
@@ -330,6 +351,9 @@ NEEDED = {
 OTHERS = {
     Jackknife: {"measure"},
     MMD: {"widths", "biased"},
+    FIDInfinity: {"subsets"},
+    ISInfinity: {"subsets"},
+    MiFID: {"threshold", "training", "variant"},
     NDB: {"alpha"},
     Modes: {"alpha"},
     IntraFID: {"per_class", "shrinkage"},
@@ -344,9 +368,12 @@ OTHERS = {
     PPPR: {"a"},
     TopPR: {"alpha"},
     Vendi: {"q"},
+    FKEA: {"sigma"},
+    KEN: {"sigma", "eta"},
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},
+    FVD: {"protocol"},
     C2ST: {"classifier"},
     GeometryScore: {"gamma"},
 }
