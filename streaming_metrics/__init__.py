@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import CMMD as CMMD
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import FKEA as FKEA
+    from streaming_metrics.measures import FLD as FLD
     from streaming_metrics.measures import FVD as FVD
     from streaming_metrics.measures import FWD as FWD
     from streaming_metrics.measures import IS as IS

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.jedi import JEDi as JEDi
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.kernel_novelty import KEN as KEN
+    from streaming_metrics.measures.likelihood_divergence import FLD as FLD
     from streaming_metrics.measures.mean_score import MeanScore as MeanScore
     from streaming_metrics.measures.mifid import MiFID as MiFID
     from streaming_metrics.measures.mind import MIND as MIND

@@ -67,6 +67,7 @@ MEASURES = {
     "boundary_distortion": f"{HOUSE}.boundary_distortion:BoundaryDistortion",
     "adversarial_divergence": f"{HOUSE}.adversarial_divergence:AdversarialDivergence",
     "parzen": f"{HOUSE}.parzen:ParzenLikelihood",
+    "fld": f"{HOUSE}.likelihood_divergence:FLD",
     "coverage_adagan": f"{HOUSE}.adagan_coverage:AdaGANCoverage",
     "retrieval": f"{HOUSE}.retrieval:ImageRetrieval",
     "nnaa": f"{HOUSE}.nnaa:NNAA",

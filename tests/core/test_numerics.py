@@ -17,6 +17,7 @@ from streaming_metrics import (
     CMMD,
     FID,
     FKEA,
+    FLD,
     FVD,
     IS,
     KEN,
@@ -291,6 +292,7 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     ClippedDensityCoverage: {"k": 1},
     PPPR: {"k": 1},
+    FLD: {"centres": 1, "most": 2},
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
@@ -336,6 +338,7 @@ INTEGERS = {
 FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
     PPPR: ("recall", "se"),
+    FLD: ("gap", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
     CMMD: ("exact",),
