@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures import CTScore as CTScore
     from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FDr6 as FDr6
     from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore

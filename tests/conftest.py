@@ -45,6 +45,7 @@ from streaming_metrics import (
     ClippedDensityCoverage,
     CTScore,
     FDDINOv2,
+    FDr6,
     Features,
     FIDInfinity,
     GANTest,
@@ -68,6 +69,7 @@ from streaming_metrics import (
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.frechet_ratios import DIVISORS
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
@@ -148,6 +150,7 @@ PACKETS = 256
 """Numbers of an image's packets, one each."""
 NETWORKS = {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS, "score": 1}
 WIDTHS = dict.fromkeys(RANGES, 1) | NETWORKS
+WIDTHS |= dict.fromkeys(DIVISORS, 2)
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -180,6 +183,7 @@ STATISTICS = [
     ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
     CosineDistances(WIDTH, rows=Directions(FIXED)),
     CellDistances(WIDTH, "two", Cells(FIXED, FIXED[:2])),
+    Neighbours(WIDTH, k=3, strict=False, half=True, balls=Balls.around(FIXED, k=3, strict=False)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -236,6 +240,7 @@ REDUCTIONS = [
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("real", 3, strict=False, half=True),
     BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
@@ -265,6 +270,7 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDr6(): SUMS,
     FDDINOv2(): SUMS,
     SFID(): SUMS,
     RFID(): SUMS,
@@ -278,11 +284,13 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
+    IS(split_size=16, num_samples=SAMPLES): SUMS,
     IS(splits=3, se=True): SUMS,
     IS(splits=1, se=True, cluster=2): SUMS,
     PRDC(k=3): COUNTS,
     PRDC(k=3, f1=True, capacity=16): COUNTS,
     PRDC(variant="improved"): COUNTS,
+    PRDC(variant="guided-diffusion", recall=False): COUNTS,
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
@@ -426,6 +434,7 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     score = torch.randn(n, 1, generator=generator)
     beside = {"text": text, "labels": labels, "captions": captions}
     beside |= {"packets": packets, "spatial": spatial, "score": score}
+    beside |= {name: torch.randn(n, WIDTHS[name], generator=generator) + shift for name in DIVISORS}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.frechet_ratios import FDr6 as FDr6
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics

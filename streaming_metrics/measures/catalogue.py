@@ -164,11 +164,11 @@ class Entry:
 
     @cached_property
     def _spec(self) -> Spec:
-        if self.network is None or self.measure.column in ("pool", "logits"):
+        if self.network not in WITHOUT_WEIGHTS:  # tables fetch none
             return TypicalSpec()
         from streaming_metrics.extractors.registry import resolve
 
-        return resolve(self.network).spec
+        return resolve(str(self.network)).spec
 
     @cached_property
     def _paragraphs(self) -> list[str]:

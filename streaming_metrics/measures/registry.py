@@ -39,6 +39,7 @@ MEASURES = {
     "clipped": f"{HOUSE}.clipped:ClippedDensityCoverage",
     "pppr": f"{HOUSE}.probabilistic:PPPR",
     "topp_r": f"{HOUSE}.topological:TopPR",
+    "fdr6": f"{HOUSE}.frechet_ratios:FDr6",
     "vendi": f"{HOUSE}.vendi:Vendi",
     "rke": f"{HOUSE}.rke:RKE",
     "fkea": f"{HOUSE}.fourier_entropy:FKEA",

@@ -317,7 +317,7 @@ INTEGERS = {
     AdaGANCoverage: {"most": 2},
     ImageRetrieval: {"classes": 1, "most": 1},
     NNAA: {"most": 2},
-    IS: {"splits": 1, "num_samples": 1, "ddof": 0, "cluster": 1},
+    IS: {"splits": 1, "num_samples": 1, "split_size": 1, "ddof": 0, "cluster": 1},
     SlicedWasserstein: {"p": 1, "n_projections": 1, "seed": 0},
     WassersteinCritic: {"most": 4, "width": 1, "steps": 1, "seed": 0},
     C2ST: {"most": 4, "permutations": 0, "seed": 0},
