@@ -68,7 +68,7 @@ class Drawn:
         text = pool + torch.randn(count, width, generator=generator)
         spec = Spec(width, CLASSES, {"text": width})
         self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, {"pool": pool, "logits": logits, "text": text})}
-        own = dict.fromkeys(entry.network for entry in entries() if entry.network)
+        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.of_clips)
         store = Store([resolve(name) for name in own if name])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
@@ -119,11 +119,11 @@ class Pictures(Drawn):
 
 
 def every_measure() -> list[Measure]:
-    """Return every measure of this library, with its defaults."""
+    """Return every measure of images of this library, with its defaults."""
     found = []
     for entry in entries():
         needed = needed_of(entry.cls)
-        if needed in ([], ["classes"]):
+        if needed in ([], ["classes"]) and not entry.of_clips:
             found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS)))
     return found
 

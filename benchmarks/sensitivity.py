@@ -69,7 +69,9 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
     found, left_out = [], {}
     for entry in entries():
         needed, lacking = needed_of(entry.cls), entry.columns - columns
-        if lacking or needed not in ([], ["classes"]):
+        if entry.of_clips:
+            left_out[entry.label] = "is of clips"
+        elif lacking or needed not in ([], ["classes"]):
             left_out[entry.label] = f"reads {', '.join(sorted(lacking))}" if lacking else f"wants {', '.join(needed)}"
         elif needed:
             found.append(replace(entry.measure, classes=data.classes))
@@ -188,7 +190,7 @@ def bench(
     tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
-    own = [name for name in dict.fromkeys(entry.network for entry in entries()) if name]
+    own = [name for name in dict.fromkeys(entry.network for entry in entries() if not entry.of_clips) if name]
     store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")

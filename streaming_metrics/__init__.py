@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
     from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import FKEA as FKEA
     from streaming_metrics.measures import FVD as FVD
+    from streaming_metrics.measures import FWD as FWD
     from streaming_metrics.measures import IS as IS
+    from streaming_metrics.measures import KEN as KEN
     from streaming_metrics.measures import KID as KID
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import RFID as RFID
+    from streaming_metrics.measures import SFID as SFID
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures import AMScore as AMScore
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval

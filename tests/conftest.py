@@ -19,19 +19,25 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FKEA,
     FVD,
+    FWD,
     IS,
+    KEN,
     KID,
     MMD,
     NDB,
     NNAA,
     PRDC,
+    RFID,
+    SFID,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    FDDINOv2,
     Features,
     GANTest,
     GeometryScore,
@@ -74,6 +80,7 @@ from streaming_metrics.statistics import (
     Count,
     Distinct,
     FixedRows,
+    FourierMoment,
     HalfMoments,
     Histogram,
     KernelDensities,
@@ -84,6 +91,7 @@ from streaming_metrics.statistics import (
     Moments,
     NearestPoints,
     Neighbours,
+    PacketMoments,
     ProbeHits,
     Projections,
     Reservoir,
@@ -108,11 +116,14 @@ settings.register_profile("house", max_examples=15, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
-TEXT, LABELS, CAPTIONS, GRADIENTS = WIDTH, 4, 20, 5
+TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT}
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL}
+PACKETS = 256
+"""Numbers of an image's packets, one each."""
+WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS}
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -166,6 +177,8 @@ STATISTICS = [
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
     Projections(WIDTH, num_projections=5),
+    PacketMoments(PACKETS // 8),
+    FourierMoment(WIDTH, frequencies=5, sigma=2.5),
     PredictionMoments(CLASSES + 1),
     ClusteredPredictions(CLASSES, cluster=4),
     Blocks(Moments(WIDTH), blocks=3),
@@ -215,6 +228,9 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDDINOv2(): SUMS,
+    SFID(): SUMS,
+    RFID(): SUMS,
     FVD(): SUMS,
     FVD("cd-fvd"): SUMS,
     Jackknife(FVD(), blocks=3): SUMS,
@@ -237,6 +253,12 @@ MEASURES: dict[Measure, Tolerance] = {
     Vendi(q=0.5): SUMS,
     Vendi(q=2, se=True): SUMS,
     Vendi(q=0.5, se=True, cluster=2, reservoir=20): SUMS,
+    FKEA(sigma=2.0, frequencies=6): SUMS,
+    FKEA(sigma=2.0, frequencies=6, se=True, cluster=2, reservoir=20): SUMS,
+    KEN(sigma=2.0, frequencies=6): SUMS,
+    KEN(sigma=2.0, frequencies=6, se=True, reservoir=20): SUMS,
+    KEN(eta=0.5, sigma=2.0, frequencies=None, most=30): COUNTS,
+    KEN(sigma=2.0, frequencies=None, se=True, cluster=2): COUNTS,
     MMD(block=2): COUNTS,
     MMD(block=2, se=True, most=30, cluster=2): COUNTS,
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
@@ -250,6 +272,7 @@ MEASURES: dict[Measure, Tolerance] = {
     IntraFID(classes=LABELS): COUNTS,
     IntraFID(classes=LABELS, per_class=True, shrinkage=0.1): COUNTS,
     ImageStatistics(bins=50): SUMS,
+    FWD(): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
     FID(se=True): SUMS,
@@ -312,8 +335,9 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
+    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions}
+    beside = {"text": text, "labels": labels, "captions": captions, "packets": packets}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 

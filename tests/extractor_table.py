@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torchvision import models
 
 from streaming_metrics import Features
-from streaming_metrics.extractors import EfficientNetLite0, InceptionV3, LowLevel, ModuleExtractor, TorchvisionExtractor
+from streaming_metrics.extractors import (
+    EfficientNetLite0,
+    InceptionV3,
+    LowLevel,
+    ModuleExtractor,
+    TorchvisionExtractor,
+    WaveletPackets,
+)
 from streaming_metrics.extractors.clip import OpenClipExtractor
 from streaming_metrics.extractors.dinov2 import DINOv2
 from streaming_metrics.extractors.hf import HFExtractor
@@ -57,6 +64,7 @@ EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
     "inception-v3 at logits": lambda weights: InceptionV3(weights / "inception.pth", layer="logits"),
     "efficientnet-lite0": lambda _: EfficientNetLite0(side=64),
     "low-level": lambda _: LowLevel(),
+    "wavelet-packets": lambda _: WaveletPackets(),
     "torchvision/mobilenet_v3_small": lambda weights: TorchvisionExtractor(
         "mobilenet_v3_small", weights / "mobilenet_v3_small.pth"
     ),

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from streaming_metrics.images.window import Window
 
 SIDE = 224
-AT_ONCE = {"cpu": 2}
-AT_ONCE_ON_A_GPU = 16
-"""Clips that go through a network at a time, whatever the batch: 16 frames of 224 × 224 are as much as a page of
-images."""
+AT_ONCE, AT_ONCE_ON_A_GPU = 2, 16
+"""Clips that go through a network at a time, whatever the batch: one of 16 frames takes the room of 16 images."""
 
 
 class ClipExtractor(Extractor):
@@ -44,7 +42,7 @@ class ClipExtractor(Extractor):
         Raises:
             ValueError: where the clips have fewer frames than the window.
         """
-        at_once = AT_ONCE.get(self.device.type, AT_ONCE_ON_A_GPU)
+        at_once = AT_ONCE if self.device.type == "cpu" else AT_ONCE_ON_A_GPU
         parts = [self.look(some).columns() for some in self.window.of(images).split(at_once)]
         return Features(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 

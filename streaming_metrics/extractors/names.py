@@ -21,6 +21,8 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
     "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
     "low-level": (f"{HOUSE}.low_level:LowLevel",),
+    "vgg16": (f"{HOUSE}.vgg16:VGG16",),
+    "wavelet-packets": (f"{HOUSE}.wavelet_packets:WaveletPackets",),
     **{name: (f"{HOUSE}.dinov2:DINOv2", name) for name in _of("dinov2-vit", "s14", "b14", "l14", "g14")},
     **{name: (f"{HOUSE}.clip:CLIP", name) for name in _of("clip-vit-", "b32", "l14", "l14-336")},
     **{

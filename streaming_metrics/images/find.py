@@ -103,9 +103,15 @@ def _dataset(text: str) -> Any:
 
 
 def _clips(text: str, window: Window) -> Images:
-    if not Path(text).exists():
-        return OwnClips(_dataset(text), text, window) if ":" in text and not ADDRESS.match(text) else _missing(text)
-    return clips_at(Path(text), window)
+    path, _, inner = text.rpartition(":")
+    if path.endswith(".npz") and inner == ARRAY:
+        return clips_at(Path(path), window)
+    where = Path(text)
+    if not where.exists():
+        return OwnClips(_dataset(text), text, window) if path and not ADDRESS.match(text) else _missing(text)
+    if where.suffix == ".npz":
+        _refuse_both(where, _held(where) or set())
+    return clips_at(where, window)
 
 
 def _choices(text: str) -> tuple[Path, tuple[str, ...]]:
@@ -195,15 +201,19 @@ def _held(path: Path) -> set[str] | None:
         return None
 
 
-def _npz(path: Path) -> Images | Reference:
-    held = _held(path)
-    if held is None:
-        return Reference.load(path)
+def _refuse_both(path: Path, held: set[str]) -> None:
     if {ARRAY, MOMENTS} <= held:
         raise ValueError(
             f"{path}: holds images ({ARRAY}) and moments ({MOMENTS}, sigma), perhaps of more images. "
             f"Remedy: say which, {path}:{ARRAY} or {path}:{MOMENTS}."
         )
+
+
+def _npz(path: Path) -> Images | Reference:
+    held = _held(path)
+    if held is None:
+        return Reference.load(path)
+    _refuse_both(path, held)
     if not {ARRAY, MOMENTS} & held:
         raise ValueError(
             f"{path}: expected an .npz of images ({ARRAY}) or of moments ({MOMENTS} and sigma), "

@@ -210,6 +210,7 @@ class Measure(ABC):
         column: which of the network's columns it reads.
         network: the name of the extractor that it reads unless ``on=`` says otherwise, which comes with it where images
             are measured; None reads the first.
+        takes: what its samples are, ``"images"`` or ``"clips"``; None for either.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
         jackknifed: keys of scalars that are smooth functions of sums over generated samples, so that a jackknife over
@@ -221,6 +222,7 @@ class Measure(ABC):
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
     network: ClassVar[str | None] = None
+    takes: ClassVar[Takes | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
     jackknifed: ClassVar[tuple[str, ...]] = ()
@@ -251,13 +253,18 @@ class Measure(ABC):
         """The keys of its scalars."""
         return tuple(scalar.key for scalar in self.scalars)
 
-    def check_network(self, name: str, takes: Takes) -> None:  # noqa: B027
-        """Raise ValueError where the measure is not defined on the network of that name; by default none is refused.
+    def check_network(self, name: str, takes: Takes) -> None:
+        """Raise ValueError where the measure is not defined on a network; by default, on one of other samples.
 
         Args:
             name: of the extractor.
-            takes: ``"images"`` or ``"clips"``.
+            takes: what that takes.
         """
+        if self.takes not in (None, takes):
+            raise ValueError(
+                f"{self.describe()}: expected a network of {self.takes}, got {name}, which takes {takes}. Remedy: "
+                "extractor= of one that does."
+            )
 
     @abstractmethod
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:

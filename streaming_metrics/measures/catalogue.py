@@ -58,6 +58,11 @@ class Entry:
         return self.measure.group
 
     @property
+    def of_clips(self) -> bool:
+        """Whether it is of clips alone."""
+        return self.measure.takes == "clips"
+
+    @property
     def paper(self) -> str:
         return self.measure.paper
 
@@ -232,7 +237,9 @@ def _unwrapped(paragraph: str) -> str:
 
 
 def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:
-    """Return why a measure cannot be had; nothing where it can."""
+    """Return why a measure cannot be had of images; nothing where it can."""
+    if entry.of_clips:
+        return "it is of clips"
     own = entry.columns - set(SAMPLE_COLUMNS) if entry.network and images else set[str]()
     lacking = sorted(entry.columns - set(columns) - own)
     missing = [role for role in entry.reads if role not in roles]

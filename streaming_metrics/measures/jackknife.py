@@ -76,7 +76,8 @@ class Jackknife(Measure):
                 f"Jackknife: expected a measure that names scalars in `jackknifed`, got {inner.describe()}. Remedy: "
                 "with_errors, which gives each measure the error that there is of it."
             )
-        shown = {name: getattr(inner, name) for name in ("label", "column", "network", "group", "paper", "jackknifed")}
+        names = ("label", "column", "network", "takes", "group", "paper", "jackknifed")
+        shown = {name: getattr(inner, name) for name in names}
         for name, value in {**shown, "on": self.on or inner.on, "measure": replace(inner, on=None)}.items():
             object.__setattr__(self, name, value)
 

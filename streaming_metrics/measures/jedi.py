@@ -51,19 +51,13 @@ class JEDi(Measure):
 
     label: ClassVar[str] = "jedi"
     group: ClassVar[str] = "distances"
+    takes: ClassVar[Takes | None] = "clips"
     paper: ClassVar[str] = "Luo et al., ICLR 2025"
     jackknifed: ClassVar[tuple[str, ...]] = ("jedi",)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         return (Scalar("jedi", "JEPA embedding distance", "lower", kind="positive"),)
-
-    def check_network(self, name: str, takes: Takes) -> None:
-        if takes != "clips":
-            raise ValueError(
-                f"JEDi: expected a network of clips, got {name}, which takes {takes}. Remedy: "
-                "extractor='vjepa/<folder>'; or MMD, which takes any features."
-            )
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         moment = (_moment(spec),)

@@ -39,7 +39,7 @@ def kept_by(statistics: Iterable[Statistic]) -> Kept:
     statistics = list(statistics)
     sharded = [statistic for statistic in statistics if statistic.is_sharded]
     mosts = {getattr(statistic, "capacity", None) for statistic in sharded}
-    fixed = sum(t.nbytes for s in statistics if not s.is_sharded for t in s.empty("meta").values())
+    fixed = sum(t.nbytes for s in statistics if not s.is_sharded for t in s.typical().values())
     rows = [tensor for statistic in sharded for tensor in statistic.empty("meta").values()]
     a_sample = sum(tensor.element_size() * prod(tensor.shape[1:]) for tensor in rows)
     return Kept(fixed, a_sample, mosts.pop() if len(mosts) == 1 else None)

@@ -74,7 +74,8 @@ class FVD(Measure):
     protocol: str = "styleganv"
 
     label: ClassVar[str] = "fvd"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "distances"
+    takes: ClassVar[Takes | None] = "clips"
     paper: ClassVar[str] = "Unterthiner et al., 2018"
     jackknifed: ClassVar[tuple[str, ...]] = ("fvd",)
 

@@ -14,6 +14,7 @@ from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
 from streaming_metrics.statistics.fixed_rows import FixedRows as FixedRows
+from streaming_metrics.statistics.fourier_moment import FourierMoment as FourierMoment
 from streaming_metrics.statistics.half_moments import HalfMoments as HalfMoments
 from streaming_metrics.statistics.histogram import Histogram as Histogram
 from streaming_metrics.statistics.kernel_densities import KernelDensities as KernelDensities
@@ -23,6 +24,7 @@ from streaming_metrics.statistics.mode_sums import ModeSums as ModeSums
 from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
+from streaming_metrics.statistics.packet_moments import PacketMoments as PacketMoments
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
 from streaming_metrics.statistics.projections import Projections as Projections
 from streaming_metrics.statistics.reservoir import Reservoir as Reservoir

@@ -15,8 +15,10 @@ from streaming_metrics import (
     C2ST,
     CAS,
     FID,
+    FKEA,
     FVD,
     IS,
+    KEN,
     KID,
     MMD,
     NDB,
@@ -44,7 +46,15 @@ from streaming_metrics import (
 from streaming_metrics.measures import Measure, gaussian
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.pairwise import BallCounts, Draw, PolynomialKernel, Radii
-from streaming_metrics.statistics import Bank, Histogram, Marginals, Moments, Projections
+from streaming_metrics.statistics import (
+    Bank,
+    FourierMoment,
+    Histogram,
+    Marginals,
+    Moments,
+    PacketMoments,
+    Projections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,6 +279,8 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
+    FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
+    KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
@@ -295,6 +307,8 @@ INTEGERS = {
     BallCounts: {"k": 1},
     Bank: {"num_features": 1, "capacity": 1},
     Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
+    FourierMoment: {"num_features": 1, "frequencies": 1, "seed": 0},
+    PacketMoments: {"packets": 1},
     Moments: {"num_features": 1},
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
@@ -303,7 +317,7 @@ FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
-    **dict.fromkeys((IS, KID, MMD, Vendi, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    **dict.fromkeys((IS, KID, MMD, Vendi, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
@@ -314,6 +328,7 @@ NEEDED = {
     Bank: {"num_features": 3},
     Histogram: {"low": 0, "high": 1},
     Projections: {"num_features": 3},
+    FourierMoment: {"num_features": 3},
     Marginals: {"num_classes": 3},
     Jackknife: {"measure": AMScore()},
     **{cls: {"classes": 2} for cls in (CAS, GANTest, BoundaryDistortion, AdversarialDivergence)},
@@ -333,6 +348,8 @@ OTHERS = {
     ImageRetrieval: {"ks"},
     PRDC: {"variant"},
     Vendi: {"q"},
+    FKEA: {"sigma"},
+    KEN: {"sigma", "eta"},
     BirthdayParadox: {"quantile", "threshold", "level"},
     IS: {"assignment"},
     KID: {"gamma", "coef"},

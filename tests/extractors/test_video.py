@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 import pickle
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,7 +157,12 @@ def test_the_published_videomae_v2_has_the_names_that_are_renamed() -> None:
 
     with torch.device("meta"):  # two layers of ViT-g
         settings = VideoMAEConfig(
-            patch_size=14, hidden_size=1408, num_hidden_layers=2, num_attention_heads=16, intermediate_size=6144
+            patch_size=14,
+            num_frames=2,
+            hidden_size=1408,
+            num_hidden_layers=2,
+            num_attention_heads=16,
+            intermediate_size=6144,
         )
         expected = VideoMAEForVideoClassification(settings).state_dict()
     blank = {name: torch.empty(3, 1, device="meta") for name in draw_checkpoint()}
@@ -350,6 +356,13 @@ def test_a_folder_lacks_nothing_silently(folder: Path, tmp_path: Path) -> None:
         VideoMAE(cut)
 
 
+@pytest.mark.parametrize("name", ["videomae-v2", "videomae", "vjepa"])
+def test_without_transformers_it_says_what_to_install(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError, match=rf'{name}: its package is missing. Remedy: pip install "streaming-metrics'):
+        NETWORKS[name](folder)
+
+
 def test_frames_that_a_network_has_no_place_for_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match=f"frames: expected {FRAMES}, which videomae/Mae-False has places for"):
         VideoMAE(folder / "Mae-False", frames=8)
@@ -385,7 +398,7 @@ def test_a_measure_names_the_network_of_its_protocol(folder: Path) -> None:
         networks = {"mine": network}
         with pytest.raises(ValueError, match=r"FVD\(protocol=.*\): expected its network, .*, got "):
             GenerativeMetrics([type(measure)(measure.protocol, on="mine")], networks)
-    with pytest.raises(ValueError, match="JEDi: expected a network of clips, got low-level"):
+    with pytest.raises(ValueError, match="jedi: expected a network of clips, got low-level"):
         GenerativeMetrics([JEDi()], "low-level")
 
 
@@ -435,3 +448,46 @@ def test_repeated_clips_are_counted(folder: Path) -> None:
     distinct = metric.distinct("real")
     assert distinct is not None
     assert (distinct.num_samples, distinct.distinct) == (6, 3)
+
+
+def of_share(group: Any, path: Path, shares: list[list[int]]) -> dict[str, float]:
+    """Return the values that a rank computes of its share of the clips, given in batches."""
+    import torch.distributed as dist
+
+    metric = GenerativeMetrics([FVD(), JEDi()], I3D(weights=path), process_group=group, name="shares")
+    mine = shares[dist.get_rank(group)]
+    for clips, real in ((SIDES[0], True), (SIDES[1], False)):
+        for number in mine:
+            metric.update(clips[number : number + 1], real=real, index=torch.tensor([number]))
+    return {key: value.item() for key, value in metric.compute().items()}
+
+
+SIDES = draw_clips(6, 16, 24, 32, seed=8), draw_clips(6, 16, 24, 32, seed=9)
+
+
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
+@pytest.mark.parametrize(
+    "shares", [[[5, 3, 1, 0, 2, 4]], [[0, 2, 4], [5, 3, 1]], [[4, 1, 0, 5], [], [2, 3]]], ids=["1", "2", "3, one empty"]
+)
+def test_batches_orders_and_ranks_do_not_matter(shares: list[list[int]], folder: Path, ranks: Any) -> None:
+    metric = GenerativeMetrics([FVD(), JEDi()], I3D(weights=folder / "i3d.pt"))
+    for clips, real in ((SIDES[0], True), (SIDES[1], False)):
+        metric.update(clips, real=real)
+    whole = {key: value.item() for key, value in metric.compute().items()}
+    for values in ranks.run(len(shares), of_share, folder / "i3d.pt", shares):
+        assert values == pytest.approx(whole, rel=1e-5)
+
+
+# --- published values -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.weights
+@pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning", "ignore::streaming_metrics.RepeatsWarning")
+@pytest.mark.parametrize(("frames", "published"), [(10, 569.2296), (16, 152.9175), (30, 151.2565)])
+def test_black_against_white_clips_are_as_far_apart_as_published(frames: int, published: float) -> None:
+    """Of 8 black and 8 white clips of 64 × 64: README of common_metrics_on_video_quality, "fluctuates around 1"."""
+    metric = GenerativeMetrics([FVD()], I3D(frames=frames))
+    black = torch.zeros(8, frames, 3, 64, 64, dtype=torch.uint8)
+    metric.update(black, real=True)
+    metric.update(black + 255, real=False)
+    assert metric.compute()["fvd_i3d"].item() == pytest.approx(published, abs=2)

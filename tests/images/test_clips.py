@@ -233,3 +233,12 @@ def test_without_pyav_videos_say_what_to_install(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(builtins, "__import__", without_av)
     with pytest.raises(ImportError, match=r'pip install "streaming-metrics\[video\]"'):
         clips_in(str(tmp_path))
+
+
+def test_an_npz_of_clips_and_moments_must_be_told_which(tmp_path: Path) -> None:
+    path = tmp_path / "both.npz"
+    np.savez(path, CLIPS.numpy(), mu=np.zeros(3), sigma=np.eye(3))
+    with pytest.raises(ValueError, match=r"holds images \(arr_0\) and moments"):
+        find_source(str(path), WINDOW)
+    assert torch.equal(clips_in(f"{path}:arr_0")[1], CLIPS[1, :10])
+    assert hasattr(find_source(f"{path}:mu", WINDOW), "about")
