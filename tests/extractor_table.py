@@ -23,9 +23,9 @@ from streaming_metrics.extractors import (
     TorchvisionExtractor,
     WaveletPackets,
 )
-from streaming_metrics.extractors.clip import OpenClipExtractor
 from streaming_metrics.extractors.dinov2 import DINOv2
 from streaming_metrics.extractors.hf import HFExtractor
+from streaming_metrics.extractors.open_clip_network import OpenClipExtractor
 from streaming_metrics.extractors.timm_network import TimmExtractor
 
 if TYPE_CHECKING:
