@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
+    from streaming_metrics.measures import PPPR as PPPR
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import RFID as RFID
     from streaming_metrics.measures import SFID as SFID
@@ -39,14 +40,19 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import ISInfinity as ISInfinity
     from streaming_metrics.measures import JEDi as JEDi
+    from streaming_metrics.measures import MeanScore as MeanScore
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import MiFID as MiFID
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore
     from streaming_metrics.measures import ModifiedIS as ModifiedIS
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
+    from streaming_metrics.measures import TopPR as TopPR
     from streaming_metrics.measures import Vendi as Vendi
     from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.mode_table import ModeTable as ModeTable

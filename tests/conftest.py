@@ -28,6 +28,7 @@ from streaming_metrics import (
     MMD,
     NDB,
     NNAA,
+    PPPR,
     PRDC,
     RFID,
     SFID,
@@ -37,14 +38,19 @@ from streaming_metrics import (
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    ClippedDensityCoverage,
     FDDINOv2,
     Features,
+    FIDInfinity,
     GANTest,
     GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    ISInfinity,
     JEDi,
+    MeanScore,
+    MiFID,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -52,6 +58,7 @@ from streaming_metrics import (
     RPrecision,
     SharpnessDifference,
     SlicedWasserstein,
+    TopPR,
     Vendi,
     WassersteinCritic,
 )
@@ -61,6 +68,7 @@ from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
     Bandwidths,
+    ClippedBalls,
     Draw,
     KernelSums,
     Nearest,
@@ -70,6 +78,7 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     squared_radii,
 )
+from streaming_metrics.pairwise.misses import Misses
 from streaming_metrics.statistics import (
     Authentic,
     Bank,
@@ -77,7 +86,10 @@ from streaming_metrics.statistics import (
     CaptionDigest,
     CaptionPool,
     ClassSums,
+    ClippedCounts,
+    CosineDistances,
     Count,
+    Directions,
     Distinct,
     FixedRows,
     FourierMoment,
@@ -92,8 +104,10 @@ from streaming_metrics.statistics import (
     NearestPoints,
     Neighbours,
     PacketMoments,
+    Prefixes,
     ProbeHits,
     Projections,
+    PromptSums,
     Reservoir,
     Retrieved,
     SecondMoment,
@@ -102,6 +116,7 @@ from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
+from streaming_metrics.statistics.supported import Supported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,10 +135,10 @@ TEXT, LABELS, CAPTIONS, GRADIENTS, SPATIAL = WIDTH, 4, 20, 5, 4
 WORLD = 4
 RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 80, "spectrum_slope": -4}
 """Descriptors of images, and how far they go from 0."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL}
 PACKETS = 256
 """Numbers of an image's packets, one each."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "packets": PACKETS}
+NETWORKS = {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS, "score": 1}
+WIDTHS = dict.fromkeys(RANGES, 1) | NETWORKS
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -153,6 +168,8 @@ STATISTICS = [
     Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
+    ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
+    CosineDistances(WIDTH, rows=Directions(FIXED)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -167,6 +184,8 @@ STATISTICS = [
     Reservoir(TEXT, capacity=80, column="text"),
     CaptionDigest(),
     KnownCaptions(),
+    PromptSums(most=30),
+    PromptSums(most=7),
     ClassPredictions(CLASSES),
     Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
     ClassSums(WIDTH, LABELS),
@@ -176,6 +195,7 @@ STATISTICS = [
     KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(BANDWIDTHS)),
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
+    Supported(WIDTH, rows=FixedRows(FIXED), reach=torch.tensor(3.0).double()),
     Projections(WIDTH, num_projections=5),
     PacketMoments(PACKETS // 8),
     FourierMoment(WIDTH, frequencies=5, sigma=2.5),
@@ -184,6 +204,9 @@ STATISTICS = [
     Blocks(Moments(WIDTH), blocks=3),
     Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
     Blocks(ClassPredictions(CLASSES), blocks=50),
+    Prefixes(Moments(WIDTH)),
+    Prefixes(Marginals(CLASSES, splits=1), cluster=4),
+    Blocks(Prefixes(Marginals(CLASSES, splits=1)), blocks=3),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -204,6 +227,8 @@ REDUCTIONS = [
     BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
+    Misses("real", k=3, scale=1.2),
+    Misses("fake", k=1, scale=0.8),
     KernelSums("real", "real", KERNEL),
     KernelSums("fake", "real", KERNEL),
     KernelSums("train", "train", RBF),
@@ -249,6 +274,14 @@ MEASURES: dict[Measure, Tolerance] = {
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
+    FIDInfinity(): SUMS,
+    ISInfinity(): SUMS,
+    Jackknife(ISInfinity(), blocks=3): SUMS,
+    ClippedDensityCoverage(k=3): COUNTS,
+    Jackknife(ClippedDensityCoverage(k=3), blocks=3): SUMS,
+    PPPR(): SUMS,
+    TopPR(): COUNTS,
+    PPPR(k=2, recall=False, se=True): SUMS,
     Vendi(): SUMS,
     Vendi(q=0.5): SUMS,
     Vendi(q=2, se=True): SUMS,
@@ -264,6 +297,9 @@ MEASURES: dict[Measure, Tolerance] = {
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
     AuthPct(se=True): COUNTS,
+    MiFID(): SUMS,
+    MiFID(training="real"): SUMS,
+    MiFID(variant="torchmetrics", threshold=0.5): SUMS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
     Modes(modes=4): SUMS,
@@ -285,6 +321,8 @@ MEASURES: dict[Measure, Tolerance] = {
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
     RPrecision(candidates=5, r=2, se=True): COUNTS,
+    MeanScore(prompts=30): SUMS,
+    MeanScore(prompts=7): SUMS,
     CAS(classes=LABELS): COUNTS,
     CAS(classes=LABELS, se=True): COUNTS,
     CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
@@ -337,7 +375,10 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
     packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    beside = {"text": text, "labels": labels, "captions": captions, "packets": packets}
+    score = torch.randn(n, 1, generator=generator)
+    spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    beside = {"text": text, "labels": labels, "captions": captions}
+    beside |= {"packets": packets, "score": score, "spatial": spatial}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
