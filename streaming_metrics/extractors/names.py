@@ -40,7 +40,8 @@ WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
-    "open_clip/": (f"{HOUSE}.clip:OpenClipExtractor", "<model>"),
+    "open_clip/": (f"{HOUSE}.open_clip_network:OpenClipExtractor", "<model>/<training>"),
+    "hf/": (f"{HOUSE}.hf:HFExtractor", "<folder>"),
     "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
     "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
 }
