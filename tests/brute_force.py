@@ -23,6 +23,7 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     Tiling,
 )
+from streaming_metrics.pairwise.misses import Misses
 from streaming_metrics.pairwise.sweep import sweep
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
         held, holds = inside.sum(1), inside.sum(0)
         only = torch.arange(len(points)) @ inside.long() * (holds == 1)
         return torch.cat([held, holds, *([only] if reduction.visitors else [])])
+    if isinstance(reduction, Misses):
+        points, centres = sides[reduction.points], sides[reduction.centres]
+        radii = distances(centres, centres).sort(1).values[:, reduction.k].sqrt()
+        return (distances(points, centres).sqrt() / (reduction.scale * radii.mean())).clamp(max=1).log().sum(1)
     assert isinstance(reduction, KernelSums | SubsetSums)
     values = kernel_values(reduction.kernel, x, y)
     if isinstance(reduction, KernelSums):
@@ -120,6 +125,8 @@ def tolerance_of(reduction: PairReduction) -> tuple[float, float]:
     """Return the relative and the absolute error that a reduction may have."""
     if isinstance(reduction, KernelSums | SubsetSums):
         return (1e-9, 1e-12) if isinstance(reduction.kernel, RBFKernel) else (1e-6, 1e-6)
+    if isinstance(reduction, Misses):  # logarithms near 0, of distances within 2⁻³⁰
+        return 1e-8, 1e-8
     return (0.0, 0.0) if isinstance(reduction, BallCounts) else (1e-14, 0.0)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
-from streaming_metrics.features import SAMPLE_COLUMNS, Features
+from streaming_metrics.features import ANY_WIDTH, SAMPLE_COLUMNS, Features
 from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
 from streaming_metrics.statistics.captions import caption_hashes, hashed_texts, texts_in
@@ -197,7 +197,7 @@ def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
         raise TypeError(
             f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
         )
-    if rows.ndim != 2 or rows.shape[1] != width:
+    if rows.ndim != 2 or rows.shape[1] != width != ANY_WIDTH:
         raise ValueError(
             f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
             "Remedy: give the metric the width of these features, or features of that width."

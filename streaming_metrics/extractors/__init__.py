@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.names import EXTRACTORS as EXTRACTORS
     from streaming_metrics.extractors.registry import resolve as resolve
     from streaming_metrics.extractors.resize import RESIZES as RESIZES
+    from streaming_metrics.extractors.scorer import Scorer as Scorer
     from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
     from streaming_metrics.extractors.video_folders import VJEPA as VJEPA
     from streaming_metrics.extractors.video_folders import VideoMAE as VideoMAE
     from streaming_metrics.extractors.videomae_v2 import VideoMAEv2 as VideoMAEv2
+    from streaming_metrics.extractors.wavelet_packets import WaveletPackets as WaveletPackets
     from streaming_metrics.images.conversion import check_images as check_images
     from streaming_metrics.images.conversion import to_uint8 as to_uint8
 
@@ -33,10 +35,12 @@ HOMES = {
     "EXTRACTORS": "names",
     "resolve": "registry",
     "RESIZES": "resize",
+    "Scorer": "scorer",
     "TorchvisionExtractor": "torchvision",
     "VJEPA": "video_folders",
     "VideoMAE": "video_folders",
     "VideoMAEv2": "videomae_v2",
+    "WaveletPackets": "wavelet_packets",
 }
 CONVERSION = dict.fromkeys(("check_images", "to_uint8"), "streaming_metrics.images.conversion")
 __getattr__, __dir__ = lazy_names(

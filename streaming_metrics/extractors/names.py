@@ -22,6 +22,7 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
     "low-level": (f"{HOUSE}.low_level:LowLevel",),
     "vgg16": (f"{HOUSE}.vgg16:VGG16",),
+    "wavelet-packets": (f"{HOUSE}.wavelet_packets:WaveletPackets",),
     **{name: (f"{HOUSE}.dinov2:DINOv2", name) for name in _of("dinov2-vit", "s14", "b14", "l14", "g14")},
     **{name: (f"{HOUSE}.clip:CLIP", name) for name in _of("clip-vit-", "b32", "l14", "l14-336")},
     **{
@@ -34,10 +35,13 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
+WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
+"""Those that have nothing to fetch."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
-    "open_clip/": (f"{HOUSE}.clip:OpenClipExtractor", "<model>"),
+    "open_clip/": (f"{HOUSE}.open_clip_network:OpenClipExtractor", "<model>/<training>"),
+    "hf/": (f"{HOUSE}.hf:HFExtractor", "<folder>"),
     "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
     "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
 }

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZES = [(32, 32), (64, 64), (256, 256), (40, 90)]
-IMAGES = draw_images(2, 40, 56, seed=1)
+IMAGES = draw_images(2, 48, 64, seed=1)
 
 every_extractor = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXTRACTORS]
@@ -164,7 +164,8 @@ def test_yields_float32_rows_as_its_spec_says(extractor: Extractor) -> None:
     features = extractor(IMAGES)
     shapes = {name: tensor.shape for name, tensor in features.columns().items()}
     columns = ["pool", "logits", *(column for column in extractor.spec.widths if column not in extractor.of_captions)]
-    assert shapes == {name: (2, width) for name in columns if (width := extractor.spec.width(name)) is not None}
+    widths = {name: width for name in columns if (width := extractor.spec.width(name)) is not None}
+    assert shapes == {name: (2, width or IMAGES[0].numel()) for name, width in widths.items()}
     assert shapes
     for tensor in features.columns().values():
         assert tensor.dtype == torch.float32
@@ -231,7 +232,7 @@ def test_bfloat16_is_asked_for_near_float32_and_said(extractor: Extractor, name:
     for column, values in rough(IMAGES).columns().items():
         assert values.dtype == torch.float32
         assert error(values, exact[column]) < 0.2
-        is_exact = name in ("module", "low-level")  # a mean of pixels multiplies nothing; those have one precision
+        is_exact = name in ("module", "low-level", "wavelet-packets")  # a mean multiplies nothing; those have one
         assert (error(values, exact[column]) > 1e-5) != is_exact
     assert all(tensor.dtype != torch.bfloat16 for tensor in rough.state_dict().values())
     assert rough.fingerprint == extractor.fingerprint.replace("fp32", "bf16") != extractor.fingerprint
@@ -308,9 +309,9 @@ def test_it_is_made_alike_everywhere_and_leaves_no_trace(name: str, weights: Pat
     [
         (IMAGES / 255, TypeError, "Expected uint8 images, got torch.float32. Remedy: .*value_range="),
         (IMAGES.numpy(), TypeError, "Expected a tensor of images, got ndarray"),
-        (IMAGES[:, :1], ValueError, r"got \(2, 1, 40, 56\). Remedy: images.expand\(-1, 3, -1, -1\)"),
+        (IMAGES[:, :1], ValueError, r"got \(2, 1, 48, 64\). Remedy: images.expand\(-1, 3, -1, -1\)"),
         (IMAGES[0], ValueError, r"images.unsqueeze\(0\)"),
-        (IMAGES[:0], ValueError, r"Expected images \(N, 3, H, W\), got \(0, 3, 40, 56\)"),
+        (IMAGES[:0], ValueError, r"Expected images \(N, 3, H, W\), got \(0, 3, 48, 64\)"),
     ],
     ids=["float", "array", "grey", "one", "none"],
 )
@@ -536,7 +537,9 @@ def test_resolve_takes_names_extractors_and_modules(inception_weights: Path, wei
     file = weights / "mobilenet_v3_small.pth"
     assert resolve("torchvision/mobilenet_v3_small", weights=file).name == "torchvision/mobilenet_v3_small"
     assert resolve(Pixels(), tag="mine", num_features=12).tag == "mine"
-    assert {"inception-v3", "efficientnet-lite0", "low-level", "torchvision/<model>", "i3d"} <= {*NAMES}
+    assert {"inception-v3", "efficientnet-lite0", "low-level", "wavelet-packets", "torchvision/<model>", "i3d"} <= {
+        *NAMES
+    }
 
 
 @pytest.mark.parametrize(
