@@ -73,7 +73,7 @@ class FDr6(Measure):
     """
 
     label: ClassVar[str] = "fdr6"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "distances"
     paper: ClassVar[str] = "Yang et al., 2026"
     network: ClassVar[str | None] = "fdr6"
     column: ClassVar[str] = "inception"
