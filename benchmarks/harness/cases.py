@@ -37,7 +37,7 @@ class Case:
 def cases(data: ImageSet, n: int, draws: int, store: Store, seed: int = 0) -> tuple[dict[str, Case], list[Case]]:
     """Return the sides that are compared with, and every case, of which the first ``draws`` are real and the next too.
 
-    Real images, training images and draws are different ones; held-out images are the real ones, which no generator saw.
+    Real images, training images and draws are different ones; held-out images are the real ones.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator)[: n * (draws + 3)]
