@@ -24,7 +24,7 @@ import torch
 from harness.common import PeakMemory, machine
 from harness.inputs import draw_features
 from harness.page import markdown, write_part
-from harness.stored import Store, Stored, tickets
+from harness.stored import Store, Stored, own_networks, reading, tickets
 from kept import held
 
 from streaming_metrics import GenerativeMetrics, Spec
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
-ASIDE = ("wasserstein_critic", "geometry_score")
-"""Measures that train a network, or build complexes: not in the sum."""
+ASIDE = ("wasserstein_critic", "geometry_score", "fkea", "ken")
+"""Measures that train a network, build complexes, or decompose matrices of 8000 rows: not in the sum."""
 CAPTIONED = ("r_precision",)
 """Measures of captions' embeddings: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")
@@ -68,8 +68,7 @@ class Drawn:
         text = pool + torch.randn(count, width, generator=generator)
         spec = Spec(width, CLASSES, {"text": width})
         self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, {"pool": pool, "logits": logits, "text": text})}
-        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.of_clips)
-        store = Store([resolve(name) for name in own if name])
+        store = Store([resolve(name) for name in own_networks(entries())])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
 
@@ -85,7 +84,8 @@ class Drawn:
 
     def metric(self, measures: Sequence[Measure], *, frozen: bool) -> GenerativeMetrics:
         """Return a metric of some measures, which has seen every side but the generated one."""
-        metric = GenerativeMetrics(measures, extractor=dict(self.networks))
+        read = [reading(measure, next(iter(self.networks))) for measure in measures]
+        metric = GenerativeMetrics(read, extractor=dict(self.networks))
         for role in metric.roles:
             if role != "fake":
                 self.give(metric, role)
