@@ -64,6 +64,7 @@ def defined(real: dict[str, Any], fake: dict[str, np.ndarray], images: np.ndarra
 
 
 @trusting
+@pytest.mark.slow
 def test_files_of_its_form_score_as_it_defines_them(inception_weights: Path, tmp_path: Path) -> None:
     images, samples = draw_images(12, 32, 32, seed=1), draw_images(14, 32, 32, seed=2)
     network = InceptionV3(inception_weights)
