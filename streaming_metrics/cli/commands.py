@@ -269,7 +269,7 @@ def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
 def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
-    """Say whether two scores compare; exit with 1 where something that matters differs."""
+    """Say whether two scores compare, and why not; exit with 1 where something that matters differs."""
     with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
@@ -278,6 +278,8 @@ def diff(
             [*rows, *(("score", *row) for row in scores_apart(first, second))],
         )
     if any(difference.matters for difference in found):
+        for why in (why for difference in found for why in difference.why):
+            say(f"- {why}", stderr=True)
         say("These do not compare.", stderr=True)
         raise typer.Exit(1)
 
