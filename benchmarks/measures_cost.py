@@ -6,9 +6,10 @@ All other sides are frozen, as they are from a monitor's second epoch on; an epo
 generated samples in batches, and a compute. FID, KID, IS and PRDC in one metric take turns with every measure of this
 library in one metric, and with all but the older ones: once on features that are drawn, so that measures alone take
 time; once from images of 96 pixels, which the extractor takes most of the time for, as it does in a monitor. Each
-measure is then timed alone, on features. Measures that train networks, or build complexes, are timed alone only, and
-named; from images, so are those of captions' embeddings, which the extractor has none of. Images are of noise. Seconds
-are the processor's, to which other programs on the machine add little, and the least of the turns.
+measure is then timed alone, on features. Measures that train networks, fit mixtures, or build complexes, are timed
+alone only, and named; from images, so are those of captions' embeddings and scores, which the extractor has none of.
+Images are of noise. Seconds are the processor's, to which other programs on the machine add little, and the least of
+the turns.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
 
 BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
-ASIDE = ("wasserstein_critic", "geometry_score")
-"""Measures that train a network, or build complexes: not in the sum."""
-CAPTIONED = ("r_precision",)
-"""Measures of captions' embeddings: only of features."""
+ASIDE = ("wasserstein_critic", "geometry_score", "fld")
+"""Measures that train a network, fit mixtures, or build complexes: not in the sum."""
+CAPTIONED = ("r_precision", "score")
+"""Measures of captions' embeddings and scores: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")
 """Measures that were there before the others: the sum is also given without them."""
 PIXELS = 96
@@ -66,8 +67,9 @@ class Drawn:
         parts = [draw_features(n, width, seed=place, shift=0.1 * (place == 1)) for place in range(len(ROLES))]
         pool, logits = torch.cat(parts), 2 * torch.randn(count, CLASSES, generator=generator)
         text = pool + torch.randn(count, width, generator=generator)
-        spec = Spec(width, CLASSES, {"text": width})
-        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, {"pool": pool, "logits": logits, "text": text})}
+        spec, score = Spec(width, CLASSES, {"text": width, "score": 1}), text[:, :1].clone()
+        columns = {"pool": pool, "logits": logits, "text": text, "score": score}
+        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, columns)}
         own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.of_clips)
         store = Store([resolve(name) for name in own if name])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
