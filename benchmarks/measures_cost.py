@@ -6,10 +6,9 @@ All other sides are frozen, as they are from a monitor's second epoch on; an epo
 generated samples in batches, and a compute. FID, KID, IS and PRDC in one metric take turns with every measure of this
 library in one metric, and with all but the older ones: once on features that are drawn, so that measures alone take
 time; once from images of 96 pixels, which the extractor takes most of the time for, as it does in a monitor. Each
-measure is then timed alone, on features. Measures that train networks, fit mixtures, or build complexes, are timed
-alone only, and named; from images, so are those of captions' embeddings and scores, which the extractor has none of.
-Images are of noise. Seconds are the processor's, to which other programs on the machine add little, and the least of
-the turns.
+measure is then timed alone, on features. Measures that train networks, or build complexes, are timed alone only, and
+named; from images, so are those of captions' embeddings, which the extractor has none of. Images are of noise. Seconds
+are the processor's, to which other programs on the machine add little, and the least of the turns.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from harness.page import markdown, write_part
 from harness.stored import Store, Stored, tickets
 from kept import held
 
-from streaming_metrics import GenerativeMetrics, Spec
+from streaming_metrics import FID, GenerativeMetrics, Spec
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import entries, needed_of
 from streaming_metrics.measures.sizes import size
@@ -44,8 +43,8 @@ BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
 ASIDE = ("wasserstein_critic", "geometry_score", "fld")
 """Measures that train a network, fit mixtures, or build complexes: not in the sum."""
-CAPTIONED = ("r_precision", "score")
-"""Measures of captions' embeddings and scores: only of features."""
+CAPTIONED = ("r_precision", "score", "sfid")
+"""Measures of columns that EfficientNet-Lite0 does not make: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")
 """Measures that were there before the others: the sum is also given without them."""
 PIXELS = 96
@@ -67,10 +66,10 @@ class Drawn:
         parts = [draw_features(n, width, seed=place, shift=0.1 * (place == 1)) for place in range(len(ROLES))]
         pool, logits = torch.cat(parts), 2 * torch.randn(count, CLASSES, generator=generator)
         text = pool + torch.randn(count, width, generator=generator)
-        spec, score = Spec(width, CLASSES, {"text": width, "score": 1}), text[:, :1].clone()
-        columns = {"pool": pool, "logits": logits, "text": text, "score": score}
+        columns = {"pool": pool, "logits": logits, "text": text, "spatial": pool.flip(1), "score": pool[:, :1]}
+        spec = Spec(width, CLASSES, {"text": width, "spatial": width, "score": 1})
         self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, columns)}
-        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.of_clips)
+        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
         store = Store([resolve(name) for name in own if name])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
@@ -120,13 +119,17 @@ class Pictures(Drawn):
         return torch.randint(0, 256, (len(places), 3, self.side, self.side), dtype=torch.uint8, generator=generator)
 
 
-def every_measure() -> list[Measure]:
-    """Return every measure of images of this library, with its defaults."""
+def every_measure(network: str) -> list[Measure]:
+    """Return every measure of images of this library, with its defaults; those whose own network has weights read the
+    one of that name, but for FID by another name.
+    """
     found = []
     for entry in entries():
         needed = needed_of(entry.cls)
-        if needed in ([], ["classes"]) and not entry.of_clips:
-            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS)))
+        is_again = entry.is_of_weights and (isinstance(entry.measure, FID) or entry.measure.column != "pool")
+        if needed in ([], ["classes"]) and not entry.of_clips and not is_again:
+            on = {"on": network} if entry.is_of_weights else {}
+            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS), **on))
     return found
 
 
@@ -190,10 +193,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="a page of Markdown to write the table into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    measures, drawn = every_measure(), Drawn(options.samples, options.width)
+    measures, drawn = every_measure("drawn"), Drawn(options.samples, options.width)
     from_features = verdict(sums(measures, drawn, options.repeats, ASIDE), ASIDE)
     pictures, aside = Pictures(options.samples, PIXELS), ASIDE + CAPTIONED
-    from_images = verdict(sums(measures, pictures, 1, aside), aside)
+    from_images = verdict(sums(every_measure("efficientnet"), pictures, 1, aside), aside)
     rows = [line_of(measure, drawn, options.repeats) for measure in measures]
     told = (
         f"{machine()}, {torch.get_num_threads()} threads, {options.samples} samples a role; seconds of the processor, "

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import load_reference as load_reference
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
+    from streaming_metrics.measures import CMMD as CMMD
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import FKEA as FKEA
     from streaming_metrics.measures import FLD as FLD
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import IS as IS
     from streaming_metrics.measures import KEN as KEN
     from streaming_metrics.measures import KID as KID
+    from streaming_metrics.measures import MIND as MIND
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
     from streaming_metrics.measures import PPPR as PPPR
     from streaming_metrics.measures import PRDC as PRDC
     from streaming_metrics.measures import RFID as RFID
+    from streaming_metrics.measures import RKE as RKE
     from streaming_metrics.measures import SFID as SFID
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
+    from streaming_metrics.measures import CTScore as CTScore
     from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FDr6 as FDr6
     from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.c2st import C2ST as C2ST
     from streaming_metrics.measures.classification import CAS as CAS
     from streaming_metrics.measures.clipped import ClippedDensityCoverage as ClippedDensityCoverage
+    from streaming_metrics.measures.cmmd import CMMD as CMMD
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.ct_score import CTScore as CTScore
     from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.frechet_ratios import FDr6 as FDr6
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.likelihood_divergence import FLD as FLD
     from streaming_metrics.measures.mean_score import MeanScore as MeanScore
     from streaming_metrics.measures.mifid import MiFID as MiFID
+    from streaming_metrics.measures.mind import MIND as MIND
     from streaming_metrics.measures.mmd import MMD as MMD
     from streaming_metrics.measures.mode_score import ModeScore as ModeScore
     from streaming_metrics.measures.modes import Modes as Modes
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.r_precision import RPrecision as RPrecision
     from streaming_metrics.measures.reconstruction_frechet import RFID as RFID
     from streaming_metrics.measures.retrieval import ImageRetrieval as ImageRetrieval
+    from streaming_metrics.measures.rke import RKE as RKE
     from streaming_metrics.measures.sharpness import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
     from streaming_metrics.measures.spatial_frechet import SFID as SFID

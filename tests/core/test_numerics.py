@@ -14,6 +14,7 @@ from scores import normal, score
 from streaming_metrics import (
     C2ST,
     CAS,
+    CMMD,
     FID,
     FKEA,
     FLD,
@@ -21,11 +22,13 @@ from streaming_metrics import (
     IS,
     KEN,
     KID,
+    MIND,
     MMD,
     NDB,
     NNAA,
     PPPR,
     PRDC,
+    RKE,
     AdaGANCoverage,
     AdversarialDivergence,
     AMScore,
@@ -33,6 +36,7 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FIDInfinity,
     GANTest,
     GenerativeMetrics,
@@ -62,6 +66,7 @@ from streaming_metrics.statistics import (
     Moments,
     PacketMoments,
     Projections,
+    UnitSum,
 )
 
 if TYPE_CHECKING:
@@ -291,9 +296,12 @@ INTEGERS = {
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
+    RKE: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
+    MIND: {"num_projections": 1, "seed": 0},
     FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
     KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
+    CTScore: {"cells": 1, "components": 1, "least": 0, "most": 3, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
@@ -309,7 +317,7 @@ INTEGERS = {
     AdaGANCoverage: {"most": 2},
     ImageRetrieval: {"classes": 1, "most": 1},
     NNAA: {"most": 2},
-    IS: {"splits": 1, "num_samples": 1, "ddof": 0, "cluster": 1},
+    IS: {"splits": 1, "num_samples": 1, "split_size": 1, "ddof": 0, "cluster": 1},
     SlicedWasserstein: {"p": 1, "n_projections": 1, "seed": 0},
     WassersteinCritic: {"most": 4, "width": 1, "steps": 1, "seed": 0},
     C2ST: {"most": 4, "permutations": 0, "seed": 0},
@@ -322,6 +330,7 @@ INTEGERS = {
     Projections: {"num_features": 1, "num_projections": 1, "seed": 0},
     FourierMoment: {"num_features": 1, "frequencies": 1, "seed": 0},
     PacketMoments: {"packets": 1},
+    UnitSum: {"num_features": 1},
     Moments: {"num_features": 1},
     Histogram: {"bins": 1},
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
@@ -332,7 +341,11 @@ FLAGS = {
     FLD: ("gap", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
-    **dict.fromkeys((IS, KID, MMD, Vendi, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)),
+    CMMD: ("exact",),
+    **dict.fromkeys(
+        (IS, KID, MMD, Vendi, RKE, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)
+    ),
+    CTScore: ("mem", "mode"),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
@@ -368,6 +381,7 @@ OTHERS = {
     PPPR: {"a"},
     TopPR: {"alpha"},
     Vendi: {"q"},
+    RKE: {"kernel", "sigma"},
     FKEA: {"sigma"},
     KEN: {"sigma", "eta"},
     BirthdayParadox: {"quantile", "threshold", "level"},
