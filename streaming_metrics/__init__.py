@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import CMMD as CMMD
     from streaming_metrics.measures import FID as FID
     from streaming_metrics.measures import FKEA as FKEA
+    from streaming_metrics.measures import FLD as FLD
     from streaming_metrics.measures import FVD as FVD
     from streaming_metrics.measures import FWD as FWD
     from streaming_metrics.measures import IS as IS
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
     from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
+    from streaming_metrics.measures import CTScore as CTScore
     from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FDr6 as FDr6
     from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore

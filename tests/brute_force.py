@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from scores import normal
 
@@ -83,6 +84,13 @@ def kernel_values(kernel: Kernel, x: Tensor, y: Tensor) -> Tensor:
     return values.fill_diagonal_(0) if x is y else values
 
 
+def as_float16(values: Tensor) -> Tensor:
+    """Return values rounded to float16 where it holds them: by NumPy, which does so in one step."""
+    with np.errstate(over="ignore"):
+        rounded = torch.from_numpy(values.numpy().astype(np.float16).astype(np.float64))
+    return torch.where(rounded.isfinite(), rounded, values)
+
+
 def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
     """Return what a reduction is, over whole matrices."""
     x, y = (sides[role] for role in reduction.sides)
@@ -93,8 +101,10 @@ def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([squared, place.double()])
     if isinstance(reduction, BallCounts):
         points, balls = sides[reduction.points], sides[reduction.balls]
-        radii = distances(balls, balls).sort(1).values[:, reduction.k]
-        inside = distances(points, balls) < radii if reduction.strict else distances(points, balls) <= radii
+        between, radii = distances(points, balls), distances(balls, balls).sort(1).values[:, reduction.k]
+        if reduction.half:
+            between, radii = as_float16(between), as_float16(radii)
+        inside = between < radii if reduction.strict else between <= radii
         held, holds = inside.sum(1), inside.sum(0)
         only = torch.arange(len(points)) @ inside.long() * (holds == 1)
         return torch.cat([held, holds, *([only] if reduction.visitors else [])])

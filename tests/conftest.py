@@ -21,6 +21,7 @@ from streaming_metrics import (
     CMMD,
     FID,
     FKEA,
+    FLD,
     FVD,
     FWD,
     IS,
@@ -42,7 +43,9 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FDDINOv2,
+    FDr6,
     Features,
     FIDInfinity,
     GANTest,
@@ -61,10 +64,12 @@ from streaming_metrics import (
     RPrecision,
     SharpnessDifference,
     SlicedWasserstein,
+    Spec,
     TopPR,
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.frechet_ratios import DIVISORS
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
@@ -88,6 +93,8 @@ from streaming_metrics.statistics import (
     BinCounts,
     CaptionDigest,
     CaptionPool,
+    CellDistances,
+    Cells,
     ClassSums,
     ClippedCounts,
     CosineDistances,
@@ -143,6 +150,7 @@ PACKETS = 256
 """Numbers of an image's packets, one each."""
 NETWORKS = {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS, "score": 1}
 WIDTHS = dict.fromkeys(RANGES, 1) | NETWORKS
+WIDTHS |= dict.fromkeys(DIVISORS, 2)
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -174,6 +182,8 @@ STATISTICS = [
     Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
     ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
     CosineDistances(WIDTH, rows=Directions(FIXED)),
+    CellDistances(WIDTH, "two", Cells(FIXED, FIXED[:2])),
+    Neighbours(WIDTH, k=3, strict=False, half=True, balls=Balls.around(FIXED, k=3, strict=False)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -230,6 +240,7 @@ REDUCTIONS = [
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("real", 3, strict=False, half=True),
     BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
@@ -259,6 +270,7 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDr6(): SUMS,
     FDDINOv2(): SUMS,
     SFID(): SUMS,
     RFID(): SUMS,
@@ -272,11 +284,13 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
+    IS(split_size=16, num_samples=SAMPLES): SUMS,
     IS(splits=3, se=True): SUMS,
     IS(splits=1, se=True, cluster=2): SUMS,
     PRDC(k=3): COUNTS,
     PRDC(k=3, f1=True, capacity=16): COUNTS,
     PRDC(variant="improved"): COUNTS,
+    PRDC(variant="guided-diffusion", recall=False): COUNTS,
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
@@ -311,6 +325,8 @@ MEASURES: dict[Measure, Tolerance] = {
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
     AuthPct(se=True): COUNTS,
+    CTScore(cells=2, least=2): COUNTS,
+    CTScore(cells=2, components=4, least=2, most=30, mem=True, mode=True): COUNTS,
     MiFID(): SUMS,
     MiFID(training="real"): SUMS,
     MiFID(variant="torchmetrics", threshold=0.5): SUMS,
@@ -325,7 +341,7 @@ MEASURES: dict[Measure, Tolerance] = {
     FWD(): SUMS,
     SharpnessDifference(): SUMS,
     FID(captions=True): SUMS,
-    FID(se=True): SUMS,
+    FID(se=True, reservoir=64): SUMS,
     FID(se=True, both=True, cluster=2, reservoir=16): SUMS,
     ModeScore(): SUMS,
     ModifiedIS(): SUMS,
@@ -347,6 +363,7 @@ MEASURES: dict[Measure, Tolerance] = {
     AdversarialDivergence(classes=LABELS): SUMS,
     AdversarialDivergence(classes=LABELS, se=True): SUMS,
     ParzenLikelihood(): SUMS,
+    FLD(centres=20, gap=True, se=True): COUNTS,
     ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
     AdaGANCoverage(most=24, se=True): COUNTS,
     ImageRetrieval(): COUNTS,
@@ -361,17 +378,40 @@ MEASURES: dict[Measure, Tolerance] = {
     GeometryScore(n=2, landmarks=8, gamma=0.5, most=24): COUNTS,
 }
 """Every law and contract of measures runs over each; what roles and columns one needs is read off its statistics."""
-STAND_FOR_ERRORS = FID(se=True), KID(subsets=5, subset_size=8, se=True, cluster=2), Jackknife(AMScore(), blocks=4)
+STAND_FOR_ERRORS = (
+    FID(se=True, reservoir=64),
+    KID(subsets=5, subset_size=8, se=True, cluster=2),
+    Jackknife(AMScore(), blocks=4),
+)
 """Rows with errors that are quick where those of the others are slow."""
 
 
-def quick_once(measure: Measure) -> Any:
-    """Return a row as a parameter, slow where it adds errors to a measure that has a row without."""
-    adds = any(scalar.about for scalar in measure.scalars) and measure not in STAND_FOR_ERRORS
-    return pytest.param(measure, marks=pytest.mark.slow if adds else ())
+STAND_FOR_RANKS = FID(), PRDC(k=3)
+"""Rows, of sums and of a bank, that quick tests cut over ranks in every way; the others' they cut once."""
 
 
-QUICK_MEASURES = [quick_once(measure) for measure in MEASURES]
+def is_quick(measure: Measure) -> bool:
+    """Return whether a row is quick: it is slow where it adds errors to a measure that has a row without."""
+    return measure in STAND_FOR_ERRORS or not any(scalar.about for scalar in measure.scalars)
+
+
+def kinds_of(measure: Measure) -> set[type]:
+    """Return the classes of the statistics that a row keeps."""
+    spec = Spec(WIDTH, CLASSES, widths=WIDTHS)
+    return {type(statistic) for kept in measure.statistics(spec).values() for statistic in kept}
+
+
+def first_of_each_kind() -> list[Measure]:
+    """Return the rows that keep what no row before them does: what is written is theirs, not the measure's."""
+    seen: set[type] = set()
+    found = []
+    for measure in MEASURES:
+        if not kinds_of(measure) <= seen:
+            seen |= kinds_of(measure)
+            found.append(measure)
+    return found
+
+
 SHIFTS = {"fake": 0.3, "train": 0.1}
 
 
@@ -387,18 +427,20 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     labels = torch.randperm(n, generator=generator) % LABELS
     images = {name: most * (torch.rand(n, 1, generator=generator) + shift) for name, most in RANGES.items()}
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
-    packets = torch.randn(n, PACKETS, generator=torch.Generator().manual_seed(seed)) + shift
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
-    score = torch.randn(n, 1, generator=generator)
+    generator = torch.Generator().manual_seed(seed)  # of columns that came later, so that the others stay
+    packets = torch.randn(n, PACKETS, generator=generator) + shift
     spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    score = torch.randn(n, 1, generator=generator)
     beside = {"text": text, "labels": labels, "captions": captions}
-    beside |= {"packets": packets, "score": score, "spatial": spatial}
+    beside |= {"packets": packets, "spatial": spatial, "score": score}
+    beside |= {name: torch.randn(n, WIDTHS[name], generator=generator) + shift for name in DIVISORS}
     return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:
     """Return features of a role, which differ from other roles'."""
-    place = ("real", "fake", "train").index(role)
+    place = ("real", "fake", "train", "heldout").index(role)
     return draw_features(3 * seed + place + 1, n, SHIFTS.get(role, 0.0))
 
 

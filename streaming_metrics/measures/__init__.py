@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.clipped import ClippedDensityCoverage as ClippedDensityCoverage
     from streaming_metrics.measures.cmmd import CMMD as CMMD
     from streaming_metrics.measures.critic import WassersteinCritic as WassersteinCritic
+    from streaming_metrics.measures.ct_score import CTScore as CTScore
     from streaming_metrics.measures.fd_dinov2 import FDDINOv2 as FDDINOv2
     from streaming_metrics.measures.fourier_entropy import FKEA as FKEA
     from streaming_metrics.measures.frechet import FID as FID
+    from streaming_metrics.measures.frechet_ratios import FDr6 as FDr6
     from streaming_metrics.measures.gan_test import GANTest as GANTest
     from streaming_metrics.measures.geometry import GeometryScore as GeometryScore
     from streaming_metrics.measures.image_statistics import ImageStatistics as ImageStatistics
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.jedi import JEDi as JEDi
     from streaming_metrics.measures.kernel import KID as KID
     from streaming_metrics.measures.kernel_novelty import KEN as KEN
+    from streaming_metrics.measures.likelihood_divergence import FLD as FLD
     from streaming_metrics.measures.mean_score import MeanScore as MeanScore
     from streaming_metrics.measures.mifid import MiFID as MiFID
     from streaming_metrics.measures.mind import MIND as MIND

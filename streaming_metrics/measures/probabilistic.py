@@ -75,7 +75,7 @@ class PPPR(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "pppr"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "density"
     paper: ClassVar[str] = "Park and Kim, ICCV 2023"
 
     def __post_init__(self) -> None:

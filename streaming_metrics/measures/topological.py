@@ -76,7 +76,7 @@ class TopPR(Measure):
     seed: int = 42
 
     label: ClassVar[str] = "topp_r"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "density"
     paper: ClassVar[str] = "Kim et al., NeurIPS 2023"
 
     def __post_init__(self) -> None:

@@ -9,6 +9,9 @@ from streaming_metrics.statistics.bin_counts import BinCounts as BinCounts
 from streaming_metrics.statistics.captions import CaptionDigest as CaptionDigest
 from streaming_metrics.statistics.captions import KnownCaptions as KnownCaptions
 from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
+from streaming_metrics.statistics.cell_distances import CellDistances as CellDistances
+from streaming_metrics.statistics.cell_distances import Cells as Cells
+from streaming_metrics.statistics.cell_distances import Projection as Projection
 from streaming_metrics.statistics.class_sums import ClassSums as ClassSums
 from streaming_metrics.statistics.clipped_counts import ClippedCounts as ClippedCounts
 from streaming_metrics.statistics.cosine_distances import CosineDistances as CosineDistances

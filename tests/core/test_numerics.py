@@ -17,6 +17,7 @@ from streaming_metrics import (
     CMMD,
     FID,
     FKEA,
+    FLD,
     FVD,
     IS,
     KEN,
@@ -35,6 +36,7 @@ from streaming_metrics import (
     BirthdayParadox,
     BoundaryDistortion,
     ClippedDensityCoverage,
+    CTScore,
     FIDInfinity,
     GANTest,
     GenerativeMetrics,
@@ -290,6 +292,7 @@ INTEGERS = {
     PRDC: {"k": 1, "capacity": 7},
     ClippedDensityCoverage: {"k": 1},
     PPPR: {"k": 1},
+    FLD: {"centres": 1, "most": 2},
     TopPR: {"most": 7, "seed": 0},
     MMD: {"most": 20, "permutations": 0, "block": 1, "seed": 0, "cluster": 1},
     Vendi: {"cluster": 1, "reservoir": 2},
@@ -298,6 +301,7 @@ INTEGERS = {
     FKEA: {"frequencies": 1, "seed": 0, "cluster": 1, "reservoir": 2},
     KEN: {"frequencies": 1, "seed": 0, "most": 1, "cluster": 1, "reservoir": 2},
     Jackknife: {"blocks": 2, "cluster": 1},
+    CTScore: {"cells": 1, "components": 1, "least": 0, "most": 3, "seed": 0},
     NDB: {"bins": 2, "most": 100, "seed": 0},
     Modes: {"modes": 2, "classes": 2, "most": 20, "seed": 0},
     IntraFID: {"classes": 1},
@@ -313,7 +317,7 @@ INTEGERS = {
     AdaGANCoverage: {"most": 2},
     ImageRetrieval: {"classes": 1, "most": 1},
     NNAA: {"most": 2},
-    IS: {"splits": 1, "num_samples": 1, "ddof": 0, "cluster": 1},
+    IS: {"splits": 1, "num_samples": 1, "split_size": 1, "ddof": 0, "cluster": 1},
     SlicedWasserstein: {"p": 1, "n_projections": 1, "seed": 0},
     WassersteinCritic: {"most": 4, "width": 1, "steps": 1, "seed": 0},
     C2ST: {"most": 4, "permutations": 0, "seed": 0},
@@ -334,12 +338,14 @@ INTEGERS = {
 FLAGS = {
     PRDC: ("recall", "f1", "se", "both"),
     PPPR: ("recall", "se"),
+    FLD: ("gap", "se"),
     FID: ("captions", "se", "both"),
     NNAA: ("privacy",),
     CMMD: ("exact",),
     **dict.fromkeys(
         (IS, KID, MMD, Vendi, RKE, FKEA, KEN, AuthPct, AdaGANCoverage, ImageRetrieval, RPrecision), ("se",)
     ),
+    CTScore: ("mem", "mode"),
     **dict.fromkeys((CAS, GANTest, BoundaryDistortion, AdversarialDivergence), ("se",)),
 }
 NEEDED = {
