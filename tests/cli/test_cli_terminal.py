@@ -78,6 +78,15 @@ def test_a_process_with_another_encoding_shows_what_it_can(tmp_path: Path) -> No
     assert "real source\tr\\xe9el" in finished.stdout
 
 
+def test_a_pipe_that_is_closed_ends_it_without_a_word() -> None:
+    command = [sys.executable, "-m", "streaming_metrics", "show", LINE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        shown.stdout.close()
+        assert shown.stderr is not None
+        assert (shown.stderr.read(), shown.wait()) == ("", 1)
+
+
 # --- progress, notes, version -----------------------------------------------------------------------------------------
 
 
