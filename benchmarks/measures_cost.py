@@ -24,10 +24,10 @@ import torch
 from harness.common import PeakMemory, machine
 from harness.inputs import draw_features
 from harness.page import markdown, write_part
-from harness.stored import Store, Stored, tickets
+from harness.stored import Store, Stored, own_networks, reading, tickets
 from kept import held
 
-from streaming_metrics import GenerativeMetrics, Spec
+from streaming_metrics import FID, GenerativeMetrics, Spec
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import entries, needed_of
 from streaming_metrics.measures.sizes import size
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
-ASIDE = ("wasserstein_critic", "geometry_score")
-"""Measures that train a network, or build complexes: not in the sum."""
-CAPTIONED = ("r_precision",)
-"""Measures of captions' embeddings: only of features."""
+ASIDE = ("wasserstein_critic", "geometry_score", "fkea", "ken")
+"""Measures that train a network, build complexes, or decompose matrices of 8000 rows: not in the sum."""
+CAPTIONED = ("r_precision", "score", "sfid")
+"""Measures of columns that EfficientNet-Lite0 does not make: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")
 """Measures that were there before the others: the sum is also given without them."""
 PIXELS = 96
@@ -66,10 +66,10 @@ class Drawn:
         parts = [draw_features(n, width, seed=place, shift=0.1 * (place == 1)) for place in range(len(ROLES))]
         pool, logits = torch.cat(parts), 2 * torch.randn(count, CLASSES, generator=generator)
         text = pool + torch.randn(count, width, generator=generator)
-        spec = Spec(width, CLASSES, {"text": width})
-        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, {"pool": pool, "logits": logits, "text": text})}
-        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.of_clips)
-        store = Store([resolve(name) for name in own if name])
+        columns = {"pool": pool, "logits": logits, "text": text, "spatial": pool.flip(1), "score": pool[:, :1]}
+        spec = Spec(width, CLASSES, {"text": width, "spatial": width, "score": 1})
+        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, columns)}
+        store = Store([resolve(name) for name in own_networks(entries())])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
 
@@ -85,7 +85,8 @@ class Drawn:
 
     def metric(self, measures: Sequence[Measure], *, frozen: bool) -> GenerativeMetrics:
         """Return a metric of some measures, which has seen every side but the generated one."""
-        metric = GenerativeMetrics(measures, extractor=dict(self.networks))
+        read = [reading(measure, next(iter(self.networks))) for measure in measures]
+        metric = GenerativeMetrics(read, extractor=dict(self.networks))
         for role in metric.roles:
             if role != "fake":
                 self.give(metric, role)
@@ -119,11 +120,12 @@ class Pictures(Drawn):
 
 
 def every_measure() -> list[Measure]:
-    """Return every measure of images of this library, with its defaults."""
+    """Return every measure of images of this library, with its defaults, but for FID by another network's name."""
     found = []
     for entry in entries():
         needed = needed_of(entry.cls)
-        if needed in ([], ["classes"]) and not entry.of_clips:
+        is_again = entry.is_of_weights and (isinstance(entry.measure, FID) or entry.label == "fdr6")
+        if needed in ([], ["classes"]) and not entry.of_clips and not is_again:
             found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS)))
     return found
 

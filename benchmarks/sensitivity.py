@@ -31,10 +31,10 @@ from harness.cases import NONE, Case, cases
 from harness.common import machine
 from harness.image_sets import SETS, ImageSet
 from harness.page import markdown, write_part
-from harness.stored import Store, tickets
+from harness.stored import Store, own_networks, reading, tickets
 from kept import held
 
-from streaming_metrics import GenerativeMetrics
+from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import Entry, entries, needed_of
 from streaming_metrics.measures.sizes import size
@@ -73,6 +73,8 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
             left_out[entry.label] = "is of clips"
         elif lacking or needed not in ([], ["classes"]):
             left_out[entry.label] = f"reads {', '.join(sorted(lacking))}" if lacking else f"wants {', '.join(needed)}"
+        elif entry.is_of_weights and isinstance(entry.measure, FID):
+            left_out[entry.label] = "is FID of another network"
         elif needed:
             found.append(replace(entry.measure, classes=data.classes))
         else:
@@ -82,12 +84,13 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
 
 def sized(label: str, n: int) -> dict[str, Any]:
     """Return what options a measure needs for so few samples."""
-    return {"subset_size": n // 2} if label == "kid" else {}
+    few = {"frequencies": 500}  # by default eigenvalues take minutes
+    return {"kid": {"subset_size": n // 2}, "fkea": few, "ken": few}.get(label, {})
 
 
 def run(measure: Measure, sides: dict[str, Case], found: Sequence[Case], store: Store) -> Row:
     """Return what a measure says of each case, its real and training sides frozen."""
-    metric = GenerativeMetrics([measure], extractor=dict(store.stored))
+    metric = GenerativeMetrics([reading(measure, next(iter(store.stored)))], extractor=dict(store.stored))
     for role in metric.roles:
         if role != "fake":
             metric.update(tickets(sides[role].places), role=role, labels=sides[role].labels)
@@ -190,8 +193,7 @@ def bench(
     tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
-    own = [name for name in dict.fromkeys(entry.network for entry in entries() if not entry.of_clips) if name]
-    store, start = Store([network, *map(resolve, own)]), time.perf_counter()
+    store, start = Store([network, *map(resolve, own_networks(entries()))]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
     measures, left_out = measures_for(data, {*store.columns, "labels"}, n)

@@ -21,18 +21,23 @@ from hypothesis import settings
 from streaming_metrics import (
     C2ST,
     CAS,
+    CMMD,
     FID,
     FKEA,
+    FLD,
     FVD,
     FWD,
     IS,
     KEN,
     KID,
+    MIND,
     MMD,
     NDB,
     NNAA,
+    PPPR,
     PRDC,
     RFID,
+    RKE,
     SFID,
     AdaGANCoverage,
     AdversarialDivergence,
@@ -40,14 +45,21 @@ from streaming_metrics import (
     AuthPct,
     BirthdayParadox,
     BoundaryDistortion,
+    ClippedDensityCoverage,
+    CTScore,
     FDDINOv2,
+    FDr6,
     Features,
+    FIDInfinity,
     GANTest,
     GeometryScore,
     ImageRetrieval,
     ImageStatistics,
     IntraFID,
+    ISInfinity,
     JEDi,
+    MeanScore,
+    MiFID,
     Modes,
     ModeScore,
     ModifiedIS,
@@ -56,15 +68,18 @@ from streaming_metrics import (
     SharpnessDifference,
     SlicedWasserstein,
     Spec,
+    TopPR,
     Vendi,
     WassersteinCritic,
 )
+from streaming_metrics.measures.frechet_ratios import DIVISORS
 from streaming_metrics.measures.jackknife import Jackknife
 from streaming_metrics.measures.modified_inception_score import ClassPredictions
 from streaming_metrics.pairwise import (
     BallCounts,
     Balls,
     Bandwidths,
+    ClippedBalls,
     Draw,
     KernelSums,
     Nearest,
@@ -74,14 +89,20 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     squared_radii,
 )
+from streaming_metrics.pairwise.misses import Misses
 from streaming_metrics.statistics import (
     Authentic,
     Bank,
     BinCounts,
     CaptionDigest,
     CaptionPool,
+    CellDistances,
+    Cells,
     ClassSums,
+    ClippedCounts,
+    CosineDistances,
     Count,
+    Directions,
     Distinct,
     FixedRows,
     FourierMoment,
@@ -96,16 +117,20 @@ from streaming_metrics.statistics import (
     NearestPoints,
     Neighbours,
     PacketMoments,
+    Prefixes,
     ProbeHits,
     Projections,
+    PromptSums,
     Reservoir,
     Retrieved,
     SecondMoment,
+    UnitSum,
 )
 from streaming_metrics.statistics.blocks import Blocks
 from streaming_metrics.statistics.hashes import hashes_of
 from streaming_metrics.statistics.index import hashed
 from streaming_metrics.statistics.predictions import ClusteredPredictions, PredictionMoments
+from streaming_metrics.statistics.supported import Supported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -126,7 +151,9 @@ RANGES = {"luminance": 190, "contrast": 95, "colourfulness": 150, "sharpness": 8
 """Descriptors of images, and how far they go from 0."""
 PACKETS = 256
 """Numbers of an image's packets, one each."""
-WIDTHS = dict.fromkeys(RANGES, 1) | {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS}
+NETWORKS = {"gradients": GRADIENTS, "text": TEXT, "spatial": SPATIAL, "packets": PACKETS, "score": 1}
+WIDTHS = dict.fromkeys(RANGES, 1) | NETWORKS
+WIDTHS |= dict.fromkeys(DIVISORS, 2)
 """Widths of the columns, beside pool and logits, that metrics of measures are given."""
 
 FIXED = torch.randn(30, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -156,6 +183,10 @@ STATISTICS = [
     Histogram(0, 200, bins=7, column="luminance"),
     Neighbours(WIDTH, k=3, balls=Balls.around(FIXED, k=3)),
     Neighbours(WIDTH, k=1, balls=Balls.around(FIXED, k=1), visitors=True),
+    ClippedCounts(WIDTH, k=3, balls=ClippedBalls(FIXED, squared_radii(FIXED, 3))),
+    CosineDistances(WIDTH, rows=Directions(FIXED)),
+    CellDistances(WIDTH, "two", Cells(FIXED, FIXED[:2])),
+    Neighbours(WIDTH, k=3, strict=False, half=True, balls=Balls.around(FIXED, k=3, strict=False)),
     BinCounts(WIDTH, bins=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=4, centres=FixedRows(FIXED[:4])),
     ModeSums(WIDTH, modes=LABELS, is_labelled=True, centres=FixedRows(FIXED[:LABELS])),
@@ -170,6 +201,8 @@ STATISTICS = [
     Reservoir(TEXT, capacity=80, column="text"),
     CaptionDigest(),
     KnownCaptions(),
+    PromptSums(most=30),
+    PromptSums(most=7),
     ClassPredictions(CLASSES),
     Retrieved(WIDTH, candidates=5, r=2, most=30, seed=0, pool=CaptionPool(torch.arange(30), FIXED, seed=0)),
     ClassSums(WIDTH, LABELS),
@@ -179,14 +212,20 @@ STATISTICS = [
     KernelDensities(WIDTH, widths=(0.25, 2.0), rows=FixedRows(FIXED), bandwidths=Bandwidths(BANDWIDTHS)),
     NearestPoints(WIDTH, rows=FixedRows(FIXED)),
     NearestPoints(WIDTH, k=5, labels=LABELS, rows=FixedRows(FIXED)),
+    Supported(WIDTH, rows=FixedRows(FIXED), reach=torch.tensor(3.0).double()),
     Projections(WIDTH, num_projections=5),
     PacketMoments(PACKETS // 8),
     FourierMoment(WIDTH, frequencies=5, sigma=2.5),
+    UnitSum(WIDTH),
+    UnitSum(TEXT, column="text"),
     PredictionMoments(CLASSES + 1),
     ClusteredPredictions(CLASSES, cluster=4),
     Blocks(Moments(WIDTH), blocks=3),
     Blocks(Marginals(CLASSES, splits=3), blocks=3, cluster=4),
     Blocks(ClassPredictions(CLASSES), blocks=50),
+    Prefixes(Moments(WIDTH)),
+    Prefixes(Marginals(CLASSES, splits=1), cluster=4),
+    Blocks(Prefixes(Marginals(CLASSES, splits=1)), blocks=3),
 ]
 
 KERNEL, DRAW = PolynomialKernel(), Draw(subsets=3, size=8, seed=2020)
@@ -204,9 +243,12 @@ REDUCTIONS = [
     BallCounts("real", 3),
     BallCounts("fake", 3),
     BallCounts("real", 3, strict=False),
+    BallCounts("real", 3, strict=False, half=True),
     BallCounts("real", 1, visitors=True),
     BallCounts("train", 3),
     BallCounts("train", 3, points="real"),
+    Misses("real", k=3, scale=1.2),
+    Misses("fake", k=1, scale=0.8),
     KernelSums("real", "real", KERNEL),
     KernelSums("fake", "real", KERNEL),
     KernelSums("train", "train", RBF),
@@ -231,6 +273,7 @@ COUNTS: Tolerance = {"rel": 0, "abs": 0}
 
 MEASURES: dict[Measure, Tolerance] = {
     FID(): SUMS,
+    FDr6(): SUMS,
     FDDINOv2(): SUMS,
     SFID(): SUMS,
     RFID(): SUMS,
@@ -244,29 +287,52 @@ MEASURES: dict[Measure, Tolerance] = {
     KID(subsets=5, subset_size=8, se=True, cluster=2): KERNELS,
     IS(splits=3): SUMS,
     IS(splits=3, num_samples=SAMPLES): SUMS,
+    IS(split_size=16, num_samples=SAMPLES): SUMS,
     IS(splits=3, se=True): SUMS,
     IS(splits=1, se=True, cluster=2): SUMS,
     PRDC(k=3): COUNTS,
     PRDC(k=3, f1=True, capacity=16): COUNTS,
     PRDC(variant="improved"): COUNTS,
+    PRDC(variant="guided-diffusion", recall=False): COUNTS,
     PRDC(recall=False): COUNTS,
     PRDC(k=2, recall=False, se=True): COUNTS,
     PRDC(k=2, f1=True, se=True, both=True): COUNTS,
+    FIDInfinity(): SUMS,
+    ISInfinity(): SUMS,
+    Jackknife(ISInfinity(), blocks=3): SUMS,
+    ClippedDensityCoverage(k=3): COUNTS,
+    Jackknife(ClippedDensityCoverage(k=3), blocks=3): SUMS,
+    PPPR(): SUMS,
+    TopPR(): COUNTS,
+    PPPR(k=2, recall=False, se=True): SUMS,
     Vendi(): SUMS,
     Vendi(q=0.5): SUMS,
     Vendi(q=2, se=True): SUMS,
     Vendi(q=0.5, se=True, cluster=2, reservoir=20): SUMS,
+    RKE(): SUMS,
+    RKE("gaussian", sigma=2.0): SUMS,
+    RKE("fourier", sigma=2.0, frequencies=6): SUMS,
+    RKE(se=True, cluster=2, reservoir=20): SUMS,
+    RKE("gaussian", sigma=2.0, se=True): SUMS,
     FKEA(sigma=2.0, frequencies=6): SUMS,
     FKEA(sigma=2.0, frequencies=6, se=True, cluster=2, reservoir=20): SUMS,
     KEN(sigma=2.0, frequencies=6): SUMS,
     KEN(sigma=2.0, frequencies=6, se=True, reservoir=20): SUMS,
     KEN(eta=0.5, sigma=2.0, frequencies=None, most=30): COUNTS,
     KEN(sigma=2.0, frequencies=None, se=True, cluster=2): COUNTS,
+    CMMD(): SUMS,
+    CMMD(exact=True): SUMS,
+    MIND(num_projections=5): SUMS,
     MMD(block=2): COUNTS,
     MMD(block=2, se=True, most=30, cluster=2): COUNTS,
     MMD(most=24, widths=(1.0, 2.0), biased=True, permutations=0): COUNTS,
     AuthPct(): COUNTS,
     AuthPct(se=True): COUNTS,
+    CTScore(cells=2, least=2): COUNTS,
+    CTScore(cells=2, components=4, least=2, most=30, mem=True, mode=True): COUNTS,
+    MiFID(): SUMS,
+    MiFID(training="real"): SUMS,
+    MiFID(variant="torchmetrics", threshold=0.5): SUMS,
     NDB(bins=4): COUNTS,
     NDB(bins=4, most=16): COUNTS,
     Modes(modes=4): SUMS,
@@ -288,6 +354,8 @@ MEASURES: dict[Measure, Tolerance] = {
     BirthdayParadox(most=16, quantile=0.5): COUNTS,
     BirthdayParadox(threshold=2.0): COUNTS,
     RPrecision(candidates=5, r=2, se=True): COUNTS,
+    MeanScore(prompts=30): SUMS,
+    MeanScore(prompts=7): SUMS,
     CAS(classes=LABELS): COUNTS,
     CAS(classes=LABELS, se=True): COUNTS,
     CAS(classes=LABELS, probe="ridge", shrinkage=0.5): COUNTS,
@@ -298,6 +366,7 @@ MEASURES: dict[Measure, Tolerance] = {
     AdversarialDivergence(classes=LABELS): SUMS,
     AdversarialDivergence(classes=LABELS, se=True): SUMS,
     ParzenLikelihood(): SUMS,
+    FLD(centres=20, gap=True, se=True): COUNTS,
     ParzenLikelihood(most=16, widths=(0.5, 1.0)): SUMS,
     AdaGANCoverage(most=24, se=True): COUNTS,
     ImageRetrieval(): COUNTS,
@@ -363,17 +432,18 @@ def draw_features(seed: int, n: int = SAMPLES, shift: float = 0.0) -> Features:
     images["gradients"] = torch.randn(n, GRADIENTS, generator=generator).softmax(1)
     captions = hashed(torch.randperm(n, generator=generator) % CAPTIONS)
     generator = torch.Generator().manual_seed(seed)  # of columns that came later, so that the others stay
-    spatial = torch.randn(n, SPATIAL, generator=generator) + shift
     packets = torch.randn(n, PACKETS, generator=generator) + shift
+    spatial = torch.randn(n, SPATIAL, generator=generator) + shift
+    score = torch.randn(n, 1, generator=generator)
     beside = {"text": text, "labels": labels, "captions": captions}
-    return Features(
-        pool, logits, torch.arange(n), hashes_of(pool), spatial=spatial, packets=packets, **beside, **images
-    )
+    beside |= {"packets": packets, "spatial": spatial, "score": score}
+    beside |= {name: torch.randn(n, WIDTHS[name], generator=generator) + shift for name in DIVISORS}
+    return Features(pool, logits, torch.arange(n), hashes_of(pool), **beside, **images)
 
 
 def draw_side(role: Role, seed: int = 0, n: int = SAMPLES) -> Features:
     """Return features of a role, which differ from other roles'."""
-    place = ("real", "fake", "train").index(role)
+    place = ("real", "fake", "train", "heldout").index(role)
     return draw_features(3 * seed + place + 1, n, SHIFTS.get(role, 0.0))
 
 

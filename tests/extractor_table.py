@@ -23,8 +23,9 @@ from streaming_metrics.extractors import (
     TorchvisionExtractor,
     WaveletPackets,
 )
-from streaming_metrics.extractors.clip import OpenClipExtractor
 from streaming_metrics.extractors.dinov2 import DINOv2
+from streaming_metrics.extractors.hf import HFExtractor
+from streaming_metrics.extractors.open_clip_network import OpenClipExtractor
 from streaming_metrics.extractors.timm_network import TimmExtractor
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
     "dinov2-vits14": lambda weights: DINOv2("dinov2-vits14", write_dinov2(weights / "dinov2_vits14_pretrain.pth")),
     "timm/test_vit.r160_in1k": lambda weights: TimmExtractor("test_vit.r160_in1k", weights / "test_vit.pth"),
     "open_clip/tiny-clip": lambda weights: OpenClipExtractor("tiny-clip", weights / "tiny-clip.pth"),
+    "hf/tiny-vit": lambda weights: HFExtractor(weights / "tiny-vit"),
     "module": lambda _: ModuleExtractor(Pixels(), tag="pixels"),
     "module with logits": lambda _: ModuleExtractor(_classifier(), value_range=(-1, 1)),
 }
@@ -101,6 +103,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.save(models.mobilenet_v3_small().state_dict(), folder / "mobilenet_v3_small.pth")
         torch.save(timm.create_model("test_vit.r160_in1k").state_dict(), folder / "test_vit.pth")
         _write_tiny_clip(folder)
+        _write_tiny_vit(folder / "tiny-vit")
     return folder
 
 
@@ -136,3 +139,12 @@ def _write_tiny_clip(folder: Path) -> None:
     (folder / "tiny-clip.json").write_text(json.dumps(config))
     open_clip.add_model_config(folder)
     torch.save(open_clip.create_model("tiny-clip", load_weights=False).state_dict(), folder / "tiny-clip.pth")
+
+
+def _write_tiny_vit(folder: Path) -> None:
+    """Write a folder of transformers with random weights of a small classifier."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    config = ViTConfig(32, 2, 2, 48, image_size=32, patch_size=8, num_labels=6)
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from streaming_metrics import Features, Spec
 from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.wavelet_packets import SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from streaming_metrics import Measure
+    from streaming_metrics.measures.catalogue import Entry
 
 BATCH = 250
+USUAL = ("pool", "logits")
+"""Columns that most networks have."""
 
 
 class Stored(Extractor):
@@ -33,13 +41,19 @@ class Stored(Extractor):
 
     def see(self, images: Tensor, network: Extractor) -> None:
         """Add what a network says of images, which get the next numbers."""
-        for batch in images.split(BATCH):
+        for batch in whole_blocks(images).split(BATCH) if "packets" in network.spec.widths else images.split(BATCH):
             found = network(batch.contiguous()).columns()
             self.columns = {name: torch.cat([self.columns.get(name, rows[:0]), rows]) for name, rows in found.items()}
 
     def extract(self, images: Tensor) -> Features:
         places = (images.flatten(1).long() * torch.tensor([1, 1 << 8, 1 << 16])).sum(1)
         return Features(**{name: rows[places] for name, rows in self.columns.items()})
+
+
+def whole_blocks(images: Tensor) -> Tensor:
+    """Return images with a black border below and right, where their sides are no multiples of a packet's block."""
+    height, width = images.shape[-2:]
+    return pad(images, (0, -width % SIDE, 0, -height % SIDE))
 
 
 def tickets(places: Tensor) -> Tensor:
@@ -51,6 +65,19 @@ def tickets(places: Tensor) -> Tensor:
     """
     digits = [places >> shift & 255 for shift in (0, 8, 16)]
     return torch.stack(digits, 1).to(torch.uint8)[..., None, None]
+
+
+def own_networks(entries: Iterable[Entry]) -> list[str]:
+    """Return the networks of measures' own whose columns no other has; those that only stand in for a pool or logits
+    need weights, and are left out.
+    """
+    wanted = (entry.network for entry in entries if not entry.of_clips and entry.measure.column not in USUAL)
+    return [name for name in dict.fromkeys(wanted) if name]
+
+
+def reading(measure: Measure, first: str) -> Measure:
+    """Return a measure as it reads the first network, by name, where its own is one that is left out."""
+    return replace(measure, on=first) if measure.network and measure.column in USUAL else measure
 
 
 class Store:

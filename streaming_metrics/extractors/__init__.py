@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streaming_metrics.extractors.names import EXTRACTORS as EXTRACTORS
     from streaming_metrics.extractors.registry import resolve as resolve
     from streaming_metrics.extractors.resize import RESIZES as RESIZES
+    from streaming_metrics.extractors.scorer import Scorer as Scorer
     from streaming_metrics.extractors.torchvision import TorchvisionExtractor as TorchvisionExtractor
     from streaming_metrics.extractors.video_folders import VJEPA as VJEPA
     from streaming_metrics.extractors.video_folders import VideoMAE as VideoMAE
@@ -34,6 +35,7 @@ HOMES = {
     "EXTRACTORS": "names",
     "resolve": "registry",
     "RESIZES": "resize",
+    "Scorer": "scorer",
     "TorchvisionExtractor": "torchvision",
     "VJEPA": "video_folders",
     "VideoMAE": "video_folders",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from streaming_metrics.extractors.names import package_of
+
 if TYPE_CHECKING:
     import os
 
@@ -24,21 +26,15 @@ def transformers_of(extractor: str) -> Any:
     Raises:
         ImportError: where it is missing.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            f'{extractor}: its package is missing. Remedy: pip install "streaming-metrics[networks]"'
-        ) from error
-    return transformers
+    return package_of("transformers", extractor)
 
 
-def checked_folder(folder: str | os.PathLike[str], kind: str, extractor: str) -> tuple[Path, dict[str, Any]]:
+def checked_folder(folder: str | os.PathLike[str], kind: str | None, extractor: str) -> tuple[Path, dict[str, Any]]:
     """Return a folder of ``save_pretrained``, and its configuration.
 
     Args:
         folder: the folder.
-        kind: its ``model_type``.
+        kind: its ``model_type``; None takes any.
         extractor: names it in errors.
 
     Raises:
@@ -52,7 +48,7 @@ def checked_folder(folder: str | os.PathLike[str], kind: str, extractor: str) ->
             "network.save_pretrained(folder) and processor.save_pretrained(folder), where there is a network."
         )
     config = json.loads((path / CONFIG).read_text())
-    if config.get("model_type") != kind:
+    if kind is not None and config.get("model_type") != kind:
         raise ValueError(f"{extractor}: expected a network of model_type {kind!r}, got {config.get('model_type')!r}.")
     return path, config
 
@@ -67,13 +63,14 @@ def digest_of_folder(path: Path, config: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def network_in(kind: Any, path: Path, extractor: str) -> torch.nn.Module:
+def network_in(kind: Any, path: Path, extractor: str, unread: tuple[str, ...] = ()) -> torch.nn.Module:
     """Return the network in a folder: float32 on the CPU, in eval mode, without gradients.
 
     Args:
         kind: the class of transformers.
         path: of the folder.
         extractor: names it in errors.
+        unread: how names of tensors begin that no feature is made of.
 
     Raises:
         ValueError: where the folder lacks some of its tensors, which would be drawn at random.
@@ -85,28 +82,30 @@ def network_in(kind: Any, path: Path, extractor: str) -> torch.nn.Module:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise ValueError(f"{extractor}: expected the weights of its configuration in {path}: {error}") from error
-    lacking = sorted(told["missing_keys"]) + sorted(str(key) for key in told.get("mismatched_keys", ()))
+    missing = [name for name in told["missing_keys"] if not name.startswith(unread)]
+    lacking = sorted(missing) + sorted(str(key) for key in told.get("mismatched_keys", ()))
     if lacking:
         raise ValueError(
-            f"{extractor}: expected all tensors of {kind.__name__} in {path}, found none of {lacking[:3]}."
+            f"{extractor}: expected all tensors of {kind.__name__} in {path}, found none of {lacking[:3]}. Remedy: "
+            "network.save_pretrained(folder) of the whole network."
         )
     for tensor in (*network.parameters(), *network.buffers()):
         tensor.data = tensor.data.clone()  # of its own, aligned, where it lay in the file
     return network.eval().requires_grad_(False)
 
 
-def processor_in(kind: Any, path: Path, extractor: str) -> Any:
-    """Return the processor in a folder: what its network is to be given.
+def processor_in(kind: Any, path: Path, extractor: str, **options: Any) -> Any:
+    """Return the processor in a folder: what its network is to be given; ``options`` go to ``from_pretrained``.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: where there is none that ``kind`` can read.
     """
     try:
-        return kind.from_pretrained(path, local_files_only=True)
-    except OSError as error:
+        return kind.from_pretrained(path, local_files_only=True, **options)
+    except (OSError, ValueError) as error:
         raise FileNotFoundError(
-            f"{extractor}: expected the configuration of a {kind.__name__} in {path}, found none. Remedy: "
-            "processor.save_pretrained(folder)."
+            f"{extractor}: expected the configuration of a {kind.__name__} in {path}, found none "
+            f"({str(error).splitlines()[0]}). Remedy: processor.save_pretrained(folder)."
         ) from error
 
 

@@ -29,21 +29,27 @@ NETWORKS: dict[str, tuple[str, ...]] = {
         name: (f"{HOUSE}.timm_network:NamedTimmExtractor", name)
         for name in ("convnextv2-base", "mae-vit-l16", "siglip2-so400m")
     },
+    "fdr6": (f"{HOUSE}.six_networks:SixNetworks",),
     "i3d": (f"{HOUSE}.i3d:I3D", "styleganv"),
     "i3d-videogpt": (f"{HOUSE}.i3d:I3D", "videogpt"),
     "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
 }
 """Module and class of each network with a name, and what the class is told to be that network of several."""
+WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
+"""Those that have nothing to fetch."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
-    "open_clip/": (f"{HOUSE}.clip:OpenClipExtractor", "<model>"),
+    "open_clip/": (f"{HOUSE}.open_clip_network:OpenClipExtractor", "<model>/<training>"),
+    "hf/": (f"{HOUSE}.hf:HFExtractor", "<folder>"),
     "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
     "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
 }
 """Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
 EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
+WITHOUT_WEIGHTS = ("low-level",)
+"""Networks that need no file."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""
 RESIZE_NAMES = ("tf1-bilinear", "torch-bilinear", "torch-antialias", "clean")

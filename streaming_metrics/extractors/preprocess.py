@@ -21,7 +21,18 @@ IMAGENET: tuple[Rgb, Rgb] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP: tuple[Rgb, Rgb] = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF: tuple[Rgb, Rgb] = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 """Means and standard deviations of channels, of [0, 1]."""
-Crop: TypeAlias = Literal["none", "square", "shorter", "adm"]
+Crop: TypeAlias = Literal["none", "square", "squash", "shorter", "shorter-floor", "adm"]
+NAMES: dict[str, str] = {
+    "none": "{side}",
+    "square": "square-{side}",
+    "squash": "squash-{before}-crop-{side}",
+    "shorter": "{before}-crop-{side}",
+    "shorter-floor": "{before}-floor-{side}",
+    "adm": "adm-{before}-{side}",
+}
+"""Crops by what signatures call them."""
+RESIZED_FIRST = ("squash", "shorter", "shorter-floor")
+"""Crops that cut the middle out of the resized image."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +42,17 @@ class Preprocess:
     Args:
         side: pixels of the input.
         resize: of :data:`SAMPLERS`: ``"pil-bicubic"`` and ``"pil-bilinear"``, rounded to bytes as Pillow does;
-            ``"torch-bicubic"``, antialiased, neither rounded nor cut off.
+            ``"torch-bicubic"`` and ``"torch-antialias"``, which is bilinear: antialiased, neither rounded nor cut off.
         crop: ``"none"``: the whole image is squeezed into the square. ``"square"``: its largest square in the middle
-            is cut out first. ``"shorter"``: its shorter side is resized to ``before`` pixels, then the middle is cut
-            out. ``"adm"``: the middle of ``before`` pixels is cut out as guided-diffusion does, halving by means first.
-        before: pixels, for ``"shorter"`` and ``"adm"``.
+            is cut out first. ``"squash"``: it is squeezed into a square of ``before`` pixels, then the middle is cut
+            out. ``"shorter"``: its shorter side is resized to ``before`` pixels, then the middle is cut out, as
+            torchvision does; ``"shorter-floor"``: as transformers does, odd margins with their smaller half first.
+            ``"adm"``: the middle of ``before`` pixels is cut out as guided-diffusion does, halving by means first.
+        before: pixels, for all but ``"none"`` and ``"square"``.
         mean, std: of channels of [0, 1].
 
     Raises:
-        ValueError: an unknown resize.
+        ValueError: an unknown resize or crop; ``before`` that the crop has no use for, or that is less than the side.
 
     Example:
         >>> preprocess = Preprocess(224, "pil-bicubic", "square")
@@ -56,22 +69,23 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         lookup(SAMPLERS, self.resize, "resize")
-        if (self.before is None) == (self.crop in ("shorter", "adm")):
-            raise ValueError(f"before: expected pixels where crop is 'shorter' or 'adm', got {self.before!r}.")
+        lookup(NAMES, self.crop, "crop")
+        if (self.before is None) != (self.crop in ("none", "square")):
+            raise ValueError(f"before: expected pixels where crop is neither 'none' nor 'square', got {self.before!r}.")
+        if self.crop in RESIZED_FIRST and (self.before or 0) < self.side:
+            raise ValueError(f"before: expected at least the side, {self.side} pixels, got {self.before}.")
 
     @property
     def name(self) -> str:
         """What a signature calls it."""
-        if self.crop == "shorter":
-            return f"{self.resize}-{self.before}-crop-{self.side}"
-        cut = {"none": "", "square": "square-", "adm": f"adm-{self.before}-"}[self.crop]
-        return f"{self.resize}-{cut}{self.side}"
+        return f"{self.resize}-{NAMES[self.crop].format(side=self.side, before=self.before)}"
 
     def __call__(self, images: Tensor) -> Tensor:
         sample = SAMPLERS[self.resize]
-        if self.crop == "shorter":
-            height, width = shorter_to(images.shape[-2:], self.before or self.side)
-            pixels = middle(sample(images, height, width), self.side)
+        if self.crop in RESIZED_FIRST:
+            before = self.before or self.side
+            size = (before, before) if self.crop == "squash" else shorter_to(images.shape[-2:], before)
+            pixels = middle(sample(images, *size), self.side, floor=self.crop == "shorter-floor")
         else:
             pixels = sample(self._cut(images), self.side, self.side)
         mean, std = (torch.tensor(of, device=pixels.device).view(3, 1, 1) for of in (self.mean, self.std))
@@ -99,9 +113,9 @@ def shorter_to(size: tuple[int, ...], side: int) -> tuple[int, int]:
     return int(side * height / width), side
 
 
-def middle(images: Tensor, side: int) -> Tensor:
-    """Return the middle ``side`` pixels square, as torchvision's ``CenterCrop`` cuts it."""
-    top, left = (round((size - side) / 2) for size in images.shape[-2:])
+def middle(images: Tensor, side: int, floor: bool = False) -> Tensor:
+    """Return the middle ``side`` pixels square, as torchvision's ``CenterCrop`` does; or margins rounded down."""
+    top, left = ((size - side) // 2 if floor else round((size - side) / 2) for size in images.shape[-2:])
     return images[..., top : top + side, left : left + side]
 
 
@@ -130,9 +144,14 @@ def _torch_bicubic(images: Tensor, height: int, width: int) -> Tensor:
     return interpolate(images.float(), size=(height, width), mode="bicubic", align_corners=False, antialias=True)
 
 
+def _torch_antialias(images: Tensor, height: int, width: int) -> Tensor:
+    return interpolate(images.float(), size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+
+
 SAMPLERS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "pil-bicubic": _pil_bicubic,
     "pil-bilinear": _pil_bilinear,
     "torch-bicubic": _torch_bicubic,
+    "torch-antialias": _torch_antialias,
 }
 """Resizes by name: functions of uint8 images, height and width, to float32 in 0..255."""

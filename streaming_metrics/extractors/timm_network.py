@@ -18,12 +18,16 @@ from streaming_metrics.features import Features, Spec
 if TYPE_CHECKING:
     import os
 
+    from streaming_metrics.extractors.preprocess import Crop
+
 NAMED = {
     "convnextv2-base": "convnextv2_base.fcmae_ft_in22k_in1k",
     "mae-vit-l16": "vit_large_patch16_224.mae",
     "siglip2-so400m": "vit_so400m_patch16_siglip_256.v2_webli",
 }
 """timm's names of networks with a name of their own."""
+CROPS: dict[str, Crop] = {"center": "shorter", "squash": "squash"}
+"""Crops by timm's names of them."""
 INSIDE = ("state_dict", "model")
 """Where checkpoints hold the tensors, beside what they hold of a training."""
 
@@ -108,10 +112,10 @@ def preprocess_of(config: Any, name: str) -> Preprocess:
     crop, share = config.crop_mode or "center", config.crop_pct or 0.875
     scale = {"mean": config.mean, "std": config.std}
     if height == width and resize in ("pil-bicubic", "pil-bilinear"):
-        if crop == "center":
-            return Preprocess(height, resize, "shorter", math.floor(height / share), **scale)
         if crop == "squash" and share == 1:
             return Preprocess(height, resize, **scale)
+        if crop in CROPS:
+            return Preprocess(height, resize, CROPS[crop], math.floor(height / share), **scale)
     raise ValueError(
         f"{name}: expected a square input, cut out of the middle or squashed, bicubic or bilinear, got {height} x "
         f"{width}, {crop!r} of {share:g}, {config.interpolation!r}. Remedy: an nn.Module that prepares its images."

@@ -17,7 +17,7 @@ from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import drawn_of, influence_of
-from streaming_metrics.measures.vendi import renyi_entropy, slopes
+from streaming_metrics.measures.vendi import renyi_entropy, slopes, warn_of_no_rows
 from streaming_metrics.statistics import FourierMoment, Reservoir
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class FKEA(Measure):
 
     The width σ decides what counts as different, and no value serves all networks: σ = 20 and r = 4000 are the
     authors' for DINOv2. :class:`~streaming_metrics.Vendi` is that of cosines, exact. A seed gives the same frequencies
-    everywhere, see :class:`~streaming_metrics.statistics.FourierMoment`; values of two seeds differ by about
-    ``1/√(2r)`` of themselves.
+    everywhere, see :class:`~streaming_metrics.statistics.FourierMoment`. Compare values of one seed: between seeds they
+    spread by up to ``1/√(2r)`` of themselves, and of few frequencies ``fkea_vendi`` is low (of 1000 samples, 36
+    effective ones, by 15 % at r = 250 and 5 % at 1000).
 
     Args:
         sigma: σ, in units of the features.
@@ -130,7 +131,7 @@ class FKEA(Measure):
     ) -> dict[str, float]:
         """Return the standard errors of the entropies, nats, by key; NaN where no rows were drawn from all samples."""
         if (drawn := drawn_of(fake, kept)) is None:
-            _warn_of_no_rows()
+            warn_of_no_rows("FKEA")
             return dict.fromkeys(ORDERS, torch.nan)
         squares = (moment.embedded(drawn.rows) @ vectors).square_()
         of_orders = {key: squares @ slopes(spectrum, q) for key, q in ORDERS.items()}
@@ -153,12 +154,3 @@ def _warn_if_apart(rke: Tensor, fake: Side) -> None:
             BiasWarning,
             stacklevel=3,
         )
-
-
-def _warn_of_no_rows() -> None:
-    warnings.warn(
-        "FKEA(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
-        "Remedy: give all of them to one metric with se=True, two at least.",
-        BiasWarning,
-        stacklevel=4,
-    )

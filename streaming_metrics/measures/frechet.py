@@ -161,7 +161,7 @@ def _scalars(given: str) -> tuple[Scalar, ...]:
 
 
 def warn_if_few(side: Side, num_features: int, measure: str = "FID") -> None:
-    """Warn where there are no more samples than features."""
+    """Warn where a side has no more samples than features."""
     if side.num_samples <= num_features:
         warnings.warn(
             f"{measure} from {side.num_samples} {side.role} samples of {num_features} features: the covariance is "

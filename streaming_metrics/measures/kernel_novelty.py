@@ -1,13 +1,12 @@
 """KEN: kernel-entropy novelty, how much generated samples show that the real ones do not, and in how many modes.
 
 J. Zhang, C. T. Li, F. Farnia, "An interpretable evaluation of entropy-based novelty of generative models", ICML 2024;
-by random Fourier features, J. Zhang, X. Zhang, F. Farnia, "Identification of novel modes in generative models via
-Fourier-based differential clustering", 2024. Parity target: the authors' ``KEN_by_eigendecomposition``.
+by random Fourier features, J. Zhang, M. Jalali, C. T. Li, F. Farnia, "Unveiling differences in generative models: a
+scalable differential clustering approach", CVPR 2025. Parity target: the authors' ``KEN_by_eigendecomposition``.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,12 +14,13 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
-from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of
 from streaming_metrics.measures.gaussian import square_root
 from streaming_metrics.measures.influence import drawn_of, influence_of
 from streaming_metrics.measures.kept_rows import kept_rows
 from streaming_metrics.measures.novel_modes import Embedded, NovelModes, novel_modes_of
+from streaming_metrics.measures.vendi import warn_of_no_rows
 from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank, FourierMoment, Reservoir
 
@@ -181,7 +181,7 @@ class KEN(Measure):
     def _drawn(self, sides: Sides) -> Embedded | None:
         """Return the samples of the reservoir; None, with a warning, where it is not of all samples."""
         if (drawn := drawn_of(sides.fake, self._kept(sides.spec))) is None:
-            _warn_of_no_rows()
+            warn_of_no_rows("KEN")
             return None
         return Embedded(self._moment(sides.spec).embedded(drawn.rows), drawn.index)
 
@@ -220,12 +220,3 @@ def _slopes(novel: Tensor) -> dict[str, Tensor]:
     of_score = (total / novel).log()
     slopes = (of_score, torch.ones_like(novel), (of_score - scores["ken_entropy"]) / total)
     return dict(zip(KEYS, slopes))
-
-
-def _warn_of_no_rows() -> None:
-    warnings.warn(
-        "KEN(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
-        "Remedy: give all of them to one metric with se=True, two at least.",
-        BiasWarning,
-        stacklevel=5,
-    )

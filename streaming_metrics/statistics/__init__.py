@@ -9,7 +9,13 @@ from streaming_metrics.statistics.bin_counts import BinCounts as BinCounts
 from streaming_metrics.statistics.captions import CaptionDigest as CaptionDigest
 from streaming_metrics.statistics.captions import KnownCaptions as KnownCaptions
 from streaming_metrics.statistics.captions import caption_hashes as caption_hashes
+from streaming_metrics.statistics.cell_distances import CellDistances as CellDistances
+from streaming_metrics.statistics.cell_distances import Cells as Cells
+from streaming_metrics.statistics.cell_distances import Projection as Projection
 from streaming_metrics.statistics.class_sums import ClassSums as ClassSums
+from streaming_metrics.statistics.clipped_counts import ClippedCounts as ClippedCounts
+from streaming_metrics.statistics.cosine_distances import CosineDistances as CosineDistances
+from streaming_metrics.statistics.cosine_distances import Directions as Directions
 from streaming_metrics.statistics.count import Count as Count
 from streaming_metrics.statistics.distinct import Distinct as Distinct
 from streaming_metrics.statistics.distinct import DistinctCount as DistinctCount
@@ -25,10 +31,13 @@ from streaming_metrics.statistics.moments import Moments as Moments
 from streaming_metrics.statistics.nearest_points import NearestPoints as NearestPoints
 from streaming_metrics.statistics.neighbours import Neighbours as Neighbours
 from streaming_metrics.statistics.packet_moments import PacketMoments as PacketMoments
+from streaming_metrics.statistics.prefixes import Prefixes as Prefixes
 from streaming_metrics.statistics.probe_hits import ProbeHits as ProbeHits
 from streaming_metrics.statistics.projections import Projections as Projections
+from streaming_metrics.statistics.prompt_sums import PromptSums as PromptSums
 from streaming_metrics.statistics.reservoir import Reservoir as Reservoir
 from streaming_metrics.statistics.retrieved import CaptionPool as CaptionPool
 from streaming_metrics.statistics.retrieved import Retrieved as Retrieved
 from streaming_metrics.statistics.second_moment import SecondMoment as SecondMoment
 from streaming_metrics.statistics.sums import Sums as Sums
+from streaming_metrics.statistics.unit_sum import UnitSum as UnitSum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import open_clip
@@ -15,13 +16,14 @@ from open_clip.transform import image_transform
 from PIL import Image
 from reference_weights import draw_images
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, silu
 
 from streaming_metrics import GenerativeMetrics, RPrecision
-from streaming_metrics.extractors import resolve
-from streaming_metrics.extractors.clip import CLIP, PUBLISHED, OpenClipExtractor, Published
+from streaming_metrics.extractors import open_clip_network, resolve
+from streaming_metrics.extractors.clip import CLIP, PUBLISHED, Published
 from streaming_metrics.extractors.dinov2 import ARCHITECTURES, DINOv2, as_timm, at_grid
 from streaming_metrics.extractors.names import NETWORKS
+from streaming_metrics.extractors.open_clip_network import OpenClipExtractor
 from streaming_metrics.extractors.timm_network import NAMED, TimmExtractor
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def test_names_of_their_own_are_timms_networks() -> None:
     ("timm/resnet10t.c3_in1", "Did you mean 'resnet10t.c3_in1k'"),
     ("timm/resnet9999", "timm.list_pretrained()"),
     ("open_clip/ViT-B-33", "Did you mean"),
+    ("open_clip/ViT-B-32/laion2b_s34b", "Did you mean 'laion2b_s34b_b79k'"),
     ("dinov2-vitl41", "Did you mean 'dinov2-vitl14'"),
 ])  # fmt: skip
 def test_an_unknown_network_offers_the_nearest(name: str, said: str, tmp_path: Path) -> None:
@@ -158,6 +161,15 @@ def test_published_names_are_those_of_the_network(size: str) -> None:
     assert {n: t.shape for n, t in as_timm({**theirs, "mask_token": torch.zeros(1)}).items()} == {
         n: t.shape for n, t in network.state_dict().items()
     }
+
+
+def test_the_largest_gates_by_the_first_half_of_its_first_layer() -> None:
+    """As the authors' SwiGLU: ``w3(silu(w1 x) * w2 x)``, of w1 and w2 in one."""
+    sizes: dict[str, Any] = {"embed_dim": 12, "depth": 1, "num_heads": 2, "img_size": 28}
+    mlp: Any = timm.create_model("vit_giant_patch14_dinov2", **sizes).get_submodule("blocks.0.mlp")
+    tokens = torch.randn(2, 5, 12)
+    first, second = mlp.fc1(tokens).chunk(2, dim=-1)
+    assert mlp(tokens).allclose(mlp.fc2(silu(first) * second), atol=1e-6)
 
 
 def test_edm2s_resize_is_another_protocol(dinov2_file: Path) -> None:
@@ -249,8 +261,69 @@ def test_open_clip_wants_weights_and_leaves_the_log_alone(tiny_clip: Path) -> No
     before = list(logging.getLogger().handlers), logging.getLogger().level
     OpenClipExtractor("tiny-clip", tiny_clip)
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
-    with pytest.raises(ValueError, match="expected weights=, for several were published"):
+    with pytest.raises(ValueError, match="expected a training or weights=, for several were published"):
         resolve("open_clip/tiny-clip")
+
+
+# Model, training, and name of the preprocessing, mean and file that open_clip gives it.
+TRAININGS = [
+    ("ViT-B-32", "laion2b_s34b_b79k", "pil-bicubic-224-crop-224", 0.48145466, "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
+    ("ViT-B-16-SigLIP2", "webli", "pil-bicubic-224", 0.5, "timm/ViT-B-16-SigLIP2"),
+    ("MobileCLIP-B", "datacompdr", "pil-bilinear-224-crop-224", 0.0, None),
+]
+
+
+@pytest.mark.parametrize(("model", "training", "resize", "mean", "repository"), TRAININGS)
+def test_a_training_says_how_images_are_prepared(
+    model: str, training: str, resize: str, mean: float, repository: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the meta device: the network is not small, and only its shapes are asked for."""
+    given: list[str] = []
+
+    def no_weights(source: object, **_: object) -> tuple[dict[str, Tensor], str]:
+        given.append(str(source))
+        return {}, "0" * 64
+
+    def on_meta(make: Any, *_: object) -> Any:
+        with torch.device("meta"):
+            return make()
+
+    monkeypatch.setattr(open_clip_network, "load_weights", no_weights)
+    monkeypatch.setattr(open_clip_network, "frozen_network", on_meta)
+    monkeypatch.setattr(open_clip, "create_model", partial(open_clip.create_model, device="meta"))
+    extractor = resolve(f"open_clip/{model}/{training}")
+    assert isinstance(extractor, OpenClipExtractor)
+    assert (extractor.resize, extractor.preprocess.mean[0]) == (resize, mean)
+    assert extractor.spec.num_features == open_clip.get_model_config(model)["embed_dim"]  # pyright: ignore[reportOptionalSubscript]
+    if repository:
+        assert given == [f"https://huggingface.co/{repository}/resolve/main/open_clip_model.safetensors"]
+
+
+def test_every_training_is_prepared_in_a_known_way() -> None:
+    for model, training in open_clip.list_pretrained():
+        facts: Any = open_clip.get_pretrained_cfg(model, training)
+        assert open_clip_network._prepare(facts).at(224).side == 224
+
+
+def test_a_training_with_another_activation_is_refused(tiny_clip: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected an architecture with quick GELU.*ViT-B-32-quickgelu/openai"):
+        OpenClipExtractor("ViT-B-32/openai", tiny_clip)
+
+
+def test_trainings_that_differ_are_told_apart(tiny_clip: Path) -> None:
+    with pytest.raises(ValueError, match=r"they prepare images in 2 ways, got none\. Remedy: open_clip/ViT-L-14/<tr"):
+        OpenClipExtractor("ViT-L-14", tiny_clip)
+
+
+def test_a_tokenizer_is_fetched_only_for_captions(tiny_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(_: str) -> None:
+        raise OSError("no network\nat all")
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", offline)
+    extractor = OpenClipExtractor("tiny-clip", tiny_clip)
+    assert extractor(IMAGES).pool is not None
+    with pytest.raises(ConnectionError, match=r"tiny-clip: its tokenizer cannot be fetched .no network.\. Remedy: "):
+        extractor(IMAGES, ["a", "b"])
 
 
 # --- all --------------------------------------------------------------------------------------------------------------

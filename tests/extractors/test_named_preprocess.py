@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchvision.transforms import v2
 
 from streaming_metrics.extractors.pil import KERNELS, resample
 from streaming_metrics.extractors.preprocess import CLIP, Preprocess, adm_crop
+from streaming_metrics.extractors.timm_network import preprocess_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,13 +77,13 @@ def test_it_is_open_clips_transform(size: tuple[int, int]) -> None:
     torch.testing.assert_close(ours(images), theirs(as_pil(images))[None], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_is_timms_transform(size: tuple[int, int]) -> None:
-    theirs: Any = timm.data.create_transform(
-        (3, 224, 224), interpolation="bicubic", crop_pct=0.9, mean=CLIP[0], std=CLIP[1]
-    )
+@pytest.mark.parametrize(("size", "mode"), [*((size, "center") for size in SIZES), ((224, 300), "squash")], ids=str)
+def test_it_is_timms_transform(size: tuple[int, int], mode: str) -> None:
+    given = {"interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": mode, "mean": CLIP[0], "std": CLIP[1]}
+    theirs: Any = timm.data.create_transform((3, 224, 224), **given)
     images = noise(*size)
-    ours = Preprocess(224, "pil-bicubic", "shorter", 248, *CLIP)
+    ours = preprocess_of(SimpleNamespace(input_size=(3, 224, 224), **given), "timm/mine")
+    assert ours.name == {"center": "pil-bicubic-248-crop-224", "squash": "pil-bicubic-squash-248-crop-224"}[mode]
     torch.testing.assert_close(ours(images), theirs(as_pil(images))[None], rtol=1e-5, atol=1e-5)
 
 
@@ -115,6 +117,9 @@ def test_names_tell_protocols_apart() -> None:
         Preprocess(224, "pil-bicubic", "square"),
         Preprocess(224, "pil-bicubic", "shorter", 224),
         Preprocess(224, "pil-bicubic", "shorter", 248),
+        Preprocess(224, "torch-antialias"),
+        Preprocess(224, "pil-bicubic", "shorter-floor", 248),
+        Preprocess(224, "pil-bicubic", "squash", 248),
         Preprocess(224, "torch-bicubic", "adm", 256),
     ]
     assert len({one.name for one in several}) == len(several)
@@ -124,6 +129,8 @@ def test_names_tell_protocols_apart() -> None:
     ({"resize": "pil-bicubc"}, "Did you mean 'pil-bicubic'"),
     ({"resize": "pil-bicubic", "crop": "adm"}, "expected pixels where crop is"),
     ({"resize": "pil-bicubic", "before": 256}, "expected pixels where crop is"),
+    ({"resize": "pil-bicubic", "crop": "shorter", "before": 200}, "expected at least the side, 224 pixels, got 200"),
+    ({"resize": "pil-bicubic", "crop": "centre"}, "Unknown crop 'centre'"),
 ])  # fmt: skip
 def test_what_is_no_preprocessing_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):

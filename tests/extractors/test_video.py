@@ -146,7 +146,9 @@ def of_definition(state: dict[str, Tensor], clips: Tensor) -> Tensor:
 
 
 def test_videomae_v2_equals_its_definition(folder: Path) -> None:
-    features, state = VideoMAEv2(folder / "g.pth", heads=HEADS)(CLIPS), draw_checkpoint()
+    extractor, state = VideoMAEv2(folder / "g.pth", heads=HEADS), draw_checkpoint()
+    assert extractor.network.fc_norm.eps == 1e-6
+    features = extractor(CLIPS)
     pool = of_definition(state, stretched(CLIPS))
     assert close(features.pool, pool)
     assert close(features.logits, linear(pool, state["head.weight"], state["head.bias"]))
@@ -419,6 +421,8 @@ def test_protocols_have_keys_and_signatures_of_their_own(folder: Path) -> None:
 def test_images_and_clips_do_not_mix(folder: Path) -> None:
     with pytest.raises(ValueError, match="networks that all take images, or all take clips, got low-level of images"):
         GenerativeMetrics([FID()], {"a": "low-level", "b": I3D(weights=folder / "i3d.pt")})
+    with pytest.raises(ValueError, match="got low-level of images and i3d of clips"):
+        GenerativeMetrics([FVD()], "low-level")  # and not that its weights cannot be fetched
     with pytest.raises(ValueError, match="got i3d of clips and low-level of images"):
         GenerativeMetrics("fid,low_level", I3D(weights=folder / "i3d.pt"))
 

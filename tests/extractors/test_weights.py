@@ -163,7 +163,7 @@ def test_weights_of_another_network_are_refused(file: Path, weights: Path) -> No
 
 @pytest.mark.weights
 def test_the_published_weights_load() -> None:
-    assert InceptionV3().published == {"pool", "logits"}
+    assert InceptionV3().published == {"pool", "logits", "spatial"}
 
 
 # --- networks ---------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_stills_are_shown_kept_and_reported(i3d: I3D, tmp_path: Path) -> None:
     callback = watching(i3d, keep_samples=tmp_path / "kept", keep=2, report=tmp_path / "page.html")
     loader = DataLoader(Videos(), batch_size=3)
     trainer(callback, max_epochs=1).fit(Model(), loader, loader)
-    assert torch.equal(callback.samples, stills_of(DRAWN))
+    assert torch.equal(callback.samples, torch.cat([DRAWN[:, 0], DRAWN[:, 5], DRAWN[:, 11]], dim=-1))
     assert callback.samples.shape == (6, 3, 16, 72)
     (folder,) = (tmp_path / "kept").iterdir()
     kept = [np.asarray(Image.open(file)) for file in sorted(folder.iterdir())]
