@@ -76,7 +76,7 @@ EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
     "module with logits": lambda _: ModuleExtractor(_classifier(), value_range=(-1, 1)),
 }
 
-SLOW = {"dinov2-vits14"}
+SLOW = {"dinov2-vits14", "inception-v3 at logits"}
 """Rows that take long, and are of the kind of another row."""
 
 
