@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,11 @@ from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.precision import full_precision
 from streaming_metrics.statistics.hashes import hashes_of
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming_metrics.core.inputs import Needs
+
 
 @dataclass(frozen=True)
 class DropInPipeline(InputPipeline):
@@ -26,7 +31,12 @@ class DropInPipeline(InputPipeline):
     network: Network = None  # pyright: ignore[reportAssignmentType]
     kept: str = "pool"
 
-    def _extracted(self, given: Tensor) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _extracted(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        given: Tensor,
+        needs: Sequence[Needs],  # noqa: ARG002
+        texts: Sequence[str] | None,  # noqa: ARG002
+    ) -> list[Columns]:
         columns = self.network.shared(given).columns()
         return [{self.kept: columns[self.network.column], "hashes": columns["hashes"]}]
 
