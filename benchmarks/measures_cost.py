@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
-ASIDE = ("wasserstein_critic", "geometry_score")
-"""Measures that train a network, or build complexes: not in the sum."""
+ASIDE = ("wasserstein_critic", "geometry_score", "fld", "fkea", "ken")
+"""Measures that train a network, fit mixtures, build complexes, or decompose matrices of 8000 rows: not in the sum."""
 CAPTIONED = ("r_precision", "score", "sfid")
 """Measures of columns that EfficientNet-Lite0 does not make: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
 import sys
 import traceback
 from datetime import timedelta
+from multiprocessing.forkserver import ensure_running
 from typing import TYPE_CHECKING, Any, TypeAlias
+from unittest import mock
 
 import pytest
 import torch
@@ -130,7 +133,7 @@ from streaming_metrics.statistics.predictions import ClusteredPredictions, Predi
 from streaming_metrics.statistics.supported import Supported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from multiprocessing.connection import Connection
 
     from streaming_metrics import GenerativeMetrics, Measure
@@ -138,7 +141,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["extractor_table", "forking"]
 
-settings.register_profile("house", max_examples=15, deadline=None)
+settings.register_profile("house", max_examples=10, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40
@@ -463,6 +466,16 @@ def freeze(metric: GenerativeMetrics) -> None:
             metric.freeze(role)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without looking for garbage, and what stays all session is not looked through in it either."""
+    gc.disable()
+    found = yield
+    gc.enable()
+    gc.freeze()
+    return found
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     pool = Ranks(WORLD)
@@ -470,12 +483,20 @@ def ranks() -> Iterator[Ranks]:
     pool.close()
 
 
+def forkserver() -> Any:
+    """Return the context whose processes are forks of one that has imported what tests on ranks import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["conftest", "streaming_metrics.monitor", "streaming_metrics.report.page"])
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), OMP_NUM_THREADS="1"):
+        ensure_running()
+    return context
+
+
 class Ranks:
     """Processes in one gloo world; ``run(w, f, …)`` calls ``f(group, …)`` on the first w of them."""
 
     def __init__(self, size: int) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["streaming_metrics.core.shell", "torch.distributed"])
+        context = forkserver()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

@@ -43,6 +43,7 @@ SCORED = "A signature, or a file of scores, states or a reference."
 
 def _check_measures(text: str) -> str:
     from streaming_metrics.cli.own_measures import by_label
+    from streaming_metrics.cli.plan import with_count
     from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
@@ -51,7 +52,7 @@ def _check_measures(text: str) -> str:
         found = measures_of(text)
         if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-        refuse_unread(found)
+        refuse_unread(with_count(found, 1))  # of how many samples is not known yet
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error
     return text

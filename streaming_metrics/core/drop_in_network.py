@@ -26,7 +26,7 @@ class DropInPipeline(InputPipeline):
     network: Network = None  # pyright: ignore[reportAssignmentType]
     kept: str = "pool"
 
-    def _extracted(self, given: Tensor) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _extracted(self, given: Tensor, *_: object) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
         columns = self.network.shared(given).columns()
         return [{self.kept: columns[self.network.column], "hashes": columns["hashes"]}]
 

@@ -151,7 +151,7 @@ def _refuse_without_captions(network: Network, columns: Columns, column: str, wh
 
 
 def _check_hashes(texts: Sequence[str], beside: Iterable[Mapping[str, Any]], where: str) -> None:
-    """Raise ValueError where captions came as texts, which networks read, and as hashes of others, to be counted."""
+    """Raise ValueError where captions came as texts, which networks read, and as hashes of others."""
     expected = caption_hashes(texts)
     for columns in beside:
         given = columns.get("captions")

@@ -1,8 +1,9 @@
-"""Scorer: any function from images and their captions to a score each, as an extractor."""
+"""Scorers: networks that give images a score each for their captions, and any function that does, as extractors."""
 
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,27 @@ if TYPE_CHECKING:
 SCORE = "score"
 
 
-class Scorer(Extractor):
+class ScoringNetwork(Extractor):
+    """Network that yields the column ``score`` of images with their captions; a subclass implements :meth:`scores`."""
+
+    reads_captions = True
+
+    def __init__(self, precision: str = "fp32") -> None:
+        super().__init__(precision)
+        self.spec = Spec(widths={SCORE: 1})
+
+    def extract(self, images: Tensor, captions: Sequence[str] | None = None) -> Features:
+        """Return the scores of images for their captions, ``(N, 1)`` float32; no column where there are no captions."""
+        if captions is None:
+            return Features()
+        return Features(score=self.scores(images, list(captions)).float().reshape(-1, 1))
+
+    @abstractmethod
+    def scores(self, images: Tensor, captions: list[str]) -> Tensor:
+        """Return the score of each of checked uint8 images ``(N, 3, H, W)`` for its caption, ``(N,)``."""
+
+
+class Scorer(ScoringNetwork):
     """A function ``r(images, captions)``, uint8 ``(N, 3, H, W)`` and N texts to ``(N,)``, as an extractor of ``score``.
 
     It is for :class:`~streaming_metrics.MeanScore`: images come with their texts, ``update(images, captions=[…])``.
@@ -43,7 +64,7 @@ class Scorer(Extractor):
         tensor([9., 9.])
     """
 
-    resize, reads_captions = "own", True
+    resize = "own"
     place: Tensor
 
     def __init__(self, function: Callable[[Tensor, list[str]], Tensor], name: str, version: str | None = None) -> None:
@@ -56,21 +77,18 @@ class Scorer(Extractor):
         self.tag = re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_")
         if not isinstance(name, str) or not self.tag or "|" in name:
             raise ValueError(f"Scorer name: expected letters or digits, for keys end in them, got {name!r}.")
-        self.name, self.spec = name, Spec(widths={SCORE: 1})
-        self.function = function
+        self.name, self.function = name, function
         self.weights_id = version or (digest_of(function)[:PREFIX] if isinstance(function, nn.Module) else "1")
         self.register_buffer("place", torch.empty(0, device="cpu"), persistent=False)  # it knows its device by it
         self.train(False)
 
-    def extract(self, images: Tensor, captions: Sequence[str] | None = None) -> Features:
-        """Return the scores of images for their captions, ``(N, 1)`` float32; no column where there are no captions."""
-        if captions is None:
-            return Features()
-        scores = self.function(images, list(captions))
+    def scores(self, images: Tensor, captions: list[str]) -> Tensor:
+        """Return the score of each of checked uint8 images ``(N, 3, H, W)`` for its caption, ``(N,)``."""
+        scores = self.function(images, captions)
         if not isinstance(scores, Tensor) or scores.shape not in ((len(images),), (len(images), 1)):
             got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
                 f"{self.name}: expected a tensor of {len(images)} scores, ({len(images)},), got {got}. Remedy: one "
                 "number an image, torch.stack of them."
             )
-        return Features(score=scores.float().reshape(-1, 1))
+        return scores

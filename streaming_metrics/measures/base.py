@@ -266,6 +266,12 @@ class Measure(ABC):
                 "extractor= of one that does."
             )
 
+    def uncut(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return those of ``jackknifed`` that are cut to their range, as they are before: at its ends cut values no
+        longer move with the samples, and a jackknife of them would show no error.
+        """
+        return {}
+
     @abstractmethod
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         """Return what must be kept of each role."""

@@ -42,7 +42,8 @@ class ClippedDensityCoverage(Measure):
     samples would give. Counts are exact, and independent of order, batches, ranks and devices.
 
     Once the real side is frozen, of generated samples a count a ball is kept. A generator that copies the real samples
-    scores well. Errors, by a jackknife over blocks, are given the real samples, of which much of the spread is.
+    scores well. Errors, by a jackknife over blocks of what both are before they are clipped at 1, are given the real
+    samples, of which much of the spread is.
 
     Args:
         k: which neighbour spans a ball.
@@ -78,8 +79,8 @@ class ClippedDensityCoverage(Measure):
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         return (
-            Scalar("clipped_density", "Clipped density", "higher", FAMILY),
-            Scalar("clipped_coverage", "Clipped coverage", "higher", FAMILY),
+            Scalar("clipped_density", "Clipped density", "higher", FAMILY, kind="share"),
+            Scalar("clipped_coverage", "Clipped coverage", "higher", FAMILY, kind="share"),
         )
 
     @property
@@ -116,14 +117,17 @@ class ClippedDensityCoverage(Measure):
         balls = ClippedBalls(side[self._bank(spec)]["rows"], prepared["radii"])
         return replace(self, _is_bound=True, _balls=balls)
 
-    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
-        counts, n = self._counts(sides.spec), sides.real.num_samples
-        state = sides.fake[counts]
+    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:
         _warn_of_empty_balls(prepared["radii"], self.k)
+        return {key: value.clamp(max=1) for key, value in self.uncut(sides, prepared, results).items()}
+
+    def uncut(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        counts, n, m = self._counts(sides.spec), sides.real.num_samples, sides.fake.num_samples
+        state = sides.fake[counts]
         density, coverage = counts.density(state), counts.coverage(state)
         own = prepared["own"][0].to(density) / (self.k * n)
-        share = calibrated(float(coverage), self.k, n, sides.fake.num_samples)
-        return {"clipped_density": (density / own).clamp(max=1), "clipped_coverage": torch.full_like(coverage, share)}
+        share = calibrated(float(coverage), self.k, n, m, most=2 * m)
+        return {"clipped_density": density / own, "clipped_coverage": torch.full_like(coverage, share)}
 
     def _bank(self, spec: Spec) -> Bank:
         return Bank(width(spec, "ClippedDensityCoverage"))
@@ -158,9 +162,14 @@ def expected_coverage(k: int, n: int, m: int) -> float:
     return 1 - missing
 
 
-def calibrated(coverage: float, k: int, n: int, m: int) -> float:
+def calibrated(coverage: float, k: int, n: int, m: int, most: int | None = None) -> float:
     """Return the share of sizes 0 to m whose expected coverage is below ``coverage``; that of sizes below k is taken
     to be 0, as the authors do.
+
+    Args:
+        coverage: the mean over balls.
+        k, n, m: see :func:`expected_coverage`.
+        most: the largest size that is looked at; by default m, and with more the share may be above 1.
 
     Example:
         >>> calibrated(expected_coverage(5, 1000, 700), 5, 1000, 1000)
@@ -168,7 +177,8 @@ def calibrated(coverage: float, k: int, n: int, m: int) -> float:
     """
     if coverage <= 0:
         return 0.0
-    low, high = min(k, m + 1), m + 1  # the first size that reaches it lies within; m + 1 where none does
+    high = (m if most is None else most) + 1
+    low = min(k, high)  # the first size that reaches it lies within; the last where none does
     while low < high:
         middle = (low + high) // 2
         if expected_coverage(k, n, middle) < coverage:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from streaming_metrics.arguments import check_flag
-from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, width
+from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.vendi import check_directions
 from streaming_metrics.pairwise.chunks import parts
 from streaming_metrics.statistics import Bank, SecondMoment, UnitSum
 from streaming_metrics.statistics.second_moment import normalized
@@ -51,8 +52,10 @@ class CMMD(Measure):
         exact: the kernel itself, of features that are kept: D numbers a sample, and time in the square of their number.
 
     Raises:
-        NotEnoughSamples: at compute, without samples on a side, or where all its rows are zero: rows of zeros have no
-            direction, and are left out.
+        NotEnoughSamples: at compute, without samples on a side, or where all its rows are zero.
+
+    Warns:
+        BiasWarning: where some rows are zero: they have no direction, and are left out.
 
     Example:
         >>> import torch
@@ -102,7 +105,7 @@ def _means(side: Side, num_features: int) -> tuple[Tensor, Tensor]:
     """Return the means ``(D,)`` of unit rows, and ``(D, D)`` of their outer products."""
     moment, total = SecondMoment(num_features), UnitSum(num_features)
     n = moment.directions(side[moment])
-    _check_directions(side, n)
+    check_directions(n, side.num_samples, "CMMD", side.role)
     return side[total]["sums"] / n, moment.sums(side[moment]) / n
 
 
@@ -110,7 +113,7 @@ def _unit_rows(side: Side, bank: Bank) -> Tensor:
     """Return the unit rows of a side in the order of ids, float64, without those of zeros; collective."""
     rows = normalized(side.rows(bank).double())
     rows = rows[rows.any(1)]
-    _check_directions(side, len(rows))
+    check_directions(len(rows), side.num_samples, "CMMD", side.role)
     return rows
 
 
@@ -125,11 +128,3 @@ def _mean_kernel(x: Tensor, y: Tensor, side: Side) -> Tensor:
     own = x[side.comm.rank :: side.comm.world_size]
     sums = [(own[part] @ y.T).mul_(2 * GAMMA).expm1_().sum() for part in parts(len(own), ROWS)]
     return side.comm.sum(torch.stack([x.new_zeros(()), *sums]).sum()) / (len(x) * len(y))
-
-
-def _check_directions(side: Side, directions: int) -> None:
-    if not directions:
-        raise NotEnoughSamples(
-            f"CMMD needs at least 1 {side.role} sample whose features are not all 0, got {side.num_samples} of zeros. "
-            "Remedy: check the extractor and the generator."
-        )

@@ -45,8 +45,8 @@ class FDr6(Measure):
 
     The divisors are the published distances of ImageNet's validation images at 256 pixels; the reference they belong to
     is its training set (for the Inception guided-diffusion's file of it), so values of other data sets or references
-    are not FDr6. ImageNet's validation images have 1. Range [0, ∞), lower is better. ``fdr6_inception``,
-    ``fdr6_convnext``, ``fdr6_dinov2``, ``fdr6_mae``, ``fdr6_siglip`` and ``fdr6_clip`` are the ratios.
+    are not FDr6. ImageNet's validation images have 1. Range [0, ∞), lower is better. ``fdr_inception``,
+    ``fdr_convnext``, ``fdr_dinov2``, ``fdr_mae``, ``fdr_siglip`` and ``fdr_clip`` are the ratios.
 
     The divisors are published to two decimals: MAE's 0.04 may stand for anything from 0.035 to 0.045, which moves its
     ratio by 14 %. ``fdr6_rounding`` is how far the mean may be off, were all divisors as far off as they can be. Models
@@ -68,12 +68,12 @@ class FDr6(Measure):
         ...     rows = torch.tensor([[0.0], [2.0], [4.0]]) + shift
         ...     metric.update(Features(**dict.fromkeys(DIVISORS, rows)), real=is_real)
         >>> values = metric.compute()  # each distance is 1
-        >>> round(values["fdr6_clip_features"].item(), 4), round(1 / 5.6, 4)
+        >>> round(values["fdr_clip_features"].item(), 4), round(1 / 5.6, 4)
         (0.1786, 0.1786)
     """
 
     label: ClassVar[str] = "fdr6"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "distances"
     paper: ClassVar[str] = "Yang et al., 2026"
     network: ClassVar[str | None] = "fdr6"
     column: ClassVar[str] = "inception"
@@ -84,7 +84,7 @@ class FDr6(Measure):
         mean = Scalar("fdr6", "Mean of six Fréchet distance ratios", "lower", FAMILY, kind="positive")
         rounding = Scalar("fdr6_rounding", "", None, FAMILY, "fdr6")
         ratios = (
-            Scalar(f"fdr6_{column}", f"Fréchet distance ratio, {TITLES[column]}", "lower", FAMILY, kind="positive")
+            Scalar(f"fdr_{column}", f"Fréchet distance ratio, {TITLES[column]}", "lower", FAMILY, kind="positive")
             for column in DIVISORS
         )
         return (mean, rounding, *ratios)
@@ -107,7 +107,7 @@ class FDr6(Measure):
         ratios = distances / divisors
         rounding = distances / (divisors - ROUNDED) - ratios
         values = {"fdr6": ratios.mean(), "fdr6_rounding": rounding.mean()}
-        return values | {f"fdr6_{column}": ratio for column, ratio in zip(each, ratios.unbind())}
+        return values | {f"fdr_{column}": ratio for column, ratio in zip(each, ratios.unbind())}
 
 
 def _moments(spec: Spec) -> dict[str, Moments]:

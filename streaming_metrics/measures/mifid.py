@@ -7,13 +7,14 @@ Parity target: the competition's scoring, on Kaggle; with ``variant="torchmetric
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
 from streaming_metrics.arguments import check_real
-from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, width
+from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
 from streaming_metrics.measures.frechet import warn_if_few
 from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
 from streaming_metrics.statistics import Bank, CosineDistances, Directions, Moments
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 SMALLEST = 1e-14
 """What is added to the distance of copies, all of whose distances are 0."""
+COPIES = 1e-12
+"""Of a mean distance that rounding alone makes."""
 NO_DISTANCE = 1e-8
 """Of a Fréchet distance that torchmetrics takes for 0."""
 
@@ -60,7 +63,8 @@ class MiFID(Measure):
         NotEnoughSamples: at compute, with fewer than 2 samples a side, or where all features of one sum to 0.
 
     Warns:
-        BiasWarning: with no more samples than features, where FID is far too high.
+        BiasWarning: with no more samples than features, where FID is far too high; where all that is looked at are
+            copies, so that FID is divided by 1e-14: of one that is rounding alone, any value comes out, and 0 of none.
 
     Example:
         >>> import torch
@@ -152,6 +156,8 @@ class MiFID(Measure):
             warn_if_few(side, moments.num_features)
         fid = frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))
         far = self._to_training(sides) if self.variant == "kaggle" else self._from_training(sides)
+        if far < COPIES:
+            _warn_of_copies(self.role)
         value = fid / (torch.where(far < self.threshold, far, 1.0) + SMALLEST)
         if self.variant == "torchmetrics":
             value = torch.where(fid > NO_DISTANCE, value, 0.0)
@@ -177,6 +183,16 @@ class MiFID(Measure):
 
     def _distances(self, spec: Spec) -> CosineDistances:
         return CosineDistances(width(spec, "MiFID"), self.role, self._rows)
+
+
+def _warn_of_copies(role: Role) -> None:
+    warnings.warn(
+        f"MiFID: samples and their nearest {role} ones point the same way, all of them, so the Fréchet distance is "
+        "divided by 1e-14, and where it is 0 so is the value, which is the best there is. Copies, or one feature? "
+        "Remedy: look at mifid_distance first; other samples.",
+        BiasWarning,
+        stacklevel=3,
+    )
 
 
 def _mean(state: State, role: Role) -> Tensor:

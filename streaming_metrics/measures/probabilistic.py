@@ -22,6 +22,7 @@ from streaming_metrics.pairwise.misses import Misses, reach_of
 from streaming_metrics.statistics import Bank, FixedRows
 from streaming_metrics.statistics.supported import Supported
 from streaming_metrics.verdicts.evidence import Evidence
+from streaming_metrics.verdicts.intervals import share_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +49,9 @@ class PPPR(Measure):
         a: of the mean radius; 1.2 as in the paper.
         recall: False leaves recall out, and with it the supports of the generated side: once the real side is frozen,
             of generated samples sums are kept.
-        se: report ``p_precision_se`` too, the error of a mean over generated samples, given the real ones. There is
-            none of recall, whose supports are the generated samples themselves.
+        se: report ``p_precision_se`` too, the error of a mean over generated samples, given the real ones; where all
+            have or lack support, that of a share of 1 or 0. There is none of recall, whose supports are the generated
+            samples themselves.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than k + 2 samples a side.
@@ -75,7 +77,7 @@ class PPPR(Measure):
     _is_bound: bool = field(default=False, repr=False, kw_only=True)
 
     label: ClassVar[str] = "pppr"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "density"
     paper: ClassVar[str] = "Park and Kim, ICCV 2023"
 
     def __post_init__(self) -> None:
@@ -152,7 +154,8 @@ class PPPR(Measure):
             held = self._held(results, "real")
             total, squares, n = held.sum(), held.square().sum(), torch.tensor(len(held), device=held.device)
         mean = total / n
-        return mean, ((squares / n - mean.square()).clamp(min=0) / (n - 1)).sqrt()
+        error = ((squares / n - mean.square()).clamp(min=0) / (n - 1)).sqrt()
+        return mean, error if error else error.new_tensor(share_error(float(mean), int(n)))
 
     def _held(self, results: Results, centres: Role) -> Tensor:
         """Return how likely each point is to be in the support of a side, float64 ``(points,)``."""

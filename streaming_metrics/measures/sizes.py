@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 
+TYPICAL = {"logits": 1008, "spatial": 2023, "score": 1}
+"""Widths of columns, by name: of the published Inception, and of a scorer."""
+
+
 class TypicalSpec(Spec):
-    """Widths by which sizes are said: 1008 logits as the published Inception, 2048 of any other column."""
+    """Widths by which sizes are said: those of :data:`TYPICAL`, 2048 of any other column."""
 
     def width(self, column: str) -> int:
         """Return the width of a column."""
-        return 1008 if column == "logits" else 2048
+        return TYPICAL.get(column, 2048)
 
 
 class Kept(NamedTuple):

@@ -76,7 +76,7 @@ class TopPR(Measure):
     seed: int = 42
 
     label: ClassVar[str] = "topp_r"
-    group: ClassVar[str] = "core"
+    group: ClassVar[str] = "density"
     paper: ClassVar[str] = "Kim et al., NeurIPS 2023"
 
     def __post_init__(self) -> None:
@@ -137,8 +137,8 @@ def projected(rows: Tensor) -> Tensor:
 
 
 def _least(spec: Spec) -> int:
-    """Return the fewest samples of a side that have a bandwidth."""
-    return BALLOON * min(width(spec, "TopPR"), PROJECTED) + 2
+    """Return the fewest samples of a side that have a bandwidth; of a network not known yet, which is wider."""
+    return BALLOON * min(spec.width("pool") or PROJECTED, PROJECTED) + 2
 
 
 def _share(points: Support, other: Support, role: Role) -> Tensor:

@@ -197,17 +197,17 @@ def warn_of_no_rows(measure: str) -> None:
     )
 
 
-def check_directions(directions: int, num_samples: int, measure: str) -> None:
+def check_directions(directions: int, num_samples: int, measure: str, role: Role = "fake") -> None:
     """Raise NotEnoughSamples where no row has a direction, and warn where some have none."""
     zeros = num_samples - directions
     if not directions:
         raise NotEnoughSamples(
-            f"{measure} needs at least 1 fake sample whose features are not all 0, got {zeros} of zeros. "
+            f"{measure} needs at least 1 {role} sample whose features are not all 0, got {zeros} of zeros. "
             "Remedy: check the extractor and the generator."
         )
     if zeros:
         warnings.warn(
-            f"{measure}: {zeros} of {num_samples} fake samples have features of zeros, which have no direction; they "
+            f"{measure}: {zeros} of {num_samples} {role} samples have features of zeros, which have no direction; they "
             "are left out. Remedy: check the extractor and the generator.",
             BiasWarning,
             stacklevel=3,

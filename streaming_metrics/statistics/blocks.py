@@ -80,15 +80,16 @@ class Blocks(Statistic):
     def staged(self, state: State, features: Features) -> Callable[[], State]:
         assert features.index is not None
         place = self.block_of(features.index).to(state[self.sizes].device)
-        updated = {
-            block: self.statistic.update(self._copied(state, block), features[place == block])
+        writes = {
+            block: self.statistic.staged(self.one(state, block), features[place == block])
             for block in place.unique().tolist()
         }
 
         def write() -> State:
-            for block, one in updated.items():
-                for key, tensor in one.items():
-                    state[key][block] = tensor
+            for block, written in writes.items():
+                for key, tensor in written().items():
+                    if tensor.data_ptr() != state[key][block].data_ptr():  # else it was written in place
+                        state[key][block] = tensor
             state[self.sizes] += place.bincount(minlength=self.blocks)
             return state
 

@@ -11,12 +11,11 @@ import open_clip
 import pytest
 import timm
 import torch
-from extractor_table import write_dinov2
 from open_clip.transform import image_transform
 from PIL import Image
-from reference_weights import draw_images
+from reference_weights import draw_images, write_dinov2
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, silu
 
 from streaming_metrics import GenerativeMetrics, RPrecision
 from streaming_metrics.extractors import open_clip_network, resolve
@@ -161,6 +160,15 @@ def test_published_names_are_those_of_the_network(size: str) -> None:
     assert {n: t.shape for n, t in as_timm({**theirs, "mask_token": torch.zeros(1)}).items()} == {
         n: t.shape for n, t in network.state_dict().items()
     }
+
+
+def test_the_largest_gates_by_the_first_half_of_its_first_layer() -> None:
+    """As the authors' SwiGLU: ``w3(silu(w1 x) * w2 x)``, of w1 and w2 in one."""
+    sizes: dict[str, Any] = {"embed_dim": 12, "depth": 1, "num_heads": 2, "img_size": 28}
+    mlp: Any = timm.create_model("vit_giant_patch14_dinov2", **sizes).get_submodule("blocks.0.mlp")
+    tokens = torch.randn(2, 5, 12)
+    first, second = mlp.fc1(tokens).chunk(2, dim=-1)
+    assert mlp(tokens).allclose(mlp.fc2(silu(first) * second), atol=1e-6)
 
 
 def test_edm2s_resize_is_another_protocol(dinov2_file: Path) -> None:

@@ -17,6 +17,8 @@ from scores import normal
 
 from streaming_metrics import BiasWarning, ClippedDensityCoverage, Features, NotEnoughSamples
 from streaming_metrics.measures.clipped import calibrated, expected_coverage
+from streaming_metrics.measures.jackknife import Jackknife
+from streaming_metrics.measures.keys import scalar_of
 from streaming_metrics.pairwise import ClippedBalls
 from streaming_metrics.statistics import ClippedCounts
 
@@ -193,3 +195,42 @@ def test_too_few_are_refused(n: int, m: int, told: str) -> None:
 def test_repeated_real_samples_are_told() -> None:
     with pytest.warns(BiasWarning, match="8 of 10 real samples have 3 identical others"):
         ours(torch.cat([torch.zeros(8, 1), torch.tensor([[1.0], [2.0]])]), normal(1, 5, 1), k=3)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def with_errors_of(real: torch.Tensor, fake: torch.Tensor) -> dict[str, float]:
+    return compute(Jackknife(ClippedDensityCoverage(k=3)), {"real": indexed(real), "fake": indexed(fake)})
+
+
+@pytest.mark.parametrize("key", ["clipped_density", "clipped_coverage"])
+def test_values_at_1_have_an_error_and_an_interval_of_shares(key: str) -> None:
+    """Of a generator as good as real samples, a jackknife of what is clipped would say that 1 is certain."""
+    real = normal(0, 80, 3)
+    found = with_errors_of(real, real + 0.01 * normal(1, 80, 3))
+    assert found[key] == 1
+    assert 0.005 < found[f"{key}_se"] < 0.2
+    low, high = scalar_of(key).interval(found[key], found[f"{key}_se"])
+    assert 0.5 < low < 0.99
+    assert high == pytest.approx(1)
+
+
+@pytest.mark.parametrize("key", ["clipped_density", "clipped_coverage"])
+def test_values_that_no_block_moves_have_the_error_of_a_share(key: str) -> None:
+    found = with_errors_of(normal(0, 80, 3), normal(1, 40, 3, mean=99))
+    low, high = scalar_of(key).interval(found[key], found[f"{key}_se"])
+    assert (found[key], low) == pytest.approx((0, 0))
+    assert 3 / 40 < high < 0.12  # the rule of three
+
+
+def test_clipped_densitys_error_is_that_of_a_mean() -> None:
+    real, fake = normal(0, 90, 3), normal(1, 600, 3, 0.8)
+    x, y = real.double().numpy(), fake.double().numpy()
+    among = np.sqrt(((x[:, None] - x) ** 2).sum(2))
+    radii = np.sort(among, 1)[:, 3]
+    clipped = np.minimum(radii, np.median(radii))[:, None]
+    own = np.minimum(((among <= clipped).sum(0) - 1) / 3, 1).mean()
+    each = np.minimum((np.sqrt(((x[:, None] - y) ** 2).sum(2)) <= clipped).sum(0) / 3, 1) / own
+    found = with_errors_of(real, fake)
+    assert found["clipped_density_se"] == pytest.approx(each.std() / 600**0.5, rel=0.4)  # 20 blocks: within 16 %

@@ -45,7 +45,7 @@ def test_it_is_the_mean_of_distances_over_the_published_divisors() -> None:
     real, fake = drawn(0, 80), drawn(50, 60, 0.4, 1.3)
     expected = {column: frechet(real[column], fake[column]) / float(PUBLISHED[column]) for column in PUBLISHED}
     found = scores(real, fake)
-    assert {column: found[f"fdr6_{column}"] for column in expected} == pytest.approx(expected, rel=1e-5)
+    assert {column: found[f"fdr_{column}"] for column in expected} == pytest.approx(expected, rel=1e-5)
     assert found["fdr6"] == pytest.approx(np.mean(list(expected.values())), rel=1e-5)
 
 
@@ -53,8 +53,8 @@ def test_it_is_the_mean_of_distances_over_the_published_divisors() -> None:
 def test_each_network_weighs_by_its_own_divisor(column: str) -> None:
     real = drawn(0, 60)
     found = scores(real, real | {column: real[column] + 1})  # ‖Δμ‖² is the width
-    assert found[f"fdr6_{column}"] == pytest.approx(WIDTHS[column] / DIVISORS[column], rel=1e-6)
-    assert found["fdr6"] == pytest.approx(found[f"fdr6_{column}"] / 6, rel=1e-6)
+    assert found[f"fdr_{column}"] == pytest.approx(WIDTHS[column] / DIVISORS[column], rel=1e-6)
+    assert found["fdr6"] == pytest.approx(found[f"fdr_{column}"] / 6, rel=1e-6)
 
 
 def test_identical_samples_have_no_distance() -> None:
@@ -62,17 +62,17 @@ def test_identical_samples_have_no_distance() -> None:
     assert scores(real, real) == pytest.approx(dict.fromkeys(["fdr6", "fdr6_rounding", *RATIOS], 0.0), abs=1e-4)
 
 
-RATIOS = [f"fdr6_{column}" for column in DIVISORS]
+RATIOS = [f"fdr_{column}" for column in DIVISORS]
 
 
 def test_rounding_is_how_far_divisors_of_two_decimals_may_move_it() -> None:
     found = scores(drawn(0, 80), drawn(50, 60, 0.4))
-    distances = {column: found[f"fdr6_{column}"] * DIVISORS[column] for column in DIVISORS}
+    distances = {column: found[f"fdr_{column}"] * DIVISORS[column] for column in DIVISORS}
     drawn_divisors = np.random.default_rng(0).uniform(-0.005, 0.005, (2000, 6)) + list(DIVISORS.values())
     assert {round(float(divisor), 2) for divisor in drawn_divisors[:, 3]} == {0.04}
     moved = (np.array(list(distances.values())) / drawn_divisors).mean(1) - found["fdr6"]
     assert abs(moved).max() < found["fdr6_rounding"] < 1.1 * abs(moved).max()
-    mae = found["fdr6_mae"]
+    mae = found["fdr_mae"]
     assert found["fdr6_rounding"] == pytest.approx(mae * (0.04 / 0.035 - 1) / 6, rel=0.25)  # most of it is MAE's
 
 

@@ -13,7 +13,7 @@ from scores import normal, score
 from torch import Tensor, nn
 from torchmetrics.image import MemorizationInformedFrechetInceptionDistance
 
-from streaming_metrics import FID, Features, GenerativeMetrics, MiFID, NotEnoughSamples
+from streaming_metrics import FID, BiasWarning, Features, GenerativeMetrics, MiFID, NotEnoughSamples
 from streaming_metrics.statistics import CosineDistances, Directions
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")
@@ -89,12 +89,22 @@ def test_the_variant_is_torchmetrics(mean: float, eps: float) -> None:
     assert found["mifid_distance"] == pytest.approx(nearest(real, fake), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:MiFID:streaming_metrics.BiasWarning")
 def test_both_variants_of_equal_sides() -> None:
     rows = normal(0, 50, 4)
     assert score(MiFID(variant="torchmetrics"), rows, rows) == {"mifid": 0, "mifid_distance": 0}
     assert ours(rows, rows)[1] == 0
 
 
+def test_copies_alone_are_told_for_their_value_is_the_best_there_is() -> None:
+    rows = normal(0, 50, 4)
+    with pytest.warns(BiasWarning, match="nearest real ones point the same way, all of them"):
+        assert ours(rows, rows) == [0, 0]
+    with pytest.warns(BiasWarning, match="nearest train ones point the same way"):
+        ours(normal(1, 50, 4), rows, rows)
+
+
+@pytest.mark.filterwarnings("ignore:MiFID:streaming_metrics.BiasWarning")
 def test_copies_have_no_distance_whatever_their_length() -> None:
     real, fake = normal(0, 60, 8, 1), normal(1, 30, 8, 1)
     train = torch.cat([normal(2, 20, 8), 4 * fake, -0.5 * fake])

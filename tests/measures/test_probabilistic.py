@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from scores import normal, score
 
 from streaming_metrics import PPPR, BiasWarning, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.measures.keys import scalar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,16 @@ def test_without_supports_nothing_lies_in_them() -> None:
     with pytest.warns(BiasWarning, match="PPPR: all real samples have identical others"):
         got = score(PPPR(recall=False), torch.zeros(9, 3), normal(1, 9, 3))
     assert list(got.values()) == [0]
+
+
+@pytest.mark.parametrize(("away", "share"), [(99, 0), (0, 1)])
+def test_samples_that_all_have_or_lack_support_have_the_error_of_a_share(away: float, share: float) -> None:
+    """A mean of equal values has no spread, and is not for that certain."""
+    real = normal(0, 60, 3)
+    found = score(PPPR(recall=False, se=True), real, real + away)
+    assert found["p_precision"] == share
+    low, high = scalar_of("p_precision").interval(share, found["p_precision_se"])
+    assert 3 / 60 < high - low < 0.08  # the rule of three
 
 
 def test_too_few_samples_are_told() -> None:
