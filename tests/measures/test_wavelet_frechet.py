@@ -210,3 +210,17 @@ def test_ranks_without_images_learn_the_size_and_of_two_sizes_all_hear(ranks: co
     told = ranks.run(3, reduced, each=[3, 0, 12])
     assert len({*told}) == 1
     assert "expected images of one size" in told[0]
+
+
+@pytest.mark.parametrize("rank", [2, 5, 8])
+def test_a_generated_side_of_few_dimensions_is_as_exact_as_one_of_all(rank: int) -> None:
+    generator = torch.Generator().manual_seed(rank)
+    draw = partial(torch.randn, dtype=torch.float64, generator=generator)
+    whole, few = draw(40, 8), draw(40, rank) @ draw(rank, 8)
+    sides, moments = [], Moments(8)
+    for rows in (whole, few):
+        sides.append(moments.update(moments.empty(), Features(pool=rows))["moments"][None])
+    xc, yc = (rows - rows.mean(0) for rows in (whole, few))
+    root = torch.linalg.svdvals(xc @ yc.T).sum()
+    expected = (whole.mean(0) - few.mean(0)).square().sum() + (xc.square().sum() + yc.square().sum() - 2 * root) / 39
+    assert wavelet_frechet.packet_distances(*sides).item() == pytest.approx(expected.item(), rel=1e-12)
