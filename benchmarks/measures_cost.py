@@ -24,7 +24,7 @@ import torch
 from harness.common import PeakMemory, machine
 from harness.inputs import draw_features
 from harness.page import markdown, write_part
-from harness.stored import Store, Stored, own_networks, reading, tickets
+from harness.stored import Store, Stored, tickets
 from kept import held
 
 from streaming_metrics import FID, GenerativeMetrics, Spec
@@ -69,7 +69,8 @@ class Drawn:
         columns = {"pool": pool, "logits": logits, "text": text, "spatial": pool.flip(1), "score": pool[:, :1]}
         spec = Spec(width, CLASSES, {"text": width, "spatial": width, "score": 1})
         self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, columns)}
-        store = Store([resolve(name) for name in own_networks(entries())])
+        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
+        store = Store([resolve(name) for name in own if name])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
 
@@ -85,8 +86,7 @@ class Drawn:
 
     def metric(self, measures: Sequence[Measure], *, frozen: bool) -> GenerativeMetrics:
         """Return a metric of some measures, which has seen every side but the generated one."""
-        read = [reading(measure, next(iter(self.networks))) for measure in measures]
-        metric = GenerativeMetrics(read, extractor=dict(self.networks))
+        metric = GenerativeMetrics(measures, extractor=dict(self.networks))
         for role in metric.roles:
             if role != "fake":
                 self.give(metric, role)
@@ -119,14 +119,17 @@ class Pictures(Drawn):
         return torch.randint(0, 256, (len(places), 3, self.side, self.side), dtype=torch.uint8, generator=generator)
 
 
-def every_measure() -> list[Measure]:
-    """Return every measure of images of this library, with its defaults, but for FID by another network's name."""
+def every_measure(network: str) -> list[Measure]:
+    """Return every measure of images of this library, with its defaults; those whose own network has weights read the
+    one of that name, but for FID by another name.
+    """
     found = []
     for entry in entries():
         needed = needed_of(entry.cls)
-        is_again = entry.is_of_weights and (isinstance(entry.measure, FID) or entry.label == "fdr6")
+        is_again = entry.is_of_weights and (isinstance(entry.measure, FID) or entry.measure.column != "pool")
         if needed in ([], ["classes"]) and not entry.of_clips and not is_again:
-            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS)))
+            on = {"on": network} if entry.is_of_weights else {}
+            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS), **on))
     return found
 
 
@@ -190,10 +193,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="a page of Markdown to write the table into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    measures, drawn = every_measure(), Drawn(options.samples, options.width)
+    measures, drawn = every_measure("drawn"), Drawn(options.samples, options.width)
     from_features = verdict(sums(measures, drawn, options.repeats, ASIDE), ASIDE)
     pictures, aside = Pictures(options.samples, PIXELS), ASIDE + CAPTIONED
-    from_images = verdict(sums(measures, pictures, 1, aside), aside)
+    from_images = verdict(sums(every_measure("efficientnet"), pictures, 1, aside), aside)
     rows = [line_of(measure, drawn, options.repeats) for measure in measures]
     told = (
         f"{machine()}, {torch.get_num_threads()} threads, {options.samples} samples a role; seconds of the processor, "

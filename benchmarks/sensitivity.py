@@ -31,7 +31,7 @@ from harness.cases import NONE, Case, cases
 from harness.common import machine
 from harness.image_sets import SETS, ImageSet
 from harness.page import markdown, write_part
-from harness.stored import Store, own_networks, reading, tickets
+from harness.stored import Store, tickets
 from kept import held
 
 from streaming_metrics import FID, GenerativeMetrics
@@ -64,8 +64,10 @@ class Row:
     kept: int
 
 
-def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measure], dict[str, str]]:
-    """Return every measure that there are columns for, and the others with the reason."""
+def measures_for(data: ImageSet, columns: set[str], n: int, network: str) -> tuple[list[Measure], dict[str, str]]:
+    """Return every measure that there are columns for, and the others with the reason; those whose own network must be
+    fetched read the one that is at hand.
+    """
     found, left_out = [], {}
     for entry in entries():
         needed, lacking = needed_of(entry.cls), entry.columns - columns
@@ -75,6 +77,8 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
             left_out[entry.label] = f"reads {', '.join(sorted(lacking))}" if lacking else f"wants {', '.join(needed)}"
         elif entry.is_of_weights and isinstance(entry.measure, FID):
             left_out[entry.label] = "is FID of another network"
+        elif entry.is_of_weights:
+            found.append(replace(entry.measure, on=network))
         elif needed:
             found.append(replace(entry.measure, classes=data.classes))
         else:
@@ -84,13 +88,13 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
 
 def sized(label: str, n: int) -> dict[str, Any]:
     """Return what options a measure needs for so few samples."""
-    few = {"frequencies": 500}  # by default eigenvalues take minutes
+    few = {"frequencies": 500}  # eigenvalues of 4000 take minutes
     return {"kid": {"subset_size": n // 2}, "fkea": few, "ken": few}.get(label, {})
 
 
 def run(measure: Measure, sides: dict[str, Case], found: Sequence[Case], store: Store) -> Row:
     """Return what a measure says of each case, its real and training sides frozen."""
-    metric = GenerativeMetrics([reading(measure, next(iter(store.stored)))], extractor=dict(store.stored))
+    metric = GenerativeMetrics([measure], extractor=dict(store.stored))
     for role in metric.roles:
         if role != "fake":
             metric.update(tickets(sides[role].places), role=role, labels=sides[role].labels)
@@ -193,10 +197,11 @@ def bench(
     tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
-    store, start = Store([network, *map(resolve, own_networks(entries()))]), time.perf_counter()
+    own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
+    store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
-    measures, left_out = measures_for(data, {*store.columns, "labels"}, n)
+    measures, left_out = measures_for(data, {*store.columns, "labels"}, n, network.name)
     for label, why in left_out.items():
         tell(f"left out: {label}: {why}")
     rows = []

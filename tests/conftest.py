@@ -141,7 +141,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["extractor_table", "forking"]
 
-settings.register_profile("house", max_examples=15, deadline=None)
+settings.register_profile("house", max_examples=10, deadline=None)
 settings.load_profile("house")
 
 WIDTH, CLASSES, SAMPLES = 6, 5, 40

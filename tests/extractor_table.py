@@ -10,7 +10,7 @@ import open_clip
 import pytest
 import timm
 import torch
-from reference_weights import write_reference_weights
+from reference_weights import write_dinov2, write_reference_weights
 from torch import Tensor, nn
 from torchvision import models
 
@@ -76,7 +76,7 @@ EXTRACTORS: dict[str, Callable[[Path], Extractor]] = {
     "module with logits": lambda _: ModuleExtractor(_classifier(), value_range=(-1, 1)),
 }
 
-SLOW = {"dinov2-vits14"}
+SLOW = {"dinov2-vits14", "inception-v3 at logits"}
 """Rows that take long, and are of the kind of another row."""
 
 
@@ -117,18 +117,6 @@ def inception_weights(weights: Path) -> Path:
 def build_extractor(weights: Path) -> Callable[[str], Extractor]:
     """Return the extractor of a row of the table, the same one every time: nothing can change it."""
     return cache(lambda name: EXTRACTORS[name](weights))
-
-
-def write_dinov2(file: Path) -> Path:
-    """Write a file like Meta's: position embeddings of 37 x 37 patches, and a token that only training uses."""
-    if not file.exists():
-        generator = torch.Generator().manual_seed(0)
-        shapes = {
-            n: t.shape for n, t in timm.create_model("vit_small_patch14_dinov2", img_size=518).state_dict().items()
-        }
-        state = {name: 0.08 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-        torch.save({**state, "mask_token": torch.zeros(1, 384)}, file)
-    return file
 
 
 def _write_tiny_clip(folder: Path) -> None:

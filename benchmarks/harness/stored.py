@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,14 +13,9 @@ from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.wavelet_packets import SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from streaming_metrics import Measure
-    from streaming_metrics.measures.catalogue import Entry
+    from collections.abc import Mapping, Sequence
 
 BATCH = 250
-USUAL = ("pool", "logits")
-"""Columns that most networks have."""
 
 
 class Stored(Extractor):
@@ -65,19 +59,6 @@ def tickets(places: Tensor) -> Tensor:
     """
     digits = [places >> shift & 255 for shift in (0, 8, 16)]
     return torch.stack(digits, 1).to(torch.uint8)[..., None, None]
-
-
-def own_networks(entries: Iterable[Entry]) -> list[str]:
-    """Return the networks of measures' own whose columns no other has; those that only stand in for a pool or logits
-    need weights, and are left out.
-    """
-    wanted = (entry.network for entry in entries if not entry.of_clips and entry.measure.column not in USUAL)
-    return [name for name in dict.fromkeys(wanted) if name]
-
-
-def reading(measure: Measure, first: str) -> Measure:
-    """Return a measure as it reads the first network, by name, where its own is one that is left out."""
-    return replace(measure, on=first) if measure.network and measure.column in USUAL else measure
 
 
 class Store:

@@ -23,7 +23,7 @@ from streaming_metrics.cli.seeds import ids_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
-from streaming_metrics.extractors.registry import resolve, takes_of
+from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes_of
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_reference, find_source, imported
 from streaming_metrics.images.names import told
@@ -109,8 +109,14 @@ class Network:
         if self.extractor is not None and ":" in self.extractor:
             return self.own, asked
         record = {} if reference is None else reference.about.get("extractor", {})
-        name = self.extractor or record.get("name") or read_by(measures, weights=self.weights, resize=self.resize)
-        if name == record.get("name"):
+        recorded = record.get("name")
+        if self.extractor is None and recorded and WITH_ARGUMENTS.fullmatch(recorded):
+            raise ValueError(
+                f"reference: expected the name of an extractor alone, got {recorded!r}, whose arguments may name files "
+                "to load. Remedy: --extractor, if you trust it."
+            )
+        name = self.extractor or recorded or read_by(measures, weights=self.weights, resize=self.resize)
+        if name == recorded:
             asked["precision"] = self.precision or record["precision"]
             if name == RESIZABLE:
                 asked["resize"] = self.resize or record["resize"].rpartition("-")[0]

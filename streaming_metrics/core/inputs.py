@@ -61,7 +61,11 @@ class InputPipeline:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
         texts = texts_in((beside or {}).get("captions"))
+        if texts is None and isinstance(given, CheckedImages) and given.captions is not None:
+            texts = list(given.captions)
         beside = _hashed(beside or {})
+        if texts is not None:
+            _check_hashes(texts, [beside, given.columns if isinstance(given, CheckedImages) else {}], where)
         given_columns = [{**_hashed(columns), **beside} for columns in self._columns(given, needs, texts)]
         checked: dict[tuple[int, str], Tensor] = {}
         for place, (network, columns, needed) in enumerate(zip(self.networks, given_columns, needs)):
@@ -100,7 +104,6 @@ class InputPipeline:
             takes, span = first.extractor.takes, self.value_range
             checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
             images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
-            texts = checked.captions if texts is None else texts
             hashed = {} if texts is None else {"captions": caption_hashes(texts)}
             beside = {**hashed, **checked.columns, "hashes": hashes_of(images.pixels)}
             return [
@@ -145,6 +148,18 @@ def _refuse_without_captions(network: Network, columns: Columns, column: str, wh
             f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; "
             "nothing was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
         )
+
+
+def _check_hashes(texts: Sequence[str], beside: Iterable[Mapping[str, Any]], where: str) -> None:
+    """Raise ValueError where captions came as texts, which networks read, and as hashes of others."""
+    expected = caption_hashes(texts)
+    for columns in beside:
+        given = columns.get("captions")
+        if isinstance(given, Tensor) and not torch.equal(given.cpu(), expected):
+            raise ValueError(
+                f"{where}: expected captions once, got texts and the hashes of others; nothing was added. Remedy: the "
+                "texts alone."
+            )
 
 
 def _hashed(columns: Mapping[str, Any]) -> Columns:

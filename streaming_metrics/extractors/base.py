@@ -13,7 +13,7 @@ from torch.backends import cudnn
 from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
 from streaming_metrics.images.captions import as_captions
-from streaming_metrics.images.conversion import CheckedImages, Takes, check_images
+from streaming_metrics.images.conversion import RANKS, CheckedImages, Takes, check_images, check_shape
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Extractor(nn.Module, ABC):
         """
         if isinstance(images, CheckedImages):
             images, captions = images.pixels, images.captions if captions is None else captions
+            if images.ndim != RANKS[self.takes]:
+                check_shape(images, self.takes)
         else:
             check_images(images, self.takes)
         given: tuple[Any, ...] = ()

@@ -148,7 +148,7 @@ def _class_of(transformers: Any, config: dict[str, Any], name: str) -> Any:
     """Return the class that wrote the folder: the network, whole, whose features are meant."""
     architecture = next(iter(config.get("architectures") or ()), None)
     found = getattr(transformers, str(architecture), None)
-    if found is None:
+    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):  # AutoModel may run own code
         raise ValueError(
             f"{name}: expected the name of a class of transformers in its architectures, got {architecture!r}. Remedy: "
             "network.save_pretrained(folder); a network with code of its own as an nn.Module, extractor=."

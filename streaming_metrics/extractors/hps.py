@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cosine_similarity, interpolate, pad
 
-from streaming_metrics.extractors.clip import OpenClipExtractor
 from streaming_metrics.extractors.names import lookup
+from streaming_metrics.extractors.open_clip_network import OpenClipExtractor, Prepare
 from streaming_metrics.extractors.preprocess import CLIP
 from streaming_metrics.extractors.scorer import SCORE
 from streaming_metrics.extractors.weights import load_weights
@@ -57,7 +57,7 @@ class HPSv2(OpenClipExtractor):
     ) -> None:
         url = lookup(VERSIONS, version, "version of HPSv2")
         state, digest = load_weights(url if weights is None else weights, inside=("state_dict",))
-        self._make(f"hps{version}", architecture, state, digest, "clip", precision)
+        self._make(f"hps{version}", architecture, state, digest, Prepare(), precision)
         self.spec = Spec(widths={SCORE: 1})
         self.resize = f"torch-bicubic-padded-{self.preprocess.side}"
 

@@ -48,8 +48,6 @@ FAMILIES: dict[str, tuple[str, str]] = {
 """Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
 EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
-WITHOUT_WEIGHTS = ("low-level",)
-"""Networks that need no file."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""
 RESIZE_NAMES = ("tf1-bilinear", "torch-bilinear", "torch-antialias", "clean")

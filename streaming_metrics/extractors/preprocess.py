@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import torch
 from torch.nn.functional import interpolate
 
 from streaming_metrics.extractors.names import lookup
@@ -88,7 +87,7 @@ class Preprocess:
             pixels = middle(sample(images, *size), self.side, floor=self.crop == "shorter-floor")
         else:
             pixels = sample(self._cut(images), self.side, self.side)
-        mean, std = (torch.tensor(of, device=pixels.device).view(3, 1, 1) for of in (self.mean, self.std))
+        mean, std = (pixels.new_tensor(of).view(3, 1, 1) for of in (self.mean, self.std))
         return (pixels / 255 - mean) / std
 
     def _cut(self, images: Tensor) -> Tensor:

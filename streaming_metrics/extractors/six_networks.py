@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -72,7 +71,7 @@ class Input:
         if images.shape[-1] != self.side:
             size = self.side, self.side
             images = interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        mean, std = (torch.tensor(of, device=images.device).view(3, 1, 1) for of in (self.mean, self.std))
+        mean, std = (images.new_tensor(of).view(3, 1, 1) for of in (self.mean, self.std))
         return (images - mean) / std
 
 

@@ -50,7 +50,7 @@ class VideoMAEv2(ClipExtractor):
             OpenGVLab.
         stride: from one frame to the next; the first 16 of a clip are looked at.
         fps: see :class:`~streaming_metrics.images.window.Window`.
-        heads: of its attention, which no tensor tells.
+        heads: of its attention, which no tensor tells; others than 16 are named in signatures.
         precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`Extractor`.
 
     Raises:
@@ -84,6 +84,7 @@ class VideoMAEv2(ClipExtractor):
         needed = SHA256 if weights is None else digest_of_name(source, SHA256)
         state, digest = load_weights(source, needed, inside=("model", "module"))
         self.weights_id = digest[:PREFIX]
+        self.layer = "pool" if heads == HEADS else f"pool-{heads}-heads"
         self.window = Window(FRAMES, stride, fps)
         self.resize = f"cd-fvd-{SIDE}-{self.window.name}"
         settings = _settings(transformers, state, heads)

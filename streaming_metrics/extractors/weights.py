@@ -13,6 +13,8 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 
+from streaming_metrics.precision import default_float32
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -87,7 +89,7 @@ def frozen_network(make: Callable[[], nn.Module], state: dict[str, Tensor], what
     Raises:
         ValueError: the tensors' names or shapes are not those of the network, ``what``.
     """
-    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), torch.device("cpu"), default_float32():
         network = make()
         _check_fit(network, state, what)
         network.load_state_dict(state, strict=False, assign=True)
@@ -113,22 +115,27 @@ def _fetch(url: str, sha256: str | None) -> Path:
             torch.hub.download_url_to_file(url, str(path), sha256, progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
-                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy, or use"
-                ' extractor="efficientnet-lite0", which needs no network.'
+                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy; or, of "
+                'images, extractor="efficientnet-lite0", which needs no network.'
             ) from error
     return path
 
 
 def _file_of(url: str) -> str:
-    """Return the name of a fetched file; on the hub, where many have one name, the repository's is put before it.
+    """Return the name of a fetched file; on the hub, where many have one name, its repository, its revision unless that
+    is ``main``, and its folder are put before it.
 
     Example:
         >>> _file_of("https://huggingface.co/timm/resnet10t.c3_in1k/resolve/main/model.safetensors")
         'timm--resnet10t.c3_in1k--model.safetensors'
+        >>> _file_of("https://huggingface.co/me/nets/resolve/v2/ema/model.safetensors")
+        'me--nets--v2--ema--model.safetensors'
     """
-    folders, _, name = urlparse(url).path.strip("/").rpartition("/")
-    repository, resolved, _ = folders.partition("/resolve/")
-    return f"{repository.replace('/', '--')}--{name}" if resolved else name
+    path = urlparse(url).path.strip("/")
+    repository, resolved, inside = path.partition("/resolve/")
+    if not resolved:
+        return path.rpartition("/")[2]
+    return f"{repository}/{inside.removeprefix('main/')}".replace("/", "--")
 
 
 def _tensors(content: bytes, path: Path, inside: Sequence[str]) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class Window:
     def name(self) -> str:
         """How signatures give it."""
         stride = "" if self.stride == 1 else f"-stride{self.stride}"
-        return f"{self.frames}f{stride}" + ("" if self.fps is None else f"-{self.fps:g}fps")
+        return f"{self.frames}f{stride}" + ("" if self.fps is None else f"-{_plain(self.fps)}fps")
 
     @property
     def span(self) -> int:
@@ -60,3 +60,8 @@ class Window:
                 "longer clips, or an extractor made with fewer frames= or a smaller stride=."
             )
         return clips[:, : self.span : self.stride]
+
+
+def _plain(rate: float) -> str:
+    """Return a rate in the fewest digits that tell it from every other: 24000/1001 is not 23.976."""
+    return repr(float(rate)).removesuffix(".0")

@@ -44,7 +44,7 @@ class FWD(Measure):
     measure, whatever network others read. Images may have any one size whose sides are multiples of 16; values of
     other sizes do not compare. Kept of each side are the moments of each packet, W = 3·(H/16)·(W/16) wide: 0.35 MB for
     images of 32 by 32, 4.9 MB for 64, 76 MB for 128, 1.2 GB for 256 by 256, which cost 0.3 GFLOP an image and, at
-    compute, 256 decompositions of 768 by 768.
+    compute, 256 decompositions of 768 by 768: 80 s on one core of a CPU, against 2 s for 128 by 128.
 
     Raises:
         NotEnoughSamples: at compute, with fewer than 2 samples a side.

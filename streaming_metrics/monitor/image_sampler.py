@@ -115,7 +115,7 @@ class ImageSampler:
     ) -> CheckedImages:
         pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
         own, captions = captions_apart({**(beside or {}), **own}, n, source)
-        if captions is None and self.caption_key is not None:
+        if captions is None and "captions" not in own and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)
         columns = checked_columns(own, n, source)
         refuse_missing({*columns, *(() if captions is None else ("captions",))}, self.needed, source)

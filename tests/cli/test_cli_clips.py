@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from video_networks import draw_clips, write_frames, write_i3d, write_video
 
 from streaming_metrics import FVD, GenerativeMetrics, JEDi
 from streaming_metrics.extractors import resolve
+from streaming_metrics.files.reference import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,3 +113,16 @@ def test_a_report_shows_stills(made: Path, tmp_path: Path) -> None:
     done("compare", *given, "--measures", "fid,prdc(k=2)", "--report", tmp_path / "page.html")
     assert "prdc" in (tmp_path / "page.html").read_text()
     assert torch.equal(REAL, draw_clips(5, 20, 24, 32, seed=1))
+
+
+def test_a_reference_names_no_files_to_load(made: Path, tmp_path: Path) -> None:
+    """Its record is not the user's word, and a network of clips is a program."""
+    metric = GenerativeMetrics([FVD()], resolve("i3d", weights=made / "i3d.pt"))
+    metric.update(REAL, real=True)
+    metric.save_reference(tmp_path / "real.safetensors")
+    saved = Reference.load(tmp_path / "real.safetensors")
+    record = {**saved.about["extractor"], "name": f"i3d(weights={str(made / 'i3d.pt')!r})"}
+    replace(saved, about={**saved.about, "extractor": record}).save(tmp_path / "other.safetensors")
+    failed = run("compare", tmp_path / "other.safetensors", made / "fake", *VIDEO)
+    assert failed.exit_code == 3
+    assert "whose arguments may name files to load" in " ".join(failed.stderr.split())

@@ -46,8 +46,7 @@ def run_in(charset: str, *arguments: Any) -> Result:
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("charset", ["ascii", "cp949", "utf-8"])
-@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("charset", "terminal"), [("ascii", False), ("cp949", True), ("utf-8", True)])
 def test_no_encoding_ends_in_a_traceback(
     sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, charset: str, terminal: bool
 ) -> None:

@@ -111,3 +111,28 @@ def test_texts_that_are_not_one_an_image_are_refused(
     with pytest.raises(error, match=message):
         metric.update(images(), real=False, captions=captions)
     assert metric.num_samples("fake") == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        (CheckedImages(images(), captions=WORDS), caption_hashes(WORDS[::-1])),
+        (CheckedImages(images(), {"captions": caption_hashes(WORDS[::-1])}, WORDS), None),
+        (CheckedImages(images(), {"captions": caption_hashes(WORDS)}), WORDS[::-1]),
+    ],
+    ids=["hashes apart", "hashes inside", "texts apart"],
+)
+def test_texts_and_the_hashes_of_others_are_refused(given: CheckedImages, beside: Any) -> None:
+    """The network would read one, and the pool of captions would count the other."""
+    metric = GenerativeMetrics([reading()], Encoder())
+    with pytest.raises(ValueError, match="expected captions once, got texts and the hashes of others"):
+        metric.update(given, real=False, captions=beside)
+    assert metric.num_samples("fake") == 0
+    metric.update(CheckedImages(images(), {"captions": caption_hashes(WORDS)}, WORDS), real=False)
+
+
+def test_checked_samples_of_the_other_kind_are_refused() -> None:
+    clips = torch.stack([images(), images()], 1)
+    metric = GenerativeMetrics([FID()], Encoder())
+    with pytest.raises(ValueError, match=r"Expected images \(N, 3, H, W\), got \(8, 2, 3, 16, 12\)"):
+        metric.update(CheckedImages(clips), real=True)

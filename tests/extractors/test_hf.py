@@ -256,3 +256,19 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match=r'Remedy: pip install "streaming-metrics\[networks\]"'):
         resolve(f"hf/{tmp_path}")
+
+
+def test_a_class_that_may_run_code_of_the_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``AutoModel`` would ask whether to run it, and do so."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "net"
+    write(folder, lambda: hf.ViTModel(hf.ViTConfig(**VISION)), squeezed())
+    code = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+    (folder / "code.py").write_text(code)
+    own = {"AutoConfig": "code.Config", "AutoModel": "code.Net"}
+    config = {"model_type": "of-its-own", "architectures": ["AutoModel"], "auto_map": own}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="expected the name of a class of transformers in its architectures"):
+        HFExtractor(folder)
+    assert not (tmp_path / "ran").exists()

@@ -11,10 +11,9 @@ import open_clip
 import pytest
 import timm
 import torch
-from extractor_table import write_dinov2
 from open_clip.transform import image_transform
 from PIL import Image
-from reference_weights import draw_images
+from reference_weights import draw_images, write_dinov2
 from torch import Tensor
 from torch.nn.functional import interpolate, silu
 

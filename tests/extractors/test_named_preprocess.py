@@ -14,7 +14,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from streaming_metrics.extractors.pil import KERNELS, resample
-from streaming_metrics.extractors.preprocess import CLIP, Preprocess, adm_crop
+from streaming_metrics.extractors.preprocess import CLIP, IMAGENET, Preprocess, adm_crop
+from streaming_metrics.extractors.six_networks import Input
 from streaming_metrics.extractors.timm_network import preprocess_of
 
 if TYPE_CHECKING:
@@ -135,3 +136,20 @@ def test_names_tell_protocols_apart() -> None:
 def test_what_is_no_preprocessing_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Preprocess(224, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_it_follows_no_default_dtype(dtype: torch.dtype) -> None:
+    """Trainers in half precision set one: means rounded to it would move every feature."""
+    images = noise(40, 56)
+    steps = Preprocess(32, "pil-bicubic"), Input(32, *IMAGENET)
+    given = images, images[..., :40] / 255
+    expected = [step(one) for step, one in zip(steps, given)]
+    torch.set_default_dtype(dtype)
+    try:
+        found = [step(one) for step, one in zip(steps, given)]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected):
+        assert one.dtype == torch.float32
+        assert torch.equal(one, other)

@@ -270,6 +270,18 @@ def test_frames_stride_and_rate_are_in_the_fingerprint(folder: Path) -> None:
     assert I3D("videogpt", folder / "i3d.pt").fingerprint.startswith("i3d-videogpt-")
 
 
+def test_rates_that_differ_in_a_late_digit_are_other_windows() -> None:
+    assert Window(16, fps=23.976).name == "16f-23.976fps" != Window(16, fps=24000 / 1001).name
+    assert Window(16, fps=24).name == Window(16, fps=24.0).name == "16f-24fps"
+
+
+def test_heads_that_no_tensor_tells_are_in_the_fingerprint(folder: Path) -> None:
+    two, three = (VideoMAEv2(folder / "g.pth", heads=heads) for heads in (2, 3))
+    assert not torch.equal(two(CLIPS).columns()["pool"], three(CLIPS).columns()["pool"])
+    assert two.fingerprint != three.fingerprint
+    assert two.label.endswith("-2-heads")
+
+
 def test_a_stride_takes_every_such_frame() -> None:
     assert torch.equal(Window(3, stride=5).of(CLIPS), CLIPS[:, [0, 5, 10]])
     with pytest.raises(ValueError, match="at least 21 frames"):

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -600,12 +601,17 @@ GIVEN = [
 CASES = [(FRECHET, *case) for case in GIVEN] + [(name, *case) for name in (KERNEL, SCORE, MEMORY) for case in GIVEN[:1]]
 
 
+@cache
+def refusing(name: str, normalize: bool, weights: Path) -> Any:
+    """Return a metric, one for all that it refuses."""
+    return build(name, 64, normalize=normalize, feature_extractor_weights_path=str(weights))
+
+
 @pytest.mark.parametrize(("name", "normalize", "given", "message"), CASES)
 def test_images_are_refused_in_the_terms_of_normalize(
     name: str, normalize: bool, given: Any, message: str, inception_weights: Path
 ) -> None:
-    options = {"normalize": normalize, "feature_extractor_weights_path": str(inception_weights)}
-    metric = build(name, 64, **options)
+    metric = refusing(name, normalize, inception_weights)
     with pytest.raises(ValueError, match=message) as caught:
         feed(metric, given, given)
     assert "value_range" not in str(caught.value)
