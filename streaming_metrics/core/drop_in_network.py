@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from streaming_metrics.features import Features, Spec
 from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.precision import full_precision
 from streaming_metrics.statistics.hashes import hashes_of
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
