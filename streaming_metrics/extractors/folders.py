@@ -63,6 +63,11 @@ def digest_of_folder(path: Path, config: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
+def digest_of_words(tokenizer: Any) -> str:
+    """Return a sha256 of a tokenizer's words and their numbers, whichever way its files write them."""
+    return hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
+
+
 def network_in(kind: Any, path: Path, extractor: str, unread: tuple[str, ...] = ()) -> torch.nn.Module:
     """Return the network in a folder: float32 on the CPU, in eval mode, without gradients.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.nn.functional import cosine_similarity, interpolate, pad
 
 from streaming_metrics.extractors.names import lookup
@@ -28,6 +27,8 @@ VERSIONS = {
     for version, file in {"v2.0": "HPS_v2_compressed.pt", "v2.1": "HPS_v2.1_compressed.pt"}.items()
 }
 """Addresses of the weights of each version."""
+ARCHITECTURE = "ViT-H-14"
+"""open_clip's name of the published one."""
 
 
 class HPSv2(OpenClipExtractor):
@@ -36,7 +37,7 @@ class HPSv2(OpenClipExtractor):
     Args:
         version: ``"v2.0"`` or ``"v2.1"``, whose scores do not compare.
         weights: path or URL of its file. Default: the authors' URL.
-        architecture: of open_clip.
+        architecture: of open_clip; named in signatures where it is not the published one.
         precision: ``"fp32"``, ``"tf32"`` or ``"bf16"``, see :class:`~streaming_metrics.extractors.Extractor`.
 
     Raises:
@@ -52,12 +53,13 @@ class HPSv2(OpenClipExtractor):
         self,
         version: str = "v2.1",
         weights: str | os.PathLike[str] | None = None,
-        architecture: str = "ViT-H-14",
+        architecture: str = ARCHITECTURE,
         precision: str = "fp32",
     ) -> None:
         url = lookup(VERSIONS, version, "version of HPSv2")
         state, digest = load_weights(url if weights is None else weights, inside=("state_dict",))
         self._make(f"hps{version}", architecture, state, digest, Prepare(), precision)
+        self.layer = "pool" if architecture == ARCHITECTURE else architecture
         self.spec = Spec(widths={SCORE: 1})
         self.resize = f"torch-bicubic-padded-{self.preprocess.side}"
 
@@ -82,5 +84,5 @@ def padded_input(images: Tensor, side: int) -> Tensor:
         pixels = interpolate(pixels, (height, width), mode="bicubic", align_corners=False, antialias=True)
         left, above = (side - width) // 2, (side - height) // 2
         pixels = pad(pixels, (left, side - width - left, above, side - height - above))
-    mean, std = (torch.tensor(of, device=pixels.device).view(3, 1, 1) for of in CLIP)
+    mean, std = (pixels.new_tensor(of).view(3, 1, 1) for of in CLIP)
     return (pixels - mean) / std

@@ -32,7 +32,9 @@ class I3D(ClipExtractor):
     Frames are brought to 224 × 224 (the shorter side, bilinear without antialias, then the centre) and to [−1, 1], and
     the network is called with ``rescale=False, resize=False, return_features=True``. ``"styleganv"`` and ``"videogpt"``
     differ in what they do to floats, and are named apart for that: the first leaves them, the second cuts them to 8
-    bits. Samples here have 8 bits: of those both see the same, and floats are rounded when they come in.
+    bits. Samples here have 8 bits: of those both see the same, and floats are rounded when they come in. The code that
+    ``"videogpt"`` is named after loads another file, ``i3d_pretrained_400.pt``, into a network of its own; here its
+    steps are taken with this one.
 
     The file is TorchScript, a program that loading runs. It is taken of an address only with the sha256 of the
     published one; a local path that you give is loaded as it is.

@@ -5,6 +5,8 @@ J. Xu et al., "ImageReward: learning and evaluating human preferences for text-t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from streaming_metrics.extractors.folders import processor_in, transformers_of
+from streaming_metrics.extractors.folders import digest_of_words, processor_in, transformers_of
 from streaming_metrics.extractors.preprocess import CLIP, Preprocess
 from streaming_metrics.extractors.scorer import ScoringNetwork
 from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
@@ -92,7 +94,9 @@ class ImageReward(ScoringNetwork):
         self.tokenize: Any = processor_in(transformers.BertTokenizerFast, Path(tokenizer).expanduser(), self.name)
         side = vision["image_size"]
         self.preprocess = Preprocess(side, "pil-bicubic", "shorter", side, *CLIP)
-        self.weights_id, self.resize = digest[:PREFIX], self.preprocess.name
+        seen = [digest, digest_of_words(self.tokenize), {**vision}, {**text}]  # no tensor tells words, nor heads
+        self.weights_id = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:PREFIX]
+        self.resize = self.preprocess.name
 
     def scores(self, images: Tensor, captions: list[str]) -> Tensor:
         """Return the score of each image for its caption, ``(N,)``."""

@@ -85,7 +85,7 @@ class OpenClipExtractor(Extractor):
         self.name, self.tag = name, re.sub(r"[^a-z0-9]+", "_", name.lower())
         self.weights_id, self.architecture = digest[:PREFIX], architecture
         with _without_its_log(), _offline(name, "the configuration of its text network"):
-            network: Any = frozen_network(lambda: open_clip.create_model(architecture, load_weights=False), state, name)
+            network: Any = frozen_network(lambda: _made(open_clip, architecture), _tensors(state), name)
         self.network: nn.Module = network
         side = network.visual.image_size
         self.preprocess = prepare.at(side if isinstance(side, int) else side[0])
@@ -108,6 +108,16 @@ class OpenClipExtractor(Extractor):
                 return Features(pool=pool)
             tokens = self.tokenize(list(captions)).to(pool.device)
             return Features(pool=pool, text=network.encode_text(tokens).float())
+
+
+def _made(open_clip: Any, architecture: str) -> nn.Module:
+    """Return a network under random weights; text networks of transformers too, whose own would be fetched, unasked."""
+    return open_clip.create_model(architecture, load_weights=False, pretrained_hf=False)
+
+
+def _tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a file's tensors but for the numbers of places, which older text networks of transformers saved."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith(".embeddings.position_ids")}
 
 
 def _training(open_clip: Any, architecture: str, training: str) -> tuple[Prepare, str]:

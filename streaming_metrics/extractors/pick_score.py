@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 from streaming_metrics.extractors.folders import (
     checked_folder,
     digest_of_folder,
+    digest_of_words,
     network_in,
     processor_in,
     transformers_of,
@@ -57,7 +58,7 @@ class PickScore(ScoringNetwork):
         self.network: nn.Module = network
         self.tokenize: Any = processor_in(transformers.CLIPTokenizerFast, path, self.name)
         self.side = int(network.config.vision_config.image_size)
-        self.weights_id = digest_of_folder(path, config)[:PREFIX]
+        self.weights_id = digest_of_folder(path, {**config, "words": digest_of_words(self.tokenize)})[:PREFIX]
         self.resize = f"pil-bicubic-floor-{self.side}"
 
     def scores(self, images: Tensor, captions: list[str]) -> Tensor:

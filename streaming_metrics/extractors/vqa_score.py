@@ -6,6 +6,7 @@ Z. Lin et al., "Evaluating text-to-visual generation with image-to-text generati
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +72,8 @@ class VQAScore(ScoringNetwork):
         self.network, self.processor, self.template = network, processor, template
         self.prompt = prompt or self._in_chat
         self.answer = int(processor.tokenizer(answer, add_special_tokens=False).input_ids[0])
-        asked = hashlib.sha256(f"{template}|{answer}".encode()).hexdigest()[:PREFIX]
-        self.weights_id = f"{digest_of(network)[:PREFIX]}-{asked}"
+        asked = hashlib.sha256(f"{self.prompt(template)}|{answer}|{_prepared_by(processor)}".encode())
+        self.weights_id = f"{digest_of(network)[:PREFIX]}-{asked.hexdigest()[:PREFIX]}"
         self.start: int | None = getattr(config, "decoder_start_token_id", None)
         self.train(False)
         self.requires_grad_(False)
@@ -94,3 +95,9 @@ class VQAScore(ScoringNetwork):
             return question
         content = [{"type": "image"}, {"type": "text", "text": question}]
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+
+
+def _prepared_by(processor: Any) -> str:
+    """Return what a processor says of how it prepares images; empty where it says nothing."""
+    images = getattr(processor, "image_processor", None)
+    return "" if images is None else json.dumps(images.to_dict(), sort_keys=True, default=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from functools import partial
@@ -323,6 +324,23 @@ def test_a_tokenizer_is_fetched_only_for_captions(tiny_clip: Path, monkeypatch: 
     assert extractor(IMAGES).pool is not None
     with pytest.raises(ConnectionError, match=r"tiny-clip: its tokenizer cannot be fetched .no network.\. Remedy: "):
         extractor(IMAGES, ["a", "b"])
+
+
+def test_a_text_network_of_transformers_fetches_no_weights_of_its_own(tmp_path: Path) -> None:
+    """Those of the file replace them anyway; only its configuration is read."""
+    from transformers import BertConfig
+
+    text = tmp_path / "text"
+    BertConfig(40, 16, 1, 2, 24).save_pretrained(text)
+    vision = {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16}
+    told = {"hf_model_name": str(text), "hf_tokenizer_name": str(text), "hf_pooler_type": "mean_pooler"}
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": told}
+    (tmp_path / "tiny-bert-clip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "tiny-bert-clip.json")
+    state = open_clip.create_model("tiny-bert-clip", load_weights=False, pretrained_text=False).state_dict()
+    state["text.transformer.embeddings.position_ids"] = torch.arange(9)[None]  # of older files
+    torch.save(state, tmp_path / "weights.pth")
+    assert OpenClipExtractor("tiny-bert-clip", tmp_path / "weights.pth")(IMAGES).pool.shape == (2, 8)
 
 
 # --- all --------------------------------------------------------------------------------------------------------------

@@ -79,6 +79,17 @@ def test_pick_score_is_that_of_its_card(clip_folder: Path) -> None:
     check_scores(PickScore(clip_folder), expected)
 
 
+def test_other_words_have_another_fingerprint(clip_folder: Path, tmp_path: Path) -> None:
+    for file in clip_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert PickScore(tmp_path).fingerprint == PickScore(clip_folder).fingerprint
+    words = json.loads((tmp_path / "vocab.json").read_text())
+    words["a</w>"], words["d</w>"] = words["d</w>"], words["a</w>"]
+    (tmp_path / "vocab.json").write_text(json.dumps(words))
+    transformers.CLIPTokenizerFast(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt")).save_pretrained(tmp_path)
+    assert PickScore(tmp_path).fingerprint != PickScore(clip_folder).fingerprint
+
+
 def test_folders_that_hold_no_clip_are_refused(clip_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"pickscore: expected a local folder with config.json"):
         PickScore(tmp_path)
@@ -122,6 +133,7 @@ def test_hps_is_100_times_the_cosine(images: Tensor, tiny_open_clip: str, tmp_pa
     found = scorer(images, WORDS).score.flatten()
     torch.testing.assert_close(found, 100 * (image * text).sum(1), rtol=1e-4, atol=1e-3)
     assert (scorer.tag, scorer.spec.widths, scorer(images).column("score")) == ("hpsv2_1", {"score": 1}, None)
+    assert scorer.label.endswith(f"-{tiny_open_clip}")  # its activation, for one, is in no tensor
 
 
 def test_an_unknown_version_is_told() -> None:
@@ -186,6 +198,13 @@ def test_image_reward_reads_the_authors_file(tmp_path: Path) -> None:
         )
     scorer = ImageReward(tmp_path, tmp_path / "ImageReward.pt", VISION, TEXT)
     check_scores(scorer, (rewards - MEAN) / STD)
+    one_head = ImageReward(tmp_path, tmp_path / "ImageReward.pt", VISION, {**TEXT, "num_attention_heads": 1})
+    assert one_head.fingerprint != scorer.fingerprint
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "cat", "on"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    other_words = ImageReward(tmp_path, tmp_path / "ImageReward.pt", VISION, TEXT)
+    assert other_words.fingerprint != scorer.fingerprint
 
 
 def test_the_published_sizes_are_those_of_the_authors_file() -> None:
@@ -224,6 +243,7 @@ class Processor:
     """A processor of images and texts, with a tokenizer of words."""
 
     chat_template = None
+    image_processor: Any = None
 
     def __init__(self, padding_side: str = "left") -> None:
         self.asked: list[str] = []
@@ -251,6 +271,9 @@ def test_vqa_score_is_the_probability_of_yes(is_encoder_decoder: bool) -> None:
     check_scores(scorer, expected)
     assert processor.asked[:3] == questions
     assert VQAScore(network, processor, "tiny-vqa", answer="No").fingerprint != scorer.fingerprint
+    assert VQAScore(network, processor, "tiny-vqa", prompt="USER: {}".format).fingerprint != scorer.fingerprint
+    processor.image_processor = SimpleNamespace(to_dict=lambda: {"size": 7})
+    assert VQAScore(network, processor, "tiny-vqa").fingerprint != scorer.fingerprint
 
 
 def test_what_a_question_needs_is_told() -> None:
