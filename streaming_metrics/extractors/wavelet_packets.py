@@ -30,7 +30,8 @@ class WaveletPackets(Extractor):
 
     The column ``packets`` is ``(N, 3·H·W)``: 256 packets one after another, in the natural order of their paths
     (``aaaa``, ``aaah``, …, ``dddd``), each of 3·(H/16)·(W/16) coefficients, of pixels in [0, 1]. The transform is
-    orthonormal: no number is lost. All images of a metric must be of one size.
+    orthonormal: no number is lost. All images of a metric must be of one size, which the column ``sides (N, 2)`` tells:
+    height and width.
 
     Coefficients are sums of whole grey levels, exact in float32 whatever the device and the batch, and rounded once,
     where they are scaled.
@@ -58,7 +59,7 @@ class WaveletPackets(Extractor):
     def __init__(self, precision: str = "fp32") -> None:
         super().__init__(precision)
         self.precision = "fp32"
-        self.spec = Spec(widths={"packets": ANY_WIDTH})
+        self.spec = Spec(widths={"packets": ANY_WIDTH, "sides": 2})
         self.register_buffer("signs", torch.tensor(_signs(), device="cpu"))
         self.register_buffer("scale", torch.tensor(SIDE * WHITE, device="cpu"))  # a number would be inverted on GPUs
 
@@ -72,7 +73,8 @@ class WaveletPackets(Extractor):
                 f"{_nearest(width)}."
             )
         at_once = max(1, AT_ONCE // images[0].numel()) if self.device.type == "cpu" else len(images)
-        return Features(packets=torch.cat([self._packets(some) for some in images.split(at_once)]))
+        sides = torch.tensor([[height, width]], device=images.device, dtype=torch.float32).repeat(len(images), 1)
+        return Features(packets=torch.cat([self._packets(some) for some in images.split(at_once)]), sides=sides)
 
     def _packets(self, images: Tensor) -> Tensor:
         n, colours, height, width = images.shape

@@ -222,7 +222,7 @@ class Measure(ABC):
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
     network: ClassVar[str | None] = None
-    takes: ClassVar[Takes | None] = None
+    takes: ClassVar[Literal["images", "clips"] | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
     jackknifed: ClassVar[tuple[str, ...]] = ()

@@ -7,7 +7,7 @@ generation quality", ICLR 2025. Parity target: ``videojedi`` 0.0.1, given the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streaming_metrics.features import Role, Spec
-    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.measures.base import Prepared, Results, Side, Sides
     from streaming_metrics.statistics import Statistic
 
@@ -51,7 +50,7 @@ class JEDi(Measure):
 
     label: ClassVar[str] = "jedi"
     group: ClassVar[str] = "distances"
-    takes: ClassVar[Takes | None] = "clips"
+    takes: ClassVar[Literal["images", "clips"] | None] = "clips"
     paper: ClassVar[str] = "Luo et al., ICLR 2025"
     jackknifed: ClassVar[tuple[str, ...]] = ("jedi",)
 

@@ -8,7 +8,7 @@ the content bias in Fréchet video distance", CVPR 2024), given the same feature
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -75,7 +75,7 @@ class FVD(Measure):
 
     label: ClassVar[str] = "fvd"
     group: ClassVar[str] = "distances"
-    takes: ClassVar[Takes | None] = "clips"
+    takes: ClassVar[Literal["images", "clips"] | None] = "clips"
     paper: ClassVar[str] = "Unterthiner et al., 2018"
     jackknifed: ClassVar[tuple[str, ...]] = ("fvd",)
 

@@ -16,6 +16,7 @@ from streaming_metrics.extractors.wavelet_packets import PACKETS
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.gaussian import ROUNDING, Gaussian, frechet_distance
 from streaming_metrics.statistics import Moments, PacketMoments
+from streaming_metrics.statistics.packet_moments import SIDES, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ class FWD(Measure):
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         width(spec, "FWD", "packets")
-        moments = (PacketMoments(PACKETS),)
+        moments = (_moments(spec),)
         return {"real": moments, "fake": moments}
 
     def check(self, sides: Sides) -> None:
@@ -91,8 +92,9 @@ class FWD(Measure):
 
         ``metric.inspector().sides("wavelet-packets")`` gives the sides, where that is the network's name.
         """
-        real, fake = (side[PacketMoments(PACKETS)]["moments"] for side in (sides.real, sides.fake))
-        _check_sizes(real, fake)
+        moments = _moments(sides.spec)
+        _check_sizes(*(moments.shape(side[moments]) for side in (sides.real, sides.fake)))
+        real, fake = (side[moments]["moments"] for side in (sides.real, sides.fake))
         _warn_if_few(real, sides)
         at_once = max(1, AT_ONCE // real[0].numel())
         return torch.cat([packet_distances(*some) for some in zip(real.split(at_once), fake.split(at_once))])
@@ -131,12 +133,15 @@ def _gaussian(moments: Tensor) -> Gaussian:
     return Gaussian(Moments(len(moments) - 1), {"moments": moments}, int(moments[0, 0]))
 
 
-def _check_sizes(real: Tensor, fake: Tensor) -> None:
-    if real.shape != fake.shape:
-        widths = " and ".join(str(PacketMoments.width(moments)) for moments in (real, fake))
+def _moments(spec: Spec) -> PacketMoments:
+    return PacketMoments(PACKETS, sized=spec.width(SIDES) is not None)
+
+
+def _check_sizes(real: tuple[int, ...], fake: tuple[int, ...]) -> None:
+    if real != fake:
         raise ValueError(
-            f"FWD: expected real and generated images of one size, got packets of {widths} numbers. Remedy: crop or "
-            "resize the images of both sides to one size."
+            f"FWD: expected real and generated images of one size, got {size_of(real)} and {size_of(fake)}. Remedy: "
+            "crop or resize the images of both sides to one size."
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from streaming_metrics.arguments import check_integer
+from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic, check_column, check_like, unless
 from streaming_metrics.statistics.moments import Moments
 from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NUMBERS_PER_MESSAGE = 2**23
 """Half matrices travel in messages of 64 MiB: each costs a rank the wait for all others."""
+SIDES = "sides"
+"""The column of heights and widths of images, in pixels."""
 TYPICAL = 768
 """Width of the packets of images of 256 by 256."""
 
@@ -29,16 +31,18 @@ TYPICAL = 768
 class PacketMoments(Statistic):
     """Moments of each of P packets of a column, in float64: of packet p, columns ``p·W`` to ``(p + 1)·W − 1``.
 
-    The state is one tensor ``(P, W + 1, W + 1)``, of each packet the state of :class:`Moments`. W is that of the first
-    batch, since it follows from the size of the images; before, it is 0. It takes ``8·P·(W + 1)²`` bytes: 0.35 MB for
+    The state is ``moments (P, W + 1, W + 1)``, of each packet the state of :class:`Moments`, and, where the column
+    ``sides`` tells them, ``sides (2,) int64``, height and width of the images, for images that lie and stand have equal
+    W. Both are those of the first batch, and 0 before. Moments take ``8·P·(W + 1)²`` bytes: 0.35 MB for
     the 256 packets of images of 32 by 32, 4.9 MB for 64 by 64, 76 MB for 128 by 128, 1.2 GB for 256 by 256.
 
     Args:
         packets: P.
         column: of which features.
+        sized: whether the column ``sides`` is at hand.
 
     Raises:
-        ValueError: at update, of rows that are no whole number of packets, or of other widths than those before.
+        ValueError: at update, of rows that are no whole number of packets, or of images of other sizes than before.
 
     Example:
         >>> import torch
@@ -51,14 +55,20 @@ class PacketMoments(Statistic):
 
     packets: int
     column: str = "packets"
+    sized: bool = False
 
     def __post_init__(self) -> None:
         check_integer("packets", self.packets, least=1)
         check_column(self.column)
+        check_flag("sized", self.sized)
 
     @property
     def name(self) -> str:
-        return f"packet_moments_{self.packets}" + unless("packets", self.column)
+        return f"packet_moments_{self.packets}" + "_sized" * self.sized + unless("packets", self.column)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, SIDES) if self.sized else (self.column,)
 
     def empty(self, device: torch.device | str = "cpu") -> State:
         return self._zeros(0, device)
@@ -74,9 +84,13 @@ class PacketMoments(Statistic):
             return lambda: state
         batch = self._by_packet(self.rows_of(features))
         width, moments = batch.shape[2], state["moments"]
+        shapes: set[tuple[int, ...]] = {(width, *sides) for sides in self._sides_of(features)}
         if not self.count(state):
             moments = self._zeros(width, moments.device)["moments"]
-        self._check_width({width, self.width(moments)})
+        else:
+            shapes.add(self.shape(state))
+        self._check_shapes(shapes)
+        [shape] = shapes
         n, mean, added = moments[0, 0, 0], moments[:, 0, 1:], batch.shape[1]
         total = n + added
         centre = batch.mean(1)
@@ -87,13 +101,16 @@ class PacketMoments(Statistic):
         def write() -> State:
             moments[:, 1:, 1:].baddbmm_(rows.mT, rows)
             self._write(moments, total, moved)
-            return {"moments": moments}
+            return {"moments": moments, **self._told(shape, moments.device)}
 
         return write
 
     def merge(self, states: Sequence[State]) -> State:
-        some = [state["moments"] for state in states if self.count(state)] or [states[0]["moments"]]
-        self._check_width({self.width(moments) for moments in some})
+        filled = [state for state in states if self.count(state)] or [states[0]]
+        shapes = {self.shape(state) for state in filled}
+        self._check_shapes(shapes)
+        [shape] = shapes
+        some = [state["moments"] for state in filled]
         n = torch.stack([moments[0, 0, 0] for moments in some]).view(-1, 1, 1)
         means = torch.stack([moments[:, 0, 1:] for moments in some])
         total = n.sum()
@@ -104,27 +121,28 @@ class PacketMoments(Statistic):
         for moments in some:
             scatter += moments[:, 1:, 1:]
         self._write(merged, total, mean)
-        return {"moments": merged}
+        return {"moments": merged, **self._told(shape, merged.device)}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         """Return the merge of all ranks' states: sums ``[n, n·mean]``, then of half of each M2 about the common mean.
 
-        A rank without samples learns the width from the others.
+        A rank without samples learns the size from the others.
         """
         if comm.world_size == 1:
             return state
-        widths = {*comm.counts(self.width(state["moments"]))} - {0}
-        self._check_width(widths)
-        if not widths:
+        shapes = {*zip(*map(comm.counts, self.shape(state)))} - {self.shape(self.empty())}
+        self._check_shapes(shapes)
+        if not shapes:
             return state
-        own = state["moments"] if self.count(state) else self._zeros(max(widths), state["moments"].device)["moments"]
+        [shape] = shapes
+        own = state["moments"] if self.count(state) else self._zeros(shape[0], state["moments"].device)["moments"]
         n, mean = own[0, 0, 0], own[:, 0, 1:]
         sums = comm.sum(torch.cat([n.view(1), (n * mean).flatten()]))
         total, common = sums[0], (sums[1:] / sums[0].clamp(min=1)).view_as(mean)
         reduced = torch.empty_like(own)
         self._sum_scatter(comm, own[:, 1:, 1:], (mean - common) * n.sqrt(), out=reduced[:, 1:, 1:])
         self._write(reduced, total, common)
-        return {"moments": reduced}
+        return {"moments": reduced, **self._told(shape, reduced.device)}
 
     def _sum_scatter(self, comm: Comm, scatter: Tensor, apart: Tensor, out: Tensor) -> None:
         width = apart.shape[1]
@@ -136,7 +154,8 @@ class PacketMoments(Statistic):
             out[some, j, i] = packed
 
     def check(self, state: State) -> None:
-        self._expect(state.keys() == {"moments"}, f"moments, got {sorted(state)}")
+        expected = sorted(self.empty("meta"))
+        self._expect(sorted(state) == expected, f"{' and '.join(expected)}, got {sorted(state)}")
         moments = state["moments"]
         width = moments.shape[-1] - 1 if moments.ndim == 3 else 0
         check_like(f"{self.name}.moments", moments, self._zeros(width, "meta")["moments"])
@@ -146,6 +165,9 @@ class PacketMoments(Statistic):
         self._expect((moments[:, 0, 0] == n).all(), "one number of samples in all packets")
         self._expect(n or not moments.any(), "zeros where there is no sample")
         self._expect(not n or width, "packets of a width, got none")
+        if self.sized:
+            check_like(f"{self.name}.sides", state[SIDES], self.empty("meta")[SIDES])
+            self._expect((state[SIDES] >= bool(n)).all() and (n or not state[SIDES].any()), "the sides of images")
         self._expect(moments[:, 0].equal(moments[:, :, 0]), "the means twice, as rows and as columns")
         for one in moments[:, 1:, 1:]:
             self._expect(is_symmetric(one) and (one.diagonal() >= 0).all(), "symmetric covariances")
@@ -173,7 +195,20 @@ class PacketMoments(Statistic):
         return moments.shape[1] - 1
 
     def _zeros(self, width: int, device: torch.device | str) -> State:
-        return {"moments": torch.zeros(self.packets, width + 1, width + 1, dtype=torch.float64, device=device)}
+        moments = torch.zeros(self.packets, width + 1, width + 1, dtype=torch.float64, device=device)
+        return {"moments": moments, **self._told((width, 0, 0), device)}
+
+    def _told(self, shape: tuple[int, ...], device: torch.device | str) -> State:
+        """Return what the state holds of a shape beside moments."""
+        return {SIDES: torch.tensor(shape[1:], device=device)} if self.sized else {}
+
+    def shape(self, state: State) -> tuple[int, ...]:
+        """Return W, and the sides of the images where they are told; 0 of no samples."""
+        return self.width(state["moments"]), *(state[SIDES].tolist() if self.sized else ())
+
+    def _sides_of(self, features: Features) -> list[list[int]]:
+        """Return the different sides of images; one that says nothing where they are not told."""
+        return features.sides.long().unique(dim=0).tolist() if self.sized else [[]]
 
     def _by_packet(self, rows: Tensor) -> Tensor:
         """Return rows ``(N, P·W)`` as ``(P, N, W)`` float64."""
@@ -184,12 +219,11 @@ class PacketMoments(Statistic):
             )
         return rows.view(len(rows), self.packets, -1).transpose(0, 1).double()
 
-    def _check_width(self, widths: set[int]) -> None:
-        if len(widths) > 1:
-            one, other = sorted(widths)[:2]
+    def _check_shapes(self, shapes: set[tuple[int, ...]]) -> None:
+        if len(shapes) > 1:
+            one, other = map(size_of, sorted(shapes)[:2])
             raise ValueError(
-                f"{self.name}: expected images of one size, got packets of {one} and of {other} numbers, which are "
-                "three colours of a 16th of the height times a 16th of the width; nothing was added. Remedy: crop or "
+                f"{self.name}: expected images of one size, got {one} and {other}; nothing was added. Remedy: crop or "
                 "resize all images to one size first."
             )
 
@@ -198,3 +232,9 @@ class PacketMoments(Statistic):
         moments[:, 0, 0] = n
         moments[:, 0, 1:] = mean
         moments[:, 1:, 0] = mean
+
+
+def size_of(shape: tuple[int, ...]) -> str:
+    """Return words for a size: its sides, or what packets of it hold."""
+    width, *sides = shape
+    return " by ".join(map(str, sides)) if sides else f"packets of {width} numbers"

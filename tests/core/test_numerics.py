@@ -336,6 +336,7 @@ INTEGERS = {
     Marginals: {"num_classes": 1, "splits": 1, "num_samples": 1},
 }
 FLAGS = {
+    PacketMoments: ("sized",),
     PRDC: ("recall", "f1", "se", "both"),
     PPPR: ("recall", "se"),
     FLD: ("gap", "se"),
@@ -357,6 +358,7 @@ NEEDED = {
     Histogram: {"low": 0, "high": 1},
     Projections: {"num_features": 3},
     FourierMoment: {"num_features": 3},
+    PacketMoments: {"packets": 3},
     Marginals: {"num_classes": 3},
     Jackknife: {"measure": AMScore()},
     **{cls: {"classes": 2} for cls in (CAS, GANTest, BoundaryDistortion, AdversarialDivergence)},

@@ -113,11 +113,27 @@ def test_packets_at_once_or_few_at_a_time_are_the_same(monkeypatch: pytest.Monke
 def test_images_of_other_sizes_are_refused_and_lose_nothing() -> None:
     metric = metric_of(REAL, draw_images(20, 64, 64))
     before = {name: state.clone() for name, state in metric.metric_state.items()}
-    with pytest.raises(ValueError, match=r"images of one size, got packets of 12 and of 48 .*nothing was added"):
+    with pytest.raises(ValueError, match=r"images of one size, got 32 by 32 and 64 by 64; nothing was added"):
         metric.update(draw_images(20, 64, 64), real=True)
     assert all(torch.equal(state, before[name]) for name, state in metric.metric_state.items())
-    with pytest.raises(ValueError, match=r"FWD: expected real and generated images of one size, got .* 12 and 48"):
+    with pytest.raises(ValueError, match=r"FWD: expected real and generated images of one size, got 32 by 32 and 64 "):
         metric.compute()
+
+
+def test_images_that_lie_and_that_stand_are_of_two_sizes(tmp_path: Path) -> None:
+    """Their packets are equally wide: only the sides tell them apart."""
+    lying = draw_images(20, 32, 64)
+    standing = lying.mT.contiguous()
+    with pytest.raises(ValueError, match="one size, got 32 by 64 and 64 by 32"):
+        metric_of(lying, standing).compute()
+    metric = metric_of(lying, lying)
+    with pytest.raises(ValueError, match="one size, got 32 by 64 and 64 by 32; nothing was added"):
+        metric.update(standing, real=False)
+    metric.save_reference(tmp_path / "lying.safetensors")
+    against = GenerativeMetrics([FWD()], reference=tmp_path / "lying.safetensors")
+    against.update(standing, real=False)
+    with pytest.raises(ValueError, match="one size, got 32 by 64 and 64 by 32"):
+        against.compute()
 
 
 def test_a_reset_forgets_the_size() -> None:
@@ -202,7 +218,23 @@ def reduced(group: object, width: int) -> list[float] | str:
         return str(error)
 
 
+def reduced_of_sides(group: object, sides: tuple[int, int] | tuple[()]) -> list[int] | str:
+    comm, statistic = Comm(group), PacketMoments(4, sized=True)
+    state = statistic.empty()
+    if sides:
+        rows = torch.arange(6.0 * 4 * 9).view(6, -1).sin() + comm.rank
+        state = statistic.update(state, Features(packets=rows, sides=torch.tensor([sides] * 6).float()))
+    try:
+        return statistic.all_reduce(state, comm)["sides"].tolist()
+    except ValueError as error:
+        return str(error)
+
+
 def test_ranks_without_images_learn_the_size_and_of_two_sizes_all_hear(ranks: conftest.Ranks) -> None:
+    told = ranks.run(3, reduced_of_sides, each=[(16, 48), (), (48, 16)])
+    assert len({*told}) == 1
+    assert "one size, got 16 by 48 and 48 by 16" in told[0]
+    assert ranks.run(2, reduced_of_sides, each=[(), (16, 48)]) == [[16, 48]] * 2
     some = ranks.run(3, reduced, each=[0, 3, 3])
     assert some[0] == some[1] == some[2]
     assert some[0][0] == 12
@@ -210,3 +242,17 @@ def test_ranks_without_images_learn_the_size_and_of_two_sizes_all_hear(ranks: co
     told = ranks.run(3, reduced, each=[3, 0, 12])
     assert len({*told}) == 1
     assert "expected images of one size" in told[0]
+
+
+@pytest.mark.parametrize("rank", [2, 5, 8])
+def test_a_generated_side_of_few_dimensions_is_as_exact_as_one_of_all(rank: int) -> None:
+    generator = torch.Generator().manual_seed(rank)
+    draw = partial(torch.randn, dtype=torch.float64, generator=generator)
+    whole, few = draw(40, 8), draw(40, rank) @ draw(rank, 8)
+    sides, moments = [], Moments(8)
+    for rows in (whole, few):
+        sides.append(moments.update(moments.empty(), Features(pool=rows))["moments"][None])
+    xc, yc = (rows - rows.mean(0) for rows in (whole, few))
+    root = torch.linalg.svdvals(xc @ yc.T).sum()
+    expected = (whole.mean(0) - few.mean(0)).square().sum() + (xc.square().sum() + yc.square().sum() - 2 * root) / 39
+    assert wavelet_frechet.packet_distances(*sides).item() == pytest.approx(expected.item(), rel=1e-12)
