@@ -136,3 +136,22 @@ def test_checked_samples_of_the_other_kind_are_refused() -> None:
     metric = GenerativeMetrics([FID()], Encoder())
     with pytest.raises(ValueError, match=r"Expected images \(N, 3, H, W\), got \(8, 2, 3, 16, 12\)"):
         metric.update(CheckedImages(clips), real=True)
+
+
+class Resized(Encoder):
+    """Another of the encoders, behind a resize of a name."""
+
+    def __init__(self, name: str, resize: str) -> None:
+        super().__init__()
+        self.name, self.tag, self.resize = name, name, resize
+
+
+def test_three_networks_whose_resizes_are_dealt_otherwise_have_another_signature() -> None:
+    def signature(*resizes: str) -> str:
+        networks = {name: Resized(name, resize) for name, resize in zip("abc", resizes)}
+        metric = GenerativeMetrics([FID(on=name) for name in networks], networks)
+        return metric.signature()
+
+    dealt = [("x", "y", "y"), ("x", "y", "x"), ("x", "x", "y"), ("x", "x", "x")]
+    assert len({signature(*resizes) for resizes in dealt}) == len(dealt)
+    assert "|resize:x|" in signature("x", "x", "x")
