@@ -96,6 +96,8 @@ class GenerationMonitor(Callback):
             network; or a ``DataLoader`` that is the same on every rank.
         train: training images, for measures that ask for them (:class:`~streaming_metrics.AuthPct`): a reference, or a
             ``DataLoader``, as for ``real``; read before the first measurement, and kept.
+        heldout: real images that the model was not trained on, for measures that hold those beside training images
+            (:class:`~streaming_metrics.CTScore`, :class:`~streaming_metrics.FLD`): given, read and kept as ``train``.
         image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
             looks like images.
         label_key: where their labels are, one integer an image, for measures that read them
@@ -187,6 +189,7 @@ class GenerationMonitor(Callback):
         fake_key: Key | None = None,
         real: References | DataLoader[Any] = "val",
         train: References | DataLoader[Any] | None = None,
+        heldout: References | DataLoader[Any] | None = None,
         image_key: Key = "auto",
         label_key: Key | None = None,
         paired: MetricsGiven | None = None,
@@ -222,6 +225,7 @@ class GenerationMonitor(Callback):
             fake_key=fake_key,
             real=real,
             train=train,
+            heldout=heldout,
             image_key=image_key,
             label_key=label_key,
             caption_key=caption_key,

@@ -22,11 +22,12 @@ from streaming_metrics.monitor.finalists import table, weights_of
 from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
+from streaming_metrics.monitor.sides import KEPT
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from torch import Tensor, nn
 
@@ -92,18 +93,19 @@ class Measurement:
             self._walk(run)
 
     def start(self, run: Run) -> None:
-        """Forget the last epoch's images; read the real ones if a dataloader has them, and training images once.
+        """Forget the last epoch's images; read the real ones if a dataloader has them, and once those to keep.
 
-        Collective where there are training images.
+        Collective where there are training or held-out images.
         """
         self._must_generate, self._must_walk = not self.is_paired(run.module), bool(self.beside.through)
         with isolated():
             self._forget()
             if not self.metric.is_frozen:
                 self._read(run, "real")
-            if "train" in self.settings.loaders and not self.collector.has_train:
-                self._read(run, "train")
-                self.collector.keep_train()
+            for role in KEPT:
+                if role in self.settings.loaders and role not in self.collector.kept:
+                    self._read(run, role)
+                    self.collector.keep(role)
 
     def generate_at(self, run: Run, batch: Any) -> None:
         """Generate at the first validation batch, if that holds what it should."""
@@ -174,7 +176,7 @@ class Measurement:
                 seed = self.settings.seed
                 self.collector.read(loader, self._found, seed, lambda n: None, most=1, role=role)  # noqa: ARG005
                 known[role] = known_number(loader, self.metric.num_samples(role))
-            self.refuse_too_few(run, known.get("real"), known.get("train"))
+            self.refuse_too_few(run, known)
             if batch is not None:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
@@ -205,14 +207,14 @@ class Measurement:
         self.rehearse_generation(run)
         self.rehearsal.conclude(run.agree)
 
-    def refuse_too_few(self, run: Run, num_real: int | None = None, num_train: int | None = None) -> None:
-        """Raise NotEnoughSamples where the measures need more; real and training images' numbers may not be known."""
-        num_fake = None if self.settings.fake_key is not None else self._num_samples(run)
+    def refuse_too_few(self, run: Run, known: Mapping[Role, int | None] | None = None) -> None:
+        """Raise NotEnoughSamples where the measures need more than are known to come of a role's images."""
+        known = known or {}
+        num_real, num_fake = known.get("real"), None if self.settings.fake_key is not None else self._num_samples(run)
         if num_real is not None and self.is_paired(run.module):
             num_fake = min(num_real, num_fake or num_real)
         if not run.dev_batches:
-            known = {"real": num_real, "train": num_train} | self._in_references
-            refuse_too_few(self.metric.measures, known["real"], num_fake, known["train"])
+            refuse_too_few(self.metric.measures, {**known, **self._in_references, "fake": num_fake})
 
     @property
     def _takes_real(self) -> bool:
@@ -242,13 +244,14 @@ class Measurement:
         if self._takes_real:
             images, _ = self._found(batch, "real")
             pixels_of(images, self.settings.value_range, f"real {self.metric.takes}", takes=self.metric.takes)
-            self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
+            number = known_number(run.loader, len(images), run.most_batches, run.world_size)
+            self.refuse_too_few(run, {"real": number})
 
     def _read(self, run: Run, role: Role) -> None:
         """Read the images of a role, if a dataloader has them."""
         loader, most = self.settings.loaders.get(role), run.dev_batches or None
         if loader is not None:
-            named = "Training images" if role == "train" else "Real images"
+            named = f"{KEPT.get(role, role)} images".capitalize()
             with run.bar(most or length_hint(loader), named) as advance:
                 self.collector.read(loader, self._found, self.settings.seed, advance, most, role)
 

@@ -105,14 +105,14 @@ class Reporter:
     def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
         settings, side = measurement.settings, self.thumbnails.side
         source = run.loader if settings.real_is_validation else settings.real
-        in_place = measurement.collector.in_place
+        in_place = measurement.collector.in_place["real"]
         takes = measurement.metric.takes
         return finder(source, settings.image_key, settings.value_range, side, in_place=in_place, takes=takes)
 
     def _train_finder(self, measurement: Measurement) -> Finder | str:
         settings = measurement.settings
         source = settings.loaders.get("train")
-        in_place = measurement.collector.train_in_place
+        in_place = measurement.collector.in_place["train"]
         side, takes = self.thumbnails.side, measurement.metric.takes
         return finder(source, settings.image_key, settings.value_range, side, in_place=in_place, takes=takes)
 
