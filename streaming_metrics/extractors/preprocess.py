@@ -54,6 +54,7 @@ class Preprocess:
         ValueError: an unknown resize or crop; ``before`` that the crop has no use for, or that is less than the side.
 
     Example:
+        >>> import torch
         >>> preprocess = Preprocess(224, "pil-bicubic", "square")
         >>> preprocess.name, preprocess(torch.zeros(2, 3, 300, 400, dtype=torch.uint8)).shape
         ('pil-bicubic-square-224', torch.Size([2, 3, 224, 224]))

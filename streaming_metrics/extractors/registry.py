@@ -66,7 +66,8 @@ def resolve(
 
 
 def takes_of(extractor: object) -> Takes:
-    """Return what the extractor that a name, an :class:`Extractor` or a module stands for takes; nothing is loaded.
+    """Return what the extractor that a name, an :class:`Extractor` or a module stands for takes; nothing is loaded, so
+    that a name which there is not is refused where it is: until then, images.
 
     Example:
         >>> takes_of("inception-v3"), takes_of("i3d")
@@ -74,7 +75,10 @@ def takes_of(extractor: object) -> Takes:
     """
     if isinstance(extractor, Extractor):
         return extractor.takes
-    return getattr(_recipe(_taken_apart(extractor)[0])[0], "takes", "images")
+    try:
+        return getattr(_recipe(_taken_apart(extractor)[0])[0], "takes", "images")
+    except ValueError:
+        return "images"
 
 
 def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:

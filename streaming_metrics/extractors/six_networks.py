@@ -170,6 +170,7 @@ def pooled(network: Any, found: Tensor) -> Tensor:
     alone, else the first token.
 
     Example:
+        >>> import torch
         >>> pooled(None, torch.ones(2, 8, 3, 3)).shape
         torch.Size([2, 8])
     """

@@ -53,6 +53,7 @@ class MeanScore(Measure):
         NotEnoughSamples: at compute, without generated samples.
 
     Example:
+        >>> import torch
         >>> from streaming_metrics import Features, GenerativeMetrics
         >>> metric = GenerativeMetrics([MeanScore()], extractor=None, widths={"score": 1})
         >>> scores = torch.tensor([[1.0], [2.0], [3.0], [6.0]])

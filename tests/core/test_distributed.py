@@ -130,7 +130,7 @@ def dealt(sides: dict[Role, Features], cuts: dict[Role, list[int]]) -> list[dict
 @given(
     measure=st.sampled_from(list(MEASURES)),
     seed=st.integers(0, 2**31 - 1),
-    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 3),
+    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 4),
 )
 @settings(max_examples=40)
 def test_any_partition_of_any_order_gives_the_number(
