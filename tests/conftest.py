@@ -319,7 +319,7 @@ MEASURES: dict[Measure, Tolerance] = {
     KEN(sigma=2.0, frequencies=6): SUMS,
     KEN(sigma=2.0, frequencies=6, se=True, reservoir=20): SUMS,
     KEN(eta=0.5, sigma=2.0, frequencies=None, most=30): COUNTS,
-    KEN(sigma=2.0, frequencies=None, se=True, cluster=2): COUNTS,
+    KEN(sigma=2.0, frequencies=None, se=True, cluster=2): SUMS,
     CMMD(): SUMS,
     CMMD(exact=True): SUMS,
     MIND(num_projections=5): SUMS,
