@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Idle threads sleep: two that spin on a busy machine wait for each other.
 test demo: export OMP_WAIT_POLICY ?= PASSIVE
+# Where the environment forbids bytecode, every process of the tests compiles the library anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m streaming_metrics.demo $(ARGS)

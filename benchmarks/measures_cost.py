@@ -27,7 +27,7 @@ from harness.page import markdown, write_part
 from harness.stored import Store, Stored, tickets
 from kept import held
 
-from streaming_metrics import GenerativeMetrics, Spec
+from streaming_metrics import FID, GenerativeMetrics, Spec
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import entries, needed_of
 from streaming_metrics.measures.sizes import size
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 BATCH, LABELS, CLASSES, SIDE = 500, 10, 1008, 32
 ROLES = ("real", "fake", "train", "heldout")
-ASIDE = ("wasserstein_critic", "geometry_score")
-"""Measures that train a network, or build complexes: not in the sum."""
-CAPTIONED = ("r_precision",)
-"""Measures of captions' embeddings: only of features."""
+ASIDE = ("wasserstein_critic", "geometry_score", "fld", "fkea", "ken")
+"""Measures that train a network, fit mixtures, build complexes, or decompose matrices of 8000 rows: not in the sum."""
+CAPTIONED = ("r_precision", "score", "sfid")
+"""Measures of columns that EfficientNet-Lite0 does not make: only of features."""
 OLDER = ("vendi", "mmd", "intra_fid", "ndb", "authpct")
 """Measures that were there before the others: the sum is also given without them."""
 PIXELS = 96
@@ -66,9 +66,10 @@ class Drawn:
         parts = [draw_features(n, width, seed=place, shift=0.1 * (place == 1)) for place in range(len(ROLES))]
         pool, logits = torch.cat(parts), 2 * torch.randn(count, CLASSES, generator=generator)
         text = pool + torch.randn(count, width, generator=generator)
-        spec = Spec(width, CLASSES, {"text": width})
-        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, {"pool": pool, "logits": logits, "text": text})}
-        own = dict.fromkeys(entry.network for entry in entries() if entry.network)
+        columns = {"pool": pool, "logits": logits, "text": text, "spatial": pool.flip(1), "score": pool[:, :1]}
+        spec = Spec(width, CLASSES, {"text": width, "spatial": width, "score": 1})
+        self.networks: dict[str, Any] = {"drawn": Stored("drawn", spec, columns)}
+        own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
         store = Store([resolve(name) for name in own if name])
         store.add(torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator))
         self.networks |= store.stored
@@ -118,13 +119,17 @@ class Pictures(Drawn):
         return torch.randint(0, 256, (len(places), 3, self.side, self.side), dtype=torch.uint8, generator=generator)
 
 
-def every_measure() -> list[Measure]:
-    """Return every measure of this library, with its defaults."""
+def every_measure(network: str) -> list[Measure]:
+    """Return every measure of images of this library, with its defaults; those whose own network has weights read the
+    one of that name, but for FID by another name.
+    """
     found = []
     for entry in entries():
         needed = needed_of(entry.cls)
-        if needed in ([], ["classes"]):
-            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS)))
+        is_again = entry.is_of_weights and (isinstance(entry.measure, FID) or entry.measure.column != "pool")
+        if needed in ([], ["classes"]) and not entry.of_clips and not is_again:
+            on = {"on": network} if entry.is_of_weights else {}
+            found.append(replace(entry.measure, **dict.fromkeys(needed, LABELS), **on))
     return found
 
 
@@ -188,10 +193,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="a page of Markdown to write the table into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    measures, drawn = every_measure(), Drawn(options.samples, options.width)
+    measures, drawn = every_measure("drawn"), Drawn(options.samples, options.width)
     from_features = verdict(sums(measures, drawn, options.repeats, ASIDE), ASIDE)
     pictures, aside = Pictures(options.samples, PIXELS), ASIDE + CAPTIONED
-    from_images = verdict(sums(measures, pictures, 1, aside), aside)
+    from_images = verdict(sums(every_measure("efficientnet"), pictures, 1, aside), aside)
     rows = [line_of(measure, drawn, options.repeats) for measure in measures]
     told = (
         f"{machine()}, {torch.get_num_threads()} threads, {options.samples} samples a role; seconds of the processor, "

@@ -34,7 +34,7 @@ from harness.page import markdown, write_part
 from harness.stored import Store, tickets
 from kept import held
 
-from streaming_metrics import GenerativeMetrics
+from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.extractors import EfficientNetLite0, resolve
 from streaming_metrics.measures.catalogue import Entry, entries, needed_of
 from streaming_metrics.measures.sizes import size
@@ -64,13 +64,21 @@ class Row:
     kept: int
 
 
-def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measure], dict[str, str]]:
-    """Return every measure that there are columns for, and the others with the reason."""
+def measures_for(data: ImageSet, columns: set[str], n: int, network: str) -> tuple[list[Measure], dict[str, str]]:
+    """Return every measure that there are columns for, and the others with the reason; those whose own network must be
+    fetched read the one that is at hand.
+    """
     found, left_out = [], {}
     for entry in entries():
         needed, lacking = needed_of(entry.cls), entry.columns - columns
-        if lacking or needed not in ([], ["classes"]):
+        if entry.of_clips:
+            left_out[entry.label] = "is of clips"
+        elif lacking or needed not in ([], ["classes"]):
             left_out[entry.label] = f"reads {', '.join(sorted(lacking))}" if lacking else f"wants {', '.join(needed)}"
+        elif entry.is_of_weights and isinstance(entry.measure, FID):
+            left_out[entry.label] = "is FID of another network"
+        elif entry.is_of_weights:
+            found.append(replace(entry.measure, on=network))
         elif needed:
             found.append(replace(entry.measure, classes=data.classes))
         else:
@@ -80,7 +88,8 @@ def measures_for(data: ImageSet, columns: set[str], n: int) -> tuple[list[Measur
 
 def sized(label: str, n: int) -> dict[str, Any]:
     """Return what options a measure needs for so few samples."""
-    return {"subset_size": n // 2} if label == "kid" else {}
+    few = {"frequencies": 500}  # eigenvalues of 4000 take minutes
+    return {"kid": {"subset_size": n // 2}, "fkea": few, "ken": few}.get(label, {})
 
 
 def run(measure: Measure, sides: dict[str, Case], found: Sequence[Case], store: Store) -> Row:
@@ -188,11 +197,11 @@ def bench(
     tell: Callable[[str], None] = print,
 ) -> tuple[list[Row], list[tuple[str, list[str]]]]:
     """Return the rows of all measures, and the columns of the map."""
-    own = [name for name in dict.fromkeys(entry.network for entry in entries()) if name]
+    own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
     store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
-    measures, left_out = measures_for(data, {*store.columns, "labels"}, n)
+    measures, left_out = measures_for(data, {*store.columns, "labels"}, n, network.name)
     for label, why in left_out.items():
         tell(f"left out: {label}: {why}")
     rows = []

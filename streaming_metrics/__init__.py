@@ -19,13 +19,24 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import load_reference as load_reference
     from streaming_metrics.measures import C2ST as C2ST
     from streaming_metrics.measures import CAS as CAS
+    from streaming_metrics.measures import CMMD as CMMD
     from streaming_metrics.measures import FID as FID
+    from streaming_metrics.measures import FKEA as FKEA
+    from streaming_metrics.measures import FLD as FLD
+    from streaming_metrics.measures import FVD as FVD
+    from streaming_metrics.measures import FWD as FWD
     from streaming_metrics.measures import IS as IS
+    from streaming_metrics.measures import KEN as KEN
     from streaming_metrics.measures import KID as KID
+    from streaming_metrics.measures import MIND as MIND
     from streaming_metrics.measures import MMD as MMD
     from streaming_metrics.measures import NDB as NDB
     from streaming_metrics.measures import NNAA as NNAA
+    from streaming_metrics.measures import PPPR as PPPR
     from streaming_metrics.measures import PRDC as PRDC
+    from streaming_metrics.measures import RFID as RFID
+    from streaming_metrics.measures import RKE as RKE
+    from streaming_metrics.measures import SFID as SFID
     from streaming_metrics.measures import AdaGANCoverage as AdaGANCoverage
     from streaming_metrics.measures import AdversarialDivergence as AdversarialDivergence
     from streaming_metrics.measures import AMScore as AMScore
@@ -33,12 +44,21 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import BiasWarning as BiasWarning
     from streaming_metrics.measures import BirthdayParadox as BirthdayParadox
     from streaming_metrics.measures import BoundaryDistortion as BoundaryDistortion
+    from streaming_metrics.measures import ClippedDensityCoverage as ClippedDensityCoverage
+    from streaming_metrics.measures import CTScore as CTScore
+    from streaming_metrics.measures import FDDINOv2 as FDDINOv2
+    from streaming_metrics.measures import FDr6 as FDr6
+    from streaming_metrics.measures import FIDInfinity as FIDInfinity
     from streaming_metrics.measures import GANTest as GANTest
     from streaming_metrics.measures import GeometryScore as GeometryScore
     from streaming_metrics.measures import ImageRetrieval as ImageRetrieval
     from streaming_metrics.measures import ImageStatistics as ImageStatistics
     from streaming_metrics.measures import IntraFID as IntraFID
+    from streaming_metrics.measures import ISInfinity as ISInfinity
+    from streaming_metrics.measures import JEDi as JEDi
+    from streaming_metrics.measures import MeanScore as MeanScore
     from streaming_metrics.measures import Measure as Measure
+    from streaming_metrics.measures import MiFID as MiFID
     from streaming_metrics.measures import Modes as Modes
     from streaming_metrics.measures import ModeScore as ModeScore
     from streaming_metrics.measures import ModifiedIS as ModifiedIS
@@ -48,6 +68,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures import Scalar as Scalar
     from streaming_metrics.measures import SharpnessDifference as SharpnessDifference
     from streaming_metrics.measures import SlicedWasserstein as SlicedWasserstein
+    from streaming_metrics.measures import TopPR as TopPR
     from streaming_metrics.measures import Vendi as Vendi
     from streaming_metrics.measures import WassersteinCritic as WassersteinCritic
     from streaming_metrics.measures.mode_table import ModeTable as ModeTable

@@ -17,6 +17,9 @@ Role: TypeAlias = str
 SAMPLE_COLUMNS = ("index", "hashes", "labels", "captions")
 """Columns that belong to a sample, int64 ``(N,)``, and not to a network."""
 
+ANY_WIDTH = 0
+"""Width of a column that is as wide as the images are large: one for all samples of a metric, known with the first."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -25,7 +28,7 @@ class Spec:
     Args:
         num_features: columns of ``Features.pool``, or None where there is no pool.
         num_classes: columns of ``Features.logits``, or None where there are no logits.
-        widths: of further columns, by name, e.g. ``{"spatial": 2023}``.
+        widths: of further columns, by name, e.g. ``{"spatial": 2023}``; :data:`ANY_WIDTH` where images decide it.
 
     Example:
         >>> Spec(num_features=4, widths={"text": 8}).width("text")

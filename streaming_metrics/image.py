@@ -1,6 +1,6 @@
 """Drop-ins for ``torchmetrics.image``: the same names, arguments and return types; change one import.
 
-What is not as in torchmetrics, for all three:
+What is not as in torchmetrics, for all four:
 
 - A module given as ``feature`` is copied, frozen, in eval mode: training it further changes no score, and it is no part
   of ``state_dict``. Its width comes from ``num_features`` or from a trial image. Results are float64 where its weights
@@ -18,7 +18,8 @@ What is not as in torchmetrics, for all three:
 - ``FeatureShare`` shares a forward pass only where the metrics alone would have made the same: of the reference network
   at layers 2048 and ``logits_unbiased`` (of ``InceptionScore``), or of one module object.
 - ``InceptionScore`` keeps no features, so it does not warn that it does, and samples are dealt to splits in turn.
-- torchmetrics' ``MemorizationInformedFrechetInceptionDistance`` has no counterpart here.
+- ``MemorizationInformedFrechetInceptionDistance`` keeps features in float32, and also takes
+  ``feature_extractor_weights_path`` and ``antialias``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from streaming_metrics.core.layout import ALWAYS, Slot, Streams
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.core.states import Binder
 from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.measures import FID, IS, KID, NotEnoughSamples
+from streaming_metrics.measures import FID, IS, KID, MiFID, NotEnoughSamples
 from streaming_metrics.pairwise import Draw
 from streaming_metrics.statistics import Bank, Moments
 
@@ -339,8 +340,7 @@ class KernelInceptionDistance(_DropIn):
         return self._report(values)
 
     def _their_states(self, role: Role) -> dict[str, list[Tensor]]:
-        rows = self._states.read(Slot(role, 0, Bank(self.spec.num_features or 0)))["rows"]
-        return {"features": [rows] if len(rows) else []}
+        return _kept_features(self, role)
 
 
 class InceptionScore(_DropIn):
@@ -380,6 +380,64 @@ class InceptionScore(_DropIn):
     def compute(self) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return mean and standard deviation over splits, float32 ``()``; collective."""
         return super().compute()  # pyright: ignore[reportReturnType]
+
+
+class MemorizationInformedFrechetInceptionDistance(_DropIn):
+    """MiFID under the arguments of ``torchmetrics.image.mifid.MemorizationInformedFrechetInceptionDistance``.
+
+    ``update(imgs, real)``; ``compute()`` returns a float32 scalar: the Fréchet distance, divided by the mean over real
+    images of the cosine distance to the nearest generated one, and 0 where it is at most 1e-8. The competition's rule,
+    over generated images, is :class:`~streaming_metrics.MiFID`. See :mod:`streaming_metrics.image` for what differs.
+    """
+
+    higher_is_better = False
+    _too_few = "More than one sample is required for both the real and fake distributed to compute MiFID"
+
+    cosine_distance_eps = _parameter("threshold")
+    real_features, fake_features = _state("real", "features"), _state("fake", "features")
+
+    def __init__(
+        self,
+        feature: int | nn.Module = 2048,
+        reset_real_features: bool = True,
+        normalize: bool = False,
+        cosine_distance_eps: float = 0.1,
+        feature_extractor_weights_path: str | None = None,
+        antialias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if not (isinstance(cosine_distance_eps, float) and 0 < cosine_distance_eps <= 1):
+            raise ValueError(
+                "Argument `cosine_distance_eps` expected to be a float greater than 0 and at most 1, got "
+                f"{cosine_distance_eps!r}."
+            )
+        measure = MiFID(cosine_distance_eps, variant="torchmetrics")
+        options = {"normalize": normalize, "weights": feature_extractor_weights_path, "antialias": antialias}
+        super().__init__(measure, feature, LAYERS, **options, reset_real_features=reset_real_features, **kwargs)
+
+    def update(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> None:  # pyright: ignore
+        """Add images, real or generated; see :meth:`GenerativeMetrics.update`."""
+        super().update(imgs, real, index)
+
+    def forward(self, imgs: Tensor | Features, real: bool, index: Tensor | None = None) -> Any:  # pyright: ignore
+        """Add images and return their distance to the other role's; None where there are too few."""
+        return super().forward(imgs, real, index)
+
+    def compute(self) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the distance, float32 ``()``; collective."""
+        return super().compute()  # pyright: ignore[reportReturnType]
+
+    def _report(self, values: Sequence[tuple[int, Mapping[str, Tensor]]]) -> Any:
+        return super()._report([(place, {"mifid": found["mifid"]}) for place, found in values])
+
+    def _their_states(self, role: Role) -> dict[str, list[Tensor]]:
+        return _kept_features(self, role)
+
+
+def _kept_features(metric: _DropIn, role: Role) -> dict[str, list[Tensor]]:
+    """Return the features that are kept of a role, as torchmetrics holds them."""
+    rows = metric._states.read(Slot(role, 0, Bank(metric.spec.num_features or 0)))["rows"]
+    return {"features": [rows] if len(rows) else []}
 
 
 def _is_positive(value: Any) -> bool:

@@ -39,6 +39,19 @@ def full_precision(device: torch.device, tf32: bool = False) -> Iterator[None]:
             setattr(place, name, value)
 
 
+@contextmanager
+def default_float32() -> Iterator[None]:
+    """Make networks as they are made where nobody has set another default dtype: tables that they compute when they are
+    made, and that no file holds, would be rounded to it.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 """What a network may run in; the signature says which."""
 

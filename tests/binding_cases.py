@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,7 @@ def build(measures: Sequence[Measure], **options: Any) -> GenerativeMetrics:
     return GenerativeMetrics(list(measures), extractor=None, num_features=WIDTH, widths={"text": WIDTH}, **options)
 
 
+@cache
 def batch(role: str, number: int, n: int = BATCH) -> Features:
     """Return a role's batch of this number, with ids in another order than it comes in."""
     generator = torch.Generator().manual_seed(100 * ROLES.index(role) + number)
@@ -92,6 +94,11 @@ def floats(values: dict[str, torch.Tensor]) -> dict[str, float]:
 
 def expected(measures: Sequence[Measure], fakes: Sequence[int] = (0, 1, 2)) -> dict[str, float]:
     """Return the values of a metric that never froze."""
+    return _expected(tuple(measures), tuple(fakes))
+
+
+@cache
+def _expected(measures: tuple[Measure, ...], fakes: tuple[int, ...]) -> dict[str, float]:
     metric = build(measures)
     for role in ("real", "train"):
         add(metric, role, 0, 1, 2)

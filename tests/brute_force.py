@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from scores import normal
 
@@ -22,6 +23,7 @@ from streaming_metrics.pairwise import (
     SubsetSums,
     Tiling,
 )
+from streaming_metrics.pairwise.misses import Misses
 from streaming_metrics.pairwise.sweep import sweep
 
 if TYPE_CHECKING:
@@ -82,6 +84,13 @@ def kernel_values(kernel: Kernel, x: Tensor, y: Tensor) -> Tensor:
     return values.fill_diagonal_(0) if x is y else values
 
 
+def as_float16(values: Tensor) -> Tensor:
+    """Return values rounded to float16 where it holds them: by NumPy, which does so in one step."""
+    with np.errstate(over="ignore"):
+        rounded = torch.from_numpy(values.numpy().astype(np.float16).astype(np.float64))
+    return torch.where(rounded.isfinite(), rounded, values)
+
+
 def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
     """Return what a reduction is, over whole matrices."""
     x, y = (sides[role] for role in reduction.sides)
@@ -92,11 +101,17 @@ def dense(reduction: PairReduction, sides: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([squared, place.double()])
     if isinstance(reduction, BallCounts):
         points, balls = sides[reduction.points], sides[reduction.balls]
-        radii = distances(balls, balls).sort(1).values[:, reduction.k]
-        inside = distances(points, balls) < radii if reduction.strict else distances(points, balls) <= radii
+        between, radii = distances(points, balls), distances(balls, balls).sort(1).values[:, reduction.k]
+        if reduction.half:
+            between, radii = as_float16(between), as_float16(radii)
+        inside = between < radii if reduction.strict else between <= radii
         held, holds = inside.sum(1), inside.sum(0)
         only = torch.arange(len(points)) @ inside.long() * (holds == 1)
         return torch.cat([held, holds, *([only] if reduction.visitors else [])])
+    if isinstance(reduction, Misses):
+        points, centres = sides[reduction.points], sides[reduction.centres]
+        radii = distances(centres, centres).sort(1).values[:, reduction.k].sqrt()
+        return (distances(points, centres).sqrt() / (reduction.scale * radii.mean())).clamp(max=1).log().sum(1)
     assert isinstance(reduction, KernelSums | SubsetSums)
     values = kernel_values(reduction.kernel, x, y)
     if isinstance(reduction, KernelSums):
@@ -110,6 +125,8 @@ def tolerance_of(reduction: PairReduction) -> tuple[float, float]:
     """Return the relative and the absolute error that a reduction may have."""
     if isinstance(reduction, KernelSums | SubsetSums):
         return (1e-9, 1e-12) if isinstance(reduction.kernel, RBFKernel) else (1e-6, 1e-6)
+    if isinstance(reduction, Misses):  # logarithms near 0, of distances within 2⁻³⁰
+        return 1e-8, 1e-8
     return (0.0, 0.0) if isinstance(reduction, BallCounts) else (1e-14, 0.0)
 
 

@@ -43,3 +43,17 @@ def draw_images(n: int, height: int, width: int, seed: int = 0) -> Tensor:
     colours = torch.rand(n, 3, 3, 3, generator=generator) * 255
     noise = torch.randn(n, 3, height, width, generator=generator) * 20
     return (interpolate(colours, size=(height, width), mode="bilinear") + noise).clamp(0, 255).round().to(torch.uint8)
+
+
+def write_dinov2(file: Path) -> Path:
+    """Write a file like Meta's: position embeddings of 37 x 37 patches, and a token that only training uses."""
+    import timm
+
+    if not file.exists():
+        generator = torch.Generator().manual_seed(0)
+        shapes = {
+            n: t.shape for n, t in timm.create_model("vit_small_patch14_dinov2", img_size=518).state_dict().items()
+        }
+        state = {name: 0.08 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+        torch.save({**state, "mask_token": torch.zeros(1, 384)}, file)
+    return file

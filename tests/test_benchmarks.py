@@ -28,6 +28,7 @@ import inception
 import kept
 import kid
 import measures_cost
+import networks_cost
 import precision_recall
 import run_all
 import sensitivity
@@ -334,11 +335,20 @@ def test_every_script_is_run() -> None:
         "errors_cost",
         "human_intervals",
         "human_strengths",
+        "networks_cost",
         "study_exposure",
         "study_load",
         "verdicts",
     }
     assert {file.stem for file in BENCHMARKS.glob("*.py")} - alone == set(run_all.SCRIPTS)
+
+
+def test_a_validation_is_timed_beside_its_networks() -> None:
+    free = {name: networks_cost.Free(width, name) for name, width in (("inception", 6), ("dino", 4), ("clip", 5))}
+    rows, alone = networks_cost.rows_of({n: ModuleExtractor(one, tag=n) for n, one in free.items()}, 120, 8, 32, 1)
+    assert [row[0] for row in rows[-2:]] == ["all three, alone", "a validation"]
+    assert rows[-2][1] == alone == sum(row[1] for row in rows[:3]) > 0
+    assert float(rows[-1][2]) == pytest.approx(rows[-1][1] / alone, abs=1e-3)
 
 
 def test_strengths_of_simulated_studies_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

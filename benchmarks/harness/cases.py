@@ -37,14 +37,14 @@ class Case:
 def cases(data: ImageSet, n: int, draws: int, store: Store, seed: int = 0) -> tuple[dict[str, Case], list[Case]]:
     """Return the sides that are compared with, and every case, of which the first ``draws`` are real and the next too.
 
-    Real images, training images and draws are different ones.
+    Real images, training images and draws are different ones; held-out images are the real ones.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator)[: n * (draws + 3)]
     images, labels = data.images[order], data.labels[order]
     numbers = store.add(images)
     parts = list(zip(numbers.split(n), labels.split(n)))
-    sides = {role: Case(role, "", *parts[place]) for role, place in (("real", 0), ("train", 1), ("heldout", 1))}
+    sides = {role: Case(role, "", *parts[place]) for role, place in (("real", 0), ("train", 1), ("heldout", 0))}
     real = [Case(NONE, "", *part) for part in parts[2:]]
     spare = Case(NONE, "", numbers[2 * n :], labels[2 * n :])
     changed = _changed(images[-n:], real[-1], store, generator)

@@ -19,7 +19,7 @@ from streaming_metrics.pairwise import tiling
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
-from reference_weights import draw_images, write_reference_weights
+from reference_weights import draw_images, write_dinov2, write_reference_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +34,7 @@ __all__ = [
     "our_precisions",
     "reference_weights",
     "uncached",
+    "write_dinov2",
 ]
 
 WIDTH, CLASSES, LATENT = 2048, 1008, 64

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from streaming_metrics import Features, Spec
 from streaming_metrics.extractors.base import Extractor
+from streaming_metrics.extractors.wavelet_packets import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,13 +35,19 @@ class Stored(Extractor):
 
     def see(self, images: Tensor, network: Extractor) -> None:
         """Add what a network says of images, which get the next numbers."""
-        for batch in images.split(BATCH):
+        for batch in whole_blocks(images).split(BATCH) if "packets" in network.spec.widths else images.split(BATCH):
             found = network(batch.contiguous()).columns()
             self.columns = {name: torch.cat([self.columns.get(name, rows[:0]), rows]) for name, rows in found.items()}
 
     def extract(self, images: Tensor) -> Features:
         places = (images.flatten(1).long() * torch.tensor([1, 1 << 8, 1 << 16])).sum(1)
         return Features(**{name: rows[places] for name, rows in self.columns.items()})
+
+
+def whole_blocks(images: Tensor) -> Tensor:
+    """Return images with a black border below and right, where their sides are no multiples of a packet's block."""
+    height, width = images.shape[-2:]
+    return pad(images, (0, -width % SIDE, 0, -height % SIDE))
 
 
 def tickets(places: Tensor) -> Tensor:

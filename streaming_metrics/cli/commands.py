@@ -37,12 +37,13 @@ EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
-SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset"
+SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset; of clips for a network of clips"
 SCORED = "A signature, or a file of scores, states or a reference."
 
 
 def _check_measures(text: str) -> str:
     from streaming_metrics.cli.own_measures import by_label
+    from streaming_metrics.cli.plan import with_count
     from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
@@ -51,7 +52,7 @@ def _check_measures(text: str) -> str:
         found = measures_of(text)
         if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-        refuse_unread(found)
+        refuse_unread(with_count(found, 1))  # of how many samples is not known yet
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error)) from error
     return text
@@ -269,7 +270,7 @@ def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
 def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
-    """Say whether two scores compare; exit with 1 where something that matters differs."""
+    """Say whether two scores compare, and why not; exit with 1 where something that matters differs."""
     with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
@@ -278,6 +279,8 @@ def diff(
             [*rows, *(("score", *row) for row in scores_apart(first, second))],
         )
     if any(difference.matters for difference in found):
+        for why in (why for difference in found for why in difference.why):
+            say(f"- {why}", stderr=True)
         say("These do not compare.", stderr=True)
         raise typer.Exit(1)
 

@@ -62,6 +62,8 @@ class Explaining(Job):
             _refuse_few(real=len(reals), generated=len(fakes))
             saved = None if self.reference_file is None else Reference.load(self.reference_file)
             network = self.network.load(measures_of("fid"), saved)
+            if network.takes != "images":
+                raise ValueError(f"explain: expected a network of images, got {network.name}. Remedy: compare.")
             situation = self._situation(network, fakes, saved)
             protocols = situation.protocols()
             self.asked.check(protocols)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.cli.reasons import reasons
 from streaming_metrics.cli.results import Origin, warnings_of
 from streaming_metrics.cli.several_results import is_scores, load_sides
 from streaming_metrics.extractors.names import facts_of_record
@@ -37,6 +38,11 @@ class Difference:
     second: str | None
     matters: bool
     of_errors: bool = False
+
+    @property
+    def why(self) -> list[str]:
+        """Why it matters, in sentences, where that is known."""
+        return reasons(self.what, self.first, self.second) if self.matters else []
 
 
 OF = " of "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
@@ -145,8 +146,8 @@ class Pack:
     outcome: ReadResult
 
     def groups(self, pinned: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the images of each size ``(n, 3, H, W)`` with their index; ``pinned`` where a GPU fetches them, which
-        is then eight times as fast.
+        """Yield the images or clips of each size ``(n, …)`` with their index; ``pinned`` where a GPU fetches them,
+        which is then eight times as fast.
         """
         images = self.by_number()
         for shape in dict.fromkeys(self.shapes):
@@ -156,7 +157,7 @@ class Pack:
 
     def by_number(self) -> dict[int, Tensor]:
         """Return the images that were read, ``(3, H, W)`` each, by their numbers."""
-        flat = self.pixels.split([shape[0] * shape[1] * shape[2] for shape in self.shapes])
+        flat = self.pixels.split([prod(shape) for shape in self.shapes])
         return {number: pixels.view(shape) for number, pixels, shape in zip(self.index, flat, self.shapes)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
@@ -22,9 +23,9 @@ from streaming_metrics.cli.seeds import ids_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
-from streaming_metrics.extractors.registry import resolve
+from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes_of
 from streaming_metrics.files.reference import Reference
-from streaming_metrics.images import Chosen, Images, Part, find_source, imported
+from streaming_metrics.images import Chosen, Images, Part, find_reference, find_source, imported
 from streaming_metrics.images.names import told
 from streaming_metrics.images.pairs import aligned
 from streaming_metrics.measures.base import Roles, Side
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
+    from streaming_metrics.images.window import Window
     from streaming_metrics.measures.base import Measure
 
 Source = Union[Images, Reference, None]  # noqa: UP007
@@ -64,15 +66,31 @@ class Network:
     resize: str | None = None
     precision: str | None = None
     device: str | None = None
+    loaded: dict[str, Extractor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def load(self, measures: Sequence[Measure], reference: Reference | None = None) -> Extractor:
-        """Return the extractor that measures read, its weights read, on the device.
+        """Return the extractor that measures read, its weights read once, on the device.
 
         Raises:
             ValueError, OSError: where there is no such network, device or file of weights.
         """
         extractor, options = self._resolved(measures, reference)
-        return resolve(extractor, **options).to(self.found_device())
+        key = repr((extractor, sorted(options.items())))
+        if key not in self.loaded:
+            self.loaded.clear()
+            self.loaded[key] = resolve(extractor, **options).to(self.found_device())
+        return self.loaded[key]
+
+    def window(self, measures: Sequence[Measure], reference: Reference | None = None) -> Window | None:
+        """Return which frames of a clip the extractor looks at, which is then loaded; None where it takes images."""
+        extractor, _ = self._resolved(measures, reference)
+        return self.load(measures, reference).window if takes_of(extractor) == "clips" else None
+
+    @cached_property
+    def own(self) -> nn.Module:
+        """What ``package.module:name`` is, or makes."""
+        found = imported(str(self.extractor))
+        return found if isinstance(found, nn.Module) else found()
 
     def found_device(self) -> str:
         """Return the device; raise ValueError where this machine has no such one."""
@@ -89,11 +107,16 @@ class Network:
         """Return the extractor and its options: those that were asked for, else those that made the reference."""
         asked = {"weights": self.weights, "resize": self.resize, "precision": self.precision}
         if self.extractor is not None and ":" in self.extractor:
-            found = imported(self.extractor)
-            return found if isinstance(found, nn.Module) else found(), asked
+            return self.own, asked
         record = {} if reference is None else reference.about.get("extractor", {})
-        name = self.extractor or record.get("name") or read_by(measures, weights=self.weights, resize=self.resize)
-        if name == record.get("name"):
+        recorded = record.get("name")
+        if self.extractor is None and recorded and WITH_ARGUMENTS.fullmatch(recorded):
+            raise ValueError(
+                f"reference: expected the name of an extractor alone, got {recorded!r}, whose arguments may name files "
+                "to load. Remedy: --extractor, if you trust it."
+            )
+        name = self.extractor or recorded or read_by(measures, weights=self.weights, resize=self.resize)
+        if name == recorded:
             asked["precision"] = self.precision or record["precision"]
             if name == RESIZABLE:
                 asked["resize"] = self.resize or record["resize"].rpartition("-")[0]
@@ -197,7 +220,7 @@ class Job:
         self, data: str, path: Path, capacity: int | None = None, half: bool = False
     ) -> tuple[Origin, list[str]]:
         """Write a source as a reference, by rank 0; return where it came from, and what was warned of; collective."""
-        source = self._find(data)
+        source = self._find(data, self._window(data))
         if isinstance(source, Reference):
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
@@ -217,16 +240,23 @@ class Job:
 
     def _sides(self, real: str, fake: str, are_pairs: bool) -> Roles[Source]:
         """Return the sources, or what is drawn of each; of pairs, the same ones of both."""
-        sides = [self._whole(text) for text in (real, fake)]
+        window = self._window(real)
+        sides = [self._whole(text, window) for text in (real, fake)]
+        if are_pairs and window is not None:
+            raise ValueError("--paired: expected images, got a network of clips. Remedy: --extractor of images.")
         if are_pairs:
             sides = aligned(*(_images(side, text) for side, text in zip(sides, (real, fake))), names=(real, fake))
         return Roles(*map(self._part, sides))
 
-    def _find(self, text: str) -> Images | Reference:
-        return self._part(self._whole(text))
+    def _window(self, real: str) -> Window | None:
+        """Return which frames of a clip are looked at, of a network of clips; None of one of images, or of none."""
+        return None if self.measures == NONE else self.network.window(self._measures(), find_reference(real))
 
-    def _whole(self, text: str) -> Images | Reference:
-        source = find_source(text)
+    def _find(self, text: str, window: Window | None = None) -> Images | Reference:
+        return self._part(self._whole(text, window))
+
+    def _whole(self, text: str, window: Window | None = None) -> Images | Reference:
+        source = find_source(text, window)
         if isinstance(source, Images) and source.left_out:
             self._say([f"{text}: {told(source.left_out)}"])
         return source

@@ -61,8 +61,11 @@ def side_by_side(
         ValueError: where a measure that is told the number of images would be told several.
     """
     with recorded_warnings() as said:
-        real_side = job._find(real)
-        entrants = _entrants(job, real_side, fakes, same_seeds)
+        window = job._window(real)
+        real_side = job._find(real, window)
+        entrants = _entrants(
+            job, real_side, {name: job._find(text, window) for name, text in fakes.items()}, fakes, same_seeds
+        )
         scored = list(dict.fromkeys(measure for one in entrants.values() for measure in one.plan.scored))
         known = job._saved(real, real_side, Plan(scored, {}))
         network = job.network.load(scored, known[0] if known else None)
@@ -101,8 +104,9 @@ def side_by_side(
     refuse_unreadable(read if not job.reading.skip else [], job.comm)
 
 
-def _entrants(job: Job, real: Source, fakes: Mapping[str, str], same_seeds: bool) -> dict[str, Entrant]:
-    sides = {name: job._find(text) for name, text in fakes.items()}
+def _entrants(
+    job: Job, real: Source, sides: Mapping[str, Images | Reference], fakes: Mapping[str, str], same_seeds: bool
+) -> dict[str, Entrant]:
     if same_seeds:
         refuse_other_paths(sides)
     found = {name: _entrant(job, text, Roles(real, sides[name])) for name, text in fakes.items()}

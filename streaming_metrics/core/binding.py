@@ -189,10 +189,11 @@ def _is_one_side(before: States, after: States, place: int) -> bool:
 
 
 def _slots_of_fakes(states: States, place: int) -> list[Slot]:
-    """Return what a form of a measure keeps of the measured side."""
-    network = states.layout.places[place]
-    kept = states.streams.forms[place].statistics(states.layout.networks[network].spec)
-    return [Slot(MEASURED, network, statistic) for statistic in kept[MEASURED]]
+    """Return what a form of a measure keeps of the measured side, and its unbound form does not."""
+    layout, network = states.layout, states.layout.places[place]
+    spec = layout.networks[network].spec
+    own, always = (form.statistics(spec)[MEASURED] for form in (states.streams.forms[place], layout.measures[place]))
+    return [Slot(MEASURED, network, statistic) for statistic in own if statistic not in always]
 
 
 def _streamed(slot: Slot, bank: Bank, source: State) -> State:

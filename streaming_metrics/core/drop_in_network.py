@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.precision import full_precision
 from streaming_metrics.statistics.hashes import hashes_of
 
+if TYPE_CHECKING:
+    pass
+
 
 @dataclass(frozen=True)
 class DropInPipeline(InputPipeline):
@@ -26,7 +29,7 @@ class DropInPipeline(InputPipeline):
     network: Network = None  # pyright: ignore[reportAssignmentType]
     kept: str = "pool"
 
-    def _extracted(self, given: Tensor) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _extracted(self, given: Tensor, *_: object) -> list[Columns]:  # pyright: ignore[reportIncompatibleMethodOverride]
         columns = self.network.shared(given).columns()
         return [{self.kept: columns[self.network.column], "hashes": columns["hashes"]}]
 

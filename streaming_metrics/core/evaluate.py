@@ -97,6 +97,8 @@ def bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm
     form = measure.bind(sides.spec, Side(measure.fixed, fixed.num_samples, whole), prepared)
     streamed = dict(fake.states)
     for statistic in form.statistics(sides.spec)[MEASURED]:
+        if statistic in streamed:  # whatever the form: moments, of the features as they came
+            continue
         state = statistic.empty(fake[bank]["rows"].device)
         for features in bank_features(bank, fake[bank]):
             state = statistic.update(state, features)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
-from streaming_metrics.features import SAMPLE_COLUMNS, Features
+from streaming_metrics.features import ANY_WIDTH, SAMPLE_COLUMNS, Features
 from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
-from streaming_metrics.statistics.captions import hashed_texts
+from streaming_metrics.statistics.captions import caption_hashes, hashed_texts, texts_in
 from streaming_metrics.statistics.hashes import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from streaming_metrics.core.networks import Network
+    from streaming_metrics.extractors.base import Extractor
 
 SUMS_TO_ONE = 1e-3
 """How far the probabilities of a row may be from adding up to 1, in half precision too."""
@@ -53,17 +54,24 @@ class InputPipeline:
             given: images, or features; several networks' by name.
             needs: of each network.
             where: names the role and the batch in errors.
-            beside: columns of the samples that were given apart, by name; captions, as of features, may be texts.
+            beside: columns of the samples that were given apart, by name; captions, as of features, may be texts, which
+                reach the networks that read them.
 
         Raises:
             TypeError, ValueError: where images or features are not as expected, not finite, or lost in float32.
         """
+        texts = texts_in((beside or {}).get("captions"))
+        if texts is None and isinstance(given, CheckedImages) and given.captions is not None:
+            texts = list(given.captions)
         beside = _hashed(beside or {})
-        given_columns = [{**_hashed(columns), **beside} for columns in self._columns(given)]
+        if texts is not None:
+            _check_hashes(texts, [beside, given.columns if isinstance(given, CheckedImages) else {}], where)
+        given_columns = [{**_hashed(columns), **beside} for columns in self._columns(given, needs, texts)]
         checked: dict[tuple[int, str], Tensor] = {}
         for place, (network, columns, needed) in enumerate(zip(self.networks, given_columns, needs)):
             for column in needed:
                 if column not in SAMPLE_COLUMNS:
+                    _refuse_without_captions(network, columns, column, where)
                     checked[place, column] = _checked(columns.get(column), column, network.spec.width(column), where)
         found = _of_the_same_samples(given_columns, where)
         for columns, needed in zip(found, needs):
@@ -77,24 +85,32 @@ class InputPipeline:
         )
         return found
 
-    def _columns(self, given: Given) -> list[Columns]:
+    def _columns(self, given: Given, needs: Sequence[Needs], texts: Sequence[str] | None) -> list[Columns]:
         """Return the columns of each network, of images or as they were given."""
         if isinstance(given, Mapping):
             return [features.columns() for features in self._by_name(given)]
         if not isinstance(given, Features):
-            return self._extracted(given)
+            return self._extracted(given, needs, texts)
         if len(self.networks) > 1:
             raise self._unnamed("Features")
         return [given.columns()]
 
-    def _extracted(self, given: Tensor | CheckedImages) -> list[Columns]:
+    def _extracted(
+        self, given: Tensor | CheckedImages, needs: Sequence[Needs], texts: Sequence[str] | None
+    ) -> list[Columns]:
         first = self.networks[0]
         if first.extractor is not None:
             device = first.extractor.device
-            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, self.value_range))
+            takes, span = first.extractor.takes, self.value_range
+            checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
             images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
-            beside = {**checked.columns, "hashes": hashes_of(images.pixels)}
-            return [{**n.extractor(images).columns(), **beside} for n in self.networks if n.extractor is not None]
+            hashed = {} if texts is None else {"captions": caption_hashes(texts)}
+            beside = {**hashed, **checked.columns, "hashes": hashes_of(images.pixels)}
+            return [
+                {**n.extractor(images, _read_by(n.extractor, needed, texts)).columns(), **beside}
+                for n, needed in zip(self.networks, needs)
+                if n.extractor is not None
+            ]
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         if len(self.networks) > 1:
@@ -118,6 +134,32 @@ class InputPipeline:
     def _unnamed(self, what: str) -> Exception:
         names = ", ".join(f"{network.name!r}: …" for network in self.networks)
         return TypeError(f"Expected features of each network, {{{names}}}, got {what}.")
+
+
+def _read_by(extractor: Extractor, needed: Needs, texts: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the texts that an extractor is to read: none where no measure reads what it makes of them."""
+    return texts if not needed.keys().isdisjoint(extractor.of_captions) else None
+
+
+def _refuse_without_captions(network: Network, columns: Columns, column: str, where: str) -> None:
+    extractor = network.extractor
+    if extractor is not None and column in extractor.of_captions and column not in columns:
+        raise ValueError(
+            f"{where}: expected captions, a text an image, of which {extractor.name} makes {column!r}, got none; "
+            "nothing was added. Remedy: update(images, captions=[str, …]), texts and not their hashes, in every batch."
+        )
+
+
+def _check_hashes(texts: Sequence[str], beside: Iterable[Mapping[str, Any]], where: str) -> None:
+    """Raise ValueError where captions came as texts, which networks read, and as hashes of others."""
+    expected = caption_hashes(texts)
+    for columns in beside:
+        given = columns.get("captions")
+        if isinstance(given, Tensor) and not torch.equal(given.cpu(), expected):
+            raise ValueError(
+                f"{where}: expected captions once, got texts and the hashes of others; nothing was added. Remedy: the "
+                "texts alone."
+            )
 
 
 def _hashed(columns: Mapping[str, Any]) -> Columns:
@@ -170,7 +212,7 @@ def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
         raise TypeError(
             f"{where}: expected floating-point {column}, got {getattr(rows, 'dtype', type(rows).__name__)}."
         )
-    if rows.ndim != 2 or rows.shape[1] != width:
+    if rows.ndim != 2 or rows.shape[1] != width != ANY_WIDTH:
         raise ValueError(
             f"{where}: expected {column} of shape (N, {width}), got {tuple(rows.shape)}. "
             "Remedy: give the metric the width of these features, or features of that width."

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.contributions import Explained
     from streaming_metrics.measures.directions import Directions
     from streaming_metrics.measures.mode_table import ModeTable
+    from streaming_metrics.measures.novel_modes import NovelModes
 
 SEARCHED = 2000
 """Generated samples that are held against real ones, where no training samples are kept."""
@@ -157,6 +158,26 @@ class Inspector:
         if (found := self._apart) is None:
             return None
         return directions_of(found.coupling, found.real, found.fake, self.comm, n, among)
+
+    def novel_modes(self, n: int = 6, among: Tensor | None = None) -> NovelModes | None:
+        """Return the modes that generated samples show and real ones do not, the most frequent first; None where KEN is
+        not measured.
+
+        Examples are of the samples whose features are kept: by ``KEN(frequencies=None)``, by the reservoir of
+        ``KEN(se=True)``, or by another measure's bank.
+
+        Args:
+            n: how many, at least 1.
+            among: ids of the generated samples that may be among the examples; None for all.
+        """
+        from streaming_metrics.measures.kernel_novelty import KEN  # SciPy's factorings, which few ask for
+
+        asked = zip(self.streams.forms, self.streams.layout.places)
+        found = next(((form, place) for form, place in asked if isinstance(form, KEN)), None)
+        if found is None:
+            return None
+        form, place = found
+        return form.novel_modes(Sides(self._sides[place], self.streams.layout.networks[place].spec), n, among)
 
     def class_distances(self, labels: Mapping[Role, Tensor] = MappingProxyType({})) -> ClassDistances | None:
         """Return how far each class's generated samples are from its real ones; None where FID is not measured, or

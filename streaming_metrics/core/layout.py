@@ -159,13 +159,19 @@ class Layout:
         return self.networks[0].digest
 
     def readers(self, role: Role, column: str | None = None) -> tuple[Measure, ...]:
-        """Return the measures that read samples of a role, or a column of them."""
+        """Return the measures that read samples of a role, or a column of them; captions, by way of a network too."""
         return tuple(
             measure
             for measure, place in zip(self.measures, self.places)
             for statistics in [measure.statistics(self.networks[place].spec).get(role, ())]
-            if any(column is None or column in statistic.columns for statistic in statistics)
+            for wanted in [{column} | self._made_of(column, place)]
+            if any(column is None or not wanted.isdisjoint(statistic.columns) for statistic in statistics)
         )
+
+    def _made_of(self, column: str | None, place: int) -> set[str]:
+        """Return the columns that a network makes of a column of samples: of captions, if it reads these."""
+        extractor = self.networks[place].extractor
+        return set(extractor.of_captions) if extractor is not None and column == "captions" else set()
 
     def empty(self, device: torch.device) -> Iterator[tuple[str, Tensor]]:
         """Yield every state's name and the tensor of no samples."""

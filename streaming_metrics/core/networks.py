@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.core.given_specs import check_name, given_specs
 from streaming_metrics.extractors.recorded import record_of
-from streaming_metrics.extractors.registry import resolve
+from streaming_metrics.extractors.registry import resolve, takes_of
 from streaming_metrics.features import Spec
 
 if TYPE_CHECKING:
@@ -126,8 +126,15 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
     Raises:
         ValueError: where there is none of that name.
     """
-    if measure.on is None:
-        return _own_place(networks, measure)
+    place = _own_place(networks, measure) if measure.on is None else _named_place(networks, measure)
+    extractor = networks[place].extractor
+    if extractor is not None:
+        measure.check_network(extractor.name, extractor.takes)
+    return place
+
+
+def _named_place(networks: Sequence[Network], measure: Measure) -> int:
+    """Return the place of the network that a measure's ``on=`` names."""
     names = [network.name for network in networks]
     if measure.on not in names:
         known = f"got networks {names}" if any(names) else "got one network, without a name"
@@ -135,12 +142,12 @@ def network_of(networks: Sequence[Network], measure: Measure) -> int:
             f"{measure.describe()}: expected on= to name a network, {known}, not {measure.on!r}. "
             f"Remedy: extractor={{{measure.on!r}: …, …}}, or leave on= out."
         )
-    return names.index(measure.on)
+    return names.index(str(measure.on))
 
 
 def read_by(measures: Iterable[Measure], **options: Any) -> str:
-    """Return the name of the extractor that measures read where the user names none: the reference Inception, or that
-    of their own which they all read, so that no weights are loaded that nothing reads.
+    """Return the name of the extractor that measures read where the user names none: the reference Inception, or the
+    first of their own where all have one, so that no weights are loaded that nothing reads.
 
     Args:
         measures: that read it.
@@ -151,9 +158,10 @@ def read_by(measures: Iterable[Measure], **options: Any) -> str:
         >>> read_by([ImageStatistics(), SharpnessDifference()]), read_by([FID(), ImageStatistics()])
         ('low-level', 'inception-v3')
     """
-    own = {measure.network if measure.on is None else None for measure in measures}
-    only = own.pop() if len(own) == 1 else None
-    return DEFAULT_EXTRACTOR if only is None or any(value is not None for value in options.values()) else only
+    own = dict.fromkeys(measure.network if measure.on is None else None for measure in measures)
+    if None in own or any(value is not None for value in options.values()):
+        return DEFAULT_EXTRACTOR
+    return next(iter(own), DEFAULT_EXTRACTOR) or DEFAULT_EXTRACTOR
 
 
 def with_own(networks: tuple[Network, ...], measures: Iterable[Measure], **options: Any) -> tuple[Network, ...]:
@@ -171,6 +179,9 @@ def with_own(networks: tuple[Network, ...], measures: Iterable[Measure], **optio
     first = networks[0]
     if first.extractor is None or not missing:
         return networks
+    for name in missing:
+        if takes_of(name) != first.extractor.takes:
+            raise _unalike({first.extractor.takes: [first.extractor.name], takes_of(name): [name]})
     named = replace(first, name=first.name or first.extractor.tag)
     return _check_distinct((named, *networks[1:], *(_network(name, name, options) for name in missing)))
 
@@ -210,4 +221,23 @@ def _check_distinct(networks: tuple[Network, ...]) -> tuple[Network, ...]:
                 f"and as {network.name!r}. Remedy: give it once; measures share its features."
             )
         seen[network.fingerprint] = network.name
+    _check_alike(networks)
     return networks
+
+
+def _check_alike(networks: Sequence[Network]) -> None:
+    """Raise ValueError where some networks take images and others clips: one update gives samples to all."""
+    found: dict[str, list[str]] = {}
+    for network in networks:
+        if network.extractor is not None:
+            found.setdefault(network.extractor.takes, []).append(network.extractor.name)
+    if len(found) > 1:
+        raise _unalike(found)
+
+
+def _unalike(found: Mapping[str, Sequence[str]]) -> ValueError:
+    told = " and ".join(f"{', '.join(names)} of {takes}" for takes, names in found.items())
+    return ValueError(
+        f"extractor: expected networks that all take images, or all take clips, got {told}. Remedy: a metric of each; "
+        "measures of a network of their own bring it."
+    )

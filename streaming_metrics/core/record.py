@@ -51,13 +51,22 @@ def signature_of(
         captions: digest of the generated samples' captions, where a measure holds them fixed.
     """
     label, resize, precision = (
-        "+".join(dict.fromkeys(getattr(network, name) for network in networks))
-        for name in ("label", "resize", "precision")
+        _joined([getattr(network, name) for network in networks]) for name in ("label", "resize", "precision")
     )
     counts = {role: n if n < UNKNOWN else _digest(states, role) for role, n in totals.items()}
     others = tuple((role, count) for role, count in counts.items() if role not in ALWAYS)
     real, fake = (counts[role] for role in ALWAYS)
     return Signature(tuple(measures), label, resize, real, fake, precision, library_version(), others, captions or "")
+
+
+def _joined(facts: Sequence[str]) -> str:
+    """Return one fact of each network: once where all have the same, else of each in turn, so that none is ambiguous.
+
+    Example:
+        >>> _joined(["fp32", "fp32"]), _joined(["fp32", "bf16", "bf16"])
+        ('fp32', 'fp32+bf16+bf16')
+    """
+    return "+".join(facts if len(set(facts)) > 1 else facts[:1])
 
 
 def holds_captions(measure: Measure, spec: Spec) -> bool:

@@ -42,7 +42,7 @@ def has_repeats(found: DistinctCount) -> bool:
 
 
 def warn_of_repeats(found: DistinctCount | None, role: Role, what: str) -> None:
-    """Warn where more samples are repeats than do no harm; ``what`` they are, ``"images"`` or ``"samples"``."""
+    """Warn where more samples are repeats than do no harm; ``what`` they are, e.g. ``"images"``."""
     if found and has_repeats(found):
         warnings.warn(message_of(found, role, what), RepeatsWarning, stacklevel=5)
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.references import References, SavedSide
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.measures.base import Measure
     from streaming_metrics.measures.mode_table import ModeTable
     from streaming_metrics.measures.projection import Projection
@@ -183,6 +184,11 @@ class GenerativeMetrics(Metric):
         return self._inputs.networks[0].extractor
 
     @property
+    def takes(self) -> Takes:
+        """What samples are: ``"images"``, or ``"clips"`` where its networks take those."""
+        return "images" if self.extractor is None else self.extractor.takes
+
+    @property
     def spec(self) -> Spec:
         """Widths of the first network's features."""
         return self._inputs.networks[0].spec
@@ -280,15 +286,16 @@ class GenerativeMetrics(Metric):
         """Add a batch; local, no collective. Where it raises, nothing was added.
 
         Args:
-            images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with ``extractor=None`` features ``(N, D)``.
-                Either way :class:`Features` are taken as they are; of several networks, features of each by name.
+            images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with a network of clips ``(N, T, 3, H, W)``;
+                with ``extractor=None`` features ``(N, D)``. Either way :class:`Features` are taken as they are; of
+                several networks, features of each by name.
             real: whether they are real or generated.
             index: int64 ``(N,)`` in ``[0, 2⁴⁰)``, ids that are unique over all ranks of a role; by default the order of
                 arrival on each rank. Splits of IS, subsets of KID and reservoirs depend on it.
             role: instead of ``real``: ``"real"``, ``"fake"``, or another that a measure asks for, e.g. ``"train"``.
             labels, captions: int64 ``(N,)``, classes of the samples, and their captions' hashes, or their texts, of
                 which :func:`~streaming_metrics.caption_hashes` are taken; where a measure reads them: then in every
-                batch.
+                batch. Texts reach extractors that read captions, of which they make columns (``text``, ``score``).
 
         Raises:
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
@@ -724,7 +731,7 @@ class GenerativeMetrics(Metric):
         self._found = {role: distinct_of(side) for role, side in sides[0].items()}
         self._captions = captions_of(seen[MEASURED] for seen in sides)
         for role, found in self._found.items():
-            warn_of_repeats(found, role, "images" if self.extractor else "samples")
+            warn_of_repeats(found, role, self.extractor.takes if self.extractor else "samples")
         self._evidence = {}
         return self._values(self._places(), sides, comm, streams, self._evidence)
 

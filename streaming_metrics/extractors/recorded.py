@@ -38,6 +38,7 @@ class Recorded(Extractor):
             widths = {str(column): int(width) for column, width in record.get("widths", {}).items()}
             self.spec = Spec(features, classes, widths)
             self.published = frozenset(map(str, record["published"]))
+            self.takes = "clips" if record.get("takes") == "clips" else "images"
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected a record of an extractor, got {record!r}.") from error
         for name, text in texts.items():
@@ -53,4 +54,5 @@ def record_of(extractor: Extractor) -> dict[str, Any]:
     record: dict[str, Any] = {name: getattr(extractor, name) for name in RECORDED}
     widths = {"features": extractor.spec.num_features, "classes": extractor.spec.num_classes}
     further = {"widths": dict(extractor.spec.widths)} if extractor.spec.widths else {}
+    further |= {"takes": extractor.takes} if extractor.takes != "images" else {}
     return record | widths | further | {"published": sorted(extractor.published)}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torchvision import models
 
 from streaming_metrics.extractors.base import Extractor
-from streaming_metrics.extractors.efficientnet import EfficientNetLite0
-from streaming_metrics.extractors.inception import InceptionV3
-from streaming_metrics.extractors.low_level import LowLevel
 from streaming_metrics.extractors.module import ModuleExtractor
-from streaming_metrics.extractors.names import EXTRACTORS, TORCHVISION, unknown
-from streaming_metrics.extractors.torchvision import TorchvisionExtractor
+from streaming_metrics.extractors.names import EXTRACTORS, FAMILIES, NETWORKS, unknown
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+
+    from streaming_metrics.images.conversion import Takes
+
+WITH_ARGUMENTS = re.compile(r"([^()]+)\((\w+ *=[^()]*)\)")
 
 
 def resolve(
@@ -34,8 +36,9 @@ def resolve(
     """Return the extractor that a name, an :class:`Extractor` or a module stands for.
 
     Args:
-        extractor: a name of :data:`EXTRACTORS`; an :class:`Extractor`, returned as it is; or a module from uint8 images
-            to features ``(N, D)``, see :class:`ModuleExtractor`.
+        extractor: a name of :data:`EXTRACTORS`, also with arguments of its class, ``"i3d(frames=32,stride=2)"``; an
+            :class:`Extractor`, returned as it is; or a module from uint8 images to features ``(N, D)``, see
+            :class:`ModuleExtractor`.
         weights: path or URL of the weights, for the networks with a name.
         resize: a named resize, for ``"inception-v3"``.
         tag: the suffix of the keys, for a module.
@@ -54,10 +57,46 @@ def resolve(
     """
     given = {"weights": weights, "resize": resize, "tag": tag, "num_features": num_features, "precision": precision}
     options = {name: value for name, value in given.items() if value is not None}
-    make, arguments = _recipe(extractor)
-    _check_options(extractor, options, make)
+    name, given = _taken_apart(extractor)
+    make, arguments = _recipe(name)
+    options = given | options
+    _check_options(name, options, make)
     with torch.inference_mode(False):
         return make(*arguments, **options)
+
+
+def takes_of(extractor: object) -> Takes:
+    """Return what the extractor that a name, an :class:`Extractor` or a module stands for takes; nothing is loaded, so
+    that a name which there is not is refused where it is: until then, images.
+
+    Example:
+        >>> takes_of("inception-v3"), takes_of("i3d")
+        ('images', 'clips')
+    """
+    if isinstance(extractor, Extractor):
+        return extractor.takes
+    try:
+        return getattr(_recipe(_taken_apart(extractor)[0])[0], "takes", "images")
+    except ValueError:
+        return "images"
+
+
+def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:
+    """Return an extractor's name and the arguments behind it; all else as it is.
+
+    Example:
+        >>> _taken_apart("i3d(frames=32,fps=8)"), _taken_apart("low-level")
+        (('i3d', {'frames': 32, 'fps': 8}), ('low-level', {}))
+    """
+    match = WITH_ARGUMENTS.fullmatch(extractor) if isinstance(extractor, str) else None
+    if match is None:
+        return extractor, {}
+    try:
+        call = ast.parse(f"make({match[2]})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        return match[1], {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"extractor: expected {match[1]}(argument=value), got {extractor!r}.") from error
 
 
 def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
@@ -68,17 +107,24 @@ def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
         return ModuleExtractor, [extractor]
     if not isinstance(extractor, str):
         raise TypeError(f"extractor: expected a name, an Extractor or an nn.Module, got {type(extractor).__name__}.")
-    if extractor.startswith(TORCHVISION):
-        return TorchvisionExtractor, [extractor.removeprefix(TORCHVISION)]
-    return _named(extractor), []
+    if extractor in NETWORKS:
+        where, *arguments = NETWORKS[extractor]
+        return _class_at(where), arguments
+    prefix, slash, rest = extractor.partition("/")
+    if prefix + slash in FAMILIES:
+        return _class_at(FAMILIES[prefix + slash][0]), [rest]
+    raise unknown(extractor, "extractor", nearby=[*NETWORKS, *_of_torchvision()], listed=EXTRACTORS)
 
 
-def _named(name: str) -> type[Extractor]:
-    named: dict[str, type[Extractor]] = {cls.name: cls for cls in (InceptionV3, EfficientNetLite0, LowLevel)}
-    if name not in named:
-        near = [*named, *(TORCHVISION + model for model in models.list_models(module=models))]
-        raise unknown(name, "extractor", nearby=near, listed=EXTRACTORS)
-    return named[name]
+def _class_at(where: str) -> type[Extractor]:
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _of_torchvision() -> list[str]:
+    from torchvision import models
+
+    return [f"torchvision/{model}" for model in models.list_models(module=models)]
 
 
 def _check_options(extractor: object, options: Mapping[str, object], make: Callable[..., Extractor]) -> None:

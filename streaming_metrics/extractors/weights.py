@@ -13,8 +13,10 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 
+from streaming_metrics.precision import default_float32
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 PREFIX = 8
 """Hex digits of a sha256 that published file names carry, and that a fingerprint shows."""
@@ -22,13 +24,16 @@ PREFIX = 8
 NOT_TENSORS = "expected names and tensors only. Remedy: torch.save(network.state_dict(), …)."
 
 
-def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> tuple[dict[str, Tensor], str]:
+def load_weights(
+    source: str | os.PathLike[str], sha256: str | None = None, inside: Sequence[str] = ()
+) -> tuple[dict[str, Tensor], str]:
     """Return the tensors of a weights file and the sha256 of the file.
 
     Args:
         source: a local path, or a URL: fetched once into torch.hub's folder. ``.safetensors``, or what ``torch.save``
             wrote of a ``state_dict``.
         sha256: the digest that the file must have, or its first digits.
+        inside: names under one of which a checkpoint may hold them, among other things.
 
     Raises:
         FileNotFoundError: no such local file.
@@ -43,6 +48,17 @@ def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> t
         >>> sorted(state), len(digest)
         (['bias', 'weight'], 64)
     """
+    content, digest, path = checked_bytes(source, sha256)
+    with torch.inference_mode(False):
+        return _tensors(content, path, inside), digest
+
+
+def checked_bytes(source: str | os.PathLike[str], sha256: str | None = None) -> tuple[bytes, str, Path]:
+    """Return a file's bytes, their sha256, and where the file is; nothing of it is run.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as :func:`load_weights`.
+    """
     path = _local(source, sha256)
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -51,8 +67,7 @@ def load_weights(source: str | os.PathLike[str], sha256: str | None = None) -> t
             f"weights {path}: expected sha256 {sha256}, got {digest}; it was not read. "
             "Remedy: delete the file and fetch it again; rename it where these are weights of your own."
         )
-    with torch.inference_mode(False):
-        return _tensors(content, path), digest
+    return content, digest, path
 
 
 def digest_of_name(source: str | os.PathLike[str], published: str) -> str | None:
@@ -74,7 +89,7 @@ def frozen_network(make: Callable[[], nn.Module], state: dict[str, Tensor], what
     Raises:
         ValueError: the tensors' names or shapes are not those of the network, ``what``.
     """
-    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), torch.device("cpu"), default_float32():
         network = make()
         _check_fit(network, state, what)
         network.load_state_dict(state, strict=False, assign=True)
@@ -93,24 +108,43 @@ def _local(source: str | os.PathLike[str], sha256: str | None) -> Path:
 
 
 def _fetch(url: str, sha256: str | None) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), "checkpoints", _file_of(url))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:  # it writes beside the path and renames: ranks that fetch together do not disturb each other
             torch.hub.download_url_to_file(url, str(path), sha256, progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
-                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy, or use"
-                ' extractor="efficientnet-lite0", which needs no network.'
+                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy; or, of "
+                'images, extractor="efficientnet-lite0", which needs no network.'
             ) from error
     return path
 
 
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+def _file_of(url: str) -> str:
+    """Return the name of a fetched file; on the hub, where many have one name, its repository, its revision unless that
+    is ``main``, and its folder are put before it.
+
+    Example:
+        >>> _file_of("https://huggingface.co/timm/resnet10t.c3_in1k/resolve/main/model.safetensors")
+        'timm--resnet10t.c3_in1k--model.safetensors'
+        >>> _file_of("https://huggingface.co/me/nets/resolve/v2/ema/model.safetensors")
+        'me--nets--v2--ema--model.safetensors'
+    """
+    path = urlparse(url).path.strip("/")
+    repository, resolved, inside = path.partition("/resolve/")
+    if not resolved:
+        return path.rpartition("/")[2]
+    return f"{repository}/{inside.removeprefix('main/')}".replace("/", "--")
+
+
+def _tensors(content: bytes, path: Path, inside: Sequence[str]) -> dict[str, Tensor]:
     try:
         state = _read(content, path)
     except Exception as error:  # each reader has its own for what it cannot or will not read
         raise ValueError(f"weights {path}: {NOT_TENSORS}") from error
+    if isinstance(state, dict):
+        state = next((state[name] for name in inside if name in state), state)
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ValueError(f"weights {path}: {NOT_TENSORS}")
     return state

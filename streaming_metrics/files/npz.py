@@ -1,7 +1,8 @@
 """Mean and covariance as other programs keep them: an ``.npz`` with ``mu`` and ``sigma``.
 
 pytorch-fid, clean-fid, EDM and guided-diffusion write such files. None says how many samples or which extractor it was
-made of; those written here do, in two more arrays that the others do not look at.
+made of; those written here do, in two more arrays that the others do not look at. guided-diffusion's hold ``mu_s`` and
+``sigma_s`` too, of spatial features, and 10,000 images, ``arr_0``, which are a source of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ UNKNOWN = (1 << 40) + 1
 """Stands for a number of samples that a file does not say: above what ids can count, and one more than a power of two,
 so that the covariance made of the scatter is the file's own, bit by bit."""
 
+OF_POOL, OF_SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
+"""Names of mean and covariance, of the pool and of spatial features."""
 ASYMMETRY = 1e-6
 MODEST, PACKED = 1 << 26, 50
 """Bytes that any array may unpack to, and how many times its own size a larger one may: no covariance packs so well."""
@@ -38,17 +41,20 @@ class GaussianFit:
         sigma: ``(D, D)`` float64, unbiased covariance (ddof 1).
         n: number of samples; :data:`UNKNOWN` where the file does not say.
         fingerprint: of the features; None where the file does not say.
+        spatial: mean and covariance of spatial features, where the file holds them.
     """
 
     mu: Tensor
     sigma: Tensor
     n: int = UNKNOWN
     fingerprint: str | None = None
+    spatial: tuple[Tensor, Tensor] | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all; pytorch-fid reads it."""
         more = {} if self.n == UNKNOWN else {"n": np.int64(self.n)}
         more |= {} if self.fingerprint is None else {"fingerprint": np.str_(self.fingerprint)}
+        more |= {} if self.spatial is None else dict(zip(OF_SPATIAL, (array.numpy() for array in self.spatial)))
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, mu=self.mu.numpy(), sigma=self.sigma.numpy(), **more)
 
@@ -63,7 +69,8 @@ class GaussianFit:
         import torch
 
         fit = read_fit(path)
-        return cls(torch.from_numpy(fit.mu), torch.from_numpy(fit.sigma), fit.n, fit.fingerprint)
+        spatial = None if fit.spatial is None else (torch.from_numpy(fit.spatial[0]), torch.from_numpy(fit.spatial[1]))
+        return cls(torch.from_numpy(fit.mu), torch.from_numpy(fit.sigma), fit.n, fit.fingerprint, spatial)
 
 
 class Fit(NamedTuple):
@@ -73,6 +80,7 @@ class Fit(NamedTuple):
     sigma: np.ndarray
     n: int
     fingerprint: str | None
+    spatial: tuple[np.ndarray, np.ndarray] | None
 
 
 def read_fit(path: str | Path) -> Fit:
@@ -85,7 +93,7 @@ def read_fit(path: str | Path) -> Fit:
     if not path.is_file():
         raise FileNotFoundError(f"Expected an .npz file with mu and sigma, found none at {path}.")
     try:
-        return _checked(read_arrays(path, ("mu", "sigma", "n", "fingerprint")))
+        return _checked(read_arrays(path, (*OF_POOL, *OF_SPATIAL, "n", "fingerprint")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -121,10 +129,16 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def _checked(arrays: dict[str, np.ndarray]) -> Fit:
-    mu, sigma = (np.asarray(arrays.get(name)) for name in ("mu", "sigma"))
+    spatial = _gaussian(arrays, OF_SPATIAL) if arrays.keys() & {*OF_SPATIAL} else None
+    return Fit(*_gaussian(arrays, OF_POOL), _count(arrays), _text(arrays), spatial)
+
+
+def _gaussian(arrays: dict[str, np.ndarray], names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance by their names, float64, checked."""
+    mu, sigma = (np.asarray(arrays.get(name)) for name in names)
     if mu.ndim != 1 or not len(mu) or sigma.shape != (len(mu), len(mu)) or {mu.dtype.kind, sigma.dtype.kind} != {"f"}:
         raise ValueError(
-            "expected arrays mu (D,) and sigma (D, D) of floats, got "
+            f"expected arrays {names[0]} (D,) and {names[1]} (D, D) of floats, got "
             + (", ".join(f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()) or "neither")
             + ". Remedy: give a file of pytorch-fid, clean-fid or EDM, or one that save_npz() wrote."
         )
@@ -133,7 +147,7 @@ def _checked(arrays: dict[str, np.ndarray]) -> Fit:
         raise ValueError("expected a finite mean and covariance, got NaN, infinity or a negative variance.")
     if np.abs(sigma - sigma.T).max() > ASYMMETRY * np.abs(sigma).max():
         raise ValueError("expected a symmetric covariance. Remedy: write the file again.")
-    return Fit(mu, (sigma + sigma.T) / 2, _count(arrays), _text(arrays))
+    return mu, (sigma + sigma.T) / 2
 
 
 def _count(arrays: dict[str, np.ndarray]) -> int:

@@ -44,8 +44,9 @@ class Outline:
         """
         if Path(path).suffix == ".npz":
             fit = read_fit(path)
-            width = len(fit.mu)
-            forms = {"count.n": "torch.int64 ()", f"moments_{width}.moments": f"torch.float64 {(width + 1, width + 1)}"}
+            widths = {"": len(fit.mu)} | ({} if fit.spatial is None else {"_spatial": len(fit.spatial[0])})
+            forms = {"count.n": "torch.int64 ()"}
+            forms |= {f"moments_{w}{of}.moments": f"torch.float64 {(w + 1, w + 1)}" for of, w in widths.items()}
             return cls(fit.fingerprint, fit.n, {}, forms)
         arrays, about = read_arrays(path, REFERENCE_KIND)
         forms = {_shown(name): form_of(array).replace("float16", "float32") for name, array in arrays.items()}

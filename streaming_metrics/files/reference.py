@@ -80,9 +80,9 @@ class Reference:
                 f"save_npz(): expected moments of at least 2 samples, got {sorted(self.states)} of {self.num_samples}. "
                 "Remedy: save the reference from a metric with FID()."
             )
-        moments = Moments(len(state["moments"]) - 1)
-        mean, covariance = moments.mean(state).cpu(), moments.covariance(state).cpu()
-        GaussianFit(mean, covariance, self.num_samples, self.fingerprint).save(path)
+        spatial = next((s for name, s in self.states.items() if re.fullmatch(r"moments_\d+_spatial", name)), None)
+        more = None if spatial is None else _fitted(spatial)
+        GaussianFit(*_fitted(state), self.num_samples, self.fingerprint, more).save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Reference:
@@ -124,8 +124,8 @@ class Reference:
                 return statistic.empty()
             raise ValueError(
                 f"reference: expected the statistic {statistic.name!r}, got {sorted(self.states)}. Remedy: save it "
-                "from a metric with the same measures; an .npz holds moments, which serve FID alone, and a "
-                "bank_<D>_<c> serves measures with capacity=c."
+                "from a metric with the same measures; an .npz holds moments, which serve FID alone, and "
+                "SFID where it has mu_s; a bank_<D>_<c> serves measures with capacity=c."
             )
         state = self.states[statistic.name]
         statistic.check(state)
@@ -205,12 +205,25 @@ def _ordered(state: State) -> State:
 
 
 def _of_moments(fit: GaussianFit) -> Reference:
-    width = len(fit.mu)
-    moments = torch.empty(width + 1, width + 1, dtype=torch.float64)
-    moments[0, 0], moments[0, 1:], moments[1:, 0] = fit.n, fit.mu, fit.mu
-    moments[1:, 1:] = fit.sigma * (fit.n - 1)
-    states = {Count().name: {"n": torch.tensor(fit.n)}, Moments(width).name: {"moments": moments}}
+    states = {Count().name: {"n": torch.tensor(fit.n)}}
+    for column, found in (("pool", (fit.mu, fit.sigma)), ("spatial", fit.spatial)):
+        if found is not None:
+            states[Moments(len(found[0]), column).name] = _state_of(*found, fit.n)
     return Reference(fit.fingerprint, states, about={})
+
+
+def _state_of(mean: Tensor, covariance: Tensor, n: int) -> State:
+    """Return the state of moments that has this mean and covariance."""
+    moments = torch.empty(len(mean) + 1, len(mean) + 1, dtype=torch.float64)
+    moments[0, 0], moments[0, 1:], moments[1:, 0] = n, mean, mean
+    moments[1:, 1:] = covariance * (n - 1)
+    return {"moments": moments}
+
+
+def _fitted(state: State) -> tuple[Tensor, Tensor]:
+    """Return mean and covariance of a state of moments."""
+    moments = Moments(len(state["moments"]) - 1)
+    return moments.mean(state).cpu(), moments.covariance(state).cpu()
 
 
 _UNVERIFIED = (

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from streaming_metrics.images.base import Joined as Joined
     from streaming_metrics.images.base import Part as Part
     from streaming_metrics.images.decode import Unreadable as Unreadable
+    from streaming_metrics.images.find import find_reference as find_reference
     from streaming_metrics.images.find import find_source as find_source
     from streaming_metrics.images.find import imported as imported
     from streaming_metrics.images.names import EXTENSIONS as EXTENSIONS
@@ -20,6 +21,7 @@ HOMES = {
     "Joined": "base",
     "Part": "base",
     "Unreadable": "decode",
+    "find_reference": "find",
     "find_source": "find",
     "imported": "find",
     "EXTENSIONS": "names",

@@ -8,7 +8,7 @@ from streaming_metrics.images.batches import name_of, pick
 from streaming_metrics.images.forms import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from streaming_metrics.images.batches import Key
 
@@ -39,16 +39,13 @@ def find_captions(batch: Any, caption_key: Key, n: int) -> tuple[str, ...]:
     return as_captions(found, n, source)
 
 
-def captions_apart(
-    columns: Mapping[str, Any], n: int, source: str, needed: Collection[str] = ()
-) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+def captions_apart(columns: Mapping[str, Any], n: int, source: str) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     """Return columns without captions that are texts, and those; None where there are none.
 
     Args:
         columns: that came beside n images; captions among them may also be integers, hashes of them.
         n: images.
         source: names the giver in errors.
-        needed: columns that measures read too: these stay.
 
     Example:
         >>> captions_apart({"labels": [3], "captions": ["a cat"]}, 1, "sample")
@@ -57,8 +54,7 @@ def captions_apart(
     given = columns.get(COLUMN)
     if not _are_texts(given):
         return dict(columns), None
-    kept = {name: column for name, column in columns.items() if name != COLUMN or name in needed}
-    return kept, as_captions(given, n, source)
+    return {name: column for name, column in columns.items() if name != COLUMN}, as_captions(given, n, source)
 
 
 def as_captions(given: Any, n: int, source: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from streaming_metrics.images.forms import describe
 from streaming_metrics.statistics.captions import hashed_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streaming_metrics.images.batches import Key
 
@@ -106,7 +106,7 @@ def as_column(given: Any, n: int, expected: str) -> Tensor:
     return column.to(torch.int64, copy=True)
 
 
-def refuse_missing(columns: Mapping[str, Tensor], needed: Iterable[str], source: str) -> None:
+def refuse_missing(columns: Collection[str], needed: Iterable[str], source: str) -> None:
     """Raise ValueError where a column is missing beside generated images, and a measure reads it."""
     for name in needed:
         if name not in columns:

@@ -1,15 +1,25 @@
-"""Conversion of images to uint8 ``(N, 3, H, W)``, or an error that says what to change."""
+"""Conversion of samples to uint8, or an error that says what to change; the one place that knows their shapes.
+
+Images are ``(N, 3, H, W)``, clips ``(N, T, 3, H, W)``.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 CHANNELS = 3
+Takes: TypeAlias = Literal["images", "clips"]
+"""What a network takes, and so what samples are."""
+SHAPES: dict[Takes, str] = {"images": "(N, 3, H, W)", "clips": "(N, T, 3, H, W)"}
+"""Shape of a batch of each."""
+RANKS: dict[Takes, int] = {takes: shape.count(",") + 1 for takes, shape in SHAPES.items()}
+"""Dimensions of a batch of each."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class CheckedImages:
     """Images that were checked where they came in, and that nobody checks or converts again.
 
     Args:
-        pixels: uint8 ``(N, 3, H, W)``, as :func:`to_uint8` returns them, or rows of those.
+        pixels: uint8 ``(N, 3, H, W)``, or clips, as :func:`to_uint8` returns them, or rows of those.
         columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
         captions: the text of each; None where there are none.
 
@@ -42,8 +52,8 @@ class CheckedImages:
         return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept))
 
 
-def check_images(images: Tensor) -> None:
-    """Check that images are uint8 ``(N, 3, H, W)`` and not empty.
+def check_images(images: Tensor, takes: Takes = "images") -> None:
+    """Check that images are uint8 ``(N, 3, H, W)``, clips uint8 ``(N, T, 3, H, W)``, and not empty.
 
     Raises:
         TypeError: not a tensor, or not uint8.
@@ -56,24 +66,26 @@ def check_images(images: Tensor) -> None:
         ValueError: Expected images (N, 3, H, W), got (2, 1, 8, 8). Remedy: images.expand(-1, 3, -1, -1), grey as RGB.
     """
     if not isinstance(images, Tensor):
-        raise TypeError(f"Expected a tensor of images, got {type(images).__name__}. Remedy: torch.as_tensor(images).")
+        raise TypeError(f"Expected a tensor of {takes}, got {type(images).__name__}. Remedy: torch.as_tensor({takes}).")
     if images.dtype != torch.uint8:
-        raise TypeError(f"Expected uint8 images, got {images.dtype}. Remedy: {_dtype_remedy(images)}.")
-    check_shape(images)
+        raise TypeError(f"Expected uint8 {takes}, got {images.dtype}. Remedy: {_dtype_remedy(images, takes)}.")
+    check_shape(images, takes)
 
 
-def check_shape(images: Tensor) -> None:
-    """Raise ValueError unless images are ``(N, 3, H, W)`` with ``N, H, W >= 1``."""
-    if images.ndim != 4 or images.shape[1] != CHANNELS or images.numel() == 0:
-        raise ValueError(f"Expected images (N, 3, H, W), got {tuple(images.shape)}. Remedy: {_shape_remedy(images)}.")
+def check_shape(images: Tensor, takes: Takes = "images") -> None:
+    """Raise ValueError unless images are ``(N, 3, H, W)``, clips ``(N, T, 3, H, W)``, each length at least 1."""
+    if images.ndim != RANKS[takes] or images.shape[-3] != CHANNELS or images.numel() == 0:
+        remedy = _shape_remedy(images) if takes == "images" else _clip_remedy(images)
+        raise ValueError(f"Expected {takes} {SHAPES[takes]}, got {tuple(images.shape)}. Remedy: {remedy}.")
 
 
-def to_uint8(images: Tensor, value_range: tuple[float, float] | None = None) -> Tensor:
-    """Return uint8 images ``(N, 3, H, W)``: uint8 as it comes, floats of ``value_range`` scaled, clamped and rounded.
+def to_uint8(images: Tensor, value_range: tuple[float, float] | None = None, takes: Takes = "images") -> Tensor:
+    """Return uint8 images or clips: uint8 as it comes, floats of ``value_range`` scaled, clamped and rounded.
 
     Args:
         images: uint8, or floating point of any precision.
         value_range: the floats that stand for black and white: ``(0, 1)`` and ``(-1, 1)`` are usual.
+        takes: what they are, ``"images"`` or ``"clips"``.
 
     Raises:
         TypeError: neither uint8 nor floating point; or floats without a ``value_range``.
@@ -85,9 +97,9 @@ def to_uint8(images: Tensor, value_range: tuple[float, float] | None = None) -> 
         [0, 128, 255]
     """
     if not isinstance(images, Tensor) or not images.is_floating_point() or value_range is None:
-        check_images(images)
+        check_images(images, takes)
         return images
-    check_shape(images)
+    check_shape(images, takes)
     low, high = checked_range(value_range)
     pixels = images.detach().to(torch.promote_types(images.dtype, torch.float32))
     _check_values(pixels, low, high)
@@ -127,10 +139,10 @@ def _check_values(pixels: Tensor, low: float, high: float) -> None:
         )
 
 
-def _dtype_remedy(images: Tensor) -> str:
+def _dtype_remedy(images: Tensor, takes: Takes) -> str:
     if images.is_floating_point():
         return "give the metric value_range=(0, 1) or (-1, 1), the range of these floats"
-    return "images.to(torch.uint8), if they are in 0 to 255"
+    return f"{takes}.to(torch.uint8), if they are in 0 to 255"
 
 
 def _shape_remedy(images: Tensor) -> str:
@@ -140,4 +152,18 @@ def _shape_remedy(images: Tensor) -> str:
         return "images.expand(-1, 3, -1, -1), grey as RGB"
     if images.ndim == 4 and images.shape[3] == CHANNELS:
         return "images.permute(0, 3, 1, 2), channels first"
+    if images.ndim == RANKS["clips"]:
+        return "images.flatten(0, 1), frames as images; or a network of clips, extractor='i3d'"
     return "give at least one RGB image, channels first"
+
+
+def _clip_remedy(clips: Tensor) -> str:
+    if clips.ndim == RANKS["clips"] - 1:
+        return "clips.unsqueeze(0), a batch of one clip (T, 3, H, W); images are no clips"
+    if clips.ndim == RANKS["clips"] and clips.shape[2] == 1:
+        return "clips.expand(-1, -1, 3, -1, -1), grey as RGB"
+    if clips.ndim == RANKS["clips"] and clips.shape[4] == CHANNELS:
+        return "clips.permute(0, 1, 4, 2, 3), channels before rows"
+    if clips.ndim == RANKS["clips"] and clips.shape[1] == CHANNELS:
+        return "clips.transpose(1, 2), frames before channels"
+    return "give at least one RGB clip, frames before channels"

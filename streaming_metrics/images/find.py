@@ -16,10 +16,14 @@ from streaming_metrics.files.tensors import about_of
 from streaming_metrics.images.archives import Folder, Tar, Zip, files_below
 from streaming_metrics.images.arrays import ARRAY, Npz, OwnDataset
 from streaming_metrics.images.base import Images, Joined
+from streaming_metrics.images.clips import OwnClips
+from streaming_metrics.images.find_clips import clips_at
 from streaming_metrics.images.names import ARCHIVES, EXTENSIONS, TARS, is_archive, is_choice, sample_of, sift
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streaming_metrics.images.window import Window
 
 MOMENTS = "mu"
 KNOWN = "a folder, a zip or tar archive, an .npz, a saved reference, or package.module:dataset"
@@ -28,10 +32,12 @@ ADDRESS = re.compile(
 )
 
 
-def find_source(text: str) -> Images | Reference:
-    """Return the images or the reference that ``text`` names.
+def find_source(text: str, window: Window | None = None) -> Images | Reference:
+    """Return the images, the clips or the reference that ``text`` names.
 
     Args:
+        window: where clips are meant, which frames of each are looked at; their sources are then a folder of video
+            files or of folders of frames, a video file, an ``.npy`` or ``.npz`` of clips, or a dataset of them.
         text: a folder (images below it, or else archives in it), ``.zip``, ``.tar`` (also compressed),
             an ``.npz`` with ``arr_0`` or with ``mu`` and ``sigma`` (with both,
             ``x.npz:arr_0`` or ``x.npz:mu``), a file of ``save_reference``, or ``package.module:dataset``.
@@ -44,6 +50,8 @@ def find_source(text: str) -> Images | Reference:
     """
     if not text.strip():
         raise ValueError(f"Expected {KNOWN}, got an empty path (an unset variable?). Remedy: '.' is this folder.")
+    if window is not None:
+        return find_reference(text) or _clips(text, window)
     path, _, inner = text.rpartition(":")
     if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
         return Npz(path) if inner == ARRAY else Reference.load(path)
@@ -55,6 +63,18 @@ def find_source(text: str) -> Images | Reference:
     if (where.is_file() and about_of(where)) or where.suffix == ".safetensors":
         return Reference.load(where)
     return _folder(where, choices) if where.is_dir() else _archive(where, choices)
+
+
+def find_reference(text: str) -> Reference | None:
+    """Return the saved reference that ``text`` names; None where it names anything else."""
+    path, _, inner = text.rpartition(":")
+    if path.endswith(".npz") and inner == MOMENTS:
+        return Reference.load(path)
+    where = Path(text)
+    if where.suffix == ".npz" and where.exists():
+        held = _held(where) or set()
+        return Reference.load(where) if MOMENTS in held and ARRAY not in held else None
+    return Reference.load(where) if where.is_file() and (where.suffix == ".safetensors" or about_of(where)) else None
 
 
 def imported(text: str) -> Any:
@@ -80,6 +100,18 @@ def _dataset(text: str) -> Any:
             f"{text}: expected a map-style dataset (len() and []), or a function that returns one, got {dataset!r}."
         )
     return dataset
+
+
+def _clips(text: str, window: Window) -> Images:
+    path, _, inner = text.rpartition(":")
+    if path.endswith(".npz") and inner == ARRAY:
+        return clips_at(Path(path), window)
+    where = Path(text)
+    if not where.exists():
+        return OwnClips(_dataset(text), text, window) if path and not ADDRESS.match(text) else _missing(text)
+    if where.suffix == ".npz":
+        _refuse_both(where, _held(where) or set())
+    return clips_at(where, window)
 
 
 def _choices(text: str) -> tuple[Path, tuple[str, ...]]:
@@ -160,17 +192,28 @@ def _one(choices: tuple[str, ...], path: Path) -> str | None:
     return choices[0] if choices else None
 
 
-def _npz(path: Path) -> Images | Reference:
+def _held(path: Path) -> set[str] | None:
+    """Return the names in an .npz; None where it does not read, which a reader will say."""
     try:
         with zipfile.ZipFile(path) as archive:
-            held = {name.removesuffix(".npy") for name in archive.namelist()}
-    except Exception:  # whatever is wrong, the reader says it
-        return Reference.load(path)
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception:  # whatever is wrong
+        return None
+
+
+def _refuse_both(path: Path, held: set[str]) -> None:
     if {ARRAY, MOMENTS} <= held:
         raise ValueError(
             f"{path}: holds images ({ARRAY}) and moments ({MOMENTS}, sigma), perhaps of more images. "
             f"Remedy: say which, {path}:{ARRAY} or {path}:{MOMENTS}."
         )
+
+
+def _npz(path: Path) -> Images | Reference:
+    held = _held(path)
+    if held is None:
+        return Reference.load(path)
+    _refuse_both(path, held)
     if not {ARRAY, MOMENTS} & held:
         raise ValueError(
             f"{path}: expected an .npz of images ({ARRAY}) or of moments ({MOMENTS} and sigma), "

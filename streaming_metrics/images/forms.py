@@ -39,7 +39,7 @@ def as_tensor(value: Any) -> Tensor | None:
         return value.movedim(-1, 1) if value.ndim == 4 and _is_last(value.shape) else value
     if isinstance(value, np.ndarray):
         return _from_array(value)
-    if _is_of(value, "PIL"):
+    if is_of(value, "PIL"):
         return _from_pil([value])
     parts = fields_of(value)
     if parts is not None:
@@ -60,7 +60,7 @@ def is_images(value: Any) -> bool:
         shaped = value.ndim == 4 and (value.shape[1] in CHANNELS or value.shape[3] in CHANNELS)
         return shaped and str(value.dtype).rpartition(".")[2].startswith(("uint8", "float", "bfloat"))
     if isinstance(value, list | tuple) and value:
-        return all(_is_of(part, "PIL") or _is_image(part) for part in value)
+        return all(is_of(part, "PIL") or _is_image(part) for part in value)
     return False
 
 
@@ -128,10 +128,10 @@ def _from_fields(value: Any, parts: Mapping[Any, Any]) -> Tensor | None:
 def _is_of_diffusers(value: Any, found: Mapping[str, Any]) -> bool:
     """Return whether ``images`` are a diffusers pipeline's: by its class, or arrays with channels last."""
     is_array = isinstance(found["images"], np.ndarray) and type(value) is not dict
-    return is_array or _is_of(value, "diffusers")
+    return is_array or is_of(value, "diffusers")
 
 
-def _is_of(value: Any, package: str) -> bool:
+def is_of(value: Any, package: str) -> bool:
     """Return whether a value's class, or a base of it, is a package's, which is not imported here."""
     return any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
 
@@ -139,7 +139,7 @@ def _is_of(value: Any, package: str) -> bool:
 def _from_list(values: Sequence[Any]) -> Tensor | None:
     if isinstance(values, tuple) and len(values) == 1 and is_images(values[0]):
         return as_tensor(values[0])  # what a pipeline returns with return_dict=False
-    if all(_is_of(value, "PIL") for value in values):
+    if all(is_of(value, "PIL") for value in values):
         return _from_pil(values)
     if all(isinstance(value, Tensor) and value.ndim == 3 for value in values):
         return as_tensor(_stacked(values))

@@ -64,9 +64,18 @@ def why_not(path: str) -> str | None:
     suffix = posixpath.splitext(path)[1].lower()
     if suffix not in EXTENSIONS and suffix not in NOT_READ:
         return None
-    if hidden := hidden_part(path):
-        return f"hidden ({hidden if hidden != posixpath.basename(path) else 'by their names'})"
-    return f"{suffix} (not read)" if suffix in NOT_READ else ""
+    return why_hidden(path) or (f"{suffix} (not read)" if suffix in NOT_READ else "")
+
+
+def why_hidden(path: str) -> str:
+    """Return why a file counts as hidden; empty where it does not.
+
+    Example:
+        >>> why_hidden("a/@eaDir/b.mp4"), why_hidden("a/._b.mp4"), why_hidden("a/b.mp4")
+        ('hidden (@eaDir)', 'hidden (by their names)', '')
+    """
+    hidden = hidden_part(path)
+    return f"hidden ({hidden if hidden != posixpath.basename(path) else 'by their names'})" if hidden else ""
 
 
 def is_image(path: str) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, State, Statistic
     from streaming_metrics.verdicts.evidence import Evidence
@@ -209,6 +210,7 @@ class Measure(ABC):
         column: which of the network's columns it reads.
         network: the name of the extractor that it reads unless ``on=`` says otherwise, which comes with it where images
             are measured; None reads the first.
+        takes: what its samples are, ``"images"`` or ``"clips"``; None for either.
         group: the heading under which tables and reports show it, one of :data:`GROUPS`.
         paper: authors, year and venue, as tables give them.
         jackknifed: keys of scalars that are smooth functions of sums over generated samples, so that a jackknife over
@@ -220,6 +222,7 @@ class Measure(ABC):
     label: ClassVar[str]
     column: ClassVar[str] = "pool"
     network: ClassVar[str | None] = None
+    takes: ClassVar[Literal["images", "clips"] | None] = None
     group: ClassVar[str] = "own"
     paper: ClassVar[str] = ""
     jackknifed: ClassVar[tuple[str, ...]] = ()
@@ -249,6 +252,25 @@ class Measure(ABC):
     def keys(self) -> tuple[str, ...]:
         """The keys of its scalars."""
         return tuple(scalar.key for scalar in self.scalars)
+
+    def check_network(self, name: str, takes: Takes) -> None:
+        """Raise ValueError where the measure is not defined on a network; by default, on one of other samples.
+
+        Args:
+            name: of the extractor.
+            takes: what that takes.
+        """
+        if self.takes not in (None, takes):
+            raise ValueError(
+                f"{self.describe()}: expected a network of {self.takes}, got {name}, which takes {takes}. Remedy: "
+                "extractor= of one that does."
+            )
+
+    def uncut(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return those of ``jackknifed`` that are cut to their range, as they are before: at its ends cut values no
+        longer move with the samples, and a jackknife of them would show no error.
+        """
+        return {}
 
     @abstractmethod
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:

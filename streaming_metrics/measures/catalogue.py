@@ -9,6 +9,7 @@ from inspect import cleandoc
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from streaming_metrics.extractors.names import WITHOUT_WEIGHTS
 from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.errors import has_error, with_error
@@ -56,6 +57,11 @@ class Entry:
     @property
     def group(self) -> str:
         return self.measure.group
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether it is of clips alone."""
+        return self.measure.takes == "clips"
 
     @property
     def paper(self) -> str:
@@ -109,6 +115,11 @@ class Entry:
         return getattr(self.measure, "network", None)
 
     @property
+    def is_of_weights(self) -> bool:
+        """Whether its own network has weights, which must be fetched or given."""
+        return self.network is not None and self.network not in WITHOUT_WEIGHTS
+
+    @property
     def columns(self) -> set[str]:
         """The columns that it reads of any role."""
         return {column for columns in self.reads.values() for column in columns}
@@ -153,11 +164,11 @@ class Entry:
 
     @cached_property
     def _spec(self) -> Spec:
-        if self.network is None:
+        if self.network not in WITHOUT_WEIGHTS:  # tables fetch none
             return TypicalSpec()
         from streaming_metrics.extractors.registry import resolve
 
-        return resolve(self.network).spec
+        return resolve(str(self.network)).spec
 
     @cached_property
     def _paragraphs(self) -> list[str]:
@@ -199,7 +210,7 @@ def all_measures(
     Args:
         columns: what there is of each sample.
         roles: which sides there are.
-        images: whether measures that have a network of their own can run it.
+        images: whether measures that have a network of their own can run it, where it needs no weights.
 
     Example:
         >>> found, left_out = all_measures(["pool"], ["real", "fake"])
@@ -232,7 +243,11 @@ def _unwrapped(paragraph: str) -> str:
 
 
 def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:
-    """Return why a measure cannot be had; nothing where it can."""
+    """Return why a measure cannot be had of images; nothing where it can."""
+    if entry.of_clips:
+        return "it is of clips"
+    if entry.is_of_weights and images:
+        return f"it brings {entry.network}, whose weights must be fetched"
     own = entry.columns - set(SAMPLE_COLUMNS) if entry.network and images else set[str]()
     lacking = sorted(entry.columns - set(columns) - own)
     missing = [role for role in entry.reads if role not in roles]

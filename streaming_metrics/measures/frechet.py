@@ -123,7 +123,7 @@ class FID(Measure):
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         moments = Moments(width(sides.spec, "FID"))
         for side in (sides.real, sides.fake):
-            _warn_if_few(side, moments.num_features)
+            warn_if_few(side, moments.num_features)
         if self.captions:
             _warn_if_of_other_captions(sides)
         if self.se:
@@ -160,11 +160,13 @@ def _scalars(given: str) -> tuple[Scalar, ...]:
     )
 
 
-def _warn_if_few(side: Side, num_features: int) -> None:
+def warn_if_few(side: Side, num_features: int, measure: str = "FID") -> None:
+    """Warn where a side has no more samples than features."""
     if side.num_samples <= num_features:
         warnings.warn(
-            f"FID from {side.num_samples} {side.role} samples of {num_features} features: the covariance is singular "
-            "and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a smaller layer.",
+            f"{measure} from {side.num_samples} {side.role} samples of {num_features} features: the covariance is "
+            "singular and the value is biased upwards. Remedy: more samples than features (10,000 or more), or a "
+            "smaller layer.",
             BiasWarning,
             stacklevel=2,
         )

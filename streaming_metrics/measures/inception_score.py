@@ -44,7 +44,9 @@ class IS(Measure):
         splits: S; each is scored by itself.
         assignment: ``"interleaved"``, ``"contiguous"`` or ``"shuffled"``; by default ``"shuffled"`` where
             ``num_samples`` is given, as torch-fidelity does, else ``"interleaved"``.
-        num_samples: N, needed by the last two.
+        num_samples: N, needed by the last two and by ``split_size``; the command line fills it in.
+        split_size: samples of each split, in the order of their index, instead of ``splits``; the last may hold fewer,
+            and counts as much in the mean. guided-diffusion's score is that of 5000.
         ddof: of the standard deviation over splits; torchmetrics takes 1.
         se: report ``is_se`` too, the standard error of ``is``, by the delta method: ``IS·std_i(KL_i) / √N``, where KL_i
             is against the p̄ of all samples. ``is_std`` is √S times too wide for that. The interval is one of the score
@@ -72,6 +74,7 @@ class IS(Measure):
     assignment: Assignment | None = None
     num_samples: int | None = None
     ddof: int = 0
+    split_size: int | None = field(default=None, kw_only=True)
     se: bool = field(default=False, kw_only=True)
     cluster: int = field(default=1, kw_only=True)
 
@@ -84,11 +87,14 @@ class IS(Measure):
         check_integer("IS splits", self.splits, least=1)
         check_integer("IS num_samples", self.num_samples, least=1, optional=True)
         check_integer("IS ddof", self.ddof, least=0)
+        check_integer("IS split_size", self.split_size, least=1, optional=True)
+        self._check_split_size()
         check_flag("IS se", self.se)
         check_integer("IS cluster", self.cluster, least=1)
         if self.cluster != 1 and not self.se:
             raise ValueError("IS cluster is of its standard error. Remedy: se=True.")
-        self._marginals(1)
+        if self.split_size is None:
+            self._marginals(1)
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
@@ -114,7 +120,7 @@ class IS(Measure):
         counts = marginals.counts(state)
         self._check_placed(int(marginals.misplaced(state)), counts.tolist())
         filled = counts > 0
-        _warn_of_splits(int(filled.sum()), self.splits)
+        _warn_of_splits(int(filled.sum()), marginals.splits)
         counts = counts[filled].unsqueeze(1)
         negentropies, probabilities = marginals.negentropies(state)[filled], marginals.probabilities(state)[filled]
         scores = (negentropies / counts.squeeze(1) + entropy(probabilities / counts)).exp()
@@ -152,17 +158,37 @@ class IS(Measure):
         return PredictionMoments(num_classes + 1)
 
     def _marginals(self, num_classes: int) -> Marginals:
+        if self.split_size is not None:
+            if self.num_samples is None:
+                raise ValueError(
+                    f"IS(split_size={self.split_size}): expected num_samples=, by which the splits are known, got none."
+                    f" Remedy: IS(split_size={self.split_size}, num_samples=50000)."
+                )
+            splits = -(-self.num_samples // self.split_size)
+            return Marginals(num_classes, splits, "contiguous", splits * self.split_size)  # the last as if full
         unknown = "interleaved" if self.num_samples is None else "shuffled"
         return Marginals(num_classes, self.splits, self.assignment or unknown, self.num_samples)
 
+    def _check_split_size(self) -> None:
+        if self.split_size is not None and (self.splits != 10 or self.assignment not in (None, "contiguous")):
+            raise ValueError(
+                f"IS split_size: expected neither splits= nor an assignment but 'contiguous' beside it, got "
+                f"splits={self.splits}, assignment={self.assignment!r}. Remedy: IS(split_size={self.split_size})."
+            )
+
     def _check_placed(self, misplaced: int, counts: list[float]) -> None:
-        n, s = self.num_samples or 0, self.splits
-        if misplaced or (n and counts != [(i + 1) * n // s - i * n // s for i in range(s)]):
+        if misplaced or (self.num_samples and counts != self._sizes(self.num_samples)):
             raise ValueError(
                 f"IS(num_samples={self.num_samples}): {misplaced} samples have an index beyond that, or some "
                 "index came twice. Remedy: give update() each sample's `index` (without it, only rank 0's arrivals "
                 "have a place), or leave num_samples out."
             )
+
+    def _sizes(self, n: int) -> list[int]:
+        """Return how many of n samples each split holds."""
+        if self.split_size is not None:
+            return [min(self.split_size, n - start) for start in range(0, n, self.split_size)]
+        return [(i + 1) * n // self.splits - i * n // self.splits for i in range(self.splits)]
 
 
 def entropy(p: Tensor) -> Tensor:

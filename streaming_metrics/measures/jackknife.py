@@ -15,7 +15,7 @@ from streaming_metrics.arguments import check_integer
 from streaming_metrics.measures.base import Measure, NotEnoughSamples, Scalar, Sides
 from streaming_metrics.measures.error_scalars import AT_THIS_N, error_of
 from streaming_metrics.statistics.blocks import Blocks
-from streaming_metrics.verdicts.intervals import student_error
+from streaming_metrics.verdicts.intervals import share_error, student_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.measures.base import Prepared, Results, Side
     from streaming_metrics.pairwise import PairReduction
     from streaming_metrics.statistics import Bank, Statistic
@@ -75,7 +76,8 @@ class Jackknife(Measure):
                 f"Jackknife: expected a measure that names scalars in `jackknifed`, got {inner.describe()}. Remedy: "
                 "with_errors, which gives each measure the error that there is of it."
             )
-        shown = {name: getattr(inner, name) for name in ("label", "column", "network", "group", "paper", "jackknifed")}
+        names = ("label", "column", "network", "takes", "group", "paper", "jackknifed")
+        shown = {name: getattr(inner, name) for name in names}
         for name, value in {**shown, "on": self.on or inner.on, "measure": replace(inner, on=None)}.items():
             object.__setattr__(self, name, value)
 
@@ -92,6 +94,9 @@ class Jackknife(Measure):
         added = [f"{name}={value}" for name, value in own.items() if name == "se" or value != getattr(Jackknife, name)]
         label, _, given = self.measure.describe().partition("(")
         return f"{label}({','.join(filter(None, [given.removesuffix(')'), *added]))})"
+
+    def check_network(self, name: str, takes: Takes) -> None:
+        self.measure.check_network(name, takes)
 
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         kept = dict(self.measure.statistics(spec))
@@ -126,7 +131,9 @@ class Jackknife(Measure):
         return self if bound is self.measure else replace(self, measure=bound)
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:
-        values = self.measure.compute(self.unblocked(sides), prepared, results)
+        whole = self.unblocked(sides)
+        values = self.measure.compute(whole, prepared, results)
+        uncut = values | self.measure.uncut(whole, prepared, results)
         fake, blocks = sides.fake, self._blocks(sides.spec)
         sizes, left = [], []
         for parts in zip(*(block.left_out(fake[block]) for block in blocks)):
@@ -139,7 +146,9 @@ class Jackknife(Measure):
             key = scalar.key
             found[key] = values[key]
             if key in self.jackknifed:
-                error = jackknife_error(values[key], [one.get(key) for one in left], sizes)
+                error = jackknife_error(uncut[key], [one.get(key) for one in left], sizes)
+                if scalar.kind == "share" and (value := float(values[key])) in (0, 1):  # blocks may not move it
+                    error = error.clamp(min=share_error(value, fake.num_samples))
                 found[f"{key}_se"] = error * student_error(1.0, max(len(sizes) - 1, 1))
         return found
 
@@ -158,7 +167,8 @@ class Jackknife(Measure):
             warnings.simplefilter("ignore")  # of all samples it has been told
             try:
                 self.measure.check(sides)
-                return self.measure.compute(sides, prepared, results)
+                values = self.measure.compute(sides, prepared, results)
+                return values | self.measure.uncut(sides, prepared, results)
             except NotEnoughSamples:
                 return {}
 

@@ -76,13 +76,28 @@ def adam(
         rate: the learning rate of a step.
         betas: decay rates of the moments.
     """
+
+    def gradients(step: int) -> Sequence[Tensor]:
+        with torch.enable_grad():
+            return torch.autograd.grad(loss(step), parameters)
+
+    adam_of_gradients(parameters, gradients, steps, rate, betas)
+
+
+def adam_of_gradients(
+    parameters: Sequence[Tensor],
+    gradients: Callable[[int], Sequence[Tensor]],
+    steps: int,
+    rate: Callable[[int], float],
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> None:
+    """Minimise by Adam, in place, what has these gradients by the parameters, as they are, at each step from 0."""
     first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
     for step in range(steps):
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(loss(step), parameters)
+        found = gradients(step)
         corrections = [1 - beta ** (step + 1) for beta in betas]
         with torch.no_grad():
-            for parameter, gradient, mean, square in zip(parameters, gradients, first, second):
+            for parameter, gradient, mean, square in zip(parameters, found, first, second):
                 mean.lerp_(gradient, 1 - betas[0])
                 square.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
                 root = (square / corrections[1]).sqrt_().add_(EPSILON)

@@ -2,6 +2,7 @@
 
 T. Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", NeurIPS 2019;
 M. F. Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML 2020.
+P. Dhariwal, A. Nichol, "Diffusion models beat GANs on image synthesis", NeurIPS 2021.
 Parity target: prdc, exactly in counts.
 """
 
@@ -18,7 +19,7 @@ from streaming_metrics.measures.ball_errors import BallVisits, about_of
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, check_squared_radii, width
 from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import ids_of, influence_of
-from streaming_metrics.pairwise import BallCounts, Balls, Radii
+from streaming_metrics.pairwise import BallCounts, Balls, Radii, half_reach
 from streaming_metrics.statistics import Bank, Neighbours
 from streaming_metrics.verdicts.evidence import Evidence
 
@@ -53,9 +54,12 @@ class PRDC(Measure):
 
     Args:
         k: 5, or 3 for the other variants.
-        variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi) and
-            ``"guided-diffusion"``: inside is at most the radius; the first was published on VGG16 ``fc2`` features,
-            the second on Inception's pool.
+        variant: ``"prdc"``: inside is nearer than the radius. ``"improved"`` (Kynkäänniemi): inside is at most the
+            radius; published on VGG16 ``fc2`` features. ``"guided-diffusion"`` (Dhariwal and Nichol): the same of
+            squared distances rounded to float16, but for those from 65520 on, which it cannot hold; published on
+            Inception's pool, against the 10,000 images ``arr_0`` of a reference file (``FILE.npz:arr_0``). Its authors
+            round features, norms and products as well, by blocks of 10,000 rows; here exact distances are rounded, so
+            that counts depend on no order.
         recall: False leaves recall out, and with it the balls of the generated side: once the real side is frozen,
             generated samples are counted as they come, and nothing of them is kept.
         f1: also report ``f1 = 2PR / max(1e-5, P + R)``.
@@ -115,6 +119,14 @@ class PRDC(Measure):
         return (5 if self.variant == "prdc" else 3) if self.k is None else self.k
 
     @property
+    def _is_strict(self) -> bool:
+        return self.variant == "prdc"
+
+    @property
+    def _is_half(self) -> bool:
+        return self.variant == "guided-diffusion"
+
+    @property
     def scalars(self) -> tuple[Scalar, ...]:
         left_out = {name for name in ("recall", "f1") if not getattr(self, name)}
         kept = [scalar for scalar in SCALARS if scalar.key not in left_out]
@@ -153,8 +165,9 @@ class PRDC(Measure):
     def bind(self, spec: Spec, side: Side | None, prepared: Prepared) -> PRDC:
         if side is None:
             return replace(self, _is_bound=True)
-        rows, strict = side[self._bank(spec)]["rows"], self.variant == "prdc"
-        return replace(self, _is_bound=True, _balls=Balls(strict, rows, prepared["radii"]))
+        rows, squared = side[self._bank(spec)]["rows"], prepared["radii"]
+        reach = half_reach(squared) if self._is_half else squared
+        return replace(self, _is_bound=True, _balls=Balls(self._is_strict, rows, reach))
 
     def check(self, sides: Sides) -> None:
         for side in (sides.real, sides.fake):
@@ -207,11 +220,13 @@ class PRDC(Measure):
         return Bank(width(spec, "PRDC"), self.capacity)
 
     def _neighbours(self, spec: Spec) -> Neighbours:
-        return Neighbours(width(spec, "PRDC"), self.neighbours, self.variant == "prdc", self._balls, self.se)
+        return Neighbours(
+            width(spec, "PRDC"), self.neighbours, self._is_strict, self._balls, visitors=self.se, half=self._is_half
+        )
 
     def _around(self, balls: Role) -> BallCounts:
         visitors = self.se and balls == "real"
-        return BallCounts(balls, self.neighbours, strict=self.variant == "prdc", visitors=visitors)
+        return BallCounts(balls, self.neighbours, strict=self._is_strict, visitors=visitors, half=self._is_half)
 
 
 def _warn_of_empty_balls(role: Role, radii: Tensor, k: int) -> None:

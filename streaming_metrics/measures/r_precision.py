@@ -37,9 +37,10 @@ class RPrecision(Measure):
     higher is better; ``r / candidates`` by chance.
 
     Both sides need ``text`` and ``captions``, int64 ``(N,)``, see :func:`~streaming_metrics.caption_hashes`:
-    ``update(Features(pool, text=…), captions=…)``; a metric of given features is told the width, by
-    ``widths={"text": D}``. Of real samples, ``most`` captions are kept, which depend on the ids alone; of several
-    samples with one caption, the first id's. Once the real side is frozen, of generated samples two counts are kept.
+    ``update(images, captions=[…])`` with CLIP, whose extractor makes both, or ``update(Features(pool, text=…),
+    captions=…)``; a metric of given features is told the width, by ``widths={"text": D}``. Of real samples, ``most``
+    captions are kept, which depend on the ids alone; of several samples with one caption, the first id's. Once the real
+    side is frozen, of generated samples two counts are kept.
 
     Args:
         candidates: captions among which the own one is looked for, itself among them; the paper's 100.

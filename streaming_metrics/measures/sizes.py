@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 
+TYPICAL = {"logits": 1008, "spatial": 2023, "score": 1}
+"""Widths of columns, by name: of the published Inception, and of a scorer."""
+
+
 class TypicalSpec(Spec):
-    """Widths by which sizes are said: 1008 logits as the published Inception, 2048 of any other column."""
+    """Widths by which sizes are said: those of :data:`TYPICAL`, 2048 of any other column."""
 
     def width(self, column: str) -> int:
         """Return the width of a column."""
-        return 1008 if column == "logits" else 2048
+        return TYPICAL.get(column, 2048)
 
 
 class Kept(NamedTuple):
@@ -39,7 +43,7 @@ def kept_by(statistics: Iterable[Statistic]) -> Kept:
     statistics = list(statistics)
     sharded = [statistic for statistic in statistics if statistic.is_sharded]
     mosts = {getattr(statistic, "capacity", None) for statistic in sharded}
-    fixed = sum(t.nbytes for s in statistics if not s.is_sharded for t in s.empty("meta").values())
+    fixed = sum(t.nbytes for s in statistics if not s.is_sharded for t in s.typical().values())
     rows = [tensor for statistic in sharded for tensor in statistic.empty("meta").values()]
     a_sample = sum(tensor.element_size() * prod(tensor.shape[1:]) for tensor in rows)
     return Kept(fixed, a_sample, mosts.pop() if len(mosts) == 1 else None)

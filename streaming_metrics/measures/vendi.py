@@ -109,7 +109,7 @@ class Vendi(Measure):
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         fake, moment = sides.fake, SecondMoment(width(sides.spec, "Vendi"))
         n = moment.directions(fake[moment])
-        _check_directions(n, fake.num_samples)
+        check_directions(n, fake.num_samples, "Vendi")
         if self.se:
             return self._with_error(sides, n, *self._directions(sides, n))
         spectrum = fake.once(("spectrum", moment), lambda: _spectrum(moment.sums(fake[moment])))
@@ -127,7 +127,7 @@ class Vendi(Measure):
     def _with_error(self, sides: Sides, n: int, spectrum: Tensor, vectors: Tensor) -> dict[str, Tensor]:
         value = renyi_entropy(spectrum, self.q).exp()
         if (drawn := drawn_of(sides.fake, self._kept(sides.spec))) is None:
-            _warn_of_no_rows()
+            warn_of_no_rows("Vendi")
             return {"vendi": value, "vendi_se": torch.full_like(value, torch.nan)}
         has_direction = drawn.rows.any(1)
         squares = (normalized(drawn.rows[has_direction].double()) @ vectors[:, spectrum > 0]).square_()
@@ -187,26 +187,28 @@ def _without_rounding(spectrum: Tensor, n: int) -> Tensor:
     return spectrum.where(spectrum > rounding, 0.0)
 
 
-def _warn_of_no_rows() -> None:
+def warn_of_no_rows(measure: str) -> None:
+    """Warn that there is no error, since a reservoir is not of all samples."""
     warnings.warn(
-        "Vendi(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
+        f"{measure}(se=True): expected features drawn from all generated samples, got them of some at most: no error. "
         "Remedy: give all of them to one metric with se=True, two at least.",
         BiasWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
 
 
-def _check_directions(directions: int, num_samples: int) -> None:
+def check_directions(directions: int, num_samples: int, measure: str, role: Role = "fake") -> None:
+    """Raise NotEnoughSamples where no row has a direction, and warn where some have none."""
     zeros = num_samples - directions
     if not directions:
         raise NotEnoughSamples(
-            f"Vendi needs at least 1 fake sample whose features are not all 0, got {zeros} of zeros. "
+            f"{measure} needs at least 1 {role} sample whose features are not all 0, got {zeros} of zeros. "
             "Remedy: check the extractor and the generator."
         )
     if zeros:
         warnings.warn(
-            f"Vendi: {zeros} of {num_samples} fake samples have features of zeros, which have no direction; they are "
-            "left out. Remedy: check the extractor and the generator.",
+            f"{measure}: {zeros} of {num_samples} {role} samples have features of zeros, which have no direction; they "
+            "are left out. Remedy: check the extractor and the generator.",
             BiasWarning,
-            stacklevel=2,
+            stacklevel=3,
         )

@@ -78,7 +78,9 @@ class GenerationMonitor(Callback):
     checkpoint holds nothing of it but a report's values. A test run is measured alike, under ``test/``.
 
     Args:
-        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``.
+        measures: e.g. ``[FID(), KID(), IS(), PRDC()]``; or ``"fid,kid,is,prdc"``. With ``[FVD(), JEDi()]`` and a
+            network of clips, all that is said of images here goes for clips ``(N, T, 3 or 1, H, W)``: of samplers,
+            loaders and steps; logs and reports show their first, middle and last frames.
         extractor: a name, an :class:`Extractor`, or any ``nn.Module`` from uint8 images to ``(N, D)``. Several networks
             by name, ``{"inception": "inception-v3", "dino": …}``, look at the same images, generated once: a measure
             reads the first unless it says ``on="dino"``.
@@ -94,6 +96,8 @@ class GenerationMonitor(Callback):
             network; or a ``DataLoader`` that is the same on every rank.
         train: training images, for measures that ask for them (:class:`~streaming_metrics.AuthPct`): a reference, or a
             ``DataLoader``, as for ``real``; read before the first measurement, and kept.
+        heldout: real images that the model was not trained on, for measures that hold those beside training images
+            (:class:`~streaming_metrics.CTScore`, :class:`~streaming_metrics.FLD`): given, read and kept as ``train``.
         image_key: where the images are in a batch: a key, a position, a callable, or ``"auto"``: the only part that
             looks like images.
         label_key: where their labels are, one integer an image, for measures that read them
@@ -185,6 +189,7 @@ class GenerationMonitor(Callback):
         fake_key: Key | None = None,
         real: References | DataLoader[Any] = "val",
         train: References | DataLoader[Any] | None = None,
+        heldout: References | DataLoader[Any] | None = None,
         image_key: Key = "auto",
         label_key: Key | None = None,
         paired: MetricsGiven | None = None,
@@ -220,6 +225,7 @@ class GenerationMonitor(Callback):
             fake_key=fake_key,
             real=real,
             train=train,
+            heldout=heldout,
             image_key=image_key,
             label_key=label_key,
             caption_key=caption_key,
@@ -259,7 +265,10 @@ class GenerationMonitor(Callback):
         self._blank_beside.refuse_contradictions(self._blank.keys, self.settings, "captions" in needed)
         refuse_sides(self._blank, self.settings)
         self._blank_beside.declare()
-        self.sampler = ImageSampler(sample or "sample", self.settings.sample_range, Reach(), needed, caption_key)
+        takes = self._blank.takes
+        self._blank_beside.refuse_clips(takes)
+        ranges = self.settings.sample_range
+        self.sampler = ImageSampler(sample or "sample", ranges, Reach(), needed, caption_key, takes)
         self.decider = Decider(self.settings, self._blank) if decide is not None else None
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)

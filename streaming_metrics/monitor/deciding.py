@@ -205,7 +205,7 @@ def reported_key(decide: str, keys: Iterable[str]) -> str:
 def _is_defined(metric: GenerativeMetrics, num_samples: int) -> bool:
     """Return whether all measures, which an early stop leaves with so few generated samples, are defined on them."""
     try:
-        refuse_too_few(metric.measures, None, num_samples)
+        refuse_too_few(metric.measures, {"fake": num_samples})
     except NotEnoughSamples:
         return False
     return True

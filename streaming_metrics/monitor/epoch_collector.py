@@ -10,9 +10,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from streaming_metrics.images.batches import pixels_of
+from streaming_metrics.images.captions import captions_apart
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
+from streaming_metrics.images.stills import stills_of
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
+from streaming_metrics.monitor.sides import KEPT
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
 
@@ -33,16 +36,16 @@ class EpochCollector:
         metric: what is fed.
         rank: this process.
         world_size: number of processes.
-        ranges: what floats stand for black and white in real (and training) and in generated images.
+        ranges: what floats stand for black and white in real (training, held-out) and in generated images.
         num_shown: generated images to keep.
         thumbnails: small copies of generated images, for a report.
         reach: where who converts generated images notes how dark and bright they are.
 
     Attributes:
-        in_place: whether every real image's id is the position of an item that holds this image alone.
-        train_in_place: the same of training images, as far as this rank has seen.
-        has_train: whether the training images are read, and a frozen side.
-        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images.
+        in_place: by role, whether every image's id is the position of an item that holds this image alone; of those
+            to keep as far as this rank has seen.
+        kept: roles whose images are read, and a frozen side.
+        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images, or stills of clips.
     """
 
     def __init__(
@@ -57,8 +60,9 @@ class EpochCollector:
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
         self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
-        self.reach, self._reaches = reach or Reach(), {"real": Reach(), "train": Reach()}
-        self.in_place, self.has_train, self.train_in_place = True, False, False
+        self.reach, self._reaches = reach or Reach(), {role: Reach() for role in ("real", *KEPT)}
+        self.in_place = dict.fromkeys(self._reaches, True)
+        self.kept: set[Role] = set()
         self.start()
 
     def start(self) -> None:
@@ -69,10 +73,9 @@ class EpochCollector:
         self.shown, self._count = torch.empty(0, 3, 1, 1, dtype=torch.uint8), None
         self.reach.clear()
         if not self.metric.is_frozen:
-            self._reaches["real"].clear()
-            self.in_place = True
-        if not self.has_train:
-            self._reaches["train"].clear()
+            self._forget("real")
+        for role in KEPT.keys() - self.kept:
+            self._forget(role)
 
     def place(self, loader: Any, n: int) -> tuple[Tensor, Tensor]:
         """Return ids ``(n,)`` of the images of a loader's next batch, and which of them are not padding."""
@@ -85,19 +88,19 @@ class EpochCollector:
         assert self._count
         return self._count.turn < num_samples
 
-    def real(
-        self, images: Tensor, columns: Mapping[str, Tensor], index: Tensor, keep: Tensor, role: Role = "real"
-    ) -> None:
+    def real(self, images: Tensor, beside: Mapping[str, Any], index: Tensor, keep: Tensor, role: Role = "real") -> None:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
-        pixels = pixels_of(images, self.ranges[0], f"{role} images", reach=self._reaches[role])
-        self._add(CheckedImages(pixels, columns)[keep], index[keep], role)
-        if role == "real":
-            self.in_place &= self._count is not None and self._count.in_place
+        takes = self.metric.takes
+        source = f"{role} {takes}"
+        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
+        columns, captions = captions_apart(beside, len(pixels), source)
+        self._add(CheckedImages(pixels, columns, captions)[keep], index[keep], role)
+        self.in_place[role] &= self._count is not None and self._count.in_place
 
     def fake(self, images: CheckedImages, index: Tensor) -> None:
         """Add generated images."""
         self._add(images, index, "fake")
-        pixels = images.pixels
+        pixels = stills_of(images.pixels)
         if self.thumbnails is not None:
             self.thumbnails.update(pixels, index)
         shown = pixels[: self.num_shown - len(self.shown)].cpu()
@@ -107,7 +110,7 @@ class EpochCollector:
     def read(
         self,
         loader: DataLoader[Any],
-        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Tensor]]],
+        find: Callable[[Any, Role], tuple[Tensor, Mapping[str, Any]]],
         seed: int,
         advance: Callable[[int], Any],
         most: int | None = None,
@@ -131,19 +134,18 @@ class EpochCollector:
         self._count = Count(Dealing.of(loader, *((self.rank, self.world_size) if deals_itself else ())))
         with isolated_rng(seed), untouched(source, seed=seed):
             for number, batch in enumerate(islice(source, most)):
-                images, columns = find(batch, role)
+                images, beside = find(batch, role)
                 index, keep = self._count.place(len(images))
                 if deals_itself or number % self.world_size == self.rank:
-                    self.real(images, columns, index, keep, role)
+                    self.real(images, beside, index, keep, role)
                 advance(1)
-        if role == "train":
-            self.train_in_place = self._count.in_place
+        self.in_place[role] &= self._count.in_place
         self._count = None
 
-    def keep_train(self) -> None:
-        """Keep the training images that were read, as a frozen side; collective."""
-        self.metric.freeze("train")
-        self.has_train = True
+    def keep(self, role: Role) -> None:
+        """Keep the images of a role that were read, as a frozen side; collective."""
+        self.metric.freeze(role)
+        self.kept.add(role)
 
     def warning(self) -> str | None:
         """Return what an epoch's images leave to be said, after ``metric.compute()``; collective.
@@ -153,18 +155,23 @@ class EpochCollector:
         """
         comm, count = self.metric.ranks(), self._count
         each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
-        own = torch.tensor([not self.in_place, relies, each, each and MOST - each])
-        reaches = self._reaches["real"], self.reach, self._reaches["train"]
+        own = torch.tensor([not self.in_place["real"], relies, each, each and MOST - each])
+        reaches = self._reaches["real"], self.reach, *(self._reaches[role] for role in KEPT)
         told = comm.max(torch.cat([own, *(reach.extremes() for reach in reaches)])).tolist()
         moved, relies, most, fewest = told[0], told[1], told[2], MOST - told[3]
-        self.in_place = not moved
+        self.in_place["real"] = not moved
         if relies and most > fewest:
             raise ValueError(_DISAGREE.format(fewest, most))
-        real, fake, train = (Span(*told[start : start + 3]) for start in (4, 7, 10))
+        real, fake, *kept = (Span(*told[start : start + 3]) for start in range(4, len(told), 3))
         said = range_warning(real, fake, *self.ranges)
-        if said is None and train.brightest >= train.darkest:
-            said = range_warning(train, fake, *self.ranges, whose="training")
+        for span, whose in zip(kept, KEPT.values()):
+            if said is None and span.brightest >= span.darkest:
+                said = range_warning(span, fake, *self.ranges, whose=whose)
         return said
+
+    def _forget(self, role: Role) -> None:
+        self._reaches[role].clear()
+        self.in_place[role] = True
 
     def _add(self, images: CheckedImages, index: Tensor, role: Role) -> None:
         if len(images.pixels):

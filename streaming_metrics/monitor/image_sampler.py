@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.images.batches import apart, as_uint8, name_of
 from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
-from streaming_metrics.images.conversion import CheckedImages
+from streaming_metrics.images.conversion import CheckedImages, Takes
 from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
 
@@ -34,6 +34,7 @@ class ImageSampler:
         reach: takes note of how dark and bright the images are.
         needed: columns that must come with the images, e.g. ``("labels",)``.
         caption_key: where captions are in a batch, of images that come with none of their own; None for nowhere.
+        takes: what networks take of it, ``"images"`` or ``"clips"``.
 
     Example:
         >>> import torch
@@ -48,6 +49,7 @@ class ImageSampler:
     reach: Reach | None = None
     needed: tuple[str, ...] = ()
     caption_key: Key | None = None
+    takes: Takes = "images"
 
     def bind(self, model: Any) -> Callable[..., Any]:
         """Return the function from n, and perhaps a batch, to images; raise ValueError where the model has none."""
@@ -70,7 +72,7 @@ class ImageSampler:
         images: Tensor,
         own: Mapping[str, Any],
         n: int,
-        beside: Mapping[str, Tensor] | None = None,
+        beside: Mapping[str, Any] | None = None,
         batch: Any = None,
     ) -> CheckedImages:
         """Return n images that a validation step made itself; raises as :meth:`draw` does.
@@ -85,7 +87,7 @@ class ImageSampler:
         return self._checked(images, own, n, beside, "fake_key", batch)
 
     def draw(
-        self, model: Any, n: int, seed: int, batch: Any = None, beside: Mapping[str, Tensor] | None = None
+        self, model: Any, n: int, seed: int, batch: Any = None, beside: Mapping[str, Any] | None = None
     ) -> CheckedImages:
         """Return n images.
 
@@ -109,13 +111,12 @@ class ImageSampler:
             return replace(drawn, pixels=drawn.pixels.clone())
 
     def _checked(
-        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Tensor] | None, source: str, batch: Any
+        self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Any] | None, source: str, batch: Any
     ) -> CheckedImages:
-        pixels = as_uint8(images, self.value_range, source, n, self.reach)
-        own, captions = captions_apart(own, n, source, self.needed)
-        if captions is None and self.caption_key is not None:
+        pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
+        own, captions = captions_apart({**(beside or {}), **own}, n, source)
+        if captions is None and "captions" not in own and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)
-        columns = {**(beside or {}), **(checked_columns(own, n, source) if own else {})}
-        if self.needed:
-            refuse_missing(columns, self.needed, source)
+        columns = checked_columns(own, n, source)
+        refuse_missing({*columns, *(() if captions is None else ("captions",))}, self.needed, source)
         return CheckedImages(pixels, columns, captions)

@@ -22,12 +22,12 @@ from streaming_metrics.monitor.finalists import table, weights_of
 from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
+from streaming_metrics.monitor.sides import KEPT
 from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.sampling import chunks, seed_of
-from streaming_metrics.statistics.captions import caption_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from torch import Tensor, nn
 
@@ -93,18 +93,19 @@ class Measurement:
             self._walk(run)
 
     def start(self, run: Run) -> None:
-        """Forget the last epoch's images; read the real ones if a dataloader has them, and training images once.
+        """Forget the last epoch's images; read the real ones if a dataloader has them, and once those to keep.
 
-        Collective where there are training images.
+        Collective where there are training or held-out images.
         """
         self._must_generate, self._must_walk = not self.is_paired(run.module), bool(self.beside.through)
         with isolated():
             self._forget()
             if not self.metric.is_frozen:
                 self._read(run, "real")
-            if "train" in self.settings.loaders and not self.collector.has_train:
-                self._read(run, "train")
-                self.collector.keep_train()
+            for role in KEPT:
+                if role in self.settings.loaders and role not in self.collector.kept:
+                    self._read(run, role)
+                    self.collector.keep(role)
 
     def generate_at(self, run: Run, batch: Any) -> None:
         """Generate at the first validation batch, if that holds what it should."""
@@ -175,7 +176,7 @@ class Measurement:
                 seed = self.settings.seed
                 self.collector.read(loader, self._found, seed, lambda n: None, most=1, role=role)  # noqa: ARG005
                 known[role] = known_number(loader, self.metric.num_samples(role))
-            self.refuse_too_few(run, known.get("real"), known.get("train"))
+            self.refuse_too_few(run, known)
             if batch is not None:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
@@ -206,14 +207,14 @@ class Measurement:
         self.rehearse_generation(run)
         self.rehearsal.conclude(run.agree)
 
-    def refuse_too_few(self, run: Run, num_real: int | None = None, num_train: int | None = None) -> None:
-        """Raise NotEnoughSamples where the measures need more; real and training images' numbers may not be known."""
-        num_fake = None if self.settings.fake_key is not None else self._num_samples(run)
+    def refuse_too_few(self, run: Run, known: Mapping[Role, int | None] | None = None) -> None:
+        """Raise NotEnoughSamples where the measures need more than are known to come of a role's images."""
+        known = known or {}
+        num_real, num_fake = known.get("real"), None if self.settings.fake_key is not None else self._num_samples(run)
         if num_real is not None and self.is_paired(run.module):
             num_fake = min(num_real, num_fake or num_real)
         if not run.dev_batches:
-            known = {"real": num_real, "train": num_train} | self._in_references
-            refuse_too_few(self.metric.measures, known["real"], num_fake, known["train"])
+            refuse_too_few(self.metric.measures, {**known, **self._in_references, "fake": num_fake})
 
     @property
     def _takes_real(self) -> bool:
@@ -242,32 +243,36 @@ class Measurement:
         """Raise, before anything is generated, where a validation batch holds no images or there are too few."""
         if self._takes_real:
             images, _ = self._found(batch, "real")
-            pixels_of(images, self.settings.value_range, "real images")
-            self.refuse_too_few(run, known_number(run.loader, len(images), run.most_batches, run.world_size))
+            pixels_of(images, self.settings.value_range, f"real {self.metric.takes}", takes=self.metric.takes)
+            number = known_number(run.loader, len(images), run.most_batches, run.world_size)
+            self.refuse_too_few(run, {"real": number})
 
     def _read(self, run: Run, role: Role) -> None:
         """Read the images of a role, if a dataloader has them."""
         loader, most = self.settings.loaders.get(role), run.dev_batches or None
         if loader is not None:
-            named = "Training images" if role == "train" else "Real images"
+            named = f"{KEPT.get(role, role)} images".capitalize()
             with run.bar(most or length_hint(loader), named) as advance:
                 self.collector.read(loader, self._found, self.settings.seed, advance, most, role)
 
-    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Tensor]]:
+    def _found(self, batch: Any, role: Role) -> tuple[Tensor, dict[str, Any]]:
         """Return a batch's images, and the columns beside them that measures read of that role."""
-        images = find_images(batch, self.settings.image_key)
+        images = find_images(batch, self.settings.image_key, self.metric.takes)
         return images, self._beside(batch, len(images), role)
 
-    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Tensor]:
+    def _beside(self, batch: Any, n: int, role: Role, own: Collection[str] = ()) -> dict[str, Any]:
+        """Return labels, int64 ``(n,)``, and captions, n texts, of a batch; those that its generated images bring
+        themselves aside.
+        """
         keys, found = self.settings, {}
         if keys.label_key is not None and role in self._labelled and "labels" not in own:
             found["labels"] = find_labels(batch, keys.label_key, n)
         if keys.caption_key is not None and role in self._captioned and "captions" not in own:
-            found["captions"] = caption_hashes(find_captions(batch, keys.caption_key, n))
+            found["captions"] = find_captions(batch, keys.caption_key, n)
         return found
 
     def _draw(
-        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Tensor] | None = None
+        self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Any] | None = None
     ) -> CheckedImages:
         with run.precision():
             return self.sampler.draw(run.module, n, seed, batch, beside)
@@ -292,9 +297,11 @@ class Measurement:
         takes_real, is_paired, fake_key = self._takes_real, self.is_paired(run.module), self.settings.fake_key
         if not (takes_real or is_paired):
             return
-        fakes, own = (None, {}) if fake_key is None or is_dropped(batch) else find_fakes(outputs, fake_key)
+        takes, fakes, own = self.metric.takes, None, {}
+        if fake_key is not None and not is_dropped(batch):
+            fakes, own = find_fakes(outputs, fake_key, takes)
         needs_real = takes_real or bool(self.beside.paired)
-        images = find_images(batch, self.settings.image_key) if needs_real or fakes is None else fakes
+        images = find_images(batch, self.settings.image_key, takes) if needs_real or fakes is None else fakes
         n = len(images)
         real_beside = self._beside(batch, n, "real") if takes_real else {}
         fake_beside = self._beside(batch, n, "fake", own) if is_paired else {}
@@ -312,7 +319,7 @@ class Measurement:
         real = pixels_of(images, self.settings.value_range, "real images")[keep] if self.beside.paired else None
         self._add(drawn[keep], index[keep], real)
 
-    def _draw_for(self, run: Run, batch: Any, beside: dict[str, Tensor], index: Tensor) -> CheckedImages:
+    def _draw_for(self, run: Run, batch: Any, beside: dict[str, Any], index: Tensor) -> CheckedImages:
         with self.settings.weights_context(run.module):
             return self._draw(run, len(index), seed_of(self.settings.seed, int(index[0])), batch, beside)
 

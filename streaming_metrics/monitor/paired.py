@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.given_metrics import MetricsGiven
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images.batches import Key
-    from streaming_metrics.images.conversion import CheckedImages
+    from streaming_metrics.images.conversion import CheckedImages, Takes
     from streaming_metrics.monitor.path_length import LatentGenerator
     from streaming_metrics.monitor.settings import Settings
 
@@ -68,6 +68,13 @@ class PairedMetrics:
         for suite in (self.paired, self.captioned, self.through):
             suite.reset()
         self._walked = {}
+
+    def refuse_clips(self, takes: Takes) -> None:
+        """Raise ValueError where there are metrics, which are of images, and networks take clips."""
+        refuse(
+            takes == "clips" and bool(self.keys),
+            "paired=, captioned=, through=: expected networks of images, got one of clips. Remedy: a monitor of each.",
+        )
 
     def refuse_contradictions(self, keys: tuple[str, ...], settings: Settings, reads_captions: bool = False) -> None:
         """Raise ValueError where arguments contradict each other, or two metrics, or one and a measure, share a key.

@@ -11,13 +11,15 @@ from streaming_metrics.features import Spec
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.images.batches import name_of
 from streaming_metrics.measures.base import Side, Sides
+from streaming_metrics.monitor.sides import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
     from streaming_metrics import GenerativeMetrics, Measure
+    from streaming_metrics.features import Role
 
 
 class Rehearsal:
@@ -87,22 +89,20 @@ def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional:
         ) from None
 
 
-def refuse_too_few(
-    measures: Sequence[Measure], num_real: int | None, num_fake: int | None, num_train: int | None = None
-) -> None:
+def refuse_too_few(measures: Sequence[Measure], known: Mapping[Role, int | None]) -> None:
     """Raise NotEnoughSamples where a measure is not defined on so many images.
 
     Args:
         measures: what is to be computed.
-        num_real, num_fake, num_train: numbers of images; None for unknown.
+        known: numbers of images by role; None, or no such role, for unknown.
 
     Example:
         >>> from streaming_metrics import KID
-        >>> refuse_too_few([KID()], num_real=40, num_fake=10_000)  # doctest: +ELLIPSIS
+        >>> refuse_too_few([KID()], {"real": 40, "fake": 10_000})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         streaming_metrics.measures.base.NotEnoughSamples: KID needs at least 1000 real samples, got 40. Remedy: ...
     """
-    counts = {"real": num_real, "fake": num_fake, "train": num_train, "heldout": None}
+    counts = {**dict.fromkeys(("real", "fake", *KEPT)), **known}
     sides = Sides({role: Side(role, UNKNOWN if n is None else n, {}) for role, n in counts.items()}, Spec())
     for measure in measures:
         with suppress(KeyError):  # a measure that must look at states can tell only once it has some

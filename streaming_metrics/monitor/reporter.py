@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.images.batches import Key
+    from streaming_metrics.images.conversion import Takes
     from streaming_metrics.monitor.measurement import Measurement
     from streaming_metrics.monitor.trainer import Run
     from streaming_metrics.report.history import Finder
@@ -104,18 +105,26 @@ class Reporter:
     def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
         settings, side = measurement.settings, self.thumbnails.side
         source = run.loader if settings.real_is_validation else settings.real
-        in_place = measurement.collector.in_place
-        return finder(source, settings.image_key, settings.value_range, side, in_place=in_place)
+        in_place = measurement.collector.in_place["real"]
+        takes = measurement.metric.takes
+        return finder(source, settings.image_key, settings.value_range, side, in_place=in_place, takes=takes)
 
     def _train_finder(self, measurement: Measurement) -> Finder | str:
         settings = measurement.settings
         source = settings.loaders.get("train")
-        in_place = measurement.collector.train_in_place
-        return finder(source, settings.image_key, settings.value_range, self.thumbnails.side, in_place=in_place)
+        in_place = measurement.collector.in_place["train"]
+        side, takes = self.thumbnails.side, measurement.metric.takes
+        return finder(source, settings.image_key, settings.value_range, side, in_place=in_place, takes=takes)
 
 
 def finder(
-    source: Any, image_key: Key, value_range: tuple[float, float], side: int, *, in_place: bool = True
+    source: Any,
+    image_key: Key,
+    value_range: tuple[float, float],
+    side: int,
+    *,
+    in_place: bool = True,
+    takes: Takes = "images",
 ) -> Finder | str:
     """Return how real images are found again by their ids, or why they are not.
 
@@ -125,12 +134,13 @@ def finder(
         value_range: of floats.
         side: the most pixels to return of either side.
         in_place: whether an image's id was the position of an item that holds it alone.
+        takes: ``"images"``, or ``"clips"``, of which stills are found.
     """
     if not hasattr(source, "dataset"):
         return IN_A_FILE
     if not (in_place and stands_in_order(source) and hasattr(source.dataset, "__getitem__")):
         return NO_WAY_BACK
-    return partial(look_up, source, image_key, value_range, side=side)
+    return partial(look_up, source, image_key, value_range, side=side, takes=takes)
 
 
 def _warn_of_errors(work: Any, what: str) -> None:

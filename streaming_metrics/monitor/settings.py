@@ -37,6 +37,7 @@ class Settings:
     fake_key: Key | None = None
     real: References | DataLoader[Any] = "val"
     train: References | DataLoader[Any] | None = None
+    heldout: References | DataLoader[Any] | None = None
     image_key: Key = "auto"
     label_key: Key | None = None
     caption_key: Key | None = None
@@ -85,16 +86,18 @@ class Settings:
     @property
     def loaders(self) -> dict[Role, DataLoader[Any]]:
         """The dataloaders of images that have one of their own."""
-        return {role: one for role, one in self._given.items() if isinstance(one, DataLoader)}
+        return {role: one for role, one in self.given.items() if isinstance(one, DataLoader)}
 
     @property
     def references(self) -> dict[Role, Any]:
         """The files of sides that are files."""
-        return {role: one for role, one in self._given.items() if not isinstance(one, DataLoader)}
+        return {role: one for role, one in self.given.items() if not isinstance(one, DataLoader)}
 
     @property
-    def _given(self) -> dict[Role, Any]:
-        sides = {"real": None if self.real_is_validation else self.real, "train": self.train}
+    def given(self) -> dict[Role, Any]:
+        """The sides that are given: each a dataloader or a file."""
+        real = None if self.real_is_validation else self.real
+        sides = {"real": real, "train": self.train, "heldout": self.heldout}
         return {role: one for role, one in sides.items() if one is not None}
 
     def prefix_in(self, stage: str) -> str:

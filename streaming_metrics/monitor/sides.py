@@ -10,32 +10,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streaming_metrics import GenerativeMetrics, Measure
+    from streaming_metrics.features import Role
     from streaming_metrics.monitor.settings import Settings
 
-GIVEN = ("real", "fake", "train")
-"""Roles whose images a monitor can give."""
+KEPT: dict[Role, str] = {"train": "training", "heldout": "held-out"}
+"""Roles whose images a monitor reads once and keeps, and what these are called."""
+_READERS: dict[Role, str] = {"train": "AuthPct()", "heldout": "CTScore()"}
 
 
 def refuse_sides(metric: GenerativeMetrics, settings: Settings) -> None:
-    """Raise ValueError where measures read training images or labels that are not given, or none reads what is."""
-    others = [role for role in metric.roles if role not in GIVEN]
-    refuse(bool(others), f"Expected measures of real, generated and training images, got one that reads {others}.")
-    _refuse_train(_named(metric.readers("train")), settings)
+    """Raise ValueError where measures read images to keep, or labels, that are not given, or none reads what is."""
+    others = [role for role in metric.roles if role not in ("real", "fake", *KEPT)]
+    refuse(bool(others), f"Expected measures of real, generated, training and held-out images, got one of {others}.")
+    for role in KEPT:
+        _refuse_kept(role, _named(metric.readers(role)), settings)
     labelled = {role: readers for role in metric.roles if (readers := metric.readers(role, "labels"))}
     from_batches = [role for role in labelled if role != "fake" and role not in settings.references]
     _refuse_labels(_named(one for readers in labelled.values() for one in readers), from_batches, settings)
 
 
-def _refuse_train(readers: str, settings: Settings) -> None:
-    is_given = settings.train is not None
+def _refuse_kept(role: Role, readers: str, settings: Settings) -> None:
+    is_given, images = role in settings.given, f"{KEPT[role]} images"
     refuse(
         bool(readers) and not is_given,
-        f"train=: {readers} reads training images, got none. Remedy: train= a DataLoader of them, or a reference file.",
+        f"{role}=: {readers} reads {images}, got none. Remedy: {role}= a DataLoader of them, or a reference file.",
     )
     refuse(
         is_given and not readers,
-        "train=: expected a measure that reads training images, got none that does. Remedy: leave train= out, or add "
-        "such a measure, AuthPct().",
+        f"{role}=: expected a measure that reads {images}, got none that does. Remedy: leave {role}= out, or add "
+        f"such a measure, {_READERS[role]}.",
     )
 
 

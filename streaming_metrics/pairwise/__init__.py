@@ -6,7 +6,9 @@ from streaming_metrics.pairwise.balls import squared_radii as squared_radii
 from streaming_metrics.pairwise.bandwidths import Bandwidths as Bandwidths
 from streaming_metrics.pairwise.base import PairContext as PairContext
 from streaming_metrics.pairwise.base import PairReduction as PairReduction
+from streaming_metrics.pairwise.clipped_balls import ClippedBalls as ClippedBalls
 from streaming_metrics.pairwise.draws import Draw as Draw
+from streaming_metrics.pairwise.half import half_reach as half_reach
 from streaming_metrics.pairwise.kernel_sums import KernelSums as KernelSums
 from streaming_metrics.pairwise.kernels import Kernel as Kernel
 from streaming_metrics.pairwise.kernels import PolynomialKernel as PolynomialKernel

@@ -11,6 +11,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.pairwise.base import PairContext, PairReduction, check_distinct
 from streaming_metrics.pairwise.distances import distance_bounds, pair_distances
+from streaming_metrics.pairwise.half import half_reach
 from streaming_metrics.pairwise.radii import Radii
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class BallCounts(PairReduction):
         strict: whether a point at exactly the radius is outside.
         points: another side; by default the generated one, for its own balls the real one.
         visitors: whether to tell the only points.
+        half: whether squared distances and radii are compared after rounding to float16, see :func:`half_reach`.
 
     Raises:
         ValueError: where points and balls are one side.
@@ -47,6 +49,7 @@ class BallCounts(PairReduction):
     strict: bool = True
     points: Role = ""
     visitors: bool = False
+    half: bool = False
 
     def __post_init__(self) -> None:
         check_integer("k", self.k, least=1)
@@ -68,7 +71,8 @@ class BallCounts(PairReduction):
             torch.zeros(context.sizes[role], dtype=torch.int64, device=device) for role in (self.points, self.balls)
         )
         visitors = torch.zeros_like(holds) if self.visitors else None
-        return _Counts(context.results[self.requires[0]], held, holds, visitors)
+        squared = context.results[self.requires[0]]
+        return _Counts(half_reach(squared) if self.half else squared, held, holds, visitors)
 
     def tile(self, accumulator: _Counts, tile: Tile) -> None:
         are_columns = self.sides[1] == self.balls

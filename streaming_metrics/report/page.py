@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.images.shrink import shrunk
+from streaming_metrics.images.stills import stills_of
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.plots.result_keys import arrow, by_group, leading, number
 from streaming_metrics.report import charts
@@ -213,4 +214,4 @@ def _read(dataset: Any, ids: Tensor) -> dict[int, Tensor] | None:
     if dataset is None:
         return None
     places = zip(ids.tolist(), ordinal(ids).tolist())
-    return {number: shrunk(dataset[place][None], SIDE)[0] for number, place in places}
+    return {number: shrunk(stills_of(dataset[place][None]), SIDE)[0] for number, place in places}

@@ -71,6 +71,12 @@ class Statistic(ABC):
     def empty(self, device: torch.device | str = "cpu") -> State:
         """Return the state of no samples."""
 
+    def typical(self) -> State:
+        """Return a state, without data, of the size that states have, by which tables tell it; that of :meth:`empty`,
+        unless samples decide it.
+        """
+        return self.empty("meta")
+
     @abstractmethod
     def update(self, state: State, features: Features) -> State:
         """Return the state with ``features`` added; ``state`` is consumed: its tensors may be written in place."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
-
-SIZES = "block_sizes"
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,9 @@ class Blocks(Statistic):
     blocks: int = 20
     cluster: int = 1
 
+    sizes: ClassVar[str] = "block_sizes"
+    """The key of the blocks' sizes, which their states must not have."""
+
     def __post_init__(self) -> None:
         check_integer("blocks", self.blocks, least=2)
         check_integer("cluster", self.cluster, least=1)
@@ -71,47 +72,48 @@ class Blocks(Statistic):
     def empty(self, device: torch.device | str = "cpu") -> State:
         one = self.statistic.empty(device)
         stacked = {key: torch.stack([tensor] * self.blocks) for key, tensor in one.items()}
-        return stacked | {SIZES: torch.zeros(self.blocks, dtype=torch.int64, device=device)}
+        return stacked | {self.sizes: torch.zeros(self.blocks, dtype=torch.int64, device=device)}
 
     def update(self, state: State, features: Features) -> State:
         return self.staged(state, features)()
 
     def staged(self, state: State, features: Features) -> Callable[[], State]:
         assert features.index is not None
-        place = self.block_of(features.index).to(state[SIZES].device)
-        updated = {
-            block: self.statistic.update(self._copied(state, block), features[place == block])
+        place = self.block_of(features.index).to(state[self.sizes].device)
+        writes = {
+            block: self.statistic.staged(self.one(state, block), features[place == block])
             for block in place.unique().tolist()
         }
 
         def write() -> State:
-            for block, one in updated.items():
-                for key, tensor in one.items():
-                    state[key][block] = tensor
-            state[SIZES] += place.bincount(minlength=self.blocks)
+            for block, written in writes.items():
+                for key, tensor in written().items():
+                    if tensor.data_ptr() != state[key][block].data_ptr():  # else it was written in place
+                        state[key][block] = tensor
+            state[self.sizes] += place.bincount(minlength=self.blocks)
             return state
 
         return write
 
     def merge(self, states: Sequence[State]) -> State:
         merged = [self.statistic.merge([self.one(state, b) for state in states]) for b in range(self.blocks)]
-        return self._stacked(merged) | {SIZES: torch.stack([state[SIZES] for state in states]).sum(0)}
+        return self._stacked(merged) | {self.sizes: torch.stack([state[self.sizes] for state in states]).sum(0)}
 
     def all_reduce(self, state: State, comm: Comm) -> State:
         reduced = [self.statistic.all_reduce(self._copied(state, b), comm) for b in range(self.blocks)]
-        return self._stacked(reduced) | {SIZES: comm.sum(state[SIZES].clone())}
+        return self._stacked(reduced) | {self.sizes: comm.sum(state[self.sizes].clone())}
 
     def check(self, state: State) -> None:
         super().check(state)
-        self._expect((state[SIZES] >= 0).all(), "sizes of blocks that are not negative")
-        for block, n in enumerate(state[SIZES].tolist()):
+        self._expect((state[self.sizes] >= 0).all(), "sizes of blocks that are not negative")
+        for block, n in enumerate(state[self.sizes].tolist()):
             one = self.one(state, block)
             self.statistic.check(one)
             least, most = self.statistic.bounds(one)
             self._expect(least <= n <= most, f"{n} samples in a block, got {least:.0f}")
 
     def bounds(self, state: State) -> tuple[float, float]:
-        n = float(state[SIZES].sum())
+        n = float(state[self.sizes].sum())
         return n, n
 
     def block_of(self, index: Tensor) -> Tensor:
@@ -120,7 +122,7 @@ class Blocks(Statistic):
 
     def one(self, state: State, block: int) -> State:
         """Return the state of one block, as views."""
-        return {key: tensor[block] for key, tensor in state.items() if key != SIZES}
+        return {key: tensor[block] for key, tensor in state.items() if key != self.sizes}
 
     def whole(self, state: State) -> State:
         """Return the state of all samples."""
@@ -132,10 +134,11 @@ class Blocks(Statistic):
         Each is a merge of what is before and what is behind a block: 3·B merges of two, and no subtraction, which would
         leave rounding where there is nothing.
         """
-        each, none = [self.one(state, block) for block in range(self.blocks)], self.statistic.empty(state[SIZES].device)
+        each = [self.one(state, block) for block in range(self.blocks)]
+        none = self.statistic.empty(state[self.sizes].device)
         behind = [*accumulate(reversed(each), self._both, initial=none)][-2::-1]
         before = none
-        for one, rest, n in zip(each, behind, state[SIZES].tolist()):
+        for one, rest, n in zip(each, behind, state[self.sizes].tolist()):
             if n:
                 yield n, self._both(before, rest)
             before = self._both(before, one)

@@ -48,10 +48,23 @@ def hashed_texts(given: Any) -> Any:
     """Return the hashes of texts, of one, of none, or of an array of NumPy's, and anything else as it is: what its
     reader checks.
     """
+    texts = texts_in(given)
+    return given if texts is None else caption_hashes(texts)
+
+
+def texts_in(given: Any) -> list[Any] | None:
+    """Return texts, one, none, or an array of NumPy's, as a list, some of which may be none; None of anything else.
+
+    Example:
+        >>> texts_in("a cat"), texts_in(torch.tensor([7]))
+        (['a cat'], None)
+    """
+    if isinstance(given, str):
+        return [given]
     if isinstance(given, np.ndarray) and given.dtype.kind in "UO":
         given = given.tolist()
     is_texts = isinstance(given, list | tuple) and (not given or any(isinstance(one, str) for one in given))
-    return caption_hashes(given) if is_texts or isinstance(given, str) else given
+    return list(given) if is_texts else None
 
 
 @dataclass(frozen=True)

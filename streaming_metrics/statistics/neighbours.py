@@ -34,6 +34,7 @@ class Neighbours(Sums):
         strict: whether a point at exactly the radius is outside.
         balls: around the fixed side, replicated on every rank; None before there is one, when there are no counts.
         visitors: whether to keep what standard errors are made of.
+        half: whether the balls reach as far as float16 tells, see :func:`~streaming_metrics.pairwise.half_reach`.
 
     Example:
         >>> from streaming_metrics.features import Features
@@ -50,15 +51,15 @@ class Neighbours(Sums):
     strict: bool = True
     balls: Balls | None = field(default=None, compare=False, repr=False)
     visitors: bool = False
+    half: bool = False
 
     column = "pool"
     rounds: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        return f"neighbours_{self.num_features}_{self.k}_{'open' if self.strict else 'closed'}" + (
-            "_visitors" if self.visitors else ""
-        )
+        kind = "half" if self.half else "open" if self.strict else "closed"
+        return f"neighbours_{self.num_features}_{self.k}_{kind}" + ("_visitors" if self.visitors else "")
 
     @property
     def shapes(self) -> Shapes:

@@ -457,7 +457,9 @@ def test_unreadable_images_are_listed(sides: tuple[Path, Path], workers: int) ->
 
 
 @pytest.mark.parametrize("kind", ["reference", "npz", "state", "json", "zip", "tar"])
-@pytest.mark.parametrize("keep", [0, 30, 0.4, 0.7])
+@pytest.mark.parametrize(
+    "keep", [0, pytest.param(30, marks=pytest.mark.slow), 0.4, pytest.param(0.7, marks=pytest.mark.slow)]
+)
 def test_truncated_files_have_the_documented_exit_code(
     sides: tuple[Path, Path], tmp_path: Path, kind: str, keep: float
 ) -> None:
@@ -479,7 +481,7 @@ def test_truncated_files_have_the_documented_exit_code(
     assert "xpected" in result.stderr
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_scores_are_refused_or_still_scores(tmp_path: Path, data: st.DataObject) -> None:
     origin = Origin("here", 9, [("a.png", "truncated")], "1f2e")

@@ -11,7 +11,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from conftest import WORLD
+from conftest import MEASURES, WORLD
 from PIL import Image
 from torch import Tensor, nn
 from torch_fidelity.metric_isc import isc_features_to_metric
@@ -188,6 +188,11 @@ def test_a_plan_has_the_sides_that_come_and_any_other_empty() -> None:
     assert plan.scored == [EverySide()]
     assert "Held needs at least 2 held-back samples, got 0" in plan.lines[0]
     assert Plan.of([Held()], 0, 0, **{"held-back": 2}).scored == [Held()]
+
+
+def test_a_plan_knows_of_every_measure_before_its_network_is_loaded() -> None:
+    plenty = dict.fromkeys(("real", "fake", "train", "heldout"), 10**6)
+    assert Plan.of(list(MEASURES), **plenty).unscored == {}
 
 
 def test_a_merge_scores_what_training_samples_are_in_its_files(tmp_path: Path) -> None:

@@ -46,8 +46,7 @@ def run_in(charset: str, *arguments: Any) -> Result:
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("charset", ["ascii", "cp949", "utf-8"])
-@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("charset", "terminal"), [("ascii", False), ("cp949", True), ("utf-8", True)])
 def test_no_encoding_ends_in_a_traceback(
     sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, charset: str, terminal: bool
 ) -> None:
@@ -76,6 +75,15 @@ def test_a_process_with_another_encoding_shows_what_it_can(tmp_path: Path) -> No
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
     assert "warning\twarned of \\u2193" in finished.stdout
     assert "real source\tr\\xe9el" in finished.stdout
+
+
+def test_a_pipe_that_is_closed_ends_it_without_a_word() -> None:
+    command = [sys.executable, "-m", "streaming_metrics", "show", LINE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        shown.stdout.close()
+        assert shown.stderr is not None
+        assert (shown.stderr.read(), shown.wait()) == ("", 1)
 
 
 # --- progress, notes, version -----------------------------------------------------------------------------------------

@@ -73,10 +73,10 @@ def test_a_chart_shades_the_interval_of_an_error_and_else_the_deviation() -> Non
 
 def test_the_list_of_measures_says_which_have_an_error() -> None:
     told = {entry.label: entry.error for entry in entries()}
-    assert {label for label, how in told.items() if how == "always"} == {"parzen"}
+    assert {label for label, how in told.items() if how == "always"} == {"parzen", "score"}
     assert {label for label, how in told.items() if not how} == {
-        *("birthday", "c2st", "geometry_score", "intra_fid", "modified_is", "nnaa", "sliced_wasserstein"),
-        "wasserstein_critic",
+        *("birthday", "c2st", "ct", "fid_inf", "fwd", "geometry_score", "intra_fid", "mifid", "mind", "modified_is"),
+        *("nnaa", "rfid", "sfid", "sliced_wasserstein", "topp_r", "wasserstein_critic"),
     }
     [kid] = [entry for entry in entries() if entry.label == "kid"]
     assert fields_of(kid)["error"] == {"by": "se=True", "about": "the distance, both sides random"}

@@ -41,7 +41,8 @@ def test_every_measure_is_in_every_list(monkeypatch: pytest.MonkeyPatch) -> None
     assert {word for line in terminal(monkeypatch).splitlines() for word in line.split()[:1]} >= {*MEASURES}
 
 
-@pytest.mark.parametrize("option", [[], pytest.param(["--markdown"], marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_cli_terminal.py closes the pipe of a command that needs no PyTorch
+@pytest.mark.parametrize("option", [[], ["--markdown"]])
 def test_a_pipe_that_is_closed_ends_it_without_a_word(option: list[str]) -> None:
     command = [sys.executable, "-m", "streaming_metrics", "measures", *option]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:

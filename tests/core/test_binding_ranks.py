@@ -47,6 +47,13 @@ SHARES = {
     3: [["t1", ""], ["r0 r1 t0 t2 f0", "f2 f1"], ["r2", ""]],
 }
 """By number of ranks, what each adds before a side is frozen, and after."""
+UNEVEN = 3
+"""Ranks of which one has nothing to count and one adds nothing after; fewer show in more time what these do."""
+
+
+def sizes(*quick: int, of: tuple[int, ...] = (1, 2, 3)) -> Any:
+    rows = [pytest.param(size, marks=[pytest.mark.slow] * (size not in quick)) for size in of]
+    return pytest.mark.parametrize("world_size", rows)
 
 
 def give(metric: GenerativeMetrics, steps: str) -> None:
@@ -72,8 +79,12 @@ def frozen_in_between(
     return told(metric)
 
 
-@pytest.mark.parametrize("world_size", SHARES)
-@pytest.mark.parametrize("roles", [("real", "train"), ("train", "real"), ()], ids=str)
+@sizes(UNEVEN)
+@pytest.mark.parametrize(
+    "roles",
+    [("real", "train"), *(pytest.param(r, marks=pytest.mark.slow) for r in (("train", "real"), ()))],
+    ids=str,
+)
 @every
 def test_any_ranks_give_one_value(
     ranks: Ranks, measures: list[Measure], roles: tuple[str, ...], world_size: int
@@ -86,7 +97,7 @@ def test_any_ranks_give_one_value(
     assert len({str(values) for values, _, _ in answers}) == 1
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
+@sizes(UNEVEN, of=(2, 3))
 @binding
 def test_beyond_the_limit_sides_stay_sharded(ranks: Ranks, measures: list[Measure], world_size: int) -> None:
     roles = "real", "train"
@@ -119,7 +130,7 @@ def torch_load_sides(path: Path) -> dict[str, Any]:
     return {name: tensor for name, tensor in load_file(path).items() if not name.startswith("fake_")}
 
 
-@pytest.mark.parametrize("world_size", [1, 3])
+@sizes(UNEVEN, of=(1, 3))
 @binding
 def test_what_two_ranks_saved_any_others_load(
     ranks: Ranks, measures: list[Measure], world_size: int, tmp_path: Path
@@ -143,7 +154,7 @@ def bound_anew(group: Any, measures: list[Measure], steps: list[str]) -> tuple[d
     return told(metric)
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3])
+@sizes(2)
 @binding
 def test_frozen_sides_of_before_bind_where_ranks_meet(ranks: Ranks, measures: list[Measure], world_size: int) -> None:
     for values, are_bound, kept in ranks.run(world_size, bound_anew, measures, each=SHARES[world_size]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +11,14 @@ import torch
 from conftest import (
     CLASSES,
     MEASURES,
-    QUICK_MEASURES,
+    STAND_FOR_RANKS,
     STATISTICS,
     WIDTH,
     WIDTHS,
     draw_features,
     draw_side,
     freeze,
+    is_quick,
     name_of,
 )
 from hypothesis import given, settings
@@ -45,12 +46,25 @@ PARTITIONS = {
     "three-with-empty": [[0, 25, 25, 40]],
     "four-single": [[0, 1, 2, 3, 40]],
 }
-SLOW = {"two", "uneven", "four-single"}
+SLOW = {"two", "four-single"}
 """What three ranks, of which one has a single sample or none, show in less time."""
-partitions = pytest.mark.parametrize(
-    "edges",
-    [pytest.param(edges, marks=[pytest.mark.slow] * (name in SLOW), id=name) for name, (edges,) in PARTITIONS.items()],
-)
+
+
+def row(value: Any, name: str, quick: bool, *others: Any) -> Any:
+    identity = "-".join([name_of(value), *(["frozen"] if others == (True,) else []), name])
+    return pytest.param(value, *others, PARTITIONS[name][0], marks=[pytest.mark.slow] * (not quick), id=identity)
+
+
+def row_of(measure: Measure, frozen: bool, name: str) -> Any:
+    """Return a row: quickly each is cut once as it is and once frozen, and few in every way."""
+    once = name == ("empty" if frozen else "uneven") and is_quick(measure)
+    return row(measure, name, once or (measure in STAND_FOR_RANKS and not frozen and name not in SLOW), frozen)
+
+
+every_measure = [
+    row_of(measure, frozen, name) for measure in MEASURES for frozen in (False, True) for name in PARTITIONS
+]
+every_statistic = [row(each, name, name == "three-with-empty") for each, name in product(STATISTICS, PARTITIONS)]
 
 
 def parts_of(features: Features, edges: list[int]) -> list[Features]:
@@ -62,8 +76,7 @@ def reduced(group: Any, statistic: Statistic, part: Features) -> tuple[State, St
     return statistic.all_reduce(state, Comm(group)), statistic.replicate(state, Comm(group))
 
 
-@partitions
-@pytest.mark.parametrize("statistic", STATISTICS, ids=name_of)
+@pytest.mark.parametrize(("statistic", "edges"), every_statistic)
 def test_all_reduce_is_the_merge_of_all_ranks(ranks: Ranks, statistic: Statistic, edges: list[int]) -> None:
     features = draw_features(3)
     whole = statistic.update(statistic.empty(), features)
@@ -97,9 +110,7 @@ def computed(group: Any, measure: Measure, frozen: bool, parts: dict[Role, Featu
     return values
 
 
-@partitions
-@pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "frozen"])
-@pytest.mark.parametrize("measure", QUICK_MEASURES, ids=name_of)
+@pytest.mark.parametrize(("measure", "frozen", "edges"), every_measure)
 def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: bool, edges: list[int]) -> None:
     sides = {role: draw_side(role, seed=2) for role in build(measure).roles}
     alone = computed(None, measure, False, sides)[0]
@@ -108,11 +119,6 @@ def test_one_number_whatever_the_ranks(ranks: Ranks, measure: Measure, frozen: b
     answers = ranks.run(len(edges) - 1, computed, measure, frozen, each=dealt(sides, cuts))
     assert all(values == answers[0][0] for rank in answers for values in rank), "not the same bits"
     assert answers[0][0] == pytest.approx(alone, **MEASURES[measure])
-
-
-@pytest.mark.parametrize("measure", QUICK_MEASURES, ids=name_of)
-def test_one_number_whatever_the_ranks_of_a_frozen_side(ranks: Ranks, measure: Measure) -> None:
-    test_one_number_whatever_the_ranks(ranks, measure, True, [0, 7, 7, 40])
 
 
 def dealt(sides: dict[Role, Features], cuts: dict[Role, list[int]]) -> list[dict[Role, Features]]:
@@ -124,7 +130,7 @@ def dealt(sides: dict[Role, Features], cuts: dict[Role, list[int]]) -> list[dict
 @given(
     measure=st.sampled_from(list(MEASURES)),
     seed=st.integers(0, 2**31 - 1),
-    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 3),
+    cuts=st.tuples(*[st.lists(st.integers(0, 40), max_size=3).map(sorted)] * 4),
 )
 @settings(max_examples=40)
 def test_any_partition_of_any_order_gives_the_number(

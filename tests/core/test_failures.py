@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import WIDTH, draw_features
+from conftest import WIDTH, draw_features, forkserver
 
 from streaming_metrics import FID, PRDC, GenerativeMetrics
 from streaming_metrics.distributed import rendezvous
@@ -59,8 +58,7 @@ class World:
     """Processes in a gloo world that nobody else uses; rank 0 hosts its store."""
 
     def __init__(self, size: int, function: Callable[..., Any], *args: Any) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["streaming_metrics.core.shell", "torch.distributed"])
+        context = forkserver()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -229,6 +227,7 @@ def lightning_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_killed_amid_validation_ends_the_run_with_an_error_that_says_so(
     lightning_runs: dict[str, Any], victim: int
@@ -242,6 +241,7 @@ def test_a_rank_killed_amid_validation_ends_the_run_with_an_error_that_says_so(
     assert killed["seconds"] < 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_the_resumed_run_logs_what_an_undisturbed_one_does(lightning_runs: dict[str, Any], victim: int) -> None:
     plain, resumed = lightning_runs["plain"]["logged"], lightning_runs[f"resumed{victim}"]["logged"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import sys
@@ -15,7 +14,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import CLASSES, WIDTH, draw_features
+from conftest import CLASSES, WIDTH, draw_features, forkserver
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torchmetrics import MetricCollection
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 
-worlds = pytest.mark.parametrize("world_size", [2, 3])
+worlds = pytest.mark.parametrize("world_size", [pytest.param(2, marks=pytest.mark.slow), 3])
 
 
 def build(*measures: Measure, **options: Any) -> GenerativeMetrics:
@@ -501,7 +500,7 @@ def leave_no_address(store: TCPStore, rank: int, generation: int) -> None:
 
 def test_a_new_group_at_an_old_store_waits_for_its_ranks() -> None:
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    context = multiprocessing.get_context("forkserver")
+    context = forkserver()
     pipes = [context.Pipe() for _ in range(2)]
     processes = [
         context.Process(target=two_groups, args=(rank, store.port, sys.path, pipe[1]), daemon=True)

@@ -22,6 +22,15 @@ WIDTH, N = 37, 60
 """No other tensor of the process has rows of this width."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def looked_through() -> Iterator[None]:
+    """What there was before is not looked through again by each test, which takes half a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     gc.collect()

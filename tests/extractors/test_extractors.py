@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
-from extractor_table import EXTRACTORS, Classifier, Pixels
+from extractor_table import EXTRACTORS, SLOW, Classifier, Pixels
 from reference_weights import draw_images
 from torch import Tensor, nn
 from torchvision import models
@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SIZES = [(32, 32), (64, 64), (256, 256), (40, 90)]
-IMAGES = draw_images(2, 40, 56, seed=1)
+SIZES = [(32, 32), (256, 256), (40, 90)]
+IMAGES = draw_images(2, 48, 64, seed=1)
 
-every_extractor = pytest.mark.parametrize("name", EXTRACTORS)
+every_extractor = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXTRACTORS]
+)
 
 
 def error(ours: Tensor | None, theirs: Tensor) -> float:
@@ -63,7 +65,11 @@ def fidelity(inception_weights: Path) -> dict[tuple[str, tuple[int, int]], Tenso
         return {(layer, size): rows for size in SIZES for layer, rows in zip(layers, network(draw_images(2, *size)))}
 
 
-@pytest.mark.parametrize("layer", [64, 192, 768, 2048, "logits", "logits_unbiased"])
+LATE = [pytest.param(layer, marks=pytest.mark.slow) for layer in (192, 768)]
+"""Layers that those after them are made of."""
+
+
+@pytest.mark.parametrize("layer", [64, *LATE, 2048, "logits", "logits_unbiased"])
 def test_inception_equals_torch_fidelity(
     layer: int | str, inception_weights: Path, fidelity: dict[tuple[str, tuple[int, int]], Tensor]
 ) -> None:
@@ -161,8 +167,9 @@ def check_equal(features: Features, expected: Features) -> None:
 def test_yields_float32_rows_as_its_spec_says(extractor: Extractor) -> None:
     features = extractor(IMAGES)
     shapes = {name: tensor.shape for name, tensor in features.columns().items()}
-    columns = ["pool", "logits", *extractor.spec.widths]
-    assert shapes == {name: (2, width) for name in columns if (width := extractor.spec.width(name)) is not None}
+    columns = ["pool", "logits", *(column for column in extractor.spec.widths if column not in extractor.of_captions)]
+    widths = {name: width for name in columns if (width := extractor.spec.width(name)) is not None}
+    assert shapes == {name: (2, width or IMAGES[0].numel()) for name, width in widths.items()}
     assert shapes
     for tensor in features.columns().values():
         assert tensor.dtype == torch.float32
@@ -229,7 +236,7 @@ def test_bfloat16_is_asked_for_near_float32_and_said(extractor: Extractor, name:
     for column, values in rough(IMAGES).columns().items():
         assert values.dtype == torch.float32
         assert error(values, exact[column]) < 0.2
-        is_exact = name in ("module", "low-level")  # a mean of pixels multiplies nothing; those have one precision
+        is_exact = name in ("module", "low-level", "wavelet-packets")  # a mean multiplies nothing; those have one
         assert (error(values, exact[column]) > 1e-5) != is_exact
     assert all(tensor.dtype != torch.bfloat16 for tensor in rough.state_dict().values())
     assert rough.fingerprint == extractor.fingerprint.replace("fp32", "bf16") != extractor.fingerprint
@@ -306,9 +313,9 @@ def test_it_is_made_alike_everywhere_and_leaves_no_trace(name: str, weights: Pat
     [
         (IMAGES / 255, TypeError, "Expected uint8 images, got torch.float32. Remedy: .*value_range="),
         (IMAGES.numpy(), TypeError, "Expected a tensor of images, got ndarray"),
-        (IMAGES[:, :1], ValueError, r"got \(2, 1, 40, 56\). Remedy: images.expand\(-1, 3, -1, -1\)"),
+        (IMAGES[:, :1], ValueError, r"got \(2, 1, 48, 64\). Remedy: images.expand\(-1, 3, -1, -1\)"),
         (IMAGES[0], ValueError, r"images.unsqueeze\(0\)"),
-        (IMAGES[:0], ValueError, r"Expected images \(N, 3, H, W\), got \(0, 3, 40, 56\)"),
+        (IMAGES[:0], ValueError, r"Expected images \(N, 3, H, W\), got \(0, 3, 48, 64\)"),
     ],
     ids=["float", "array", "grey", "one", "none"],
 )
@@ -385,7 +392,12 @@ def test_cudnn_is_told_to_repeat_itself_and_its_settings_are_put_back() -> None:
 
 @pytest.mark.parametrize(
     ("layer", "reference"),
-    [(64, set()), (2048, {"pool", "logits"}), ("logits_unbiased", {"logits"}), ("logits", set())],
+    [
+        (64, set()),
+        (2048, {"pool", "logits", "spatial"}),
+        pytest.param("logits_unbiased", {"logits", "spatial"}, marks=pytest.mark.slow),
+        pytest.param("logits", {"spatial"}, marks=pytest.mark.slow),
+    ],
 )
 def test_only_the_published_weights_are_the_reference(
     layer: int | str, reference: set[str], inception_weights: Path, monkeypatch: pytest.MonkeyPatch
@@ -493,7 +505,7 @@ def test_a_module_of_no_use_is_refused_at_once(function: Callable[[Tensor], Tens
     ("function", "message"),
     [
         (lambda images: images.float().mean((2, 3)), r"expected features \(2, 4\) from the module, got \(2, 3\)"),
-        (lambda images: images.float(), r"expected features \(2, 4\) from the module, got \(2, 3, 40, 56\)"),
+        (lambda images: images.float(), r"expected features \(2, 4\) from the module, got \(2, 3, 48, 64\)"),
         (lambda images: images[:1].flatten(1)[:, :4], r"expected features \(2, 4\) from the module, got \(1, 4\)"),
     ],
     ids=["width", "ndim", "length"],
@@ -534,7 +546,9 @@ def test_resolve_takes_names_extractors_and_modules(inception_weights: Path, wei
     file = weights / "mobilenet_v3_small.pth"
     assert resolve("torchvision/mobilenet_v3_small", weights=file).name == "torchvision/mobilenet_v3_small"
     assert resolve(Pixels(), tag="mine", num_features=12).tag == "mine"
-    assert NAMES == ("inception-v3", "efficientnet-lite0", "low-level", "torchvision/<model>")
+    assert {"inception-v3", "efficientnet-lite0", "low-level", "wavelet-packets", "torchvision/<model>", "i3d"} <= {
+        *NAMES
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import safetensors.torch
@@ -163,7 +163,7 @@ def test_weights_of_another_network_are_refused(file: Path, weights: Path) -> No
 
 @pytest.mark.weights
 def test_the_published_weights_load() -> None:
-    assert InceptionV3().published == {"pool", "logits"}
+    assert InceptionV3().published == {"pool", "logits", "spatial"}
 
 
 # --- networks ---------------------------------------------------------------------------------------------------------
@@ -196,3 +196,39 @@ def test_a_network_is_made_alike_whatever_is_set_around_it() -> None:
 def test_tensors_that_do_not_fit_are_named(state: dict[str, torch.Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=f"expected the 2 tensors of a layer, got 1 that differ .{message}"):
         frozen_network(lambda: nn.Linear(3, 2), state, "a layer")
+
+
+class Waves(nn.Module):
+    """A table that is computed, and that no file holds, as rotary embeddings are."""
+
+    table: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.register_buffer("table", torch.linspace(0, 1, 7).sin(), persistent=False)
+
+
+def test_tables_that_no_file_holds_are_not_rounded_to_a_default_dtype() -> None:
+    state = nn.Linear(3, 2).state_dict(prefix="layer.")
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        network = frozen_network(Waves, state, "waves")
+        assert torch.get_default_dtype() == torch.bfloat16
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(cast("Waves", network).table, Waves().table)
+
+
+def test_files_of_a_revision_or_a_folder_on_the_hub_are_not_taken_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    values = {"main/net.pth": 1.0, "v2/net.pth": 2.0, "main/ema/net.pth": 3.0, "v2/ema/net.pth": 4.0}
+
+    def download(url: str, path: str, *_: object, **__: object) -> None:
+        torch.save({"w": torch.tensor(values[url.partition("/resolve/")[2]])}, path)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    for inside, value in values.items():
+        assert load_weights(f"https://huggingface.co/me/nets/resolve/{inside}")[0]["w"] == value

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from peers import pytorch_fid_distance
 from pytorch_fid.fid_score import compute_statistics_of_path
 
-from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, Reference, Signature
+from streaming_metrics import FID, IS, KID, PRDC, SFID, Features, GenerativeMetrics, Reference, Signature
 from streaming_metrics.files.npz import UNKNOWN, GaussianFit
+from streaming_metrics.files.outline import Outline
+from streaming_metrics.images.find import find_source
 from streaming_metrics.pairwise import Radii
 from streaming_metrics.signature import library_version
 from streaming_metrics.statistics import Bank, Moments
@@ -108,6 +110,59 @@ def test_half_precision_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="65504"):
         metric.save_reference(tmp_path / "half", half=True)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- guided-diffusion's files: moments of two columns, and images -----------------------------------------------------
+
+
+def fitted(rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    return rows.double().numpy().mean(0), np.cov(rows.double().numpy(), rowvar=False)
+
+
+def adm_file(path: Path, real: Features, **more: Any) -> Path:
+    assert real.pool is not None
+    (mu, sigma), (mu_s, sigma_s) = fitted(real.pool), fitted(real.spatial)
+    np.savez(path, mu=mu, sigma=sigma, mu_s=mu_s, sigma_s=sigma_s, **more)
+    return path
+
+
+@trusting
+def test_guided_diffusions_file_serves_fid_and_sfid(tmp_path: Path) -> None:
+    real, fake = draw_features(1), draw_features(2, shift=0.3)
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    options = {"extractor": None, "num_features": WIDTH, "widths": {"spatial": real.spatial.shape[1]}}
+    metric = GenerativeMetrics([FID(), SFID()], reference=adm_file(tmp_path / "ref.npz", real, arr_0=images), **options)
+    whole = GenerativeMetrics([FID(), SFID()], **options)
+    whole.update(Features(real.pool, spatial=real.spatial), real=True)
+    for one in (metric, whole):
+        one.update(Features(fake.pool, spatial=fake.spatial), real=False)
+    assert scores(metric) == pytest.approx(scores(whole), rel=1e-9)
+    assert "real:npz-" in metric.signature()
+    found = find_source(f"{tmp_path / 'ref.npz'}:arr_0"), find_source(f"{tmp_path / 'ref.npz'}:mu")
+    assert len(found[0]) == 3  # pyright: ignore[reportArgumentType]
+    assert isinstance(found[1], Reference)
+    forms = Outline.load(tmp_path / "ref.npz").forms
+    assert set(forms) == {"count.n", f"moments_{WIDTH}.moments", f"moments_{real.spatial.shape[1]}_spatial.moments"}
+
+
+@trusting
+def test_spatial_moments_are_written_as_guided_diffusion_reads_them(tmp_path: Path) -> None:
+    real = draw_features(1)
+    widths = {"spatial": real.spatial.shape[1]}
+    metric = GenerativeMetrics([FID(), SFID()], extractor=None, num_features=WIDTH, widths=widths)
+    metric.update(Features(real.pool, spatial=real.spatial), real=True)
+    metric.save_reference(tmp_path / "ours.npz")
+    theirs = np.load(adm_file(tmp_path / "theirs.npz", real))
+    with np.load(tmp_path / "ours.npz") as ours:
+        assert {name: ours[name] for name in theirs} == {name: pytest.approx(theirs[name]) for name in theirs}
+
+
+@pytest.mark.parametrize("spoilt", ["mu_s", "sigma_s"])
+def test_half_of_the_spatial_moments_is_none(tmp_path: Path, spoilt: str) -> None:
+    with np.load(adm_file(tmp_path / "ref.npz", draw_features(1))) as whole:
+        np.savez(tmp_path / "half.npz", **{name: whole[name] for name in whole if name != spoilt})
+    with pytest.raises(ValueError, match=r"expected arrays mu_s \(D,\) and sigma_s \(D, D\) of floats"):
+        Reference.load(tmp_path / "half.npz")
 
 
 # --- radii ------------------------------------------------------------------------------------------------------------

@@ -84,12 +84,16 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "fid", "same measures")
 
 
+@pytest.fixture
+def whole(tmp_path: Path) -> bytes:
+    filled().save_state(tmp_path / "whole")
+    return (tmp_path / "whole").read_bytes()
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damage_anywhere_is_refused(tmp_path: Path, data: st.DataObject) -> None:
+def test_damage_anywhere_is_refused(tmp_path: Path, whole: bytes, data: st.DataObject) -> None:
     path = tmp_path / "state"
-    filled().save_state(path)
-    whole = path.read_bytes()
     position = data.draw(st.integers(0, len(whole) - 1), label="position")
     if data.draw(st.booleans(), label="truncate"):
         path.write_bytes(whole[:position])

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,8 +38,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning"),
 ]
 
-NAMES = ["FrechetInceptionDistance", "KernelInceptionDistance", "InceptionScore"]
-FRECHET, KERNEL, SCORE = NAMES
+NAMES = [
+    "FrechetInceptionDistance",
+    "KernelInceptionDistance",
+    "InceptionScore",
+    "MemorizationInformedFrechetInceptionDistance",
+]
+FRECHET, KERNEL, SCORE, MEMORY = NAMES
 NOT_MIRRORED = {"features", "sync_on_compute", "compute_with_cache"}
 """Of instances: see the module's docstring; the last two are what this library does without."""
 
@@ -142,7 +148,12 @@ def test_every_public_attribute_is_there_and_says_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_constructor_fixed_is_not_set_in_vain(name: str) -> None:
     metric = build(name)
-    fixed = {KERNEL: ["subsets", "degree", "coef", "fake_features"], FRECHET: ["real_features_sum"], SCORE: ["splits"]}
+    fixed = {
+        KERNEL: ["subsets", "degree", "coef", "fake_features"],
+        FRECHET: ["real_features_sum"],
+        SCORE: ["splits"],
+        MEMORY: ["cosine_distance_eps", "real_features"],
+    }
     for attribute in ["normalize", "used_custom_model", *fixed[name]]:
         with pytest.raises(AttributeError):
             setattr(metric, attribute, torch.ones(12))
@@ -263,7 +274,7 @@ def test_metrics_that_share_are_copied_and_pickled() -> None:
     assert Colours.passes - before == 3
 
 
-@pytest.mark.parametrize("name", [FRECHET, KERNEL])
+@pytest.mark.parametrize("name", [FRECHET, KERNEL, MEMORY])
 @pytest.mark.parametrize("updates", [1, 2, 5])
 def test_a_running_window_counts_what_is_in_it(name: str, updates: int) -> None:
     # Subsets of all that is there, for a draw of fewer depends on ids, which start anew in every slot.
@@ -382,7 +393,7 @@ def test_modules_run_in_their_own_dtype(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
-@pytest.mark.parametrize("name", [FRECHET, KERNEL])
+@pytest.mark.parametrize("name", [FRECHET, KERNEL, MEMORY])
 def test_images_are_given_in_the_modules_dtype(name: str, dtype: torch.dtype) -> None:
     scaled = (REAL / 255).to(dtype), (FAKE / 255).to(dtype)
     got = value_of(feed(build(name, Convolution(dtype), normalize=True), *scaled))
@@ -391,7 +402,7 @@ def test_images_are_given_in_the_modules_dtype(name: str, dtype: torch.dtype) ->
 
 
 @pytest.mark.usefixtures("float64_by_default")
-@pytest.mark.parametrize("name", [FRECHET, KERNEL])
+@pytest.mark.parametrize("name", [FRECHET, KERNEL, MEMORY])
 def test_modules_made_under_another_default_dtype(name: str) -> None:
     scaled = REAL / 255, FAKE / 255
     wanted, got = (
@@ -504,9 +515,16 @@ BAD = [
     (NAMES, {"normalize": 1}, ValueError, "Argument `normalize` expected to be a bool"),
     (NAMES, {"feature": 100}, ValueError, "Integer input to argument `feature` must be one of .*, but got 100"),
     (NAMES, {"feature": [1]}, TypeError, "Got unknown input to argument `feature`"),
-    ([FRECHET], {"feature": "2048"}, TypeError, "Got unknown input to argument `feature`"),
+    ([FRECHET, MEMORY], {"feature": "2048"}, TypeError, "Got unknown input to argument `feature`"),
     ([KERNEL, SCORE], {"feature": "2048"}, ValueError, "Integer input to argument `feature` must be one of"),
-    ([FRECHET, KERNEL], {"reset_real_features": 1}, ValueError, "Argument `reset_real_features` expected to be a bool"),
+    (
+        [FRECHET, KERNEL, MEMORY],
+        {"reset_real_features": 1},
+        ValueError,
+        "Argument `reset_real_features` expected to be a bool",
+    ),
+    ([MEMORY], {"cosine_distance_eps": 1}, ValueError, "Argument `cosine_distance_eps` expected to be a float greater"),
+    ([MEMORY], {"cosine_distance_eps": 1.5}, ValueError, "Argument `cosine_distance_eps` expected to be a float great"),
     ([KERNEL], {"subsets": 0}, ValueError, "Argument `subsets` expected to be integer larger than 0"),
     ([KERNEL], {"subsets": 2.5}, ValueError, "Argument `subsets` expected to be integer larger than 0"),
     ([KERNEL], {"subset_size": -1}, ValueError, "Argument `subset_size` expected to be integer larger than 0"),
@@ -580,15 +598,20 @@ GIVEN = [
 ]
 
 
-CASES = [(FRECHET, *case) for case in GIVEN] + [(name, *case) for name in (KERNEL, SCORE) for case in GIVEN[:1]]
+CASES = [(FRECHET, *case) for case in GIVEN] + [(name, *case) for name in (KERNEL, SCORE, MEMORY) for case in GIVEN[:1]]
+
+
+@cache
+def refusing(name: str, normalize: bool, weights: Path) -> Any:
+    """Return a metric, one for all that it refuses."""
+    return build(name, 64, normalize=normalize, feature_extractor_weights_path=str(weights))
 
 
 @pytest.mark.parametrize(("name", "normalize", "given", "message"), CASES)
 def test_images_are_refused_in_the_terms_of_normalize(
     name: str, normalize: bool, given: Any, message: str, inception_weights: Path
 ) -> None:
-    options = {"normalize": normalize, "feature_extractor_weights_path": str(inception_weights)}
-    metric = build(name, 64, **options)
+    metric = refusing(name, normalize, inception_weights)
     with pytest.raises(ValueError, match=message) as caught:
         feed(metric, given, given)
     assert "value_range" not in str(caught.value)

@@ -22,7 +22,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning"),
 ]
 
-NAMES = ["FrechetInceptionDistance", "KernelInceptionDistance", "InceptionScore"]
+NAMES = [
+    "FrechetInceptionDistance",
+    "KernelInceptionDistance",
+    "InceptionScore",
+    "MemorizationInformedFrechetInceptionDistance",
+]
 
 
 def images(seed: int, n: int = 6, high: int = 256) -> Tensor:
@@ -107,7 +112,7 @@ def test_inception_score_returns_mean_and_deviation_over_splits() -> None:
     assert deviation.item() == pytest.approx(torch.stack(scores).std().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES[:2])
+@pytest.mark.parametrize("name", [*NAMES[:2], NAMES[3]])
 @pytest.mark.parametrize("kept", [True, False])
 def test_real_features_survive_a_reset_when_asked(name: str, kept: bool) -> None:
     options = {"subset_size": 10} if name == NAMES[1] else {}

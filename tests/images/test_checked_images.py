@@ -28,7 +28,9 @@ def test_the_values_are_those_of_the_plain_images() -> None:
 def test_they_are_not_checked_again_and_plain_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = []
     check = conversion.check_shape
-    monkeypatch.setattr(conversion, "check_shape", lambda images: (checked.append(len(images)), check(images)))
+    monkeypatch.setattr(
+        conversion, "check_shape", lambda images, takes: (checked.append(len(images)), check(images, takes))
+    )
     metric = GenerativeMetrics([FID()], Pixels(), value_range=(0, 1))
     metric.update(CheckedImages(to_uint8(REAL[:5])), real=True)
     assert checked == [5]

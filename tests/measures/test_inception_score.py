@@ -13,6 +13,7 @@ from scores import normal, score_logits
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from streaming_metrics import IS, BiasWarning, Features, GenerativeMetrics, NotEnoughSamples
+from streaming_metrics.cli.plan import with_count
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.RepeatsWarning")  # rows repeat on purpose
 
@@ -65,6 +66,40 @@ def test_interleaved_splits_are_every_sth_sample(seed: int, splits: int, n: int)
     logits = normal(seed, n, 6, std=2.0)
     expected = direct(logits, [slice(s, None, splits) for s in range(splits)])
     assert ours(IS(splits=splits), logits) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "size"), [(60, 20), (57, 20), (61, 20), (20, 20), (7, 20)])
+def test_splits_of_a_size_are_guided_diffusions(n: int, size: int) -> None:
+    logits = normal(n, n, 6, std=3.0)
+    expected = direct(logits, [slice(start, start + size) for start in range(0, n, size)])
+    arrival = torch.randperm(n, generator=torch.Generator().manual_seed(n))
+    assert ours(IS(split_size=size, num_samples=n), logits[arrival], arrival) == pytest.approx(expected, rel=1e-9)
+
+
+def test_splits_of_a_size_are_contiguous_ones_where_it_divides_n() -> None:
+    measures = [IS(splits=4, assignment="contiguous", num_samples=60), IS(split_size=15, num_samples=60)]
+    metric = GenerativeMetrics(measures, extractor=None, num_classes=5)
+    metric.update(Features(logits=normal(0, 60, 5, std=3.0), index=torch.arange(60)), real=False)
+    one, other = (metric.compute()[key] for key in ("is_features", "is_num_samples60_split_size15_features"))
+    assert one == other
+    assert sum("marginals" in name for name in metric.state_dict()) <= 1
+
+
+def test_a_sample_that_a_short_last_split_has_no_place_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="some index came twice"):
+        ours(IS(split_size=20, num_samples=57), normal(0, 57, 5), torch.arange(57) + 1)
+
+
+@pytest.mark.parametrize("more", [{"splits": 5}, {"assignment": "shuffled", "num_samples": 40}])
+def test_a_size_and_what_it_replaces_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"IS split_size: .* Remedy: IS\(split_size=20"):
+        IS(split_size=20, **more)
+
+
+def test_a_size_needs_the_number_of_samples_which_the_command_line_knows() -> None:
+    with pytest.raises(ValueError, match=r"IS\(split_size=20\): expected num_samples="):
+        GenerativeMetrics([IS(split_size=20)], extractor=None, num_classes=5)
+    assert with_count([IS(split_size=20)], 57) == [IS(split_size=20, num_samples=57)]
 
 
 def test_ddof_is_of_the_deviation_alone() -> None:

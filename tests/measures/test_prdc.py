@@ -36,12 +36,20 @@ def squared_distances(x: Tensor, y: Tensor) -> np.ndarray:
     return ((x.double()[:, None] - y.double()[None]) ** 2).sum(2).numpy()
 
 
-def brute_force(real: Tensor, fake: Tensor, k: int, strict: bool = True) -> dict[str, float]:
+def half(squared: np.ndarray) -> np.ndarray:
+    """Rounded to float16 where it holds them."""
+    with np.errstate(over="ignore"):
+        rounded = squared.astype(np.float16).astype(np.float64)
+    return np.where(np.isfinite(rounded), rounded, squared)
+
+
+def brute_force(real: Tensor, fake: Tensor, k: int, variant: str = "prdc") -> dict[str, float]:
     """As the papers say it: rows are real, columns generated, balls reach to the k-th nearest other sample."""
-    between = squared_distances(real, fake)
-    of_real, of_fake = (np.sort(squared_distances(side, side), axis=1)[:, k] for side in (real, fake))
+    sides = ((real, fake), (real, real), (fake, fake))
+    squared = [half(d) if variant == "guided-diffusion" else d for d in (squared_distances(*pair) for pair in sides)]
+    between, (of_real, of_fake) = squared[0], (np.sort(within, axis=1)[:, k] for within in squared[1:])
     in_real, in_fake = between - of_real[:, None], between - of_fake[None, :]
-    in_real, in_fake = (sign < 0 if strict else sign <= 0 for sign in (in_real, in_fake))
+    in_real, in_fake = (sign < 0 if variant == "prdc" else sign <= 0 for sign in (in_real, in_fake))
     return {
         "precision": in_real.any(0).mean(),
         "recall": in_fake.any(1).mean(),
@@ -60,8 +68,8 @@ def counts(values: dict[str, float], real: Tensor, fake: Tensor, k: int) -> dict
 
 
 def check(measure: PRDC, real: Tensor, fake: Tensor, expected: dict[str, float] | None = None) -> None:
-    k, strict = measure.neighbours, measure.variant == "prdc"
-    expected = brute_force(real, fake, k, strict) if expected is None else expected
+    k = measure.neighbours
+    expected = brute_force(real, fake, k, measure.variant) if expected is None else expected
     for bf16 in (False, True):
         with mock.patch.object(tiling, "bf16_pays", lambda _, bf16=bf16: bf16):
             assert counts(score(measure, real, fake), real, fake, k) == counts(expected, real, fake, k)
@@ -169,6 +177,65 @@ def test_far_from_the_origin_and_at_any_scale(mean: float, scale: float, seed: i
 def test_a_cluster_far_from_the_rest_keeps_its_own_neighbours(measure: PRDC, mean: float) -> None:
     near, far = normal(0, 40, 8, mean, 1e-3), normal(1, 20, 8, mean + 1e4)
     check(measure, torch.cat([near[:25], far[:12]]), torch.cat([near[25:], far[12:]]))
+
+
+# --- guided-diffusion: distances rounded to float16 -------------------------------------------------------------------
+
+ROUNDED = {"digits are lost below 2**-14": (0.01, 2), "rounds": (1.0, 64), "holds some": (8.0, 300), "none": (1e4, 8)}
+
+
+@pytest.mark.parametrize("recall", [True, False])
+@pytest.mark.parametrize(("std", "width"), ROUNDED.values(), ids=ROUNDED)
+@given(seed=SEEDS, k=st.integers(1, 4))
+@settings(max_examples=4, deadline=None)
+def test_rounded_distances_are_counted_exactly(std: float, width: int, recall: bool, seed: int, k: int) -> None:
+    real, fake = normal(seed, 120, width, std=std), normal(seed + 1, 90, width, std=std)
+    check(PRDC(k=k, variant="guided-diffusion"), real, fake)
+    bound = GenerativeMetrics(
+        [PRDC(k=k, variant="guided-diffusion", recall=recall)], extractor=None, num_features=width
+    )
+    bound.update(real, real=True)
+    bound.freeze_real()
+    for batch in fake.split(23):
+        bound.update(batch, real=False)
+    values = {key.removesuffix("_features"): value.item() for key, value in bound.compute().items()}
+    expected = brute_force(real, fake, k, "guided-diffusion")
+    if not recall:
+        del expected["recall"]
+    assert values == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_point_that_float16_does_not_tell_from_the_sphere_is_inside() -> None:
+    real = torch.tensor([[0.0], [32.0]])
+    beyond = [32.0 + delta for delta in (0.0, 0.007, 0.008, 0.02)]  # squares 1024, 1024.4480, 1024.5121, 1025.2804
+    inside = [(value**2 <= 1024.5) for value in beyond]
+    fake = -torch.tensor(beyond).unsqueeze(1)
+    for measure, expected in ((PRDC(1, "improved", False), 1), (PRDC(1, "guided-diffusion", False), sum(inside))):
+        found = score(measure, torch.cat([real, torch.tensor([[1e5]])]), fake)  # the far ball reaches no further
+        assert round(found["precision"] * len(fake)) == expected
+
+
+def evaluators_own(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[float, float]:
+    """Precision and recall where features, norms, products and their sum are rounded as well, in one block."""
+
+    def squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        u, v = (side.astype(np.float16) for side in (x, y))
+        norms = [(side.astype(np.float32) ** 2).sum(1).astype(np.float16) for side in (u, v)]
+        products = (u.astype(np.float32) @ v.astype(np.float32).T).astype(np.float16)
+        total = (norms[0][:, None] - np.float16(2) * products).astype(np.float16) + norms[1][None]
+        return np.maximum(total.astype(np.float16), 0).astype(np.float32)
+
+    of_real, of_fake = (np.sort(squared(side, side), axis=1)[:, k] for side in (real, fake))
+    between = squared(real, fake)
+    return (between <= of_real[:, None]).any(0).mean(), (between <= of_fake[None]).any(1).mean()
+
+
+def test_the_evaluators_own_rounding_moves_few_samples() -> None:
+    real, fake = (normal(seed, 600, 256, mean=0.4, std=0.4).clamp(min=0) for seed in (0, 1))
+    fake = fake * 0.9 + 0.02
+    ours = score(PRDC(variant="guided-diffusion"), real, fake)
+    theirs = evaluators_own(real.numpy(), fake.numpy(), 3)
+    assert theirs == pytest.approx((ours["precision"], ours["recall"]), abs=0.03)
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------

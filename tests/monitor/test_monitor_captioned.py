@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, seed_everything
+from test_captions_in import Encoder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
@@ -18,7 +19,7 @@ from torchmetrics.functional.image import perceptual_path_length
 from torchmetrics.image import PerceptualPathLength
 from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer
 
-from streaming_metrics import FID, GenerativeMetrics
+from streaming_metrics import FID, GenerativeMetrics, RPrecision, caption_hashes
 from streaming_metrics.core.given_metrics import metrics_by_key
 from streaming_metrics.images.captions import as_captions
 from streaming_metrics.images.columns import as_column, refuse_missing
@@ -116,6 +117,18 @@ def test_captions_of_batches_reach_measures_too(fake: dict[str, Any]) -> None:
     assert "|captions:" in metric.signature()
 
 
+@pytest.mark.parametrize("fake", [{"fake_key": "fake"}, {"sample": of_batch}, {"fake_key": "pair"}])
+def test_captions_of_batches_reach_networks_as_texts(fake: dict[str, Any]) -> None:
+    measures, encoder = [RPrecision(candidates=2, most=20)], Encoder()
+    callback = monitor(measures, extractor=encoder, caption_key="text", num_samples=len(REAL), **fake)
+    got = run(callback)
+    alone = GenerativeMetrics(measures, Encoder())
+    alone.update(REAL, real=True, captions=WORDS)
+    alone.update(REAL // 2, real=False, captions=WORDS)
+    assert got["val/r_precision_encoder"] == pytest.approx(alone.compute()["r_precision_encoder"].item())
+    assert {words for texts in encoder.read for words in texts or ()} == set(WORDS)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -147,6 +160,20 @@ def test_captions_come_from_the_batch_or_the_step_on_any_number_of_ranks(options
 def test_missing_captions_are_told(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         run(watching(image_key="image", **options))
+
+
+def test_texts_of_a_batch_never_stand_for_the_hashes_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that says by hashes which captions its images belong to did not take the batch's."""
+
+    def step(model: Captioner, batch: Any, batch_idx: int) -> Any:
+        return {"pair": (batch["image"] // 2, {"captions": caption_hashes(f"other {w}" for w in batch["text"])})}
+
+    monkeypatch.setattr(Captioner, "validation_step", step)
+    options: Any = {"fake_key": "pair", "caption_key": "text", "image_key": "image", "num_samples": len(REAL)}
+    with pytest.raises(ValueError, match="captioned=: expected captions beside the generated images"):
+        run(watching(**options))
+    with pytest.raises(ValueError, match="texts and not their hashes"):
+        run(monitor([RPrecision(candidates=2, most=20)], extractor=Encoder(), **options))
 
 
 def test_one_text_is_no_list_of_captions() -> None:

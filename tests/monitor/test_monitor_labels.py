@@ -92,7 +92,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.usefixtures("forks")
 def test_they_go_with_their_images_on_any_number_of_ranks(source: str, world_size: int) -> None:
     """23 images on 2 or 3 ranks: what the sampler repeats to fill up the ranks has labels too, and is not counted."""

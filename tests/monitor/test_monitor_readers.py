@@ -289,8 +289,18 @@ def acts_on_old(model: Small, *rest: Any) -> bool:
     return any(step != value for step, value in model.read if not math.isnan(value))
 
 
+def marked() -> Iterator[Any]:
+    """Yield the cases: slow where one before is alike in verdict, reader, model and clocks, at other numbers."""
+    seen: set[Any] = set()
+    for number, case in enumerate(CASES):
+        verdict, make, model, watched, options = case
+        kind = verdict, make.__qualname__, model.__qualname__, frozenset(watched), frozenset(options)
+        yield pytest.param(case, id=f"{number}-{verdict}", marks=[pytest.mark.slow] * (kind in seen))
+        seen.add(kind)
+
+
 @pytest.mark.filterwarnings("ignore:You passed in a `val_dataloader` but have no `validation_step`")
-@pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case[0]}" for number, case in enumerate(CASES)])
+@pytest.mark.parametrize("case", [*marked()])
 def test_what_acts_on_another_steps_value_is_refused_and_nothing_else(
     case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

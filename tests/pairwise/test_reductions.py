@@ -33,7 +33,7 @@ every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS, ids=repr)
 
 @every_reduction
 @given(seed=SEEDS, kind=KINDS, world_size=st.integers(1, 4), tiling=TILINGS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_any_sharding_is_dense_brute_force(
     reduction: PairReduction, seed: int, kind: str, world_size: int, tiling: Tiling
 ) -> None:
