@@ -7,25 +7,14 @@ Parity target: guided-diffusion's ``sFID``, of the same features.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.frechet import warn_if_few
-from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
-from streaming_metrics.statistics import Moments
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from streaming_metrics.features import Role, Spec
-    from streaming_metrics.measures.base import Prepared, Results, Sides
-    from streaming_metrics.statistics import Statistic
+from streaming_metrics.measures.base import Scalar
+from streaming_metrics.measures.frechet_of import FrechetOf
 
 
 @dataclass(frozen=True)
-class SFID(Measure):
+class SFID(FrechetOf):
     """Spatial FID: Fréchet distance between Gaussians fitted to spatial features of real and generated images.
 
     ``‖μr − μf‖² + tr(Σr + Σf − 2(Σr Σf)^½)`` of the column ``spatial (N, 2023)``: the first 7 channels of a layer of
@@ -55,22 +44,5 @@ class SFID(Measure):
     paper: ClassVar[str] = "Nash et al., ICML 2021"
 
     @property
-    def scalars(self) -> tuple[Scalar, ...]:
+    def scalars(self) -> tuple[Scalar]:
         return (Scalar("sfid", "Spatial Fréchet distance", "lower", kind="positive"),)
-
-    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        moments = (self._moments(spec),)
-        return {"real": moments, "fake": moments}
-
-    def check(self, sides: Sides) -> None:
-        for side in (sides.real, sides.fake):
-            side.require(2, "SFID")
-
-    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
-        moments = self._moments(sides.spec)
-        for side in (sides.real, sides.fake):
-            warn_if_few(side, moments.num_features, "SFID")
-        return {"sfid": frechet_distance(*(gaussian_of(side, moments) for side in (sides.real, sides.fake)))}
-
-    def _moments(self, spec: Spec) -> Moments:
-        return Moments(width(spec, "SFID", self.column), column=self.column)

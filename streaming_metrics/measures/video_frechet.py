@@ -10,21 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from torch import Tensor
-
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.measures.base import Measure, Scalar, width
-from streaming_metrics.measures.frechet import warn_if_few
-from streaming_metrics.measures.gaussian import Gaussian, frechet_distance, gaussian_of
-from streaming_metrics.statistics import Moments
+from streaming_metrics.measures.base import Scalar
+from streaming_metrics.measures.frechet_of import FrechetOf
+from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from streaming_metrics.features import Role, Spec
     from streaming_metrics.images.conversion import Takes
-    from streaming_metrics.measures.base import Prepared, Results, Side, Sides
-    from streaming_metrics.statistics import Statistic
+    from streaming_metrics.measures.base import Side
+    from streaming_metrics.statistics import Moments
 
 
 class Protocol(NamedTuple):
@@ -42,7 +36,7 @@ PROTOCOLS = {
 
 
 @dataclass(frozen=True)
-class FVD(Measure):
+class FVD(FrechetOf):
     """Fréchet video distance: Fréchet distance between Gaussians fitted to features of clips.
 
     ``‖μr − μf‖² + tr(Σr + Σf − 2(Σr Σf)^½)``. Range [0, ∞), lower is better. What it is of is a protocol: the network,
@@ -83,7 +77,7 @@ class FVD(Measure):
         object.__setattr__(self, "network", lookup(PROTOCOLS, self.protocol, "protocol of FVD").network)
 
     @property
-    def scalars(self) -> tuple[Scalar, ...]:
+    def scalars(self) -> tuple[Scalar]:
         return (Scalar("fvd", "Fréchet video distance", "lower", kind="positive"),)
 
     def check_network(self, name: str, takes: Takes) -> None:  # noqa: ARG002
@@ -93,21 +87,7 @@ class FVD(Measure):
                 f"protocol of {', '.join(PROTOCOLS)}; or FID, which takes any network and is named by it."
             )
 
-    def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
-        moments = (Moments(width(spec, "FVD")),)
-        return {"real": moments, "fake": moments}
-
-    def check(self, sides: Sides) -> None:
-        for side in (sides.real, sides.fake):
-            side.require(2, "FVD")
-
-    def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
-        moments = Moments(width(sides.spec, "FVD"))
-        for side in (sides.real, sides.fake):
-            warn_if_few(side, moments.num_features, "FVD")
-        return {"fvd": frechet_distance(*(self._fitted(side, moments) for side in (sides.real, sides.fake)))}
-
-    def _fitted(self, side: Side, moments: Moments) -> Gaussian:
+    def fitted(self, side: Side, moments: Moments) -> Gaussian:
         if PROTOCOLS[self.protocol].ddof:
             return gaussian_of(side, moments)
         return side.once((moments, "ddof 0"), lambda: _biased(side, moments))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.bank import Bank
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.banked import Banked
 from streaming_metrics.statistics.fixed_rows import FixedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from torch import Tensor
 
-    from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Features
+    from streaming_metrics.statistics.base import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +95,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class CellDistances(Statistic):
+class CellDistances(Banked):
     """The cell of each point, its distance to the nearest fixed row there, and its index; sharded as a bank is.
 
     The state is ``rows (n, 2) float32`` and ``index (n,) int64``: 16 bytes a point, and nothing of its features.
@@ -121,8 +118,6 @@ class CellDistances(Statistic):
     cells: Cells | None = field(default=None, compare=False, repr=False)
 
     column = "pool"
-    is_sharded: ClassVar[bool] = True
-    rounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
@@ -131,39 +126,18 @@ class CellDistances(Statistic):
     def name(self) -> str:
         return f"cell_distances_{self.num_features}_{self.name_of_cells}"
 
-    @cached_property
+    @property
     def bank(self) -> Bank:
         """What keeps cells and distances."""
         return Bank(2)
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return self.bank.empty(device)
-
-    def update(self, state: State, features: Features) -> State:
-        return self.staged(state, features)()
-
-    def staged(self, state: State, features: Features) -> Callable[[], State]:
+    def made_of(self, rows: Tensor) -> Tensor:
         assert self.cells is not None
-        return self.bank.staged(state, features.having(pool=self.cells.distances(self.rows_of(features))))
-
-    def merge(self, states: Sequence[State]) -> State:
-        return self.bank.merge(states)
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return self.bank.all_reduce(state, comm)
-
-    def replicate(self, state: State, comm: Comm) -> State:
-        return self.bank.replicate(state, comm)
-
-    def share(self, state: State, rank: int, world_size: int) -> State:
-        return self.bank.share(state, rank, world_size)
+        return self.cells.distances(rows)
 
     def check(self, state: State) -> None:
-        self.bank.check(state)
+        super().check(state)
         cell, distance = state["rows"].unbind(1)
         self._expect(
             ((cell >= 0) & (cell == cell.round()) & (distance >= 0)).all(), "cells, and distances of at least 0"
         )
-
-    def bounds(self, state: State) -> tuple[float, float]:
-        return self.bank.bounds(state)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.bank import Bank
-from streaming_metrics.statistics.base import State, Statistic
+from streaming_metrics.statistics.banked import Banked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from torch import Tensor
-
-    from streaming_metrics.distributed.comm import Comm
-    from streaming_metrics.features import Features
 
 
 @dataclass(frozen=True)
-class Projections(Statistic):
+class Projections(Banked):
     """Inner products of rows with random unit vectors, and the rows' index; sharded over ranks as a bank is.
 
     The state is ``rows (n, P) float32``, rounded from float64, and ``index (n,) int64``: at D = 2048 and P = 100 a
-    twentieth of the features. It is no :class:`Bank`, since distances between these rows are not those of features.
+    twentieth of the features.
 
     Args:
         num_features: D.
@@ -48,8 +43,6 @@ class Projections(Statistic):
     seed: int = 0
 
     column = "pool"
-    is_sharded: ClassVar[bool] = True
-    rounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer("num_features", self.num_features, least=1)
@@ -60,39 +53,13 @@ class Projections(Statistic):
     def name(self) -> str:
         return f"projections_{self.num_features}_{self.num_projections}_{self.seed}"
 
-    @cached_property
+    @property
     def bank(self) -> Bank:
         """What keeps the projected rows."""
         return Bank(self.num_projections)
 
-    def empty(self, device: torch.device | str = "cpu") -> State:
-        return self.bank.empty(device)
-
-    def update(self, state: State, features: Features) -> State:
-        return self.staged(state, features)()
-
-    def staged(self, state: State, features: Features) -> Callable[[], State]:
-        rows = self.rows_of(features)
-        directions = unit_vectors(self.num_features, self.num_projections, self.seed, rows.device)
-        return self.bank.staged(state, features.having(pool=rows.double() @ directions))
-
-    def merge(self, states: Sequence[State]) -> State:
-        return self.bank.merge(states)
-
-    def all_reduce(self, state: State, comm: Comm) -> State:
-        return self.bank.all_reduce(state, comm)
-
-    def replicate(self, state: State, comm: Comm) -> State:
-        return self.bank.replicate(state, comm)
-
-    def share(self, state: State, rank: int, world_size: int) -> State:
-        return self.bank.share(state, rank, world_size)
-
-    def check(self, state: State) -> None:
-        self.bank.check(state)
-
-    def bounds(self, state: State) -> tuple[float, float]:
-        return self.bank.bounds(state)
+    def made_of(self, rows: Tensor) -> Tensor:
+        return rows.double() @ unit_vectors(self.num_features, self.num_projections, self.seed, rows.device)
 
 
 @lru_cache(maxsize=8)
