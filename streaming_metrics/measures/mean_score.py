@@ -10,11 +10,12 @@ Parity target: the scorers' own packages, image by image; for the error, the sam
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.measures.base import Measure, Scalar, width
+from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.statistics.prompt_sums import PromptSums
 from streaming_metrics.verdicts.evidence import Evidence, Influence
@@ -52,6 +53,9 @@ class MeanScore(Measure):
     Raises:
         NotEnoughSamples: at compute, without generated samples.
 
+    Warns:
+        BiasWarning: where all images are of one prompt, which leaves no error.
+
     Example:
         >>> import torch
         >>> from streaming_metrics import Features, GenerativeMetrics
@@ -87,6 +91,13 @@ class MeanScore(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         mean, influence = self._of_prompts(sides)
+        if len(influence.index) < 2:
+            warnings.warn(
+                f"MeanScore: all {sides.fake.num_samples} images are of one prompt, which says nothing of others: no "
+                "error. Remedy: images of several prompts, each with its own text.",
+                BiasWarning,
+                stacklevel=2,
+            )
         return {"score": mean, "score_se": mean.new_tensor(influence.error)}
 
     def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002

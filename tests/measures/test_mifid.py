@@ -127,6 +127,7 @@ def test_above_the_threshold_it_is_the_frechet_distance() -> None:
     assert far > 0.1
     assert value == pytest.approx(score(FID(), real, fake)["fid"], rel=1e-12)
     assert ours(real, fake, threshold=0.9)[0] == pytest.approx(value / far, rel=1e-9)
+    assert ours(real, fake, threshold=far)[0] == value  # a sample at the threshold is no copy
 
 
 def test_rows_that_sum_to_0_are_left_out_of_distances_alone() -> None:
