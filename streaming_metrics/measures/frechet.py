@@ -16,7 +16,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_flag, check_integer
 from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.frechet_estimate import KeptForErrors, estimate
-from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
+from streaming_metrics.measures.gaussian import distance_of
 from streaming_metrics.statistics import CaptionDigest, KnownCaptions, Moments
 from streaming_metrics.verdicts.evidence import Evidence
 
@@ -129,7 +129,7 @@ class FID(Measure):
         if self.se:
             found = estimate(sides, self._kept(sides.spec))
             return dict(zip(self.keys, (found.value, found.error, found.corrected, found.corrected_error)))
-        return {"fid": frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))}
+        return {"fid": distance_of(sides, moments)}
 
     def evidence(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Evidence]:  # noqa: ARG002
         if not self.se:

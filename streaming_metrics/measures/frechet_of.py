@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streaming_metrics.measures.base import Measure, width
 from streaming_metrics.measures.frechet import warn_if_few
-from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
+from streaming_metrics.measures.gaussian import distance_of
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.features import Role, Spec
-    from streaming_metrics.measures.base import Prepared, Results, Scalar, Side, Sides
-    from streaming_metrics.measures.gaussian import Gaussian
+    from streaming_metrics.measures.base import Prepared, Results, Scalar, Sides
     from streaming_metrics.statistics import Statistic
 
 
@@ -44,11 +43,11 @@ class FrechetOf(Measure):
         for side in (sides.real, sides.fake):
             warn_if_few(side, moments.num_features, type(self).__name__)
         (key,) = self.keys
-        return {key: frechet_distance(*(self.fitted(side, moments) for side in (sides.real, sides.fake)))}
+        return {key: self.distance(sides, moments)}
 
-    def fitted(self, side: Side, moments: Moments) -> Gaussian:
-        """Return the Gaussian of a side; by default its covariance is divided by N − 1."""
-        return gaussian_of(side, moments)
+    def distance(self, sides: Sides, moments: Moments) -> Tensor:
+        """Return the distance; by default of covariances that are divided by N − 1."""
+        return distance_of(sides, moments)
 
     def _moments(self, spec: Spec) -> Moments:
         return Moments(width(spec, type(self).__name__, self.column), column=self.column)

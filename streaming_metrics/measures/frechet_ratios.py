@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.measures.frechet import warn_if_few
-from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
+from streaming_metrics.measures.gaussian import distance_of
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class FDr6(Measure):
         for side in (sides.real, sides.fake):
             warn_if_few(side, max(moments.num_features for moments in each.values()), "FDr6")
         divisors = torch.tensor(list(DIVISORS.values()), dtype=torch.float64)
-        distances = torch.stack([_distance(sides, moments) for moments in each.values()])
+        distances = torch.stack([distance_of(sides, moments) for moments in each.values()])
         divisors = divisors.to(distances.device)
         ratios = distances / divisors
         rounding = distances / (divisors - ROUNDED) - ratios
@@ -112,7 +112,3 @@ class FDr6(Measure):
 
 def _moments(spec: Spec) -> dict[str, Moments]:
     return {column: Moments(width(spec, "FDr6", column), column) for column in DIVISORS}
-
-
-def _distance(sides: Sides, moments: Moments) -> Tensor:
-    return frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))

@@ -14,7 +14,7 @@ from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from streaming_metrics.measures.base import Side
+    from streaming_metrics.measures.base import Side, Sides
     from streaming_metrics.statistics import Moments, State
 
 NEGATIVE_ROUNDING = 1e-6
@@ -159,3 +159,11 @@ def _sorted(covariance: Tensor, order: Tensor) -> Tensor:
 def gaussian_of(side: Side, moments: Moments) -> Gaussian:
     """Return the Gaussian fitted to a side's features; its root is kept while the side stays as it is."""
     return side.once(moments, lambda: Gaussian(moments, side[moments], side.num_samples))
+
+
+def distance_of(sides: Sides, moments: Moments) -> Tensor:
+    """Return the Fréchet distance between real and generated samples, made once for all measures of these moments."""
+    real, fake = sides.real, sides.fake
+    return fake.once(
+        ("distance", moments), lambda: frechet_distance(gaussian_of(real, moments), gaussian_of(fake, moments))
+    )

@@ -16,7 +16,7 @@ import torch
 from streaming_metrics.arguments import check_real
 from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
 from streaming_metrics.measures.frechet import warn_if_few
-from streaming_metrics.measures.gaussian import frechet_distance, gaussian_of
+from streaming_metrics.measures.gaussian import distance_of
 from streaming_metrics.statistics import Bank, CosineDistances, Directions, Moments
 from streaming_metrics.statistics.bank import bank_features
 from streaming_metrics.statistics.cosine_distances import has_direction
@@ -154,7 +154,7 @@ class MiFID(Measure):
         moments = Moments(width(sides.spec, "MiFID"))
         for side in (sides.real, sides.fake):
             warn_if_few(side, moments.num_features)
-        fid = frechet_distance(gaussian_of(sides.real, moments), gaussian_of(sides.fake, moments))
+        fid = distance_of(sides, moments)
         far = self._to_training(sides) if self.variant == "kaggle" else self._from_training(sides)
         if far < COPIES:
             _warn_of_copies(self.role)

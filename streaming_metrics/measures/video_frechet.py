@@ -8,16 +8,19 @@ the content bias in Fréchet video distance", CVPR 2024), given the same feature
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from streaming_metrics.extractors.names import lookup
 from streaming_metrics.measures.base import Scalar
 from streaming_metrics.measures.frechet_of import FrechetOf
-from streaming_metrics.measures.gaussian import Gaussian, gaussian_of
+from streaming_metrics.measures.gaussian import Gaussian, frechet_distance
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from streaming_metrics.images.conversion import Takes
-    from streaming_metrics.measures.base import Side
+    from streaming_metrics.measures.base import Side, Sides
     from streaming_metrics.statistics import Moments
 
 
@@ -87,10 +90,11 @@ class FVD(FrechetOf):
                 f"protocol of {', '.join(PROTOCOLS)}; or FID, which takes any network and is named by it."
             )
 
-    def fitted(self, side: Side, moments: Moments) -> Gaussian:
+    def distance(self, sides: Sides, moments: Moments) -> Tensor:
         if PROTOCOLS[self.protocol].ddof:
-            return gaussian_of(side, moments)
-        return side.once((moments, "ddof 0"), lambda: _biased(side, moments))
+            return super().distance(sides, moments)
+        both = sides.real, sides.fake
+        return frechet_distance(*(side.once((moments, "ddof 0"), partial(_biased, side, moments)) for side in both))
 
 
 def _biased(side: Side, moments: Moments) -> Gaussian:
