@@ -50,6 +50,9 @@ class Folder(Images):
     def path_below(self, i: int) -> str:
         return self.names[i]
 
+    def files(self) -> tuple[Path, ...]:
+        return tuple(self.root / name for name in self.names)
+
     def __getitem__(self, i: int) -> Tensor:
         try:
             content = (self.root / self.names[i]).read_bytes()
@@ -90,6 +93,9 @@ class Zip(Images):
 
     def path_below(self, i: int) -> str:
         return self.members[i].filename
+
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def __getitem__(self, i: int) -> Tensor:
         member = self.members[i]
@@ -134,6 +140,9 @@ class Tar(Images):
 
     def path_below(self, i: int) -> str:
         return self.members[i][0]
+
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def __getitem__(self, i: int) -> Tensor:
         _, offset, size = self.members[i]

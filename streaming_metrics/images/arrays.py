@@ -52,6 +52,9 @@ class Npz(Images):
     def name(self, i: int) -> str:
         return f"{self.path}:{ARRAY}[{i}]"
 
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
     def __getitem__(self, i: int) -> Tensor:
         return torch.from_numpy(self._images()[i].transpose(2, 0, 1).copy())
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -41,6 +42,18 @@ class Images(Dataset["Tensor"], ABC):
     def path_below(self, i: int) -> str | None:  # noqa: ARG002
         """Return the path of image i below the source, or inside its archive; None where images have none."""
         return None
+
+    def label(self, i: int) -> str | None:  # noqa: ARG002
+        """Return the class of image i, by its name; None where images have none."""
+        return None
+
+    def files(self) -> tuple[Path, ...] | None:
+        """Return the files that the pixels are read from; None where they are not of files alone."""
+        return None
+
+    def recipe(self) -> str:
+        """Return what beside the files decides which image is which and what its pixels are, the same every day."""
+        return type(self).__name__
 
     @abstractmethod
     def __getitem__(self, i: int) -> Tensor:
@@ -68,6 +81,17 @@ class Joined(Images):
     def path_below(self, i: int) -> str | None:
         part, inner = self._place(i)
         return part.path_below(inner)
+
+    def label(self, i: int) -> str | None:
+        part, inner = self._place(i)
+        return part.label(inner)
+
+    def files(self) -> tuple[Path, ...] | None:
+        each = [part.files() for part in self.parts]
+        return None if None in each else tuple(file for files in each for file in files or ())
+
+    def recipe(self) -> str:
+        return " + ".join(f"{len(part)} × {part.recipe()}" for part in self.parts)
 
     def __getitem__(self, i: int) -> Tensor:
         part, inner = self._place(i)
@@ -97,6 +121,15 @@ class Chosen(Images):
 
     def path_below(self, i: int) -> str | None:
         return self.whole.path_below(self.chosen[i])
+
+    def label(self, i: int) -> str | None:
+        return self.whole.label(self.chosen[i])
+
+    def files(self) -> tuple[Path, ...] | None:
+        return self.whole.files()
+
+    def recipe(self) -> str:
+        return f"{self.whole.recipe()} at {self.chosen}"
 
     def __getitem__(self, i: int) -> Tensor:
         return self.whole[self.chosen[i]]
