@@ -13,13 +13,15 @@ import torch
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
+from streaming_metrics.measures.eigenvalues import symmetric_eigenvalues
+
 if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side, Sides
     from streaming_metrics.statistics import Moments, State
 
 NEGATIVE_ROUNDING = 1e-6
 ROUNDING = 2.0**-48
-BLOCK = 256
+BLOCK = 128
 (pivoted_cholesky,) = get_lapack_funcs(("pstrf",), dtype="float64")
 
 
@@ -59,10 +61,10 @@ def square_root(covariance: Tensor, rank: int) -> Root:
 
 
 def congruent(covariance: Tensor, root: Root) -> Tensor:
-    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
+    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks.
 
-    It is symmetric, and L a triangle: with what both spare, a third of the plain products is left to do. They are
-    written as rows of the transpose, which are whole in memory.
+    It is symmetric, and L a triangle: with what both spare, a quarter of the plain products is left to do, ``n³``. They
+    are written as rows of the transpose, which are whole in memory.
 
     Args:
         covariance: ``(D, D)`` float64, C.
@@ -73,7 +75,9 @@ def congruent(covariance: Tensor, root: Root) -> Tensor:
     for start in range(0, root.rank, BLOCK):
         rows = slice(start, start + BLOCK)
         left = factor[start:, rows].T @ covariance[start:, start:]
-        torch.mm(left, factor[start:, start:], out=upper[rows, start:])
+        for first in range(start, root.rank, 2 * BLOCK):
+            columns = slice(first, first + 2 * BLOCK)
+            torch.mm(left[:, first - start :], factor[first:, columns], out=upper[rows, columns])
     return upper.T
 
 
@@ -149,7 +153,7 @@ def frechet_distance(x: Gaussian, y: Gaussian, *, eigenvalues: Tensor | None = N
 
 
 def _eigenvalues(covariance: Tensor, root: Root) -> Tensor:
-    return torch.linalg.eigvalsh(congruent(covariance, root), UPLO="L")
+    return symmetric_eigenvalues(congruent(covariance, root))
 
 
 def _sorted(covariance: Tensor, order: Tensor) -> Tensor:
