@@ -106,9 +106,19 @@ class Gaussian:
         return self.moments.covariance(self.state)
 
     @property
+    def scatter(self) -> Tensor:
+        """``(D, D)`` float64, the covariance times :attr:`freedom`."""
+        return self.moments.scatter(self.state)
+
+    @property
+    def freedom(self) -> Tensor:
+        """N − 1, float64 ``()``."""
+        return self.moments.count(self.state) - 1
+
+    @property
     def trace(self) -> Tensor:
         """Sum of the variances, float64 ``()``."""
-        return self.moments.scatter(self.state).trace() / (self.moments.count(self.state) - 1)
+        return self.scatter.trace() / self.freedom
 
     @property
     def rank(self) -> int:
@@ -143,17 +153,18 @@ def frechet_distance(x: Gaussian, y: Gaussian, *, eigenvalues: Tensor | None = N
     """
     lower, higher = (y, x) if y.rank < x.rank else (x, y)
     if eigenvalues is None or lower is y:
-        eigenvalues = _eigenvalues(higher.covariance, lower.root)
+        eigenvalues = _eigenvalues(higher, lower.root)
     if (eigenvalues[:1] <= ROUNDING * eigenvalues[-1:]).any() and higher.root.rank < lower.root.rank:
-        eigenvalues = _eigenvalues(lower.covariance, higher.root)
+        eigenvalues = _eigenvalues(lower, higher.root)
     total = x.trace + y.trace
     distance = (x.mean - y.mean).square().sum() + total - 2 * eigenvalues.clamp(min=0).sqrt().sum()
     rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * total)
     return torch.where(rounding, torch.zeros_like(distance), distance)
 
 
-def _eigenvalues(covariance: Tensor, root: Root) -> Tensor:
-    return symmetric_eigenvalues(congruent(covariance, root))
+def _eigenvalues(x: Gaussian, root: Root) -> Tensor:
+    """Return the eigenvalues of ``LᵀΣxL``, ascending."""
+    return symmetric_eigenvalues(congruent(x.scatter, root)) / x.freedom
 
 
 def _sorted(covariance: Tensor, order: Tensor) -> Tensor:
