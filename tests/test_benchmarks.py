@@ -297,20 +297,23 @@ def test_candidates_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "reach", "at_most", "verdict"),
+    ("ratio", "reach", "at_most", "struck", "verdict"),
     [
-        (2.0, 2.0, False, "reached"),
-        (1.9, 2.0, False, "SHORT"),
-        (1.1, 1.15, True, "reached"),
-        (1.2, 1.15, True, "SHORT"),
+        (2.0, 2.0, False, "", "reached"),
+        (1.9, 2.0, False, "", "SHORT"),
+        (1.1, 1.15, True, "", "reached"),
+        (1.2, 1.15, True, "", "SHORT"),
+        (1.9, 2.0, False, "no more", "struck"),
+        (2.0, 2.0, False, "no more", "reached"),
     ],
 )
-def test_a_row_says_whether_it_reaches(ratio: float, reach: float, at_most: bool, verdict: str) -> None:
-    assert Row("q", "1 s", "2 s", ratio, reach, at_most).verdict == verdict
+def test_a_row_says_whether_it_reaches(ratio: float, reach: float, at_most: bool, struck: str, verdict: str) -> None:
+    assert Row("q", "1 s", "2 s", ratio, reach, at_most, struck=struck).verdict == verdict
 
 
 def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row("fast?", "1 s", "3 s", 3.0, 2.0), Row("small?", "2 GB", "9 GB", 2.0, 0.3, at_most=True, unit="GB")]
+    rows.append(Row("faster?", "1 s", "3 s", 3.0, 4.0, struck="a copy alone takes 0.9 s"))
     written = Result(rows, {"sgemm": 100.0, "copy": 10.0}, ["checked"], ["noted"])
     results.finish(written, "How fast?", tmp_path / "result.json")
     how, again = results.read(tmp_path / "result.json")
@@ -319,13 +322,17 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     for part in (
         "| fast? | 1 s | 3 s | 3× | ≥ 2× | reached |",
         "**SHORT**",
-        "1 of 2 rows reached",
+        "1 of 3 rows reached, 1 short, 1 struck",
+        "| faster? | 1 s | 3 s | 3× | ≥ 4× | struck |",
+        "Struck: faster?: a copy alone takes 0.9 s",
         "kid.py` **failed**",
     ):
         assert part in report
     run_all.draw(rows, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
-    assert "SHORT" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "SHORT" in printed
+    assert "struck: faster?: a copy alone takes 0.9 s" in printed
 
 
 def test_every_script_is_run() -> None:
