@@ -31,6 +31,7 @@ import measures_cost
 import networks_cost
 import precision_recall
 import run_all
+import scale
 import sensitivity
 import sync
 import update
@@ -343,6 +344,7 @@ def test_every_script_is_run() -> None:
         "human_intervals",
         "human_strengths",
         "networks_cost",
+        "scale",
         "study_exposure",
         "study_load",
         "verdicts",
@@ -408,3 +410,22 @@ def test_populations_have_the_moments_that_they_say(law: str) -> None:
     scale = population.deviations
     torch.testing.assert_close(rows.mean(0), 0.5 * scale, rtol=0, atol=0.03)
     torch.testing.assert_close(rows.T.cov(), 2.25 * population.fit.sigma, rtol=0, atol=0.12)
+
+
+def test_a_model_finds_the_constants_that_made_what_was_seen() -> None:
+    cases = [scale.Case(n, width, ranks) for n in (100, 300) for width in (8, 32) for ranks in (1, 2, 3)]
+    terms = scale.terms_of("PRDC", "compute, s")
+    true = scale.Model(terms, (0.5, 0.0, 3e-6, 2e-4))
+    found = scale.Model.fitted(terms, {case: true(case) for case in cases if case.ranks < 3})
+    assert found.constants == pytest.approx(true.constants, rel=1e-6, abs=1e-12)
+    assert str(found) == "0.5 · once + 3e-06 · N² × D / W + 0.0002 · N × D"
+    assert scale.Model.fitted(terms, dict.fromkeys(cases, 0.0))(cases[0]) == 0
+
+
+def test_reports_of_any_size_are_told_by_what_ranks_here_took(ranks: Ranks) -> None:
+    seen = scale.collected([1, 2], [250, 300], [6, 12], on(ranks))
+    text = scale.page_of(seen, [1], [2])
+    assert len(seen) == len(scale.REPORTS) * 2 * 2 * 2
+    assert all(f"| {report} | {quantity} |" in text for report in scale.REPORTS for quantity in scale.QUANTITIES)
+    assert "| FID and IS | all |" in text
+    assert "| KID | a reservoir of 50,000 |" in text
