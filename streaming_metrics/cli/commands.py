@@ -18,7 +18,17 @@ from typer.core import TyperGroup
 from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
-from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
+from streaming_metrics.cli.options import (
+    BatchSize,
+    Device,
+    ExtractorName,
+    NoCache,
+    NumSamples,
+    OnError,
+    Quiet,
+    Weights,
+    Workers,
+)
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.running import running, tell_all, teller
@@ -158,9 +168,11 @@ def compare(
     per_prompt: PerPrompt = 1,
     test: Test = False,
     unpaired: Unpaired = False,
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones; of several sides in one table, and tell which are better."""
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
@@ -180,7 +192,10 @@ def compare(
             teller(quiet),
             se or test or unpaired,
         )
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
+        kept = None if no_cache else FeatureCache.usual()
+        job = Job(
+            network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt, kept
+        )
         asked = None if study is None else read_results(study)
         if len(fakes) > 1:
             wanted = Wanted(test or unpaired, unpaired, json, report, asked)
@@ -214,9 +229,11 @@ def reference(
     capacity: Capacity = None,
     half: Half = False,
     se: ForErrors = False,
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
 
@@ -224,7 +241,8 @@ def reference(
     with running(output) as comm:
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se)
+        kept = None if no_cache else FeatureCache.usual()
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, cache=kept)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             tell_all(said, tell)
