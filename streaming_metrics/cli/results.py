@@ -13,6 +13,7 @@ from streaming_metrics.cli.people import lines_of
 from streaming_metrics.files.atomic import atomic_write
 from streaming_metrics.files.npz import UNKNOWN
 from streaming_metrics.images.names import told
+from streaming_metrics.measures.facts import ARROWS
 from streaming_metrics.verdicts.files import KIND, from_json, to_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import Reference
     from streaming_metrics.verdicts.evidence import Evidence
 
-ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 LATE = ("paired", "people", "evidence", "ids", "errors")
 """What a file has where there is any: without it, it is what earlier versions wrote, and read."""
 
