@@ -24,7 +24,7 @@ from harness.common import machine
 from harness.results import HEAD, Result, Row, rate, read, short
 
 HERE = Path(__file__).parent
-SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]
+SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth", "startup", "folder"]
 PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
 TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 
