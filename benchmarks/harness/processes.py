@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-EVERY = 0.02
-"""Seconds between two looks at memory."""
+EVERY, SHARE = 0.02, 20
+"""Seconds between two looks at memory, at least, and how many times a look they are: it must not slow what it sees."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,12 @@ class _Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._done.wait(EVERY):
+        pause = EVERY
+        while not self._done.wait(pause):
+            start = time.perf_counter()
             self.resident = max(self.resident, _bytes(self.pid, "status", "VmHWM"))
             self.peak = max(self.peak, sum(_bytes(pid, "smaps_rollup", "Pss") for pid in _tree(self.pid)))
+            pause = max(EVERY, SHARE * (time.perf_counter() - start))
 
 
 def _tree(pid: int) -> Iterator[int]:
