@@ -25,7 +25,7 @@ from harness.page import markdown as as_table
 from harness.results import HEAD, Result, rate, read, reasons, tally
 
 HERE = Path(__file__).parent
-SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]
+SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth", "startup", "folder"]
 PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
 TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 

@@ -20,6 +20,7 @@ import calls
 import coverage
 import epoch
 import fid
+import folder
 import gpu
 import growth
 import human_intervals
@@ -33,11 +34,13 @@ import precision_recall
 import run_all
 import scale
 import sensitivity
+import startup
 import sync
 import update
 import verdicts
 from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
-from harness.common import in_steps, interleaved
+from harness.common import MIB, in_steps, interleaved
+from harness.processes import Spent, spent
 from harness.results import Result, Row
 from harness.tracer import calls_of
 
@@ -134,6 +137,44 @@ def test_neighbours() -> None:
 
 def test_updates(network: ModuleExtractor) -> None:
     check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1, sides=(4, 8)), questions=3)
+
+
+def test_starts_of_commands_and_imports() -> None:
+    commands = {name: startup.COMMANDS[name] for name in ("--help", "compare --measures fid")}
+    result = startup.bench(commands, [startup.NAMES, "import json"], repeats=1)
+    check(result, questions=3)
+    assert [row.unit for row in result.rows] == ["s", "MB", "×"]
+
+
+def test_a_process_is_measured_with_those_below_it() -> None:
+    child = "import time; held = bytearray(64 * 2**20); time.sleep(0.3); print('done')"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    run = spent([sys.executable, "-c", parent])
+    assert (run.code, run.out.strip()) == (0, "done")
+    assert run.wall >= 0.3 > run.cpu > 0
+    assert run.peak > 64 * MIB > run.resident > 4 * MIB
+
+
+def test_folders_hold_as_many_images_of_both_formats(tmp_path: Path) -> None:
+    for written in folder.write_folders(tmp_path, samples=5, side=32):
+        assert sorted(file.suffix for file in written.iterdir()) == [".jpg", ".jpg", ".png", ".png", ".png"]
+
+
+def test_distances_are_read_off_what_commands_print() -> None:
+    def value(out: str, code: int = 0) -> float | None:
+        return folder.value_of(Spent([], 1, 1, 1, 1, code, out))
+
+    assert value('{\n  "scores": {\n    "fd_inception_v3": 12.5\n  }') == 12.5
+    assert value('{\n    "frechet_inception_distance": 1e-3\n}') == 0.001
+    assert value("FID:  3.25") == 3.25
+    assert value("ValueError: Imaginary component 0.2", code=1) is None
+    with pytest.raises(AssertionError):
+        value("Killed", code=137)
+
+
+@pytest.mark.slow
+def test_folders_end_to_end(inception_weights: Path, tmp_path: Path) -> None:
+    check(folder.bench(tmp_path, inception_weights, samples=4, side=64, names=["fidelity"]), questions=2)
 
 
 @pytest.mark.slow

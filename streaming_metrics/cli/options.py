@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+NONE = "none"
+"""What stands for no measures, of a run that scores pairs alone."""
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]

@@ -13,7 +13,8 @@ from torch import nn
 
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.errors_asked import asked_for, for_reference
-from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
+from streaming_metrics.cli.options import NONE
+from streaming_metrics.cli.pairs import read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
