@@ -37,7 +37,10 @@ EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
-SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset; of clips for a network of clips"
+SOURCE = (
+    "folder, image, zip, tar, .npz, saved reference, pattern like 'a/*.png', list.txt of paths, or package.module:dataset"
+    "; of clips for a network of clips"
+)
 SCORED = "A signature, or a file of scores, states or a reference."
 
 

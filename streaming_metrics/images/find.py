@@ -18,6 +18,7 @@ from streaming_metrics.images.arrays import ARRAY, Npz, OwnDataset
 from streaming_metrics.images.base import Images, Joined
 from streaming_metrics.images.clips import OwnClips
 from streaming_metrics.images.find_clips import clips_at
+from streaming_metrics.images.find_lists import many_at
 from streaming_metrics.images.names import ARCHIVES, EXTENSIONS, TARS, is_archive, is_choice, sample_of, sift
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from streaming_metrics.images.window import Window
 
 MOMENTS = "mu"
-KNOWN = "a folder, a zip or tar archive, an .npz, a saved reference, or package.module:dataset"
+KNOWN = (
+    "a folder, an image, a zip or tar archive, an .npz, a saved reference, a pattern like 'a/*.png', a list of paths "
+    "(x.txt), or package.module:dataset"
+)
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]*://|(www\.)?[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|io|co|edu|gov|ai|dev)/", re.I
 )
@@ -42,7 +46,9 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
             an ``.npz`` with ``arr_0`` or with ``mu`` and ``sigma`` (with both,
             ``x.npz:arr_0`` or ``x.npz:mu``), a file of ``save_reference``, or ``package.module:dataset``.
             Behind a colon stands which files of a folder or an archive to take: ``shards:tar`` its archives,
-            ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images.
+            ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images. Or what a pattern
+            matches (``runs/{a,b}/*.png``, ``shards-{000..012}.tar``, ``**``), or what a file lists, one path a line:
+            ``list.txt``, ``@list``.
 
     Raises:
         FileNotFoundError: where there is no such file or module.
@@ -56,12 +62,14 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
     if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
         return Npz(path) if inner == ARRAY else Reference.load(path)
     where, choices = _choices(text)
+    if where.suffix == ".npz" and where.exists() and not choices:
+        return _npz(where)
+    if where.is_file() and (about_of(where) or where.suffix == ".safetensors"):
+        return Reference.load(where)
+    if (many := many_at(text, find_source)) is not None:
+        return many
     if not where.exists():
         return OwnDataset(_dataset(text), text) if path and not ADDRESS.match(text) else _missing(text)
-    if where.suffix == ".npz" and not choices:
-        return _npz(where)
-    if (where.is_file() and about_of(where)) or where.suffix == ".safetensors":
-        return Reference.load(where)
     return _folder(where, choices) if where.is_dir() else _archive(where, choices)
 
 
@@ -181,8 +189,9 @@ def _archive(path: Path, choices: tuple[str, ...]) -> Images:
         return Zip(path, _one(choices, path))
     if name.endswith(TARS):
         return Tar(path, _one(choices, path))
-    remedy = "give the folder that it is in" if f"{path.suffix.lower()}" in EXTENSIONS else "give one of these"
-    raise ValueError(f"{path}: expected {KNOWN}, got a file {path.name!r} of none of these kinds. Remedy: {remedy}.")
+    if path.suffix.lower() in EXTENSIONS:
+        return Folder(path.parent, [path.name], {})
+    raise ValueError(f"{path}: expected {KNOWN}, got a file {path.name!r} of none of these kinds.")
 
 
 def _one(choices: tuple[str, ...], path: Path) -> str | None:

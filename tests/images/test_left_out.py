@@ -189,7 +189,6 @@ def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch:
         ("json.decoder", "Remedy for a dataset: json.decoder:its_name"),
         ("other.npz", "expected an .npz of images (arr_0) or of moments (mu and sigma), found images, labels"),
         ("notes.npy", "got a file 'notes.npy' of none of these kinds"),
-        ("real/0.png", "Remedy: give the folder that it is in"),
         ("real:tar", "expected .tar archives, found none"),
         ("real:jpg", "found none (left out: 1 .png (not .jpg))"),
     ],
