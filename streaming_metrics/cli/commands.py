@@ -38,7 +38,7 @@ EXITS = (
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
 SOURCE = (
-    "folder, image, zip, tar, .npz, saved reference, pattern like 'a/*.png', list.txt of paths, or package.module:dataset"
+    "folder, image, zip, tar, .npz, saved reference, pattern like 'a/*.png', list.txt of paths, package.module:dataset"
     "; of clips for a network of clips"
 )
 SCORED = "A signature, or a file of scores, states or a reference."

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from streaming_metrics.cli.errors_asked import asked_for, for_reference
+from streaming_metrics.cli.labels import labelled, lines_of_labels, record_of
 from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
@@ -166,6 +167,7 @@ class Job:
             suite = suite_of(self.paired)
             sides = self._sides(real, fake, are_pairs=bool(suite))
             plan = self._plan(sides)
+            self._say(lines_of_labels(plan.scored, {real: sides.real, fake: sides.fake}))
             saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
             known = saved[0]
             network = self.network.load(plan.scored, known[0] if known else None)
@@ -226,13 +228,14 @@ class Job:
         with recorded_warnings() as said:
             measures = for_reference(measures_of(self.measures), errors=self.errors)
             network = self.network.load(measures)
+            self._say(lines_of_labels(measures, {data: source}))
             metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
                 _refuse_no_moments(metric, len(source))
             outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
-        about |= {"date": _now(), "ids": ids_of(source)}
+        about |= {"date": _now(), "ids": ids_of(source), **record_of(measures, source, data)}
         for name, file in files_of(metric, path).items():
             metric.save_reference(file, capacity=capacity, half=half, data=origin.data, about=about, on=name)
             self._say([] if name is None else [f"features of {name} are in {file}"])
@@ -299,9 +302,10 @@ class Job:
         """Add the sides to the metric, generated images that were ``saved`` too; return what became of the images."""
         self._merge(metric, saved)
         outcomes: list[ReadResult | None] = []
+        takes = labelled(metric, *sides)
         for source, real in zip(sides, (True, False)):
             failed = not self.reading.skip and any(outcome and outcome.unreadable for outcome in outcomes)
-            scored = None if failed else metric
+            scored = None if failed else takes
             outcomes.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
             refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
@@ -336,7 +340,8 @@ class Job:
         """Give the pairs to their metrics, and to the measures; return how many, and what became of the images."""
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
-            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, metric)
+            takes = None if metric is None else labelled(metric, *pairs)
+            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, takes)
         if metric is not None or self.measures == NONE:  # else it has been said
             self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
         return count, outcomes

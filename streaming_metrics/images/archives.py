@@ -6,12 +6,14 @@ import os
 import posixpath
 import tarfile
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from streaming_metrics.images.base import Images, PerProcess
+from streaming_metrics.images.base import PerProcess
 from streaming_metrics.images.decode import Unreadable, decode
+from streaming_metrics.images.labels import WithPaths
 from streaming_metrics.images.names import EXTENSIONS, hidden_part, sample_of, sift, told, why_not
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ LARGEST = 1 << 30
 MOST_ENDINGS = 8
 
 
-class Folder(Images):
+class Folder(WithPaths):
     """The image files below a folder, in the order of their paths.
 
     Args:
@@ -50,6 +52,10 @@ class Folder(Images):
     def path_below(self, i: int) -> str:
         return self.names[i]
 
+    def content_of(self, name: str) -> bytes | None:
+        path = self.root / name
+        return path.read_bytes() if path.is_file() else None
+
     def files(self) -> tuple[Path, ...]:
         return tuple(self.root / name for name in self.names)
 
@@ -61,7 +67,7 @@ class Folder(Images):
         return decode(content)
 
 
-class Zip(Images):
+class Zip(WithPaths):
     """The image files in a zip archive, in the order of their paths.
 
     Args:
@@ -94,6 +100,11 @@ class Zip(Images):
     def path_below(self, i: int) -> str:
         return self.members[i].filename
 
+    def content_of(self, name: str) -> bytes | None:
+        with suppress(KeyError):
+            return self.archive().read(name)
+        return None
+
     def files(self) -> tuple[Path, ...]:
         return (self.path,)
 
@@ -107,7 +118,7 @@ class Zip(Images):
         return decode(content)
 
 
-class Tar(Images):
+class Tar(WithPaths):
     """The image files in a tar archive, also compressed, in the order in which it holds them, as webdataset reads it.
 
     Args:

@@ -47,6 +47,11 @@ class Images(Dataset["Tensor"], ABC):
         """Return the class of image i, by its name; None where images have none."""
         return None
 
+    @property
+    def labelled_by(self) -> str:
+        """What says which image is of which class, in a word."""
+        return "source"
+
     def files(self) -> tuple[Path, ...] | None:
         """Return the files that the pixels are read from; None where they are not of files alone."""
         return None
@@ -86,6 +91,10 @@ class Joined(Images):
         part, inner = self._place(i)
         return part.label(inner)
 
+    @property
+    def labelled_by(self) -> str:
+        return " and ".join(dict.fromkeys(part.labelled_by for part in self.parts))
+
     def files(self) -> tuple[Path, ...] | None:
         each = [part.files() for part in self.parts]
         return None if None in each else tuple(file for files in each for file in files or ())
@@ -124,6 +133,10 @@ class Chosen(Images):
 
     def label(self, i: int) -> str | None:
         return self.whole.label(self.chosen[i])
+
+    @property
+    def labelled_by(self) -> str:
+        return self.whole.labelled_by
 
     def files(self) -> tuple[Path, ...] | None:
         return self.whole.files()

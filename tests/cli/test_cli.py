@@ -413,7 +413,11 @@ def test_measures_and_extractors_are_listed() -> None:
         (["compare", "real", "fake", "--measures", "prdc(k=0)"], 2, "expected at least 1"),
         (["compare", "real", "fake", "--measures", "prdc(n=3)"], 2, "Unknown parameter of prdc"),
         (["compare", "real", "fake", "--measures", "fid)"], 2, "expected a list like"),
-        (["compare", "real", "fake", "--measures", "fid,cas(classes=2)"], 2, "got cas, which reads labels. Remedy"),
+        (
+            ["compare", "real", "fake", *TINY, "--measures", "cas(classes=2)"],
+            3,
+            "class of every image, as a measure reads",
+        ),
         (["compare", "real", "fake", "--measures", "fid(captions=True)"], 2, "fid, which reads captions"),
         (["compare", "real", "fake", "--measures", "fid,authpct"], 2, "authpct, which reads training images"),
         (["reference", "real", "-o", "out", "--measures", "nnaa(privacy=True)"], 2, "reads training images"),
