@@ -18,7 +18,17 @@ from typer.core import TyperGroup
 from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
-from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
+from streaming_metrics.cli.options import (
+    BatchSize,
+    Device,
+    Exif,
+    ExtractorName,
+    NumSamples,
+    OnError,
+    Quiet,
+    Weights,
+    Workers,
+)
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.running import running, tell_all, teller
@@ -154,6 +164,7 @@ def compare(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     json: Json = None,
     report: Report = None,
     study: Study = None,
@@ -184,6 +195,7 @@ def compare(
             se or test or unpaired,
         )
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
+        job = replace(job, exif=exif)
         asked = None if study is None else read_results(study)
         if len(fakes) > 1:
             wanted = Wanted(test or unpaired, unpaired, json, report, asked)
@@ -214,6 +226,7 @@ def reference(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     capacity: Capacity = None,
     half: Half = False,
     se: ForErrors = False,
@@ -227,7 +240,7 @@ def reference(
     with running(output) as comm:
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, exif=exif)
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             tell_all(said, tell)

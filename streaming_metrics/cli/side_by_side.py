@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.cli.exif import signed
 from streaming_metrics.cli.labels import labelled, lines_of_labels
 from streaming_metrics.cli.plan import Plan, needs_count
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
@@ -70,6 +71,7 @@ def side_by_side(
         scored = list(dict.fromkeys(measure for one in entrants.values() for measure in one.plan.scored))
         sides = {real: real_side, **{one.text: one.side for one in entrants.values()}}
         job._say(lines_of_labels(scored, sides))
+        job._check_headers(sides)
         known = job._saved(real, real_side, Plan(scored, {}))
         network = job.network.load(scored, known[0] if known else None)
         metric = GenerativeMetrics(scored, network, reference=known or None, timeout=job.comm.timeout)
@@ -95,7 +97,7 @@ def side_by_side(
         warnings = [*said, *more, *_warnings(real, real_side), *_warnings(one.text, one.side)]
         result = Result(
             {key: value.item() for key, value in values.items()},
-            metric.signature(),
+            signed(metric.signature(), exif=job.exif),
             origin,
             _origin(one.text, one.side, outcome, one.skipped),
             list(dict.fromkeys(warnings)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from streaming_metrics.images.base import PerProcess
-from streaming_metrics.images.decode import Unreadable, decode
+from streaming_metrics.images.decode import Unreadable
 from streaming_metrics.images.labels import WithPaths
 from streaming_metrics.images.names import EXTENSIONS, hidden_part, sample_of, sift, told, why_not
 
@@ -59,12 +60,15 @@ class Folder(WithPaths):
     def files(self) -> tuple[Path, ...]:
         return tuple(self.root / name for name in self.names)
 
-    def __getitem__(self, i: int) -> Tensor:
+    def head(self, i: int, most: int | None = None) -> bytes:
         try:
-            content = (self.root / self.names[i]).read_bytes()
+            with (self.root / self.names[i]).open("rb") as file:
+                return file.read(-1 if most is None else most)
         except OSError as error:
             raise Unreadable(str(error)) from error
-        return decode(content)
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.decoded(self.head(i))
 
 
 class Zip(WithPaths):
@@ -108,14 +112,17 @@ class Zip(WithPaths):
     def files(self) -> tuple[Path, ...]:
         return (self.path,)
 
-    def __getitem__(self, i: int) -> Tensor:
+    def head(self, i: int, most: int | None = None) -> bytes:
         member = self.members[i]
         _check_size(member.file_size)
         try:
-            content = self.archive().read(member)
+            with self.archive().open(member) as file:
+                return file.read(-1 if most is None else most)
         except Exception as error:  # zipfile, zlib, bz2 and lzma have their own
             raise Unreadable(f"{type(error).__name__}: {error}") from error
-        return decode(content)
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.decoded(self.head(i))
 
 
 class Tar(WithPaths):
@@ -155,6 +162,18 @@ class Tar(WithPaths):
     def files(self) -> tuple[Path, ...]:
         return (self.path,)
 
+    def head(self, i: int, most: int | None = None) -> bytes | None:
+        if not isinstance(self.stream(), io.BufferedReader):  # compressed: a look into each reads the whole
+            return None
+        _, offset, size = self.members[i]
+        _check_size(size)
+        try:
+            with self.path.open("rb") as file:  # one for each look, since threads would share its position
+                file.seek(offset)
+                return file.read(size if most is None else min(size, most))
+        except OSError as error:
+            raise Unreadable(str(error)) from error
+
     def __getitem__(self, i: int) -> Tensor:
         _, offset, size = self.members[i]
         _check_size(size)
@@ -163,7 +182,7 @@ class Tar(WithPaths):
             content = self.stream().read(size)
         except Exception as error:  # gzip, bz2 and lzma have their own
             raise Unreadable(f"{type(error).__name__}: {error}") from error
-        return decode(content)
+        return self.decoded(content)
 
 
 def _members_of(path: Path) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streaming_metrics.images.base import Images
 from streaming_metrics.images.batches import describe
-from streaming_metrics.images.decode import Unreadable, to_tensor
+from streaming_metrics.images.decode import Unreadable, orientation_of, to_tensor, turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ class OwnDataset(Images):
         image = _image_in(item)
         if isinstance(image, Image.Image):
             try:
-                return to_tensor(image)
+                return turned(to_tensor(image), orientation_of(image)) if self.upright else to_tensor(image)
             except ValueError as error:
                 raise Unreadable(str(error)) from error
         if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:
