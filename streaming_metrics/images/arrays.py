@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from functools import partial
 from math import prod
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from streaming_metrics.images.base import Images, PerProcess
+from streaming_metrics.images.decode import Unreadable
 from streaming_metrics.images.layouts import as_pixels, check_kind, image_of, layout_of
 from streaming_metrics.images.options import Options
 from streaming_metrics.images.remote import local_files, place_at
@@ -70,7 +72,11 @@ class ArrayImages(Images):
         return f"{type(self).__name__} {self.where[len(str(self.path)) :]} {self.options}".rstrip()
 
     def __getitem__(self, i: int) -> Tensor:
-        return image_of(as_pixels(self.array()[i]), self.layout, self.options.value_range)
+        try:
+            pixels = as_pixels(self.array()[i])
+        except Exception as error:  # the file has gone, say, or an address is not reached
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
+        return image_of(pixels, self.layout, self.options.value_range)
 
 
 class Npy(ArrayImages):
@@ -197,6 +203,9 @@ def _at(path: Place, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, off
         raise ValueError(
             f"expected an array of numbers in the order of C, got {dtype}{' in that of Fortran' * fortran}"
         )
+    with path.open() as file:
+        if file.seek(0, SEEK_END) < offset + prod(shape) * dtype.itemsize:
+            raise ValueError("it is shorter than its header says: truncated?")
     return partial(RemoteArray, path, shape, dtype, offset)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
+MOST_SAID = 200
 WEB = ("http://", "https://")
 
 
@@ -83,14 +84,19 @@ class Remote:
         system, path = self._at()
         try:
             return system.info(path)
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError as error:
+            if error.__cause__ is None or isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                return None
+            raise self._refusal(error.__cause__) from error  # a server that cannot be reached, say
         except Exception as error:  # each package has its own, for what is refused and what cannot be reached
-            line = (str(error).splitlines() or [""])[0]
-            raise ValueError(
-                f"{self}: expected to read there, got {type(error).__name__}: {line}. Remedy: see that the address is "
-                "right and this machine may read it, with the credentials of its environment; or download it first."
-            ) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: BaseException) -> ValueError:
+        line = (str(error).splitlines() or [""])[0][:MOST_SAID]
+        return ValueError(
+            f"{self}: expected to read there, got {type(error).__name__}: {line}. Remedy: see that the address is "
+            "right and this machine may read it, with the credentials of its environment; or download it first."
+        )
 
     def _at(self) -> tuple[Any, str]:
         """Return the file system, which fsspec keeps for this process, and the path in it."""

@@ -83,9 +83,11 @@ class ParquetRows:
     def __init__(self, path: Place) -> None:
         from pyarrow import parquet
 
-        self.stream = path.open("rb")
         self.file = parquet.ParquetFile(
-            self.stream, buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True
+            str(path) if isinstance(path, Path) else path.open(),
+            buffer_size=BUFFER,
+            pre_buffer=False,
+            page_checksum_verification=True,
         )
         about = self.file.metadata
         self.schema, self.count = self.file.schema_arrow, about.num_rows
@@ -110,7 +112,7 @@ class ParquetRows:
         return self.file.read(columns=[column], use_threads=False)[column].to_pylist()
 
     def close(self) -> None:
-        self.stream.close()
+        self.file.close(force=True)
 
     def _enter(self, column: str, group: int) -> None:
         self.at, self.start, self.held = (column, group), self.ends[group - 1] if group else 0, []

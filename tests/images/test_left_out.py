@@ -188,7 +188,10 @@ def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch:
         ("quite", "holds notes.csv, notes.npy, other.npz, real"),
         ("json.decoder", "Remedy for a dataset: json.decoder:its_name"),
         ("other.npz", "expected an .npz of images (arr_0) or of moments (mu and sigma), found images, labels"),
-        ("notes.npy", "notes.npy: expected images (N, 3 or 1, H, W), (N, H, W, 3 or 1), (N, H, W), grey, got shape (3,)"),
+        (
+            "notes.npy",
+            "notes.npy: expected images (N, 3 or 1, H, W), (N, H, W, 3 or 1), (N, H, W), grey, got shape (3,)",
+        ),
         ("notes.csv", "got a file 'notes.csv' of none of these kinds"),
         ("real/0.png", "Remedy: give the folder that it is in"),
         ("real:tar", "expected .tar archives, found none"),
