@@ -31,6 +31,7 @@ from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_reference, find_source, imported
 from streaming_metrics.images.names import told
+from streaming_metrics.images.own import refuse_untold
 from streaming_metrics.images.pairs import aligned
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
@@ -259,7 +260,7 @@ class Job:
     def _sides(self, real: str, fake: str, are_pairs: bool) -> Roles[Source]:
         """Return the sources, or what is drawn of each; of pairs, the same ones of both."""
         window = self._window(real)
-        sides = [self._whole(text, window) for text in (real, fake)]
+        sides = [refuse_untold(self._whole(text, window)) for text in (real, fake)]
         if are_pairs and window is not None:
             raise ValueError("--paired: expected images, got a network of clips. Remedy: --extractor of images.")
         if are_pairs:
@@ -271,7 +272,7 @@ class Job:
         return None if self.measures == NONE else self.network.window(self._measures(), find_reference(real))
 
     def _find(self, text: str, window: Window | None = None) -> Images | Reference:
-        return self._part(self._whole(text, window))
+        return self._part(refuse_untold(self._whole(text, window)))
 
     def _whole(self, text: str, window: Window | None = None) -> Images | Reference:
         source = find_source(text, window)

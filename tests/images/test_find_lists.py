@@ -146,7 +146,7 @@ def test_what_a_pattern_leaves_out_is_counted(runs: Path) -> None:
         ("runs/a/{0,7}.png", "expected a file or folder for each, found nothing at runs/a/7.png"),
         ("runs/*/*", "got both: 4 images (a/0.png) and 1 archives (b/x.tar)"),
         ("refs/*", "expected images, got a saved reference"),
-        ("s3://bucket/*.png", "got an address"),
+        ("memory://none/*.png", "found nothing at the address"),
     ],
 )
 def test_a_pattern_that_does_not_serve_is_refused(runs: Path, pattern: str, said: str) -> None:
