@@ -141,18 +141,18 @@ def column_of(schema: Any, told: str | None, where: str) -> str:
     Raises:
         ValueError: where there is none, or several and nobody says which.
     """
+    kinds = dict(zip(schema.names, schema.types))
     if told is not None:
-        if told in schema.names and _holds_files(schema.field(told).type):
+        if told in kinds and _holds_files(kinds[told]):
             return told
-        what = f"a column {schema.field(told).type}" if told in schema.names else "no such column"
+        what = f"a column {kinds[told]}" if told in kinds else "no such column"
         raise ValueError(f"{where}: expected image files in {told!r}, got {what}; there are {_told(schema)}.")
     features = features_of(schema)
-    named = [name for name in schema.names if _kind(features.get(name)) == "Image"]
-    plain = [name for name in schema.names if name not in features and _is_struct(schema.field(name).type)]
-    found = named or plain
-    if len(found) == 1 and _holds_files(schema.field(found[0]).type):
+    named = [name for name in kinds if _kind(features.get(name)) == "Image"]
+    found = named or [name for name, kind in kinds.items() if name not in features and _is_struct(kind)]
+    if len(found) == 1 and _holds_files(kinds[found[0]]):
         return found[0]
-    others = [name for name in schema.names if _holds_files(schema.field(name).type)]
+    others = [name for name, kind in kinds.items() if _holds_files(kind)]
     got = f"several: {', '.join(found)}" if found else f"none among {_told(schema)}"
     remedy = f"say which behind a colon, {where}:{(found or others)[0]}" if found or others else "give another table"
     raise ValueError(f"{where}: expected one column of images, got {got}. Remedy: {remedy}.")

@@ -53,9 +53,9 @@ class TorchFile(ArrayImages):
 
 def _check_whole(path: Path) -> None:
     """Raise ValueError where a file is damaged: mapped into memory, nobody compares its checksums."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception as error:  # zipfile and zlib have their own
