@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MOMENTS = "mu"
 KNOWN = (
     "a folder, an image, a zip or tar archive, an .npy, .npz or .pt, a parquet or arrow table, a saved reference, a "
-    "pattern like 'a/*.png', a list of paths (x.txt), torchvision:CIFAR10?train=true&root=data, an address of these, or "
+    "pattern like 'a/*.png', a list of paths (x.txt), torchvision:CIFAR10?train=true&root=data, an address of one, or "
     "package.module:dataset"
 )
 ADDRESS = re.compile(
