@@ -20,6 +20,7 @@ from streaming_metrics.cli.options import (
     NONE,
     BatchSize,
     Device,
+    Exif,
     ExtractorName,
     NoCache,
     NumSamples,
@@ -46,7 +47,10 @@ EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
-SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset; of clips for a network of clips"
+SOURCE = (
+    "folder, image, zip, tar, .npz, saved reference, pattern like 'a/*.png', list.txt of paths, package.module:dataset"
+    "; of clips for a network of clips"
+)
 SCORED = "A signature, or a file of scores, states or a reference."
 
 
@@ -165,6 +169,7 @@ def compare(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     json: Json = None,
     report: Report = None,
     study: Study = None,
@@ -198,10 +203,8 @@ def compare(
             teller(quiet),
             se or test or unpaired,
         )
-        kept = None if no_cache else FeatureCache.usual()
-        job = Job(
-            network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt, kept
-        )
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
+        job = replace(job, exif=exif, cache=None if no_cache else FeatureCache.usual())
         asked = None if study is None else read_results(study)
         if len(fakes) > 1:
             wanted = Wanted(test or unpaired, unpaired, json, report, asked)
@@ -232,6 +235,7 @@ def reference(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     capacity: Capacity = None,
     half: Half = False,
     se: ForErrors = False,
@@ -248,8 +252,8 @@ def reference(
     with running(output) as comm:
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
-        kept = None if no_cache else FeatureCache.usual()
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, cache=kept)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, exif=exif)
+        job = replace(job, cache=None if no_cache else FeatureCache.usual())
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             tell_all(said, tell)

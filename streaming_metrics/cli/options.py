@@ -15,5 +15,6 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
 NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side of images.")]
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
+Exif = Annotated[bool, typer.Option("--exif", help="Turn images as EXIF says; published protocols do not.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Read all images again, and keep no features of them.")]

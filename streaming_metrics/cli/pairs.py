@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.cli.reading import ImageReader
+    from streaming_metrics.cli.reading import ImageReader, TakesImages
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
 
@@ -57,7 +56,7 @@ def read_pairs(
     comm: Comm,
     reading: ImageReader,
     advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
-    metric: GenerativeMetrics | None = None,
+    metric: TakesImages | None = None,
 ) -> tuple[int, Roles[ReadResult]]:
     """Give this rank's share of the pairs to the metrics; return how many there were, and what became of the images.
 
@@ -120,7 +119,7 @@ class _PairPacks(Dataset["tuple[Pack, Pack]"]):
         return self.real[numbers], self.fake[numbers]
 
 
-def _add(metric: GenerativeMetrics, packs: Roles[Pack]) -> None:
+def _add(metric: TakesImages, packs: Roles[Pack]) -> None:
     for pack, is_real in zip(packs, (True, False)):
         for group, index in pack.groups():
             metric.update(group, real=is_real, index=index)

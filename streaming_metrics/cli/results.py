@@ -100,6 +100,8 @@ class Result:
         if self.paired:
             metrics = ", ".join(f"{key} {ARROWS[better]}".strip() for key, better in self.paired["better"].items())
             lines.append(("paired", f"{metrics} of {self.paired['pairs']:,} pairs, by {self.paired['library']}"))
+        if "|exif:turned|" in self.signature:
+            lines.append(("exif", "images are turned as EXIF says"))
         lines += [("people", line) for line in lines_of(self.people)]
         for role, side in sides:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.cli.exif import signed
+from streaming_metrics.cli.labels import labelled, lines_of_labels
 from streaming_metrics.cli.plan import Plan, needs_count
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
 from streaming_metrics.cli.results import Result, warnings_of
@@ -67,11 +69,15 @@ def side_by_side(
             job, real_side, {name: job._find(text, window) for name, text in fakes.items()}, fakes, same_seeds
         )
         scored = list(dict.fromkeys(measure for one in entrants.values() for measure in one.plan.scored))
+        sides = {real: real_side, **{one.text: one.side for one in entrants.values()}}
+        job._say(lines_of_labels(scored, sides))
+        job._check_headers(sides)
         known = job._saved(real, real_side, Plan(scored, {}))
         network = job.network.load(scored, known[0] if known else None)
         metric = GenerativeMetrics(scored, network, reference=known or None, timeout=job.comm.timeout)
         metric = metric.to(network.device)
-        outcome = job._read(metric, real_side, real=True) if isinstance(real_side, Images) else None
+        takes = labelled(metric, real_side)
+        outcome = job._read(takes, real_side, real=True) if isinstance(real_side, Images) else None
         read = [] if outcome is None else [outcome]
         if not _failed(job, read):
             metric.freeze_real()
@@ -80,7 +86,7 @@ def side_by_side(
         with recorded_warnings() as more:
             metric.reset()
             metric.measures = tuple(one.plan.scored)
-            outcome = _add(job, None if _failed(job, read) else metric, name, one)
+            outcome = _add(job, None if _failed(job, read) else metric, name, one, real_side)
             read += [] if outcome is None else [outcome]
             if _failed(job, read):
                 continue
@@ -91,7 +97,7 @@ def side_by_side(
         warnings = [*said, *more, *_warnings(real, real_side), *_warnings(one.text, one.side)]
         result = Result(
             {key: value.item() for key, value in values.items()},
-            metric.signature(),
+            signed(metric.signature(), exif=job.exif),
             origin,
             _origin(one.text, one.side, outcome, one.skipped),
             list(dict.fromkeys(warnings)),
@@ -123,11 +129,12 @@ def _entrant(job: Job, text: str, sides: Roles[Source]) -> Entrant:
     return Entrant(text, left.fake, job._plan(left) if skipped.unreadable else plan, saved, skipped)
 
 
-def _add(job: Job, metric: GenerativeMetrics | None, name: str, one: Entrant) -> ReadResult | None:
+def _add(job: Job, metric: GenerativeMetrics | None, name: str, one: Entrant, real: Source) -> ReadResult | None:
     """Add a side to the metric, or decode it alone to list what does not read; None of what was saved."""
     if metric is not None:
         job._merge(metric, one.saved)
-    return job._read(metric, one.side, real=False, what=name) if isinstance(one.side, Images) else None
+    takes = None if metric is None else labelled(metric, real, one.side)
+    return job._read(takes, one.side, real=False, what=name) if isinstance(one.side, Images) else None
 
 
 def _failed(job: Job, read: Sequence[ReadResult]) -> bool:

@@ -21,7 +21,8 @@ OTHERS = (
 )
 NOT_READ = frozenset(f".{ending}" for ending in OTHERS.split())
 """Names of image files that are not read end in one of these: they are counted as left out."""
-TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ZSTANDARD = (".tar.zst", ".tzst")
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", *ZSTANDARD)
 ARCHIVES = (*TARS, ".zip")
 STORAGE = "@eadir @recycle @recently-snapshot #recycle #snapshot __macosx lost+found $recycle.bin recycler thumbs.db"
 SYSTEM = frozenset({*STORAGE.split(), "system volume information"})

@@ -274,7 +274,8 @@ def broken_folder(path: Path, broken: tuple[int, ...]) -> Path:
     for i, image in enumerate(PIXELS):
         stream = io.BytesIO()
         Image.fromarray(image).save(stream, "png")
-        (path / f"{i:03}.png").write_bytes(b"no image" if i in broken else stream.getvalue())
+        whole = stream.getvalue()
+        (path / f"{i:03}.png").write_bytes(whole[:-40] if i in broken else whole)  # whose header reads
     return path
 
 

@@ -180,16 +180,19 @@ def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("https://example.org/real.zip", "got an address, https://example.org/real.zip, and none is read"),
-        ("example.org/real.zip", "got an address, example.org/real.zip"),
-        ("s3://bucket/real", "Remedy: download it first"),
+        ("memory://none/real.zip", "found nothing at the address memory://none/real.zip. Remedy: see that it is right"),
+        ("example.org/real.zip", "at the address example.org/real.zip. Remedy: https://example.org/real.zip, say"),
+        ("foo://bucket/real", "foo://bucket/real: expected an address that fsspec knows, got Protocol not known: foo"),
         ("reel", "found nothing at reel. Did you mean 'real'?"),
         ("quite/other", "there is no folder quite either"),
-        ("quite", "holds notes.npy, other.npz, real"),
+        ("quite", "holds notes.csv, notes.npy, other.npz, real"),
         ("json.decoder", "Remedy for a dataset: json.decoder:its_name"),
         ("other.npz", "expected an .npz of images (arr_0) or of moments (mu and sigma), found images, labels"),
-        ("notes.npy", "got a file 'notes.npy' of none of these kinds"),
-        ("real/0.png", "Remedy: give the folder that it is in"),
+        (
+            "notes.npy",
+            "notes.npy: expected images (N, 3 or 1, H, W), (N, H, W, 3 or 1), (N, H, W), grey, got shape (3,)",
+        ),
+        ("notes.csv", "got a file 'notes.csv' of none of these kinds"),
         ("real:tar", "expected .tar archives, found none"),
         ("real:jpg", "found none (left out: 1 .png (not .jpg))"),
     ],
@@ -199,6 +202,7 @@ def test_errors_name_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     in_folder(tmp_path / "real", ["0.png"])
     np.savez("other.npz", images=np.zeros(3), labels=np.zeros(3))
     np.save("notes.npy", np.zeros(3))
+    (tmp_path / "notes.csv").write_text("no image")
     result = run("compare", text, "real", *TINY)
     assert result.exit_code == 3
     assert said in result.stderr
