@@ -374,6 +374,7 @@ class GenerativeMetrics(Metric):
         self._check_whole("set_aside()", (MEASURED,))
         kept = set_aside(self._states, state_device(self.device))
         self._totals = self._found = self._captions = None
+        self._evidence = {}
         return kept
 
     @_without_gradients
@@ -385,6 +386,7 @@ class GenerativeMetrics(Metric):
         """
         put_back(self._states, samples)
         self._totals = self._found = self._captions = None
+        self._evidence = {}
 
     def freeze_real(self) -> None:
         """Make the real side an immutable reference: :meth:`freeze` of ``"real"``."""

@@ -69,6 +69,15 @@ class PairedMetrics:
             suite.reset()
         self._walked = {}
 
+    def set_aside(self) -> list[Any]:
+        """Return the images of a sampler, for :meth:`put_back`, and forget them; of the generator nothing is."""
+        return [suite.set_aside() for suite in (self.paired, self.captioned)]
+
+    def put_back(self, images: list[Any]) -> None:
+        """Hold images that were set aside, in place of others."""
+        for suite, batches in zip((self.paired, self.captioned), images):
+            suite.put_back(batches)
+
     def refuse_clips(self, takes: Takes) -> None:
         """Raise ValueError where there are metrics, which are of images, and networks take clips."""
         refuse(

@@ -69,6 +69,7 @@ class Reporter:
         step: int,
         measurement: Measurement,
         warned: Sequence[str],
+        ways: Tensor | None = None,
         verdicts: str = "",
     ) -> None:
         """Note a measurement; collective.
@@ -79,6 +80,7 @@ class Reporter:
             step: when it was made, as loggers have it.
             measurement: what made it.
             warned: what was warned of meanwhile.
+            ways: between samples.
             verdicts: of all epochs so far, in words.
         """
         date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
@@ -87,7 +89,7 @@ class Reporter:
         with isolated():
             self.history.note(run.epoch, values, metric, step)
             finders = self._finder(run, measurement), self._train_finder(measurement)
-            show = self.history.look(metric, self.thumbnails, finders[0], measurement.ways, finders[1])
+            show = self.history.look(metric, self.thumbnails, finders[0], ways, finders[1])
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 
