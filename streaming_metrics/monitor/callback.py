@@ -27,11 +27,11 @@ except ModuleNotFoundError as error:
 from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
 from streaming_metrics.images.columns import COLUMNS
+from streaming_metrics.images.image_sampler import ImageSampler
 from streaming_metrics.images.ranges import Reach
 from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undecided, sharding_warning
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.deciding import Decider
-from streaming_metrics.monitor.image_sampler import ImageSampler
 from streaming_metrics.monitor.kept_evidence import KeptEvidence
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement

@@ -15,8 +15,8 @@ from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.sides import KEPT
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

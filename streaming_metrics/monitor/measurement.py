@@ -24,10 +24,10 @@ from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.sides import KEPT
-from streaming_metrics.monitor.untouched import evaluating, isolated
 from streaming_metrics.monitor.variants import Measured, Variants
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.sampling import chunks, seed_of
+from streaming_metrics.untouched import evaluating, isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from streaming_metrics.monitor.checks import refuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streaming_metrics.monitor.image_sampler import ImageSampler
+    from streaming_metrics.images.image_sampler import ImageSampler
 
     Sample = str | Callable[..., Any]
 

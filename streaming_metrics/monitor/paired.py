@@ -12,9 +12,9 @@ from streaming_metrics.images.conversion import to_unit
 from streaming_metrics.measures.torchmetrics_names import CAPTIONED, PAIRED, THROUGH
 from streaming_metrics.monitor.checks import refuse
 from streaming_metrics.monitor.path_length import latent_generator
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.precision import full_precision
 from streaming_metrics.sampling import isolated_rng
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

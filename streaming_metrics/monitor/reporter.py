@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.monitor.counting import stands_in_order
 from streaming_metrics.monitor.lookup import IN_A_FILE, NO_WAY_BACK, look_up
-from streaming_metrics.monitor.untouched import isolated
 from streaming_metrics.plots import new_figure
 from streaming_metrics.report.history import History
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.thumbnails import Thumbnails
+from streaming_metrics.untouched import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics import GenerativeMetrics
+    from streaming_metrics.images.image_sampler import ImageSampler
     from streaming_metrics.monitor.deciding import Decider
-    from streaming_metrics.monitor.image_sampler import ImageSampler
     from streaming_metrics.monitor.paired import PairedMetrics
     from streaming_metrics.monitor.reporter import Reporter
     from streaming_metrics.monitor.settings import Settings

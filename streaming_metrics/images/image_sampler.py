@@ -11,8 +11,8 @@ from streaming_metrics.images.batches import apart, as_uint8, name_of
 from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
 from streaming_metrics.images.conversion import CheckedImages, Takes
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,7 +102,7 @@ class ImageSampler:
             model: what is asked.
             n: how many images.
             seed: of all randomness inside, of generators that the model holds too; outside, none is used up, and the
-                model is left as it was: see :func:`~streaming_metrics.monitor.untouched.untouched`.
+                model is left as it was: see :func:`~streaming_metrics.untouched.untouched`.
             batch: conditions, for a sampler that takes them.
             beside: columns of that batch, of images that come with none of their own.
 
