@@ -18,7 +18,20 @@ from typer.core import TyperGroup
 from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
-from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
+from streaming_metrics.cli.options import (
+    BatchSize,
+    CheckpointsPattern,
+    Device,
+    ExtractorName,
+    NumGenerated,
+    NumSamples,
+    OnError,
+    Quiet,
+    Sampler,
+    SampleRange,
+    Weights,
+    Workers,
+)
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.running import running, tell_all, teller
@@ -98,7 +111,7 @@ app.add_typer(study_app, name="study")
 app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
-Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
+Fakes = Annotated[list[str] | None, typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
@@ -108,7 +121,7 @@ PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpip
 Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples, and of what checkpoints draw.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
@@ -138,7 +151,7 @@ def main(version: Version = False) -> None:
 @app.command()
 def compare(
     real: Real,
-    fakes: Fakes,
+    fakes: Fakes = None,
     measures: MeasuresOrNone = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
@@ -158,9 +171,14 @@ def compare(
     per_prompt: PerPrompt = 1,
     test: Test = False,
     unpaired: Unpaired = False,
+    checkpoints: CheckpointsPattern = None,
+    sampler: Sampler = None,
+    num_generated: NumGenerated = 10_000,
+    sample_range: SampleRange = "0,1",
     quiet: Quiet = False,
 ) -> None:
-    """Score generated images against real ones; of several sides in one table, and tell which are better."""
+    """Score generated images against real ones; of several sides, or checkpoints, in one table, with the best."""
+    fakes = _refuse_neither(fakes or [], checkpoints, sampler)
     from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
@@ -172,6 +190,7 @@ def compare(
     with running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
         _refuse_several(fakes, paired, test or unpaired)
+        _refuse_beside_checkpoints(checkpoints, measures, paired, study)
         refuse_overwriting((json, report), (real, *fakes, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
@@ -182,8 +201,15 @@ def compare(
         )
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
         asked = None if study is None else read_results(study)
+        wanted = Wanted(test or unpaired, unpaired, json, report, asked)
+        if checkpoints is not None:
+            from streaming_metrics.cli.checkpoints import Checkpoints, Drawing, score_checkpoints
+
+            low, high = map(float, sample_range.split(","))
+            how = Drawing(num_generated, batch_size, seed, (low, high))
+            score_checkpoints(job, real, Checkpoints(checkpoints, str(sampler), how), wanted, tell)
+            return
         if len(fakes) > 1:
-            wanted = Wanted(test or unpaired, unpaired, json, report, asked)
             score_several(job, real, fakes, wanted, tell)
             return
         comparison = job.compare(real, fakes[0])
@@ -353,6 +379,29 @@ def _refuse_several(fakes: Sequence[str], paired: str, test: bool) -> None:
         raise ValueError(
             "--test: expected generated sides to compare, got one. Remedy: compare REAL A B --test; or `compare --se "
             "--json` of each, and test A.json B.json."
+        )
+
+
+def _refuse_neither(fakes: list[str], checkpoints: str | None, sampler: str | None) -> list[str]:
+    """Return the generated sides; raise BadParameter where neither they nor checkpoints are given, or both."""
+    if not fakes and checkpoints is None:
+        raise typer.BadParameter("expected generated images, FAKES, or --checkpoints with --sampler, got neither.")
+    if fakes and checkpoints is not None:
+        raise typer.BadParameter(
+            f"expected FAKES or --checkpoints, got both: {fakes[0]}, … Remedy: the pattern of --checkpoints in quotes."
+        )
+    if (checkpoints is None) != (sampler is None):
+        raise typer.BadParameter("expected --checkpoints and --sampler together, got one of them.")
+    return fakes
+
+
+def _refuse_beside_checkpoints(checkpoints: str | None, measures: str, paired: str, study: Path | None) -> None:
+    """Raise ValueError for what does not go with images that are drawn and not kept."""
+    given = {"--paired": bool(paired), "--study": study is not None, "--measures none": measures == "none"}
+    beside = [name for name, is_given in given.items() if is_given]
+    if checkpoints is not None and beside:
+        raise ValueError(
+            f"{beside[0]}: expected generated sides that are kept, got --checkpoints. Remedy: leave it out."
         )
 
 

@@ -51,22 +51,38 @@ def show_one(scores: Mapping[str, float], *, better: bool = False) -> None:
         show_text(f"{names[key]}: interval of {what}" for key, what in about.items())
 
 
-def show_sides(sides: Mapping[str, Mapping[str, float]]) -> None:
+def show_sides(sides: Mapping[str, Mapping[str, float]], *, by_rows: bool = False) -> None:
     """Print the scores of several sides beside each other: a column of each, or a row, as there is room.
 
     Where stdout is no terminal, lines of cells between tabs, a column of each side, and the best one's name.
 
     Args:
         sides: scores by key, of each by name.
+        by_rows: a row of each side, where there may be many.
     """
     rows, names = rows_of(sides), list(sides)
     width = terminal_width()
+    if by_rows:
+        _show_rows(rows, names, is_terminal=width is not None)
+        return
     if width is None:
         for cells in [("measure", *names, "best"), *((row.key, *row.told, _winners(row, names)) for row in rows)]:
             say("\t".join(cells))
         return
     for headings, table in _fitting(rows, names, width):
         show_cells(headings, table)
+
+
+def _show_rows(rows: Sequence[Row], names: Sequence[str], *, is_terminal: bool) -> None:
+    """Print a row of each side, the best of each score in bold; where stdout is no terminal, in a row of their own."""
+    keys = [row.key for row in rows]
+    told: list[list[Cell]] = [[name, *((row.told[i], row.best[i]) for row in rows)] for i, name in enumerate(names)]
+    if is_terminal:
+        show_cells(["", *(_short(keys)[key] for key in keys)], told)
+        return
+    lines = [[name, *(row.told[i] for row in rows)] for i, name in enumerate(names)]
+    for cells in [["checkpoint", *keys], *lines, ["best", *(_winners(row, names) for row in rows)]]:
+        say("\t".join(cells))
 
 
 def rows_of(sides: Mapping[str, Mapping[str, float]]) -> list[Row]:

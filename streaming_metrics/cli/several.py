@@ -56,9 +56,9 @@ def score_several(job: Job, real: str, fakes: Sequence[str], wanted: Wanted, tel
         people = {} if wanted.study is None else people_of(wanted.study, texts[name])
         results[name] = replace(one.result, people=people)
         histories += [] if wanted.report is None else [_history(name, one)]
-    found, refused = _contests(results, wanted)
+    found, refused = contests_of(results, wanted)
     if job.comm.rank == 0:
-        _publish(SeveralResults(results, [one.plain() for one in found]), found, wanted, tell)
+        publish(SeveralResults(results, [one.plain() for one in found]), found, wanted, tell)
     if wanted.report is not None:
         _write_page(job, wanted.report, wanted, results, found, histories)
     if refused:
@@ -74,7 +74,7 @@ def show_contests(found: Sequence[Contest], sides: Mapping[str, Result]) -> None
     show_text([*lines_of(found), *not_compared(sides)])
 
 
-def _contests(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Contest], ValueError | None]:
+def contests_of(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Contest], ValueError | None]:
     """Return the contests that are wanted, or why there are none: the scores are told before that is raised."""
     if not wanted.test:
         return [], None
@@ -84,14 +84,22 @@ def _contests(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Conte
         return [], error
 
 
-def _publish(several: SeveralResults, found: Sequence[Contest], wanted: Wanted, tell: Callable[[str], None]) -> None:
+def publish(
+    several: SeveralResults,
+    found: Sequence[Contest],
+    wanted: Wanted,
+    tell: Callable[[str], None],
+    *,
+    by_rows: bool = False,
+) -> None:
+    """Print and write results, on one rank; ``by_rows`` has a row of each side."""
     sides = several.sides
     for warning in dict.fromkeys(warning for one in sides.values() for warning in one.warnings):
         tell(warning)
     if wanted.json == STDOUT:
         say(several.to_json())
         return
-    show_sides({name: one.scores for name, one in sides.items()})
+    show_sides({name: one.scores for name, one in sides.items()}, by_rows=by_rows)
     show_text(f"people, {name}: {line}" for name, one in sides.items() for line in lines_of_people(one.people))
     if found:
         show_contests(found, sides)
@@ -120,11 +128,12 @@ def _write_page(
 ) -> None:
     from streaming_metrics.report import write_report
 
-    sides, title = _table(results, found), "Generated images against real ones, side by side"
+    sides, title = table_of(results, found), "Generated images against real ones, side by side"
     job.comm.on_first(lambda: write_report(path, histories, title, wanted.study, sides), f"report {path}")
 
 
-def _table(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:
+def table_of(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:
+    """Return results as a page shows them beside each other."""
     from streaming_metrics.report.sides import SideCell, SidesTable
 
     rows = rows_of({name: one.scores for name, one in results.items()})
