@@ -385,7 +385,7 @@ def _refuse_several(fakes: Sequence[str], paired: str, test: bool) -> None:
 def _refuse_neither(fakes: list[str], checkpoints: str | None, sampler: str | None) -> list[str]:
     """Return the generated sides; raise BadParameter where neither they nor checkpoints are given, or both."""
     if not fakes and checkpoints is None:
-        raise typer.BadParameter("expected generated images, FAKES, or --checkpoints with --sampler, got neither.")
+        raise typer.BadParameter("Missing argument FAKES: generated images; or --checkpoints with --sampler.")
     if fakes and checkpoints is not None:
         raise typer.BadParameter(
             f"expected FAKES or --checkpoints, got both: {fakes[0]}, … Remedy: the pattern of --checkpoints in quotes."
@@ -435,7 +435,8 @@ def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | No
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
-    from streaming_metrics.cli.score_table import error_of, show_one
+    from streaming_metrics.cli.score_table import show_one
+    from streaming_metrics.report.side_rows import error_of
 
     if any(error_of(key, scores) for key in scores):
         show_one(scores, better=shows_better)

@@ -10,7 +10,7 @@ from streaming_metrics.cli.outputs import STDOUT
 from streaming_metrics.cli.people import lines_of as lines_of_people
 from streaming_metrics.cli.people import people_of
 from streaming_metrics.cli.plan import Plan
-from streaming_metrics.cli.score_table import rows_of, show_sides
+from streaming_metrics.cli.score_table import show_sides
 from streaming_metrics.cli.several_results import SeveralResults, names_of
 from streaming_metrics.cli.side_by_side import side_by_side
 from streaming_metrics.cli.terminal import say, show_text
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from streaming_metrics.cli.contests import Contest
     from streaming_metrics.cli.results import Result
     from streaming_metrics.cli.scoring import Comparison, Job
     from streaming_metrics.report.history import History
     from streaming_metrics.report.sides import SidesTable
+    from streaming_metrics.verdicts.contests import Contest
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,6 @@ def _write_page(
 
 def table_of(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:
     """Return results as a page shows them beside each other."""
-    from streaming_metrics.report.sides import SideCell, SidesTable
+    from streaming_metrics.report.sides import SidesTable
 
-    rows = rows_of({name: one.scores for name, one in results.items()})
-    told = [(row.key, [SideCell(*cell) for cell in zip(row.told, row.best)]) for row in rows]
-    return SidesTable(list(results), told, [(one.words, one.details) for one in found])
+    return SidesTable.of({name: one.scores for name, one in results.items()}, found)

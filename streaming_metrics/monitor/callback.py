@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,7 +45,7 @@ from streaming_metrics.monitor.settings import Settings, refuse_conditional
 from streaming_metrics.monitor.sides import refuse_sides
 from streaming_metrics.monitor.trainer import Run
 from streaming_metrics.monitor.value_log import ValueLog
-from streaming_metrics.monitor.variants import Variant
+from streaming_metrics.monitor.variants import Variant, beside_each_other
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:
@@ -498,7 +499,7 @@ class GenerationMonitor(Callback):
         """Write the reports of all samplers, once each."""
         reporters = [one for monitor in _monitors(run.trainer) for one in monitor._reporters]
         for reporter in self._reporters[:1]:
-            reporter.write(run, reporters)
+            reporter.write(run, reporters, partial(beside_each_other, self.variants))
 
     def _tell(self, run: Run, variant: Variant, decider: Decider) -> None:
         """Measure the best epochs again if so asked, and tell the verdicts of a training; collective."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.monitor.pictures import Pictures
+from streaming_metrics.report.sides import SidesTable
+from streaming_metrics.verdicts.contests import contests_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,3 +107,17 @@ class Variants:
         for variant in self.every:
             variant.forget()
         self.now = self.every[0]
+
+
+def beside_each_other(variants: Sequence[Variant]) -> SidesTable | None:
+    """Return what samplers were measured as, beside each other, and which are better by the same seeds; None of one.
+
+    Samplers that stop where their own verdict is told are of other numbers of samples, and not compared.
+    """
+    measured = {one.name: one.measured for one in variants if one.measured is not None}
+    if len(measured) < 2:
+        return None
+    scores = {name: {key: float(value) for key, value in one.values.items()} for name, one in measured.items()}
+    is_decided = any(one.decider for one in variants)
+    evidence = {} if is_decided else {name: one.evidence for name, one in measured.items()}
+    return SidesTable.of(scores, contests_of(evidence))

@@ -199,7 +199,7 @@ def test_ranks_give_the_scores_of_one_process(trained: tuple[Path, str], tmp_pat
 
 
 MISTAKES: dict[str, tuple[list[Any], int, str]] = {
-    "neither": ([], 2, "FAKES"),
+    "neither": ([], 2, "Missing argument FAKES"),
     "no sampler": (["--checkpoints", "*.ckpt"], 2, "together"),
     "both": (["a", "--checkpoints", "*.ckpt", "--sampler", "x:y"], 2, "in quotes"),
     "no checkpoint": (options("nowhere/*.ckpt"), 3, "expected files or folders like 'nowhere/[*].ckpt', found none"),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -131,10 +132,13 @@ def test_the_real_side_is_looked_at_once_and_the_samples_of_one_sampler_are_held
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_checkpoints_go_by_a_sampler_and_a_run_is_resumed(tmp_path: Path) -> None:
     best = ModelCheckpoint(tmp_path, filename="best", monitor="val/cfg=3/fd_pixels", save_last=True)
-    watching = monitor([FID()], sample=FROM_NOTHING, report=tmp_path / "report.html", log_images=1)
+    watching = monitor([FID(se=True)], sample=FROM_NOTHING, report=tmp_path / "report.html", log_images=1)
     fitted = fit(watching, best, logger=CSVLogger(tmp_path, "", ""), max_epochs=1)
     assert best.best_model_score is not None
-    assert watching.keys == ("val/cfg=1/fd_pixels", "val/cfg=3/fd_pixels")
+    assert [key for key in watching.keys if key.endswith("/fd_pixels")] == [
+        "val/cfg=1/fd_pixels",
+        "val/cfg=3/fd_pixels",
+    ]
     logged = (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {*watching.keys} <= {*logged}
     assert {f"val/{name}/signature" for name in FROM_NOTHING} <= {*fitted.logger.experiment.hparams}
@@ -144,7 +148,9 @@ def test_checkpoints_go_by_a_sampler_and_a_run_is_resumed(tmp_path: Path) -> Non
         "Scores: val/cfg=1",
         "Scores: val/cfg=3",
     ]
-    again = monitor([FID()], sample=FROM_NOTHING, report=tmp_path / "report.html")
+    assert "Side by side" in page.headings
+    assert re.search(r"fd_pixels: cfg=. (is better than|and) cfg=.", page.said)
+    again = monitor([FID(se=True)], sample=FROM_NOTHING, report=tmp_path / "report.html")
     running = trainer(again, max_epochs=2)
     running.fit(Model(), loader(), loader(), ckpt_path=tmp_path / "last.ckpt")
     for before, after in zip(watching.variants, again.variants):
