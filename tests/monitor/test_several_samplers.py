@@ -78,6 +78,7 @@ CASES: dict[str, dict[str, Any]] = {
     "refreshed": {"refresh_real": True},
     "a loader": {"real": loader()},
     "a file": {"real": "file"},
+    "by steps": {"real": loader(), "every_n_train_steps": 6},
     "by batch": {"sample": BY_BATCH, "num_samples": 23},
 }
 
