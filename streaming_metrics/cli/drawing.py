@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.cli.reading import ReadResult, digest_of_image
 from streaming_metrics.cli.terminal import reading_bar
+from streaming_metrics.images.ranges import Span, range_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,4 +61,12 @@ def draw_into(
     failures = [json.loads(told) for told in comm.rendezvous(json.dumps(failure), f"draw_into({images.path!r})")]
     if any(failures):
         raise NotDrawn(next(filter(None, failures)))
+    _warn_of_range(images, comm)
     return outcome.over(comm)
+
+
+def _warn_of_range(images: Generated, comm: Comm) -> None:
+    """Warn where floats seem to be of another range than was told; collective."""
+    reached = Span(*comm.max(images.reach.extremes()).tolist())
+    if said := range_warning(Span(0, 0, 0), reached, images.how.value_range, images.how.value_range):
+        warnings.warn(f"{images.path}: {said}", stacklevel=2)

@@ -410,6 +410,8 @@ class GenerationMonitor(Callback):
         """Leave the device to others."""
         self.metric.to("cpu")
         self._measurement.beside.to("cpu")
+        for variant in self.variants:  # where an error ended a measurement
+            variant.aside = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last epoch's images; read the real ones if a dataloader has them."""

@@ -198,6 +198,12 @@ def test_ranks_give_the_scores_of_one_process(trained: tuple[Path, str], tmp_pat
         assert both[name]["fake"] == one[name]["fake"]
 
 
+def test_floats_of_another_range_are_warned_of(trained: tuple[Path, str]) -> None:
+    real, pattern = trained
+    told = done("compare", real, *options(pattern, "--sample-range", "-1,1"))
+    assert "epoch=9.ckpt: The generated images never leave the upper half of sample_range=(-1, 1)" in told.stderr
+
+
 MISTAKES: dict[str, tuple[list[Any], int, str]] = {
     "neither": ([], 2, "Missing argument FAKES"),
     "no sampler": (["--checkpoints", "*.ckpt"], 2, "together"),

@@ -201,8 +201,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no name": ({"sample": {"": "sample"}}, "got ''"),
     "a slash": ({"sample": {"a/b": "sample"}}, "letters, digits and . _ - = [+], .*got 'a/b'"),
     "a number": ({"sample": {3: "sample"}}, "got 3"),
-    "one name for a logger": ({"sample": {"a=1": "sample", "a_1": "sample"}}, "a=1, a_1 are one name in TensorBoard"),
-    "one name for another": ({"sample": {"a=1": "sample", "a1": "sample"}}, "a=1, a1 are one name in MLflow"),
+    "one name for a logger": ({"sample": {"a=1": "sample", "a1": "sample"}}, "a=1, a1 are one name to MLFlowLogger"),
     "of a generator": ({"sample": FROM_NOTHING, "through": "ppl", "generator": "g"}, "through=: expected one sampler"),
     "beside fake_key": ({"sample": FROM_NOTHING, "fake_key": "x"}, "sample= and fake_key=: expected one of them"),
 }
