@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streaming_metrics.cli.drawing import sampler_at
+from streaming_metrics.cli.outputs import STDOUT, refuse_overwriting
 from streaming_metrics.cli.plan import Plan
 from streaming_metrics.cli.scored_before import identities, kept_results
 from streaming_metrics.cli.several import Wanted, contests_of, publish, table_of
@@ -81,6 +82,7 @@ def score_checkpoints(
         NotEnoughSamples: at the end, where there are too few samples for a measure.
     """
     paths: list[str] = json.loads(job.comm.rendezvous(json.dumps(checkpoints.found()))[0])
+    refuse_overwriting((wanted.json, wanted.report), paths)
     function, lost = sampler_at(checkpoints.sampler), {}
     named = dict(zip(names_of([_bare(path) for path in paths]), paths))
     takes = "images" if job._window(real) is None else "clips"
@@ -173,8 +175,6 @@ def _in_order(results: Mapping[str, Result], named: Mapping[str, str]) -> dict[s
 
 
 def _save(job: Job, path: Path | None, results: Mapping[str, Result], lost: Mapping[str, str]) -> None:
-    from streaming_metrics.cli.outputs import STDOUT
-
     if path not in (None, STDOUT) and job.comm.rank == 0:
         SeveralResults(results, (), lost).save(path)
 

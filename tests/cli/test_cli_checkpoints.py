@@ -212,13 +212,17 @@ MISTAKES: dict[str, tuple[list[Any], int, str]] = {
     "no module": (["--checkpoints", "{}", "--sampler", "nowhere:load"], 3, "got 'nowhere:load': No module named"),
     "no function": (["--checkpoints", "{}", "--sampler", HERE + "COUNT"], 3, "expected a function .* got 30"),
     "nothing that draws": (options("{}", sampler="bare"), 3, "no checkpoint is scored:\n  .*ValueError: sampler: exp"),
+    "a file that is read": (options("{}", "--json", "runs/epoch=9.ckpt"), 3, "expected a file to write, got one that"),
     "pairs": (options("{}", "--paired", "psnr"), 3, "--paired: expected generated sides that are kept"),
 }
 
 
 @pytest.mark.parametrize(("given", "code", "said"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_mistakes_are_told(given: list[Any], code: int, said: str, trained: tuple[Path, str]) -> None:
+def test_mistakes_are_told(
+    given: list[Any], code: int, said: str, trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, pattern = trained
+    monkeypatch.chdir(real.parent)
     result = run("compare", real, *(pattern if one == "{}" else one for one in given), *TINY)
     assert result.exit_code == code
     told = " ".join(result.stderr.replace("│", " ").split())
