@@ -62,7 +62,7 @@ FLOORS = [
     {"images"},
     {"ratings"},
     {"verdicts"},
-    {"files"},
+    {"files", "untouched"},
     {"statistics"},
     {"pairwise", "sampling"},
     {"distributed", "features", "signature", "startup", "precision"},

@@ -19,13 +19,17 @@ from streaming_metrics.cli.explain import explain
 from streaming_metrics.cli.options import (
     NONE,
     BatchSize,
+    CheckpointsPattern,
     Device,
     Exif,
     ExtractorName,
     NoCache,
+    NumGenerated,
     NumSamples,
     OnError,
     Quiet,
+    Sampler,
+    SampleRange,
     Weights,
     Workers,
 )
@@ -116,7 +120,7 @@ app.add_typer(study_app, name="study")
 app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
-Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
+Fakes = Annotated[list[str] | None, typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
 Measures = Annotated[str, typer.Option(help=MEASURED)]
@@ -126,7 +130,7 @@ PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpip
 Paired = Annotated[str, typer.Option(show_default=False, help=PAIRS)]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples, and of what checkpoints draw.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
@@ -156,7 +160,7 @@ def main(version: Version = False) -> None:
 @app.command()
 def compare(
     real: Real,
-    fakes: Fakes,
+    fakes: Fakes = None,
     measures: ScoredMeasures = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
@@ -177,10 +181,15 @@ def compare(
     per_prompt: PerPrompt = 1,
     test: Test = False,
     unpaired: Unpaired = False,
+    checkpoints: CheckpointsPattern = None,
+    sampler: Sampler = None,
+    num_generated: NumGenerated = 10_000,
+    sample_range: SampleRange = "0,1",
     no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score generated images against real ones; of several sides in one table, and tell which are better."""
+    """Score generated images against real ones; of several sides, or checkpoints, in one table, with the best."""
+    fakes = _refuse_neither(fakes or [], checkpoints, sampler)
     measures = _checked_measures_or_none(measures)
     _check_paired(paired)
     from streaming_metrics.cli.feature_cache import FeatureCache
@@ -195,6 +204,7 @@ def compare(
     with running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
         _refuse_several(fakes, paired, test or unpaired)
+        _refuse_beside_checkpoints(checkpoints, measures, paired, study)
         refuse_overwriting((json, report), (real, *fakes, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
@@ -206,8 +216,15 @@ def compare(
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
         job = replace(job, exif=exif, cache=None if no_cache else FeatureCache.usual())
         asked = None if study is None else read_results(study)
+        wanted = Wanted(test or unpaired, unpaired, json, report, asked)
+        if checkpoints is not None:
+            from streaming_metrics.cli.checkpoints import Checkpoints, Drawing, score_checkpoints
+
+            low, high = map(float, sample_range.split(","))
+            how = Drawing(num_generated, batch_size, seed, (low, high))
+            score_checkpoints(job, real, Checkpoints(checkpoints, str(sampler), how), wanted, tell)
+            return
         if len(fakes) > 1:
-            wanted = Wanted(test or unpaired, unpaired, json, report, asked)
             score_several(job, real, fakes, wanted, tell)
             return
         comparison = job.compare(real, fakes[0])
@@ -386,6 +403,29 @@ def _refuse_several(fakes: Sequence[str], paired: str, test: bool) -> None:
         )
 
 
+def _refuse_neither(fakes: list[str], checkpoints: str | None, sampler: str | None) -> list[str]:
+    """Return the generated sides; raise BadParameter where neither they nor checkpoints are given, or both."""
+    if not fakes and checkpoints is None:
+        raise typer.BadParameter("Missing argument FAKES: generated images; or --checkpoints with --sampler.")
+    if fakes and checkpoints is not None:
+        raise typer.BadParameter(
+            f"expected FAKES or --checkpoints, got both: {fakes[0]}, … Remedy: the pattern of --checkpoints in quotes."
+        )
+    if (checkpoints is None) != (sampler is None):
+        raise typer.BadParameter("expected --checkpoints and --sampler together, got one of them.")
+    return fakes
+
+
+def _refuse_beside_checkpoints(checkpoints: str | None, measures: str, paired: str, study: Path | None) -> None:
+    """Raise ValueError for what does not go with images that are drawn and not kept."""
+    given = {"--paired": bool(paired), "--study": study is not None, "--measures none": measures == "none"}
+    beside = [name for name, is_given in given.items() if is_given]
+    if checkpoints is not None and beside:
+        raise ValueError(
+            f"{beside[0]}: expected generated sides that are kept, got --checkpoints. Remedy: leave it out."
+        )
+
+
 def _check_charts(measures: str) -> None:
     """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
     from streaming_metrics import report
@@ -418,7 +458,8 @@ def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | No
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
-    from streaming_metrics.cli.score_table import error_of, show_one
+    from streaming_metrics.cli.score_table import show_one
+    from streaming_metrics.report.side_rows import error_of
 
     if any(error_of(key, scores) for key in scores):
         show_one(scores, better=shows_better)

@@ -12,6 +12,15 @@ ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or pa
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in a forward pass.")]
+CheckpointsPattern = Annotated[
+    str | None, typer.Option("--checkpoints", help="Score what --sampler draws from each of these: 'runs/*.ckpt'.")
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="package.module:function, from a checkpoint's path to a model with sample(n), or that."),
+]
+NumGenerated = Annotated[int, typer.Option(min=1, help="Images that each checkpoint draws.")]
+SampleRange = Annotated[Literal["0,1", "-1,1"], typer.Option(help="What floats of --sampler span.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that decode.")]
 NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at random, of each side of images.")]
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]

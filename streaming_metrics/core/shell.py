@@ -30,6 +30,7 @@ from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
+from streaming_metrics.core.set_aside import put_back, set_aside
 from streaming_metrics.core.states import Binder, States
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.inputs import Given
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.references import References, SavedSide
+    from streaming_metrics.core.set_aside import SetAside
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.images.conversion import Takes
@@ -347,6 +349,42 @@ class GenerativeMetrics(Metric):
         states.replace({role: states.empty(role, device) for role in forgotten})
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
+        self._totals = self._found = self._captions = None
+        self._evidence = {}
+
+    @_without_gradients
+    def set_aside(self) -> SetAside:
+        """Take this rank's generated samples out, so that those of another generator can be measured against the same
+        sides; local. :meth:`put_back` has them measured again, also by measures that were bound since.
+
+        Raises:
+            RuntimeError: where an interrupted update has torn them.
+
+        Example:
+            >>> import torch
+            >>> from streaming_metrics import FID
+            >>> metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
+            >>> metric.update(torch.randn(9, 2), real=False)
+            >>> nine = metric.set_aside()
+            >>> metric.update(torch.randn(5, 2), real=False)
+            >>> five, _ = metric.set_aside(), metric.put_back(nine)
+            >>> metric.num_samples("fake")
+            9
+        """
+        self._check_whole("set_aside()", (MEASURED,))
+        kept = set_aside(self._states, state_device(self.device))
+        self._totals = self._found = self._captions = None
+        self._evidence = {}
+        return kept
+
+    @_without_gradients
+    def put_back(self, samples: SetAside) -> None:
+        """Measure generated samples that were set aside, in place of those that are there; local.
+
+        Raises:
+            ValueError: where they were counted against a frozen side that is another by now.
+        """
+        put_back(self._states, samples)
         self._totals = self._found = self._captions = None
         self._evidence = {}
 

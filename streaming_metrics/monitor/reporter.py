@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.monitor.counting import stands_in_order
 from streaming_metrics.monitor.lookup import IN_A_FILE, NO_WAY_BACK, look_up
-from streaming_metrics.monitor.untouched import isolated
 from streaming_metrics.plots import new_figure
 from streaming_metrics.report.history import History
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.thumbnails import Thumbnails
+from streaming_metrics.untouched import isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streaming_metrics.monitor.measurement import Measurement
     from streaming_metrics.monitor.trainer import Run
     from streaming_metrics.report.history import Finder
+    from streaming_metrics.report.sides import SidesTable
 
 
 class Reporter:
@@ -69,6 +70,7 @@ class Reporter:
         step: int,
         measurement: Measurement,
         warned: Sequence[str],
+        ways: Tensor | None = None,
         verdicts: str = "",
     ) -> None:
         """Note a measurement; collective.
@@ -79,6 +81,7 @@ class Reporter:
             step: when it was made, as loggers have it.
             measurement: what made it.
             warned: what was warned of meanwhile.
+            ways: between samples.
             verdicts: of all epochs so far, in words.
         """
         date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
@@ -87,20 +90,29 @@ class Reporter:
         with isolated():
             self.history.note(run.epoch, values, metric, step)
             finders = self._finder(run, measurement), self._train_finder(measurement)
-            show = self.history.look(metric, self.thumbnails, finders[0], measurement.ways, finders[1])
+            show = self.history.look(metric, self.thumbnails, finders[0], ways, finders[1])
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 
-    def write(self, run: Run, reporters: Sequence[Reporter]) -> None:
+    def write(
+        self, run: Run, reporters: Sequence[Reporter], sides: Callable[[], SidesTable | None] = lambda: None
+    ) -> None:
         """Write the report of all that share this one, on the rank that writes.
 
         A page is no reason to end a training: an error is a warning.
+
+        Args:
+            run: in which it was measured.
+            reporters: of all monitors.
+            sides: returns several samplers beside each other; None for none.
         """
         path, title = self.path(run.folder, run.stage), f"What {type(run.module).__name__} generates"
         shared = [one.history for one in reporters if one.path(run.folder, run.stage) == path]
         if run.is_writer:
             with isolated():
-                _warn_of_errors(partial(write_report, path, shared, title), f"{path} is not written this time")
+                _warn_of_errors(
+                    lambda: write_report(path, shared, title, None, sides()), f"{path} is not written this time"
+                )
 
     def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
         settings, side = measurement.settings, self.thumbnails.side

@@ -74,6 +74,8 @@ ORDERS = {
     "reset after a replay": "r0 r1 r2 t0 t1 t2 f7 f8 R T x x f0 f1 f2",
     "computed between": "r0 t0 r1 t1 r2 t2 f0 c R T c f1 c f2 c",
     "by forward": "r0 r1 r2 t0 t1 t2 w0 R w1 T w2",
+    "set aside, then bound": "f2 f0 a f5 r0 r1 r2 t0 t1 t2 R T f6 b f1",
+    "set aside while bound": "r0 r1 r2 t0 t1 t2 R T f0 a f5 c a b f1 f2",
 }
 
 
