@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from extractor_table import Classifier, Pixels
+from host_reads import HostReads
 from reference_weights import draw_images
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
 from streaming_metrics.cli.reading import Pack, ReadResult
@@ -36,23 +36,6 @@ on_devices = pytest.mark.parametrize("device", DEVICES)
 def needs_a_gpu(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("There is no CUDA device.")
-
-
-class HostReads(TorchDispatchMode):
-    """Counts how often a tensor's value, or a shape that depends on values, is asked for on the host."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        asked = torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
-        if asked and args[0].numel() > 0 and not is_count(args[0]):
-            self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
-def is_count(tensor: Tensor) -> bool:
-    """Return whether a tensor is a number of samples, or an id: those live on the CPU."""
-    return tensor.dtype == torch.int64 and tensor.device.type == "cpu" and tensor.ndim == 0
 
 
 def draw(seed: int) -> Features:

@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from streaming_metrics.deferred import is_deferred, require
+
 CHANNELS = 3
 Takes: TypeAlias = Literal["images", "clips"]
 """What a network takes, and so what samples are."""
@@ -124,19 +126,36 @@ def checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+class OutOfRange(ValueError):
+    """Pixels, the ``darkest`` to the ``brightest``, are of another range than was said."""
+
+    def __init__(self, message: str, darkest: float = math.nan, brightest: float = math.nan) -> None:
+        super().__init__(message)
+        self.darkest, self.brightest = darkest, brightest
+
+
 def _check_values(pixels: Tensor, low: float, high: float) -> None:
-    darkest, brightest = torch.stack(pixels.aminmax()).tolist()
-    if not (math.isfinite(darkest) and math.isfinite(brightest)):
-        bad = int((~pixels.isfinite()).sum())
-        raise ValueError(
-            f"Expected finite pixels, got {bad} of {pixels.numel()} NaN or infinite. Remedy: see what made them."
-        )
-    slack = (high - low) / 2
-    if darkest < low - slack or brightest > high + slack:
-        raise ValueError(
-            f"Expected pixels in value_range=({low:g}, {high:g}), got {darkest:g} to {brightest:g}. Remedy: give the"
-            " value_range= that the images have, (0, 1) or (-1, 1); of 0 to 255, give images.round().to(torch.uint8)."
-        )
+    ends, slack, total = torch.stack(pixels.aminmax()).double(), (high - low) / 2, pixels.numel()
+    counted = _non_finite(pixels) if is_deferred(pixels) else None  # later they may be others
+
+    def why() -> Exception:
+        darkest, brightest = ends.tolist()
+        if math.isfinite(darkest) and math.isfinite(brightest):
+            return OutOfRange(_OUT_OF_RANGE.format(low, high, darkest, brightest), darkest, brightest)
+        bad = int(_non_finite(pixels) if counted is None else counted)
+        return ValueError(f"Expected finite pixels, got {bad} of {total} NaN or infinite. Remedy: see what made them.")
+
+    require(((ends >= low - slack) & (ends <= high + slack)).all(), why)
+
+
+def _non_finite(pixels: Tensor) -> Tensor:
+    return (~pixels.isfinite()).sum()
+
+
+_OUT_OF_RANGE = (
+    "Expected pixels in value_range=({:g}, {:g}), got {:g} to {:g}. Remedy: give the value_range= that the images have,"
+    " (0, 1) or (-1, 1); of 0 to 255, give images.round().to(torch.uint8)."
+)
 
 
 def _dtype_remedy(images: Tensor, takes: Takes) -> str:
