@@ -106,6 +106,8 @@ class InputPipeline:
             device = first.extractor.device
             takes, span = first.extractor.takes, self.value_range
             checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
+            for check in checked.checks:
+                require(*check)
             hashed = {} if texts is None else {"captions": caption_hashes(texts)}
             with arriving(checked.pixels, device) as pixels:
                 images = CheckedImages(pixels)

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from streaming_metrics.deferred import is_deferred, require
+from streaming_metrics.deferred import Check, is_deferred, require
 
 CHANNELS = 3
 Takes: TypeAlias = Literal["images", "clips"]
@@ -32,6 +32,7 @@ class CheckedImages:
         pixels: uint8 ``(N, 3, H, W)``, or clips, as :func:`to_uint8` returns them, or rows of those.
         columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
         captions: the text of each; None where there are none.
+        checks: what a device has yet to say of them, which the metric then asks.
 
     Example:
         >>> two = CheckedImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), {"labels": torch.tensor([3, 1])})
@@ -42,16 +43,19 @@ class CheckedImages:
     pixels: Tensor
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     captions: tuple[str, ...] | None = None
+    checks: tuple[Check, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: Tensor) -> CheckedImages:
+        if rows.dtype == torch.bool and rows.all():
+            return self  # no copy: pixels in pinned memory stay there
         columns = {name: column[rows] for name, column in self.columns.items()}
         if self.captions is None:
-            return CheckedImages(self.pixels[rows], columns)
+            return CheckedImages(self.pixels[rows], columns, checks=self.checks)
         kept = torch.arange(len(self))[rows.cpu()].tolist()
-        return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept))
+        return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept), self.checks)
 
 
 def check_images(images: Tensor, takes: Takes = "images") -> None:
@@ -135,7 +139,7 @@ class OutOfRange(ValueError):
 
 
 def _check_values(pixels: Tensor, low: float, high: float) -> None:
-    ends, slack, total = torch.stack(pixels.aminmax()).double(), (high - low) / 2, pixels.numel()
+    ends, slack, total = torch.stack(pixels.aminmax()), (high - low) / 2, pixels.numel()
     counted = _non_finite(pixels) if is_deferred(pixels) else None  # later they may be others
 
     def why() -> Exception:

@@ -181,6 +181,7 @@ class Measurement:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
                 self.beside.values(Comm.single())
+            self.metric.settle()
         with isolated():
             self._forget()
 
@@ -195,6 +196,7 @@ class Measurement:
             with settings.weights_context(run.module):
                 if draws:
                     self._add(self._draw(run, n, settings.seed), torch.arange(n))
+                    self.metric.settle()
                 self.beside.try_out(run.module, settings)
             self.rehearsal.has_generated = True
         with isolated():
