@@ -58,7 +58,7 @@ class HostReads(TorchDispatchMode):
 
 
 class Lists(TorchFunctionMode):
-    """Notes what leaves a tensor without an operation that :class:`HostReads` would see."""
+    """Notes what leaves a tensor, or becomes one on a device, by no operation that :class:`HostReads` would see."""
 
     def __init__(self, reads: HostReads) -> None:
         super().__init__()
@@ -67,6 +67,8 @@ class Lists(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.tolist, Tensor.numpy, Tensor.cpu):
             self.reads.note(func, args[0])
+        elif func in (torch.tensor, Tensor.new_tensor) and (kwargs or {}).get("device") != "cpu":
+            self.reads.asked.append(func.__name__)
         return func(*args, **(kwargs or {}))
 
 
