@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,15 +224,29 @@ def test_the_tracer_counts_functions_lambdas_and_steps_alone(tmp_path: Path, mon
     assert sys.getprofile() is None
 
 
-def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
-    sizes = {"batch": 3, "side": 8, "images": 7, "samples": 20, "large": 30, "width": 6}
-    peers = {"peer": lambda images: network(images).pool}
-    result = gpu.bench({"fp32": network, "bf16": network}, peers, sizes, work=1, device="cpu")
-    told = ["features", "the peer's", "FID", "KID", "PRDC", "real moments", "fake moments", "counts"]
+def test_gpu_on_the_cpu(network: ModuleExtractor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All but the networks, which are tiny, is what runs on a card."""
+    ours = {"fp32": network, "tf32": network, "bf16": network}
+    theirs = {"peer": lambda images: network(images).pool}
+    monkeypatch.setattr(gpu, "candidates", lambda *_: nullcontext((ours, theirs, 1)))
+    files = tmp_path / "page.md", tmp_path / "result.json"
+    given = f"--device cpu --tiny --compiled --page {files[0]} --json {files[1]}"
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *given.split()])
+    gpu.main()
+    page, (_, result) = files[0].read_text(), results.read(files[1])
+    told = ["features", "the peer's", "eigenvalues", "FID", "KID", "PRDC", "real moments", "fake moments", "counts"]
     assert len(result.checks) == len(told)
-    page = gpu.page(result, "no card")
-    assert all(row.question in page for row in result.rows)
-    assert "until features are known to be finite" in page
+    assert all(row.question in page and row.ratio == row.ratio for row in result.rows)
+    assert {"features at 32 px, bf16, compiled", "4 images to FID, bf16, pageable"} <= {r.question for r in result.rows}
+    assert "No card" in page
+    assert "held back" in page
+
+
+@pytest.mark.slow
+def test_gpu_on_the_cpu_with_the_networks_themselves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--tiny", "--page", str(tmp_path / "page.md")])
+    gpu.main()
+    assert "torch-fidelity" in (tmp_path / "page.md").read_text()
 
 
 def test_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.deferred import collecting
 from streaming_metrics.images.batches import apart, as_uint8, name_of
 from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
@@ -120,10 +121,11 @@ class ImageSampler:
     def _checked(
         self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Any] | None, source: str, batch: Any
     ) -> CheckedImages:
-        pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
+        with collecting(checks := []):
+            pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
         own, captions = captions_apart({**(beside or {}), **own}, n, source)
         if captions is None and "captions" not in own and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)
         columns = checked_columns(own, n, source)
         refuse_missing({*columns, *(() if captions is None else ("captions",))}, self.needed, source)
-        return CheckedImages(pixels, columns, captions)
+        return CheckedImages(pixels, columns, captions, tuple(checks))

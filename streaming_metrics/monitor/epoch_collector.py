@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from streaming_metrics.deferred import collecting
 from streaming_metrics.images.batches import pixels_of
 from streaming_metrics.images.captions import captions_apart
 from streaming_metrics.images.conversion import CheckedImages
@@ -79,9 +80,10 @@ class EpochCollector:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
         takes = self.metric.takes
         source = f"{role} {takes}"
-        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
+        with collecting(checks := []):
+            pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
         columns, captions = captions_apart(beside, len(pixels), source)
-        self._add(CheckedImages(pixels, columns, captions)[keep], index[keep], role)
+        self._add(CheckedImages(pixels, columns, captions, tuple(checks))[keep], index[keep], role)
         self.in_place[role] &= self._count is not None and self._count.in_place
 
     def fake(self, images: CheckedImages, index: Tensor) -> None:

@@ -184,6 +184,7 @@ class Measurement:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
                 self.beside.values(Comm.single())
+            self.metric.settle()
         with isolated():
             self._forget()
 
@@ -199,6 +200,7 @@ class Measurement:
                 for variant in self.variants if draws else ():
                     self.variants.turn_to(variant)
                     self._add(self._draw(run, n, settings.seed), torch.arange(n))
+                    self.metric.settle()
                 self.beside.try_out(run.module, settings)
             self.rehearsal.has_generated = True
         with isolated():
