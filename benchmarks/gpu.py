@@ -26,7 +26,7 @@ from harness.ceilings import GIGA, Ceilings, share
 from harness.common import interleaved, machine
 from harness.inputs import CLASSES, WIDTH, Given, draw_features, draw_images, reference_weights, uncached
 from harness.page import markdown
-from harness.results import HEAD, Result, Row, finish, parser_of, rate, seconds
+from harness.results import HEAD, Result, Row, finish, parser_of, rate, reasons, seconds, tally
 from inception import flops, peer_networks
 from kid import same_subsets, torchmetrics_kid
 from precision_recall import prdc
@@ -326,13 +326,13 @@ def page(result: Result, card: str) -> str:
     versions = (
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, torchmetrics {torchmetrics.__version__}"
     )
-    reached = sum(row.reached for row in result.rows)
     return "\n".join(
         [
             "# How fast it is on a GPU\n",
             f"{card}. {machine()}; {versions}. {datetime.now(timezone.utc):%Y-%m-%d}.\n",
-            f"`python benchmarks/gpu.py --page …` wrote this: {reached} of {len(result.rows)} rows reached. {_HOW}\n",
+            f"`python benchmarks/gpu.py --page …` wrote this: {tally(result.rows)}. {_HOW}\n",
             markdown(HEAD, [row.cells() for row in result.rows]),
+            *(f"\n{reason}" for reason in reasons(result.rows)),
             "\nCeilings: " + ", ".join(rate(*ceiling) for ceiling in result.ceilings.items()) + ".\n",
             *(f"- {line}" for line in [*result.notes, *result.checks]),
             "",

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from harness.chart import draw
 from harness.common import machine
-from harness.results import HEAD, Result, Row, rate, read, short
+from harness.page import markdown as as_table
+from harness.results import HEAD, Result, rate, read, reasons, tally
 
 HERE = Path(__file__).parent
-SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]
+SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth", "startup", "folder"]
 PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
 TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 
@@ -42,7 +43,6 @@ def run(script: str, folder: Path, *arguments: str) -> tuple[str, Result] | None
 def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
     """Return the report."""
     rows = [row for _, result in answers.values() for row in result.rows]
-    missed = len(short(rows))
     lines = [
         "# How fast it is",
         "",
@@ -50,12 +50,13 @@ def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + ".",
         "",
-        f"`make bench` wrote this: {len(rows) - missed} of {len(rows)} rows reached, {missed} short. Candidates take "
-        "turns in one process on the same inputs, and their results must agree; figures are medians.",
+        f"`make bench` wrote this: {tally(rows)}. Candidates take turns in one process on the same inputs, and their "
+        "results must agree; figures are medians.",
         "",
         f"![Ratios to the peers](pictures/{CHART.name})",
         "",
-        *as_table(rows),
+        as_table(HEAD, [row.cells() for row in rows]).replace("| SHORT |", "| **SHORT** |"),
+        *[f"\n{reason[0].upper()}{reason[1:]}" for reason in reasons(rows)],
         *[f"\n`benchmarks/{name}.py` **failed**: no figures." for name in failed],
         "",
         "## How each is taken",
@@ -67,12 +68,6 @@ def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
             lines += [f"Ceilings of the machine, measured in turn with it: {ceilings}.", ""]
         lines += ["```", *result.checks, *result.notes, "```"]
     return "\n".join(lines) + "\n"
-
-
-def as_table(rows: list[Row]) -> list[str]:
-    marked = [[*row.cells()[:5], "reached" if row.reached else "**SHORT**", row.note] for row in rows]
-    lines = [HEAD, ["---"] * len(HEAD), *marked]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def main() -> None:

@@ -44,6 +44,7 @@ DOORS = {
     "sqlite3": {"study/database.py", "study/schema.py", "study/server.py"},
     "av": {"images/videos.py"},
     "pyarrow": {"images/rows.py"},
+    "fsspec": {"images/remote.py"},
     "transformers": {"extractors/folders.py"},
     "PIL": {"images/decode.py", "images/encode.py", "images/own.py", "report/pictures.py"},
 }

@@ -8,7 +8,6 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 from __future__ import annotations
 
 from dataclasses import replace
-from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,12 +16,13 @@ from typer.core import TyperGroup
 
 from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.explain import explain
-from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
 from streaming_metrics.cli.options import (
+    NONE,
     BatchSize,
     Device,
     Exif,
     ExtractorName,
+    NoCache,
     NumSamples,
     OnError,
     Quiet,
@@ -30,11 +30,10 @@ from streaming_metrics.cli.options import (
     Workers,
 )
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
-from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.running import running, tell_all, teller
 from streaming_metrics.cli.study_results import app as study_app
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
-from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
+from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES, RESIZES_TOLD
 from streaming_metrics.signature import library_version
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.cli.results import Result
     from streaming_metrics.cli.scoring import Comparison
+    from streaming_metrics.measures import Measure
 
 EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
@@ -54,10 +54,11 @@ SOURCE = (
 SCORED = "A signature, or a file of scores, states or a reference."
 
 
-def _check_measures(text: str) -> str:
+def _checked_measures(text: str) -> str:
+    """Return a list of measures by their labels; BadParameter where it is none. It is not the option's callback: that
+    would import measures, and PyTorch, before other errors of usage are told.
+    """
     from streaming_metrics.cli.own_measures import by_label
-    from streaming_metrics.cli.plan import with_count
-    from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
     try:
@@ -65,21 +66,26 @@ def _check_measures(text: str) -> str:
         found = measures_of(text)
         if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-        refuse_unread(with_count(found, 1))  # of how many samples is not known yet
+        _refuse_unread(found)
     except (TypeError, ValueError, FileNotFoundError) as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="'--measures'") from error
     return text
 
 
-def _check_measures_or_none(text: str) -> str:
-    from streaming_metrics.cli.pairs import NONE
+def _refuse_unread(found: Sequence[Measure]) -> None:
+    from streaming_metrics.cli.plan import with_count
+    from streaming_metrics.cli.unread import refuse_unread
 
-    return NONE if text.strip().lower() == NONE else _check_measures(text)
+    refuse_unread(with_count(found, 1))  # of how many samples is not known yet
 
 
-def _check_paired(text: str) -> str:
+def _checked_measures_or_none(text: str) -> str:
+    return NONE if text.strip().lower() == NONE else _checked_measures(text)
+
+
+def _check_paired(text: str) -> None:
     if not text:
-        return text
+        return
     from streaming_metrics.extractors.names import lookup
     from streaming_metrics.measures.torchmetrics_names import PAIRED
 
@@ -88,8 +94,7 @@ def _check_paired(text: str) -> str:
             if ":" not in name:
                 lookup(PAIRED, name.lower().replace("_", "-"), "paired metric")
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    return text
+        raise typer.BadParameter(str(error), param_hint="'--paired'") from error
 
 
 class _Commands(TyperGroup):
@@ -114,11 +119,11 @@ Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
 Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
-Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
+Measures = Annotated[str, typer.Option(help=MEASURED)]
 SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
-MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
+ScoredMeasures = Annotated[str, typer.Option(help=SCORED_MEASURES)]
 PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric."
-Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
+Paired = Annotated[str, typer.Option(show_default=False, help=PAIRS)]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
@@ -152,7 +157,7 @@ def main(version: Version = False) -> None:
 def compare(
     real: Real,
     fakes: Fakes,
-    measures: MeasuresOrNone = "fid",
+    measures: ScoredMeasures = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -172,9 +177,13 @@ def compare(
     per_prompt: PerPrompt = 1,
     test: Test = False,
     unpaired: Unpaired = False,
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
     """Score generated images against real ones; of several sides in one table, and tell which are better."""
+    measures = _checked_measures_or_none(measures)
+    _check_paired(paired)
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
@@ -195,7 +204,7 @@ def compare(
             se or test or unpaired,
         )
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
-        job = replace(job, exif=exif)
+        job = replace(job, exif=exif, cache=None if no_cache else FeatureCache.usual())
         asked = None if study is None else read_results(study)
         if len(fakes) > 1:
             wanted = Wanted(test or unpaired, unpaired, json, report, asked)
@@ -230,9 +239,12 @@ def reference(
     capacity: Capacity = None,
     half: Half = False,
     se: ForErrors = False,
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
+    measures = _checked_measures(measures)
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
 
@@ -241,6 +253,7 @@ def reference(
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, exif=exif)
+        job = replace(job, cache=None if no_cache else FeatureCache.usual())
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             tell_all(said, tell)
@@ -278,6 +291,8 @@ def merge(
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
+    from streaming_metrics.cli.facts import contents, facts
+
     with exit_codes():
         show_table(("", ""), [*facts(file).items(), *contents(file)])
 
@@ -287,6 +302,8 @@ def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
     """Say whether two scores compare, and why not; exit with 1 where something that matters differs."""
+    from streaming_metrics.cli.facts import differences, facts, scores_apart
+
     with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
@@ -326,25 +343,24 @@ def compare_files(
 @app.command()
 def extractors() -> None:
     """List the networks, and the named resizes of inception-v3."""
-    from streaming_metrics.extractors.resize import RESIZES
-
     show_table(("extractor",), [(name,) for name in EXTRACTORS])
-    show_table(("resize", "is"), [(name, _summary(resize)) for name, resize in RESIZES.items()])
+    show_table(("resize", "is"), RESIZES_TOLD.items())
 
 
 @app.command()
 def measures(
-    names: Annotated[list[str] | None, typer.Argument(help="Say all of these: fid, kid, …")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="All of these: fid, kid, …; package.module:Class.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page of documentation.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the measures: keys, what is better, class, what each reads, paper."""
     from streaming_metrics.cli import measure_list
+    from streaming_metrics.measures.facts import dumped
 
     with exit_codes():
         found = measure_list.chosen(names or [])
         if markdown or json:
-            say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
+            say(measure_list.as_page(found) if markdown else dumped(found))
         elif names:
             measure_list.show_each(found)
         else:
@@ -353,8 +369,6 @@ def measures(
 
 def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
     """Raise ValueError where nothing is to be scored, or a report would have nothing to show."""
-    from streaming_metrics.cli.pairs import NONE
-
     if measures == NONE and not paired.strip(", "):
         raise ValueError("--measures none: expected --paired metrics beside it, got none. Remedy: --paired psnr,ssim.")
     if measures == NONE and report is not None:
@@ -381,6 +395,8 @@ def _check_charts(measures: str) -> None:
 
 
 def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> None:
+    from streaming_metrics.cli.people import lines_of
+
     tell_all(result.warnings, tell)
     if json == STDOUT:
         say(result.to_json())
@@ -415,10 +431,6 @@ def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> 
         rows = [(*row, scalar_of(row[0]).better or "") for row in rows]
     show_table(("measure", "value", "better")[: len(rows[0])], rows)
     say(signature)
-
-
-def _summary(thing: Any) -> str:
-    return (getdoc(thing) or "").partition("\n")[0]
 
 
 if __name__ == "__main__":

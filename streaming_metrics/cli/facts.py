@@ -11,8 +11,7 @@ from streaming_metrics.cli.reasons import reasons
 from streaming_metrics.cli.results import Origin, warnings_of
 from streaming_metrics.cli.several_results import is_scores, load_sides
 from streaming_metrics.extractors.names import facts_of_record
-from streaming_metrics.files.npz import UNKNOWN
-from streaming_metrics.files.outline import Outline
+from streaming_metrics.files.outline import UNKNOWN, Outline
 from streaming_metrics.files.tensors import STATE_KIND, about_of, read_arrays
 from streaming_metrics.signature import Signature
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+NONE = "none"
+"""What stands for no measures, of a run that scores pairs alone."""
 ExtractorName = Annotated[str | None, typer.Option(help="See `extractors`; or package.module:module.")]
 Weights = Annotated[str | None, typer.Option(help="Path or URL of the extractor's weights.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
@@ -15,3 +17,4 @@ NumSamples = Annotated[int | None, typer.Option(min=1, help="Take so many, at ra
 OnError = Annotated[Literal["fail", "skip"], typer.Option(help="What to do about images that do not read.")]
 Exif = Annotated[bool, typer.Option("--exif", help="Turn images as EXIF says; published protocols do not.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; files still hold them.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Read all images again, and keep no features of them.")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset
 
+from streaming_metrics.cli.options import NONE
 from streaming_metrics.cli.reading import Pack, Packs, ReadResult, refuse_unreadable
 from streaming_metrics.core.metric_suite import MetricSuite
 from streaming_metrics.images import imported
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from streaming_metrics.images import Images
 
 OPTION = "--paired"
-NONE = "none"
-"""What stands for no measures, of a run that scores pairs alone."""
 
 
 def suite_of(text: str) -> MetricSuite:

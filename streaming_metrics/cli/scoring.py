@@ -5,17 +5,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 import torch
 from torch import nn
 
+from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.errors_asked import asked_for, for_reference
 from streaming_metrics.cli.exif import as_asked, record_of_exif, refuse_unsaid, signed
 from streaming_metrics.cli.labels import labelled, lines_of_labels, record_of
-from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
+from streaming_metrics.cli.options import NONE
+from streaming_metrics.cli.pairs import read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.reading import TakesImages
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
@@ -90,6 +93,12 @@ class Network:
         """Return which frames of a clip the extractor looks at, which is then loaded; None where it takes images."""
         extractor, _ = self._resolved(measures, reference)
         return self.load(measures, reference).window if takes_of(extractor) == "clips" else None
+
+    @property
+    def named(self) -> Extractor | None:
+        """The extractor that is loaded, of those that have names; None of one's own, whose code may change."""
+        known = self.extractor is None or ":" not in self.extractor
+        return next(iter(self.loaded.values()), None) if known else None
 
     @cached_property
     def own(self) -> nn.Module:
@@ -145,6 +154,7 @@ class Job:
         errors: whether measures that have standard errors give them.
         per_prompt: how many images in a row are of one prompt, and so depend on each other.
         exif: whether images are turned as EXIF says.
+        cache: of features of files that have not changed; None for none.
     """
 
     network: Network
@@ -159,6 +169,7 @@ class Job:
     errors: bool = False
     per_prompt: int = 1
     exif: bool = False
+    cache: FeatureCache | None = None
 
     def compare(self, real: str, fake: str) -> Comparison:
         """Return the scores of two sources, of those measures that have enough samples; collective.
@@ -346,10 +357,27 @@ class Job:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
-            outcome = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+            outcome = self._decoded_or_cached(metric, source, real, advance)
         if self.reading.skip:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
+
+    def _decoded_or_cached(
+        self, metric: TakesImages | None, source: Images, real: bool, advance: Callable[[int], Any]
+    ) -> ReadResult:
+        read = partial(self.reading, images=source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+        extractor = self.network.named
+        if metric is None or extractor is None:
+            return read(metric)
+        side = CachedSide.of(self.cache, source, extractor, self.comm)
+        if side is None:
+            return read(metric)
+        stored = side.stored()
+        if stored is None:
+            return side.read(metric, extractor, read, self.tell)
+        whose = "real" if real else "generated"
+        self._say([f"{whose}: features of {len(source)} images come from the cache. --no-cache makes them anew"])
+        return side.give(stored, metric, real=real, batch_size=self.reading.batch_size, advance=advance)
 
     def _ids(self, side: Source) -> dict[str, str]:
         """Return what tells whether a side's samples are of the same seeds as another's."""

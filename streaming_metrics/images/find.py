@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 MOMENTS = "mu"
 KNOWN = (
-    "a folder, an image, a zip or tar archive, an .npz, a saved reference, a pattern like 'a/*.png', a list of paths "
-    "(x.txt), or package.module:dataset"
+    "a folder, an image, a zip or tar archive, an .npy, .npz or .pt, a parquet or arrow table, a saved reference, a "
+    "pattern like 'a/*.png', a list of paths (x.txt), torchvision:CIFAR10?train=true&root=data, an address of one, or "
+    "package.module:dataset"
 )
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]*://|(www\.)?[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|io|co|edu|gov|ai|dev)/", re.I
@@ -51,7 +52,9 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
             Behind a colon stands which files of a folder or an archive to take: ``shards:tar`` its archives,
             ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images. Or what a pattern
             matches (``runs/{a,b}/*.png``, ``shards-{000..012}.tar``, ``**``), or what a file lists, one path a line:
-            ``list.txt``, ``@list``.
+            ``list.txt``, ``@list``. Or an array, a table or a dataset of torchvision, see
+            :func:`~streaming_metrics.images.find_tables.table_at`; or any of these at an address that fsspec knows
+            (``s3://…``), see :class:`~streaming_metrics.images.remote.Remote`.
 
     Raises:
         FileNotFoundError: where there is no such file or module.

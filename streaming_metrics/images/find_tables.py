@@ -44,7 +44,8 @@ def table_at(text: str) -> Images | None:
         text: ``x.npy``, ``x.npz:its_array``, ``x.pt`` or ``x.pt:its_key``, each with ``?range=-1,1`` where it holds
             floats and ``?layout=hwc`` where its shape may be read in several ways; a parquet or arrow file, a folder of
             them, or one of ``save_to_disk`` of ``datasets``, with ``:split`` and ``:column`` where there are several
-            and ``?label=column`` of their classes.
+            and ``?label=column`` of their classes; ``torchvision:CIFAR10?train=true&root=data``; or
+            ``package.module:dataset?range=-1,1``, one's own of floats.
 
     Raises:
         ImportError: where a package for it is missing.

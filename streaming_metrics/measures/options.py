@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import sys
 from dataclasses import fields
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORDS = {"none": None, "true": True, "false": False}
-NUMBERS: dict[type, tuple[type, ...]] = {int: (int, np.integer), float: (float, int, np.floating, np.integer)}
+NUMBERS: dict[type, type] = {int: Integral, float: Real}
+"""What Python's and NumPy's numbers are, by the type that they are made."""
 
 
 def options_of(cls: type) -> dict[str, Any]:

@@ -6,6 +6,7 @@ It imports no measure, and no PyTorch, before one is asked for.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import MISSING, fields, replace
 from importlib import import_module
@@ -13,7 +14,7 @@ from inspect import isabstract
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streaming_metrics.arguments import split_outside
-from streaming_metrics.extractors.names import lookup
+from streaming_metrics.extractors.names import lookup, unknown
 from streaming_metrics.measures.options import name_of, options_of, parsed, unified
 from streaming_metrics.measures.reported import reported_keys as reported_keys
 
@@ -90,6 +91,16 @@ def homes() -> dict[str, str]:
 def known_measures() -> dict[str, type[Measure]]:
     """Return the measures there are, by label; a class of one's own is one once it is imported."""
     return {label: class_of(label) for label in MEASURES} | _of_users()
+
+
+def labels() -> list[str]:
+    """Return the labels of the measures there are; none of this library is imported."""
+    return [*MEASURES, *_of_users()]
+
+
+def find_class(label: str) -> type[Measure] | None:
+    """Return the class of a label, of this library or of one's own; None where there is none."""
+    return class_of(label) if label in MEASURES else _of_users().get(label)
 
 
 def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
@@ -183,9 +194,10 @@ def _without_omegaconf(given: object) -> object:
 
 def _of_users() -> dict[str, type[Measure]]:
     """Return the classes, however far below a measure, that have a label of their own and are none of this library."""
-    from streaming_metrics.measures.base import Measure
-
-    labelled = (cls for cls in _below(Measure) if "label" in vars(cls) and not isabstract(cls))
+    base = sys.modules.get(f"{HOUSE}.base")
+    if base is None:  # so nobody has made one
+        return {}
+    labelled = (cls for cls in _below(base.Measure) if "label" in vars(cls) and not isabstract(cls))
     return {cls.label: cls for cls in labelled if cls.label not in MEASURES}
 
 
@@ -202,7 +214,9 @@ def class_of(label: str) -> type[Measure]:
 
 
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
-    cls = class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
+    cls = find_class(label)
+    if cls is None:
+        raise unknown(label, "measure", nearby=labels(), listed=labels())
     given = [part for part in split_outside(arguments, ",") if part.strip()]
     kinds = options_of(cls)
     if not cls.jackknifed:

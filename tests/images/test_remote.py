@@ -98,6 +98,7 @@ def test_an_address_gives_what_is_there(tmp_path: Path, memory: str, kind: str) 
     source = images_in(text)
     assert torch.equal(torch.stack([source[i] for i in range(6)]), expected)
     assert source.files() is None
+    assert source.head(0, 100) is None  # a look at each would cost a request
     assert all(source.name(i).startswith(text) for i in range(6))
     workers = 2 if kind in ("zip", "parquet") else 0
     assert torch.equal(torch.stack(list(DataLoader(source, batch_size=None, num_workers=workers))), expected)
