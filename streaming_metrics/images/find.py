@@ -149,11 +149,11 @@ def _folder(path: Place, choices: tuple[str, ...]) -> Images:
         if not archives:
             raise ValueError(f"{path}: expected .{kind} archives, found none.")
     only = _one(choices, path)
-    images, left_out = sift(below, None if kind else only)
+    images, left_out = sift([name for name in below if not is_archive(name)], None if kind else only)
     if archives and (kind or not images):
         joined = Joined([_archive(path / name, choices) for name in archives])
         others = {"images beside the archives": len(images), "other archives": len(found) - len(archives)}
-        joined.left_out = {**joined.left_out, **{what: count for what, count in others.items() if count}}
+        joined.left_out = dict(Counter(joined.left_out) + Counter(left_out) + Counter(others))
         return joined
     shards = [name for name in found if name.lower().endswith(TARS)]
     if shards and only is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streaming_metrics.images.archives import Folder
 from streaming_metrics.images.base import Images, Joined
 from streaming_metrics.images.find_patterns import is_pattern, matched, split_choices
-from streaming_metrics.images.names import EXTENSIONS, is_archive, sift, told
+from streaming_metrics.images.names import EXTENSIONS, is_archive, sift, told, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +113,8 @@ def _of_pattern(pattern: str, choices: tuple[str, ...], find: Callable[[str], Im
     root, paths, left_out = matched(pattern)
     files = [path for path in paths if (root / path).is_file()]
     archives = [path for path in files if is_archive(path)]
-    images, others = sift(files, _one(choices, pattern) if not archives else None)
+    apart = [path for path in files if not is_archive(path)]
+    images, others = sift(apart, _one(choices, pattern) if not archives else None)
     if images and archives:
         raise ValueError(
             f"{pattern}: expected images or archives of them, got both: {len(images)} images ({images[0]}) and "
@@ -121,9 +122,10 @@ def _of_pattern(pattern: str, choices: tuple[str, ...], find: Callable[[str], Im
             f"*{Path(archives[0]).suffix}."
         )
     folders = 0 if "**" in pattern else len(paths) - len(files)
-    left_out = left_out | dict(others) | ({"folders beside the files": folders} if files and folders else {})
-    if images or others:
-        return Folder(root, images, left_out)
+    left_out = left_out | ({"folders beside the files": folders} if files and folders else {})
+    if images or (not archives and any(why_not(path) is not None for path in files)):
+        return Folder(root, images, {**left_out, **others})
+    left_out = {**left_out, **others} if archives else left_out
     found = archives or files or paths
     return _together([_source(str(root / path), choices, find, of=pattern) for path in found], left_out)
 

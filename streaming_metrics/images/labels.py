@@ -9,11 +9,10 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from streaming_metrics.images.base import Images
+from streaming_metrics.images.names import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-TOLD = "dataset.json"
 
 
 class WithPaths(Images):
@@ -28,7 +27,7 @@ class WithPaths(Images):
 
     @property
     def labelled_by(self) -> str:
-        return "folder" if self._told is None else TOLD
+        return "folder" if self._told is None else LABELS
 
     def label(self, i: int) -> str | None:
         path = normpath(self.path_below(i))
@@ -39,8 +38,8 @@ class WithPaths(Images):
 
     @cached_property
     def _told(self) -> Mapping[str, str] | None:
-        content = self.content_of(TOLD)
-        return None if content is None else labels_told(content, f"{self.name(0)}: {TOLD} beside it")
+        content = self.content_of(LABELS)
+        return None if content is None else labels_told(content, f"{self.name(0)}: {LABELS} beside it")
 
 
 def labels_told(content: bytes, source: str) -> dict[str, str] | None:

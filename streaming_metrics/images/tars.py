@@ -103,7 +103,7 @@ class Tar(WithPaths):
 
 
 def _members_of(path: Place) -> tuple[list[tuple[str, int, int]], dict[str, str]]:
-    """Return name, offset and size of whatever may be an image, and classes by the keys of webdataset's samples.
+    """Return name, offset and size of what there is, and classes by the keys of webdataset's samples.
 
     tarfile takes damage in the middle for the end.
     """
@@ -114,6 +114,8 @@ def _members_of(path: Place) -> tuple[list[tuple[str, int, int]], dict[str, str]
                 classes[sample_of(m.name)[0]] = _text_of(archive, m)
             elif (reason := why_not(m.name)) is not None:
                 named.append((m.name, m if reason else _content_of(archive, m)))
+            elif m.isreg():
+                named.append((m.name, m))
         members = [(name, m.offset_data, m.size) for name, m in named if m.isreg()]
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
