@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise.ball_counts import inside_balls, only_visitors
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.inside import inside_balls, only_points
 from streaming_metrics.pairwise.radii import Radii
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.sweep import sweep
@@ -65,12 +65,13 @@ class Balls:
         visitors = torch.zeros_like(holds)
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
-                inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
-                held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
-                here = inside.sum(0, dtype=torch.int32)
-                holds[tile.columns.which] += here
+                rows, columns = tile.rows, tile.columns
+                inside = inside_balls(tile, squared[columns.which], self.strict)
+                held[rows.which] += inside[0].bincount(minlength=len(rows))
+                here = inside[1].bincount(minlength=len(columns))
+                holds[columns.which] += here
                 if ids is not None:
-                    visitors[tile.columns.which] += only_visitors(inside, here, ids[tile.rows.which], 0)
+                    visitors[columns.which] += only_points(*inside, here, ids[rows.which])
         return held, holds, visitors * (holds == 1)
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor]:
