@@ -35,7 +35,11 @@ def inside_balls(tile: Tile, squared: Tensor, strict: bool, around_rows: bool = 
         reach = torch.where(squared > 0, reach, -torch.inf)
     balls, points = within(tile.low if around_rows else tile.low.T, reach)
     r, c = (balls, points) if around_rows else (points, balls)
-    low, norms, shards = tile.low[r, c], tile.rows.norms[r] + tile.columns.norms[c], (tile.rows.shard, tile.columns.shard)
+    low, norms, shards = (
+        tile.low[r, c],
+        tile.rows.norms[r] + tile.columns.norms[c],
+        (tile.rows.shard, tile.columns.shard),
+    )
     inside = low + spread(*shards, tile.bf16, low, norms) < squared[balls]
     (open_,) = (~inside).nonzero(as_tuple=True)
     if tile.bf16 and len(open_) > UNDECIDED * tile.low.numel():
