@@ -11,7 +11,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.pairwise.base import PairContext, PairReduction, check_distinct
 from streaming_metrics.pairwise.half import half_reach
-from streaming_metrics.pairwise.inside import inside_balls, only_points
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.radii import Radii
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class BallCounts(PairReduction):
         are_columns = self.sides[1] == self.balls
         balls, points = (tile.columns, tile.rows) if are_columns else (tile.rows, tile.columns)
         squared = accumulator.radii[balls.position]
-        inside = inside_balls(tile, squared, self.strict, around_rows=not are_columns)
-        held, holds = (pairs.bincount(minlength=len(block)) for pairs, block in zip(inside, (points, balls)))
+        ids = points.position if self.visitors else None
+        held, holds, visitors = count_inside(tile, squared, self.strict, not are_columns, ids)
         accumulator.held[points.position] += held
         accumulator.holds[balls.position] += holds
         if accumulator.visitors is not None:
-            accumulator.visitors[balls.position] += only_points(*inside, holds, points.position)
+            accumulator.visitors[balls.position] += visitors
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
         held, holds, visitors = accumulator.held, accumulator.holds, accumulator.visitors

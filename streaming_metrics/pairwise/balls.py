@@ -10,7 +10,7 @@ from torch import Tensor
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.inside import inside_balls, only_points
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.radii import Radii
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.sweep import sweep
@@ -65,13 +65,11 @@ class Balls:
         visitors = torch.zeros_like(holds)
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
-                rows, columns = tile.rows, tile.columns
-                inside = inside_balls(tile, squared[columns.which], self.strict)
-                held[rows.which] += inside[0].bincount(minlength=len(rows))
-                here = inside[1].bincount(minlength=len(columns))
-                holds[columns.which] += here
-                if ids is not None:
-                    visitors[columns.which] += only_points(*inside, here, ids[rows.which])
+                rows, columns = tile.rows.which, tile.columns.which
+                here = None if ids is None else ids[rows]
+                counts = count_inside(tile, squared[columns], self.strict, ids=here)
+                for total, where, count in zip((held, holds, visitors), (rows, columns, columns), counts):
+                    total[where] += count
         return held, holds, visitors * (holds == 1)
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor]:

@@ -39,7 +39,7 @@ def rows_per_chunk(rows: Tensor, most: int | None = None) -> int:
 
 
 def strips_of(values: Tensor) -> list[slice]:
-    """Return slices of the rows of ``values (n, m)`` of which each stays in a processor's cache; on a GPU all at once."""
+    """Return slices of the rows of ``values (n, m)`` of which each stays in a processor's cache; on a GPU all."""
     row = max(values.shape[1], 1) * values.element_size()
     return parts(len(values), max(1, BYTES_PER_STRIP // row) if values.device.type == "cpu" else max(1, len(values)))
 

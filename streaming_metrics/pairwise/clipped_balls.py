@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.pairwise.chunks import column_sums
-from streaming_metrics.pairwise.inside import inside_balls
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.tiling import DEFAULT_TILING, Tiling, tiles
 from streaming_metrics.precision import full_precision
@@ -47,11 +47,9 @@ class ClippedBalls:
         holds = torch.zeros(len(balls), dtype=torch.int64, device=points.device)
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
-                rows, columns = tile.rows, tile.columns
-                points, _ = inside_balls(tile, clipped[columns.which], strict=False)
-                _, filled = inside_balls(tile, whole[columns.which], strict=True)
-                held[rows.which] += points.bincount(minlength=len(rows))
-                holds[columns.which] += filled.bincount(minlength=len(columns))
+                rows, columns = tile.rows.which, tile.columns.which
+                held[rows] += count_inside(tile, clipped[columns], strict=False)[0]
+                holds[columns] += count_inside(tile, whole[columns], strict=True)[1]
         return held, holds
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import torch
 
@@ -13,23 +13,27 @@ GROUP = 2**3
 """Columns of which the smallest value alone is looked at first: a minimum is made much faster than a comparison."""
 
 
-def within(values: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+@overload
+def within(values: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]: ...
+@overload
+def within(values: Tensor, reach: Tensor, most: int) -> tuple[Tensor, Tensor] | None: ...
+def within(values: Tensor, reach: Tensor, most: int | None = None) -> tuple[Tensor, Tensor] | None:
     """Return the rows, ascending, and the columns, int64 ``(P,)``, of the values ``(n, m)`` that are at most ``reach``
-    ``(n,)`` of their row.
+    ``(n,)`` of their row; None where they are more than ``most``.
 
     Example:
         >>> within(torch.tensor([[1.0, 5.0], [3.0, 2.0]]), torch.tensor([1.0, 4.0]))
         (tensor([0, 1, 1]), tensor([0, 0, 1]))
     """
-    limits = reach.unsqueeze(1)
+    limits, most = reach.unsqueeze(1), values.numel() if most is None else most
     if values.shape[1] % GROUP or not values.numel():
-        return _where(values <= limits)
+        return _few(values <= limits, most)
     near = _group_minima(values) <= limits
-    rows, groups = _where(near)
-    if len(rows) > near.numel() // GROUP:
-        return _where(values <= limits)
+    if int(near.count_nonzero()) > near.numel() // GROUP:
+        return _few(values <= limits, most)
+    rows, groups = where(near)
     members = values.unflatten(1, (GROUP, -1))[rows, :, groups]
-    found, member = _where(members <= limits[rows])
+    found, member = where(members <= limits[rows])
     return rows[found], groups[found] + near.shape[1] * member
 
 
@@ -46,6 +50,10 @@ def smallest_of(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values.gather(1, columns), columns
 
 
+def _few(mask: Tensor, most: int) -> tuple[Tensor, Tensor] | None:
+    return where(mask) if most >= mask.numel() or int(mask.count_nonzero()) <= most else None
+
+
 def _group_minima(values: Tensor) -> Tensor:
     """Return ``(n, m / 8)``: of columns g, g + m / 8, …, the smallest."""
     groups = values.shape[1] // GROUP
@@ -54,7 +62,8 @@ def _group_minima(values: Tensor) -> Tensor:
     return values
 
 
-def _where(mask: Tensor) -> tuple[Tensor, Tensor]:
+def where(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows, ascending, and the columns of what is true in a matrix."""
     rows, columns = mask.nonzero(as_tuple=True)
     return rows, columns
 
