@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py [--large] [--only fid kid] [--answers FOLDER]
 
-Each runs alone, in a process of its own; ``--large`` is for benchmarks/precision_recall.py. Answers are kept in a
+Each runs alone, in a process of its own; ``--large`` is for those that take it. Answers are kept in a
 folder where one is given, and those that it holds are not asked for again: a run that was disturbed is mended by
 removing one. Exits with 1 where a script failed; rows that fall short are marked, and are no failure.
 """
@@ -25,7 +25,20 @@ from harness.page import markdown as as_table
 from harness.results import HEAD, Result, rate, read, reasons, tally
 
 HERE = Path(__file__).parent
-SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth", "startup", "folder"]
+SCRIPTS = [
+    "inception",
+    "epoch",
+    "fid",
+    "kid",
+    "precision_recall",
+    "many",
+    "sync",
+    "update",
+    "growth",
+    "startup",
+    "folder",
+]
+TAKE_LARGE = ["precision_recall", "many"]
 PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
 TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 
@@ -80,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() if options.answers is None else nullcontext(options.answers) as folder:
         for script in options.only:
             print(f"\n{script}", flush=True)
-            arguments = ["--large"] if options.large and script == "precision_recall" else []
+            arguments = ["--large"] if options.large and script in TAKE_LARGE else []
             answer = run(script, Path(folder), *arguments)
             if answer is None:
                 failed.append(script)

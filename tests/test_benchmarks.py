@@ -29,6 +29,7 @@ import human_strengths
 import inception
 import kept
 import kid
+import many
 import measures_cost
 import networks_cost
 import precision_recall
@@ -134,6 +135,10 @@ def test_neighbours() -> None:
     check(result, questions=len(precision_recall.ours(torch.rand(9, 2), torch.rand(9, 2), k=3)) + 1)
     large = precision_recall.large(samples=60, width=8, k=3)
     assert large.rows[0].unit == "GB"
+
+
+def test_many() -> None:
+    check(many.bench(samples=1000, width=8), questions=1)
 
 
 def test_updates(network: ModuleExtractor) -> None:
