@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import calls
+import compiled
 import coverage
 import epoch
 import fid
@@ -401,3 +403,14 @@ def test_populations_have_the_moments_that_they_say(law: str) -> None:
     scale = population.deviations
     torch.testing.assert_close(rows.mean(0), 0.5 * scale, rtol=0, atol=0.03)
     torch.testing.assert_close(rows.T.cov(), 2.25 * population.fit.sigma, rtol=0, atol=0.12)
+
+
+def test_compiled_wants_a_compiler_and_equal_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"double": partial(torch.mul, torch.ones(3), 2)}
+    [[name, *_, apart]] = compiled.bench(runs, 1, lambda network: network)
+    assert (name, apart) == ("double", 0)
+    with pytest.raises(AssertionError, match="double: 5"):
+        compiled.bench(runs, 1, lambda _: torch.add)
+    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    with pytest.raises(RuntimeError, match="Remedy: apt-get install"):
+        compiled.bench(runs, 1)
