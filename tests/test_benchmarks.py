@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import calls
+import compiled
 import coverage
 import epoch
 import fid
@@ -490,3 +492,14 @@ def test_reports_of_any_size_are_told_by_what_ranks_here_took(ranks: Ranks) -> N
     assert all(f"| {report} | {quantity} |" in text for report in scale.REPORTS for quantity in scale.QUANTITIES)
     assert "| FID and IS | all |" in text
     assert "| KID | a reservoir of 50,000 |" in text
+
+
+def test_compiled_wants_a_compiler_and_equal_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"double": partial(torch.mul, torch.ones(3), 2)}
+    [[name, *_, apart]] = compiled.bench(runs, 1, lambda network: network)
+    assert (name, apart) == ("double", 0)
+    with pytest.raises(AssertionError, match="double: 5"):
+        compiled.bench(runs, 1, lambda _: torch.add)
+    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    with pytest.raises(RuntimeError, match="Remedy: apt-get install"):
+        compiled.bench(runs, 1)

@@ -56,6 +56,7 @@ def draw_into(
                 metric.update(drawn, role="fake", index=index)
                 outcome += ReadResult(len(drawn), [], sum(map(digest_of_image, drawn.pixels.cpu())))
                 advance(min(len(drawn) * comm.world_size, len(images)))
+            metric.settle()
         except Exception as error:  # whatever a user's function raises is told, and the others are scored
             failure = f"{type(error).__name__}: {error}"
     failures = [json.loads(told) for told in comm.rendezvous(json.dumps(failure), f"draw_into({images.path!r})")]

@@ -52,7 +52,8 @@ def identities(job: Job, real: str, sampler: str, how: Drawing, named: Mapping[s
     """
     network = job.network
     options = [network.extractor, network.weights, network.resize, network.precision, job.measures, job.errors]
-    options += [job.per_prompt, job.num_samples, job.seed, job.exif, sampler, how.words, library_version(), *_real(job, real)]
+    options += [job.per_prompt, job.num_samples, job.seed, job.exif, sampler, how.words, library_version()]
+    options += _real(job, real)
     run = _digest(map(str, options))
     return {name: Identity(_digest(_stamps([Path(path)])), run, how.words) for name, path in named.items()}
 

@@ -79,8 +79,16 @@ PIXELS: dict[str, Callable[[Tensor, int], Tensor]] = dict(
 
 
 def centred(pixels: Tensor, mean: float = 128) -> Tensor:
-    """Return ``(pixels - mean) / 128``, what networks of TensorFlow's making take."""
-    return (pixels - mean) / 128
+    """Return ``(pixels - mean) / 128``, what networks of TensorFlow's making take, in one pass over the pixels.
+
+    A division by a power of two rounds nothing, so it may come first.
+
+    Example:
+        >>> pixels = torch.rand(2, 3, 4, 4) * 255
+        >>> torch.equal(centred(pixels), (pixels - 128) / 128)
+        True
+    """
+    return torch.add(pixels.new_full((), -mean / 128), pixels, alpha=1 / 128)
 
 
 def fast_layout(pixels: Tensor, precision: str) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from extractor_table import EXTRACTORS, SLOW, Classifier, Pixels
 from reference_weights import draw_images
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 from torchvision import models
 
 from streaming_metrics import FID, Features, GenerativeMetrics
@@ -30,7 +31,8 @@ from streaming_metrics.extractors import (
 from streaming_metrics.extractors import fuse as fuse_module
 from streaming_metrics.extractors import inception as inception_module
 from streaming_metrics.extractors.fuse import ConvReLU
-from streaming_metrics.extractors.inception_graph import mean3x3, mean_of
+from streaming_metrics.extractors.inception_graph import mean_of
+from streaming_metrics.extractors.pooling import max3x3, max3x3_of_half, mean3x3
 from streaming_metrics.precision import _read, full_precision
 
 if TYPE_CHECKING:
@@ -252,18 +254,45 @@ def test_bfloat16_changes_the_features_and_the_signature(inception_weights: Path
         InceptionV3(inception_weights, precision="half")
 
 
-@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": (1, 0)}, {}], ids=str)
+@pytest.mark.parametrize("most", [None, 0.5], ids=str)
+@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": (1, 0)}, {"groups": 8}, {}], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_convolution_and_its_relu_are_the_same_in_one_pass(
-    dtype: torch.dtype, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, options: dict[str, Any], most: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    branch = ConvReLU(nn.Conv2d(16, 24, 3, **options).requires_grad_(False))
+    branch = ConvReLU(nn.Conv2d(16, 24, 3, **options).requires_grad_(False), most)
     x = torch.randn(2, 16, 9, 7).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        once = branch(x)
+        once, affine = branch(x), branch.affine(x)
+        monkeypatch.setattr(fuse_module, "PACK", None)
+        assert torch.equal(branch(x), once)
         monkeypatch.setattr(fuse_module, "ONE_PASS", None)
-        assert once.dtype == dtype
+        assert once.dtype == affine.dtype == dtype
         torch.testing.assert_close(once, branch(x))
+        torch.testing.assert_close(affine, branch.affine(x))
+
+
+def test_weights_that_are_laid_out_follow_those_that_are_saved() -> None:
+    branch = ConvReLU(nn.Conv2d(3, 4, 3).requires_grad_(False))
+    x = torch.randn(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    branch(x)
+    assert set(branch.state_dict()) == {"conv.weight", "conv.bias"}
+    assert torch.equal(pickle.loads(pickle.dumps(branch))(x), branch(x))
+    for change in (lambda: branch.conv.weight.mul_(-2), lambda: branch.to(torch.bfloat16).to(torch.float32)):
+        change()
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+    torch.testing.assert_close(branch(x.contiguous()), branch.conv(x).relu())
+
+
+@pytest.mark.parametrize("size", [(9, 8), (3, 4), (17, 17)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_maxima_of_rows_and_columns_are_torchs_bit_for_bit(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *size).to(dtype).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    assert torch.equal(max3x3(x), max_pool2d(x, 3, stride=1, padding=1))
+    assert torch.equal(max3x3_of_half(x.relu()), max_pool2d(x.relu(), 3, stride=2))
+    assert max3x3_of_half(x.relu()).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.slow
