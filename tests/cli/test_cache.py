@@ -21,6 +21,7 @@ from test_cli import done
 from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache
+from streaming_metrics.cli.feature_recorder import recorded
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.scoring import Job, Network
