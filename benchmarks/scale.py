@@ -47,6 +47,7 @@ REPORTS = {
 QUANTITIES = "update, s", "compute, s", "kept, bytes", "moved, bytes"
 WIDE = {"samples": 10_000_000, "width": 2048, "ranks": 1024}
 RESERVOIR = 50_000
+MEETINGS = 8, 32, 128
 
 
 class Case(NamedTuple):
@@ -297,8 +298,8 @@ def frozen_bytes() -> float:
 def page_of(seen: Mapping[tuple[str, Case], list[float]], fitted: Sequence[int], checked: Sequence[int]) -> str:
     """Return the model, how it was checked, and what it says of many samples and ranks, as Markdown."""
     models = models_of(seen, fitted)
-    met = {ranks: meeting(ranks) for ranks in (8, 32, 128)}
-    steepest = max(seconds / ranks**2 for ranks, seconds in met.items() if ranks >= 32)
+    met = {ranks: meeting(ranks) for ranks in MEETINGS}
+    steepest = max(met[ranks] / ranks**2 for ranks in MEETINGS[1:])
     meetings = ", ".join(f"{seconds * 1e3:.0f} ms of {ranks}" for ranks, seconds in met.items())
     at_most = steepest * WIDE["ranks"] ** 2
     return "\n\n".join(
