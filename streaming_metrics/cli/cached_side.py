@@ -183,7 +183,8 @@ class Recorder:
     def drop(self) -> None:
         """Remove what was begun and not kept."""
         for column in self._columns.values():
-            column.file.close()
+            with suppress(OSError):  # of a full disk, which the file's last bytes do not fit on either
+                column.file.close()
         self._columns.clear()
         if self._partial is not None:
             shutil.rmtree(self._partial, ignore_errors=True)

@@ -64,16 +64,16 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
         raise ValueError(f"Expected {KNOWN}, got an empty path (an unset variable?). Remedy: '.' is this folder.")
     if window is not None:
         return find_reference(text) or _clips(text, window)
+    if saved := find_reference(text):  # whatever its name ends in, real.pt too
+        return saved
     if found := table_at(text):
         return found
     path, _, inner = text.rpartition(":")
-    if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
-        return Npz(path) if inner == ARRAY else Reference.load(path)
+    if path.endswith(".npz") and inner == ARRAY:
+        return Npz(path)
     where, choices = _choices(text)
     if isinstance(where, Path) and where.suffix == ".npz" and where.exists() and not choices:
         return _npz(where)
-    if isinstance(where, Path) and where.is_file() and (about_of(where) or where.suffix == ".safetensors"):
-        return Reference.load(where)
     if (many := many_at(text, find_source)) is not None:
         return many
     if not where.exists():
