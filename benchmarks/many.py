@@ -75,7 +75,7 @@ def bench(samples: int, width: int) -> Result:
     cannot = f"{BYTES_PER_PAIR * samples**2 / GIGA:.3g} GB needed, prdc"
     question = f"KID and PRDC {samples} + {samples} × {width}: memory beyond the banks"
     row = Row(question, f"{beyond:.2g} GB", cannot, beyond, MEMORY_REACH, at_most=True, unit="GB", note=seconds(took))
-    rate = 8 * samples**2 * width / took / GIGA
+    rate = 4 * samples**2 * width / took / GIGA
     result.rows.append(row)
     result.notes += [
         f"{samples} + {samples} in {seconds(took)}, {rate:.0f} GFLOP/s of all pairs; {resident / GIGA:.2g} GB resident "
