@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -128,6 +130,25 @@ def test_what_has_changed_is_read_anew(root: Path, change: str) -> None:
     assert len(said) == (0 if change in ("other network", "part") else 1)
 
 
+@pytest.mark.parametrize("ending", ["tar", "zip"])
+def test_another_ending_of_an_archive_is_another_side(tmp_path: Path, ending: str) -> None:
+    for i in range(2):
+        save(tmp_path / "in" / f"{i}.png", i)
+        save(tmp_path / "in" / f"{i}.cond.png", 10 + i)
+    shutil.make_archive(str(tmp_path / "a"), ending, tmp_path / "in")
+    cache, extractor = FeatureCache(tmp_path, BYTES), LOADED.load([FID()])
+    sources = [find_source(f"{tmp_path}/a.{ending}:{only}") for only in ("png", "cond.png", "all", "png")]
+    folders = [cache.of(source, extractor) for source in sources if isinstance(source, Images)]
+    assert len(folders) == 4
+    assert len(set(folders)) == 3
+
+
+def test_several_networks_are_read_without_the_cache(root: Path) -> None:
+    found, said = compare(root, measures="prdc(k=3),low_level")
+    assert found == compare(root, cache=None, measures="prdc(k=3),low_level")[0]
+    assert (said, parts(root)) == ([], [])
+
+
 @pytest.mark.parametrize("harm", ["flipped", "short", "gone", "about"])
 def test_a_harmed_part_is_removed_and_made_anew(root: Path, harm: str) -> None:
     without, _ = compare(root)
@@ -183,6 +204,20 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_a_line(root: Path) ->
     found, said = compare(root)
     assert found == compare(root, cache=None)[0]
     assert "Not a directory" in said[0]
+
+
+def test_a_full_disk_costs_nothing_but_a_line(root: Path) -> None:
+    without, _ = compare(root, cache=None)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found, said = compare(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert found == without
+    assert "features are not cached: [Errno 27]" in said[0]
+    assert parts(root) == []
 
 
 @pytest.mark.parametrize(("wrote", "reads"), [(1, 2), (3, 1), (3, 2), (2, 2)])
