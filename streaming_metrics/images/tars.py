@@ -142,7 +142,7 @@ def _content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.Ta
 
 
 def _open(path: Place) -> tarfile.TarFile:
-    if str(path).lower().endswith(ZSTANDARD):
+    if path.name.lower().endswith(ZSTANDARD):
         return tarfile.open(fileobj=_zstandard().ZstdFile(path if isinstance(path, Path) else path.open()))
     return tarfile.open(path) if isinstance(path, Path) else tarfile.open(fileobj=path.open())
 
