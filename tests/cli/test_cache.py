@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -11,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -218,6 +220,32 @@ def test_a_full_disk_costs_nothing_but_a_line(root: Path) -> None:
     assert found == without
     assert "features are not cached: [Errno 27]" in said[0]
     assert parts(root) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("closed", ["cache", "cache/*"])
+def test_what_another_user_keeps_to_himself_costs_nothing_but_a_line(root: Path, closed: str) -> None:
+    with TemporaryDirectory() as seen:  # by others too, as the folders of pytest are not
+        Path(seen).chmod(0o755)
+        there = Path(shutil.copytree(root, Path(seen, "there")))
+        there.chmod(0o755)
+        without, _ = compare(there)
+        for folder in there.glob(closed):
+            folder.chmod(0o700)
+        os.seteuid(65534)
+        try:
+            found, said = compare(there)
+        finally:
+            os.seteuid(0)
+    assert found == without
+    assert "features are not cached: [Errno 13]" in said[0]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STREAMING_METRICS_CACHE", "STREAMING_METRICS_CACHE_GB", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with mock.patch.object(Path, "expanduser", side_effect=RuntimeError("Could not determine home directory.")):
+        assert FeatureCache.usual() is None
 
 
 @pytest.mark.parametrize(("wrote", "reads"), [(1, 2), (3, 1), (3, 2), (2, 2)])
