@@ -407,6 +407,7 @@ def test_every_script_is_run() -> None:
         "human_intervals",
         "human_strengths",
         "networks_cost",
+        "compiled",
         "scale",
         "study_exposure",
         "study_load",

@@ -7,13 +7,12 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
 
 from streaming_metrics.cli.feature_cache import ABOUT, digest_of_file, remove
-from streaming_metrics.cli.feature_recorder import Recorder
 from streaming_metrics.cli.reading import ReadResult
 from streaming_metrics.features import Features
 
@@ -23,10 +22,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.cli.feature_cache import FeatureCache
-    from streaming_metrics.cli.feature_recorder import TakesFeatures
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.images import Images
+
+
+class TakesFeatures(Protocol):
+    """What features are read for: a metric."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def update(self, images: Any, *, real: bool, index: Tensor) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -56,30 +63,6 @@ class CachedSide:
         own = cache.of(images, extractor) if comm.rank == 0 else None
         name = comm.rendezvous("" if own is None else own.name, "cache")[0]
         return cls(cache, cache.folder / name, len(images), comm) if name else None
-
-    def read(
-        self,
-        metric: TakesFeatures,
-        extractor: Extractor,
-        reading: Callable[[Recorder], ReadResult],
-        tell: Callable[[str], Any],
-    ) -> ReadResult:
-        """Give a metric the features of the images that ``reading`` reads, and keep them where all were read.
-
-        Args:
-            metric: the metric.
-            extractor: its only network.
-            reading: reads the images for what it is given, over all ranks.
-            tell: told why features are not kept, where they cannot be.
-        """
-        recorder = Recorder(self, metric, extractor, tell)
-        try:
-            outcome = reading(recorder)
-            if not outcome.unreadable:
-                recorder.keep(outcome)
-        finally:
-            recorder.drop()
-        return outcome
 
     def stored(self) -> list[Part] | None:
         """Return the side's parts, open and unharmed, where every rank sees them; None where not; collective."""

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -22,19 +22,36 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.cli.cached_side import CachedSide
+    from streaming_metrics.cli.cached_side import CachedSide, TakesFeatures
     from streaming_metrics.cli.reading import ReadResult
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Features
 
 
-class TakesFeatures(Protocol):
-    """What features are read for: a metric."""
+def recorded(
+    side: CachedSide,
+    metric: TakesFeatures,
+    extractor: Extractor,
+    reading: Callable[[Recorder], ReadResult],
+    tell: Callable[[str], Any],
+) -> ReadResult:
+    """Give a metric the features of the images that ``reading`` reads, and keep them where all were read.
 
-    @property
-    def device(self) -> torch.device: ...
-
-    def update(self, images: Any, *, real: bool, index: Tensor) -> None: ...
+    Args:
+        side: in the cache.
+        metric: the metric.
+        extractor: its only network.
+        reading: reads the images for what it is given, over all ranks.
+        tell: told why features are not kept, where they cannot be.
+    """
+    recorder = Recorder(side, metric, extractor, tell)
+    try:
+        outcome = reading(recorder)
+        if not outcome.unreadable:
+            recorder.keep(outcome)
+    finally:
+        recorder.drop()
+    return outcome
 
 
 @dataclass

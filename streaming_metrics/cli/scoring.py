@@ -15,6 +15,7 @@ from torch import nn
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.errors_asked import asked_for, for_reference
 from streaming_metrics.cli.exif import as_asked, record_of_exif, refuse_unsaid, signed
+from streaming_metrics.cli.feature_recorder import recorded
 from streaming_metrics.cli.labels import labelled, lines_of_labels, record_of
 from streaming_metrics.cli.options import NONE
 from streaming_metrics.cli.pairs import read_pairs, signature_of, suite_of
@@ -374,7 +375,7 @@ class Job:
             return read(metric)
         stored = side.stored()
         if stored is None:
-            return side.read(metric, extractor, read, self.tell)
+            return recorded(side, metric, extractor, read, self.tell)
         whose = "real" if real else "generated"
         self._say([f"{whose}: features of {len(source)} images come from the cache. --no-cache makes them anew"])
         return side.give(stored, metric, real=real, batch_size=self.reading.batch_size, advance=advance)

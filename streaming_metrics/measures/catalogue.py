@@ -17,6 +17,7 @@ from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.errors import has_error, with_error
 from streaming_metrics.measures.facts import FILE, REQUIRED, ErrorTold, MeasureFacts, dumped
+from streaming_metrics.measures.options import needed_of as needed_of
 from streaming_metrics.measures.options import options_of
 from streaming_metrics.measures.registry import MEASURES, class_of
 from streaming_metrics.measures.sizes import Kept, TypicalSpec, kept_by
@@ -232,11 +233,6 @@ def all_measures(
     reasons = [(entry, _why_not(entry, columns, roles, images)) for entry in entries()]
     found = [entry.measure for entry, why in reasons if not why]
     return found, [LeftOut(entry.label, why) for entry, why in reasons if why]
-
-
-def needed_of(cls: type[Measure]) -> list[str]:
-    """Return the names of a measure's parameters that have no default."""
-    return [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
 
 
 def as_markdown(text: str) -> str:

@@ -25,6 +25,7 @@ from test_cli import done
 from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache
+from streaming_metrics.cli.feature_recorder import recorded
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.scoring import Job, Network
@@ -79,7 +80,7 @@ def on_ranks(group: Any, root: str) -> tuple[dict[str, float], str, bool]:
         read = partial(reading, images=images, real=real, comm=comm)
         taken = {"real": real, "batch_size": 5, "advance": lambda _: None}
         outcomes.append(
-            side.read(metric, extractor, read, print) if stored is None else side.give(stored, metric, **taken)
+            recorded(side, metric, extractor, read, print) if stored is None else side.give(stored, metric, **taken)
         )
     assert outcomes[0] == outcomes[1]
     return {key: float(value) for key, value in metric.compute().items()}, outcomes[0].fingerprint, came[0]

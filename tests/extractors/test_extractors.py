@@ -8,6 +8,9 @@ import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -394,6 +397,22 @@ def test_both_halves_of_a_reduction_switch_are_put_back() -> None:
         assert _read(switch) == [(False, False)]
     finally:
         matmul.allow_bf16_reduced_precision_reduction = before
+
+
+def test_threads_that_extract_at_once_leave_the_process_s_settings_as_they_were() -> None:
+    cudnn, together = torch.backends.cudnn, Barrier(2, timeout=0.2)
+
+    class Slow(Pixels):
+        def forward(self, images: Tensor) -> Tensor:
+            with suppress(BrokenBarrierError):  # the second comes while the first is here, or never
+                together.wait()
+            assert cudnn.deterministic
+            return super().forward(images)
+
+    before, extractor = cudnn.deterministic, ModuleExtractor(Slow())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: extractor(IMAGES), range(2)))
+    assert cudnn.deterministic == before
 
 
 def test_cudnn_is_told_to_repeat_itself_and_its_settings_are_put_back() -> None:
