@@ -17,7 +17,10 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from conftest import Ranks
 from PIL import Image
 from test_cli import done
@@ -31,7 +34,7 @@ from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import EfficientNetLite0
-from streaming_metrics.images import Images, find_source
+from streaming_metrics.images import Images, Part, find_source
 
 N = 23
 NETWORK = "efficientnet-lite0(side=32)"
@@ -144,6 +147,39 @@ def test_another_ending_of_an_archive_is_another_side(tmp_path: Path, ending: st
     folders = [cache.of(source, extractor) for source in sources if isinstance(source, Images)]
     assert len(folders) == 4
     assert len(set(folders)) == 3
+
+
+def test_what_is_told_of_a_file_is_in_the_name_of_its_features(tmp_path: Path) -> None:
+    floats, grey = np.zeros((3, 3, 8, 3), np.float32), np.zeros((3, 8, 9, 3), np.uint8)
+    np.save(tmp_path / "x.npy", floats)
+    np.savez(tmp_path / "x.npz", a=grey, b=grey)
+    torch.save({"a": torch.from_numpy(grey), "b": torch.from_numpy(grey)}, tmp_path / "x.pt")
+    save(tmp_path / "in" / "0.png", 0)
+    content = [(tmp_path / "in" / "0.png").read_bytes()]
+    pq.write_table(pa.table({"a": pa.array(content), "b": pa.array(content)}), tmp_path / "x.parquet")
+    told = ["in", "x.npz:a", "x.npz:b", "x.pt:a", "x.pt:b", "x.parquet:a", "x.parquet:b"]
+    told += [f"x.npy?range={low},1&layout={layout}" for low in (0, -1) for layout in ("chw", "hwc")]
+    told += ["x.npy?range=0,1.0000001&layout=chw"]
+    sources = [find_source(f"{tmp_path}/{text}") for text in told]
+    images = [source for source in sources if isinstance(source, Images)]
+    turned = [images[0].turned_upright(), images[5].turned_upright()]
+    parts = [Part(images[1], 2, seed) for seed in (0, 4)]
+    cache, extractor = FeatureCache(tmp_path, BYTES), LOADED.load([FID()])
+    folders = [cache.of(source, extractor) for source in (*images, *turned, *parts)]
+    assert None not in folders
+    assert len(set(folders)) == len(folders) == len(told) + 4
+
+
+@pytest.mark.parametrize("what", ["own", "captions"])
+def test_a_network_whose_features_may_be_others_has_no_place_in_the_cache(root: Path, what: str) -> None:
+    if what == "own":
+        own = Network("mine:module")
+        own.loaded["key"] = LOADED.load([FID()])
+        assert own.named is None
+        return
+    images, extractor = find_source(f"{root}/real"), mock.Mock(reads_captions=True)
+    assert isinstance(images, Images)
+    assert CachedSide.of(FeatureCache(root, BYTES), images, extractor, Comm.single()) is None
 
 
 def test_several_networks_are_read_without_the_cache(root: Path) -> None:
