@@ -29,12 +29,14 @@ from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache
 from streaming_metrics.cli.feature_recorder import recorded
+from streaming_metrics.cli.labels import Labelled
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import EfficientNetLite0
 from streaming_metrics.images import Images, Part, find_source
+from streaming_metrics.measures.registry import measures_of
 
 N = 23
 NETWORK = "efficientnet-lite0(side=32)"
@@ -186,6 +188,8 @@ def test_several_networks_are_read_without_the_cache(root: Path) -> None:
     found, said = compare(root, measures="prdc(k=3),low_level")
     assert found == compare(root, cache=None, measures="prdc(k=3),low_level")[0]
     assert (said, parts(root)) == ([], [])
+    metric = GenerativeMetrics(measures_of("intra_fid(classes=2),low_level"), LOADED.load([FID()]))
+    assert Labelled(metric, {}).networks == metric.networks != ()
 
 
 @pytest.mark.parametrize("harm", ["flipped", "short", "gone", "about"])
