@@ -56,7 +56,8 @@ class FeatureCache:
     @classmethod
     def usual(cls) -> FeatureCache | None:
         """Return the cache of this user, as two variables of the environment say: the folder
-        ``STREAMING_METRICS_CACHE``, and ``STREAMING_METRICS_CACHE_GB``, by default 5; 0 is no cache, None.
+        ``STREAMING_METRICS_CACHE``, and ``STREAMING_METRICS_CACHE_GB``, by default 5; 0 is no cache, None, and so is
+        a user without a home.
 
         Raises:
             ValueError: where the second is no number of at least 0.
@@ -68,9 +69,12 @@ class FeatureCache:
             limit = -1.0
         if not 0 <= limit < float("inf"):
             raise ValueError(f"{LIMIT}: expected gigabytes, a number of at least 0, got {text!r}.")
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        folder = Path(os.environ.get(FOLDER) or base / "streaming_metrics" / "features").expanduser()
-        return cls(folder, int(limit * GB)) if limit else None
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        folder = Path(os.environ.get(FOLDER) or base / "streaming_metrics" / "features")
+        try:
+            return cls(folder.expanduser(), int(limit * GB)) if limit else None
+        except RuntimeError:  # a user without a home, as in some containers
+            return None
 
     def of(self, images: Images, extractor: Extractor) -> Path | None:
         """Return the folder of a side, by what its files hold now; None where it is not of files alone."""
@@ -112,7 +116,7 @@ class FeatureCache:
                 held -= size
 
     def _parts(self) -> Iterator[Path]:
-        return (part for part in self.folder.glob("*/*") if part.is_dir())
+        return (part for part in self.folder.glob("*/*") if os.path.isdir(part))  # noqa: PTH112, or others' raise
 
 
 def remove(part: Path) -> None:

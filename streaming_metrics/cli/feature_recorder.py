@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -103,7 +104,8 @@ class Recorder:
     def drop(self) -> None:
         """Remove what was begun and not kept."""
         for column in self._columns.values():
-            column.file.close()
+            with suppress(OSError):  # of a full disk, which what is left in the buffer does not fit on either
+                column.file.close()
         self._columns.clear()
         if self._partial is not None:
             shutil.rmtree(self._partial, ignore_errors=True)

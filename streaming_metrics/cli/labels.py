@@ -115,6 +115,10 @@ class Labelled:
     def device(self) -> torch.device:
         return self.metric.device
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        return self.metric.networks
+
     def update(self, images: Tensor, *, real: bool, index: Tensor) -> None:
         self.metric.update(images, real=real, index=index, labels=self.labels[real][index])
 

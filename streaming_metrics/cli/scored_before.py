@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from streaming_metrics.cli.results import Result
-    from streaming_metrics.cli.scoring import Job
+    from streaming_metrics.cli.scoring import Job, Network
     from streaming_metrics.images.generated import Drawing
 
 
@@ -27,7 +29,8 @@ class Identity:
 
     Args:
         checkpoint: of the checkpoint's files, by their sizes and times.
-        run: of all that is the same for all checkpoints: options, real images, the version of this library.
+        run: of all that is the same for all checkpoints: options, files of code and weights that they name, real
+            images, the version of this library.
         seeds: how images are drawn.
     """
 
@@ -52,8 +55,9 @@ def identities(job: Job, real: str, sampler: str, how: Drawing, named: Mapping[s
     """
     network = job.network
     options = [network.extractor, network.weights, network.resize, network.precision, job.measures, job.errors]
-    options += [job.per_prompt, job.num_samples, job.seed, job.exif, sampler, how.words, library_version()]
-    options += _real(job, real)
+    options += [job.per_prompt, job.num_samples, job.seed, job.exif, job.reading.skip, sampler, how.words]
+    options += [library_version(), *_real(job, real)]
+    options += _stamps([*_modules(network.extractor, job.measures, sampler, real), *_weights(network)])
     run = _digest(map(str, options))
     return {name: Identity(_digest(_stamps([Path(path)])), run, how.words) for name, path in named.items()}
 
@@ -76,10 +80,24 @@ def _is_of(result: Result, identity: Identity) -> bool:
 def _real(job: Job, real: str) -> list[str]:
     """Return what tells whether the real side has changed, without reading an image."""
     side = job._find(real, job._window(real))
+    named = [path for path in (Path(real), Path(real.rpartition(":")[0] or real)) if path.exists()][:1]
     if isinstance(side, Reference):
-        return [real, *_stamps([Path(real)])]
+        return [real, *_stamps(named)]
     files = side.files()
-    return [real, str(len(side)), side.recipe(), *(_stamps(files) if files else ())]
+    return [real, str(len(side)), side.recipe(), *_stamps(named if files is None else files)]
+
+
+def _modules(*texts: str | None) -> list[Path]:
+    """Return the files of the modules that are imported for texts, as ``package.module:name`` in any of them."""
+    words = [word.strip() for text in texts for word in re.split(r"[(),]", text or "") if ":" in word]
+    found = [getattr(sys.modules.get(word.partition(":")[0]), "__file__", None) for word in words]
+    return [Path(file) for file in found if file]
+
+
+def _weights(network: Network) -> list[Path]:
+    """Return the files and folders among the arguments of a network."""
+    arguments = [word.strip().strip("'\"") for word in re.split(r"[(),=]", network.extractor or "")[1:]]
+    return [Path(word) for word in (str(network.weights or ""), *arguments) if word and Path(word).exists()]
 
 
 def _stamps(paths: Iterable[Path]) -> list[str]:

@@ -368,7 +368,7 @@ class Job:
     ) -> ReadResult:
         read = partial(self.reading, images=source, real=real, comm=self.comm, advance=advance, tell=self.tell)
         extractor = self.network.named
-        if metric is None or extractor is None:
+        if metric is None or extractor is None or getattr(metric, "networks", ()):  # features of several have names
             return read(metric)
         side = CachedSide.of(self.cache, source, extractor, self.comm)
         if side is None:

@@ -87,7 +87,7 @@ class Zip(WithPaths):
     """
 
     def __init__(self, path: str | Place, only: str | None = None) -> None:
-        self.path = place_at(path)
+        self.path, self.only = place_at(path), only
         self.archive = PerProcess(partial(_open_zip, self.path))
         try:
             found = self.archive().infolist()
@@ -116,6 +116,9 @@ class Zip(WithPaths):
 
     def files(self) -> tuple[Path, ...] | None:
         return local_files(self.path)
+
+    def recipe(self) -> str:
+        return f"{super().recipe()} of {self.only or 'any ending'}"
 
     def head(self, i: int, most: int | None = None) -> bytes | None:
         return self._content(i, most) if isinstance(self.path, Path) else None

@@ -20,7 +20,7 @@ from streaming_metrics.images.find_lists import many_at
 from streaming_metrics.images.find_tables import table_at
 from streaming_metrics.images.names import ARCHIVES, EXTENSIONS, TARS, is_archive, is_choice, sample_of, sift
 from streaming_metrics.images.own import OwnDataset, dataset_at
-from streaming_metrics.images.remote import place_at
+from streaming_metrics.images.remote import place_at, shown
 from streaming_metrics.images.tars import Tar
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
         raise ValueError(f"Expected {KNOWN}, got an empty path (an unset variable?). Remedy: '.' is this folder.")
     if window is not None:
         return find_reference(text) or _clips(text, window)
+    if saved := find_reference(text):  # whatever its name ends in, real.pt too
+        return saved
     if found := table_at(text):
         return found
     path, _, inner = text.rpartition(":")
-    if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
-        return Npz(path) if inner == ARRAY else Reference.load(path)
+    if path.endswith(".npz") and inner == ARRAY:
+        return Npz(path)
     where, choices = _choices(text)
     if isinstance(where, Path) and where.suffix == ".npz" and where.exists() and not choices:
         return _npz(where)
-    if isinstance(where, Path) and where.is_file() and (about_of(where) or where.suffix == ".safetensors"):
-        return Reference.load(where)
     if (many := many_at(text, find_source)) is not None:
         return many
     if not where.exists():
@@ -119,7 +119,7 @@ def _choices(text: str) -> tuple[Place, tuple[str, ...]]:
 def _missing(text: str) -> NoReturn:
     if ADDRESS.match(text):
         remedy = "see that it is right, or download it" if "://" in text else f"https://{text}, say, or download it"
-        raise FileNotFoundError(f"Expected {KNOWN}, found nothing at the address {text}. Remedy: {remedy}.")
+        raise FileNotFoundError(f"Expected {KNOWN}, found nothing at the address {shown(text)}. Remedy: {remedy}.")
     path = Path(text)
     beside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
     if not path.parent.is_dir():
@@ -180,7 +180,7 @@ def _archive(path: Place, choices: tuple[str, ...]) -> Images:
 
 def _parts(file: Place) -> tuple[str | Path, list[str]]:
     """Return the folder that a file is in, and its name in it."""
-    folder = file.parent if isinstance(file, Path) else str(file).rpartition("/")[0]
+    folder = file.parent if isinstance(file, Path) else file.address.rpartition("/")[0]
     return folder, [file.name]
 
 

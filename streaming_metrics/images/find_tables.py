@@ -56,7 +56,7 @@ def table_at(text: str) -> Images | None:
         return TorchvisionSet(bare, told)
     path, choices = _existing(bare)
     if path is None:
-        return _own(bare, told) if told and not ADDRESS.match(bare) else None
+        return _own(bare, told) if told and ":" in bare and not ADDRESS.match(bare) else None
     ending = path.suffix.lower()
     if path.is_dir():
         return _in_folder(path, choices, told)

@@ -49,7 +49,8 @@ class Drawing:
     @property
     def words(self) -> str:
         """What decides, beside the model, which image is which."""
-        return f"{self.num_samples} of seed {self.seed}, batches of {self.batch_size}, range {self.value_range}"
+        of = f"{self.num_samples} of seed {self.seed}, batches of {self.batch_size}"
+        return f"{of}, range {self.value_range}, on {self.device.partition(':')[0]}"  # whose noise is its own
 
 
 class Generated(Images):

@@ -96,7 +96,7 @@ class Options:
         return cls(_range(told["range"], where) if "range" in told else None, layout, told.get("label"))
 
     def __str__(self) -> str:
-        told = {"range": self.value_range and "{:g},{:g}".format(*self.value_range), "layout": self.layout}
+        told = {"range": self.value_range and "{:.17g},{:.17g}".format(*self.value_range), "layout": self.layout}
         return "&".join(f"{name}={value}" for name, value in {**told, "label": self.label}.items() if value)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 MOST_SAID = 200
 WEB = ("http://", "https://")
+USER, QUERY = re.compile(r"(?<=://)[^\s/@]+(?=@)"), re.compile(r"(?<=\?)[\w.%-]+=[^\s'\")]*")
+"""What may be secret in an address: a name and its password, and the query, which signs it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Remote:
     address: str
 
     def __str__(self) -> str:
-        return self.address
+        return shown(self.address)
 
     def __truediv__(self, below: str) -> Remote:
         return Remote(f"{self.address.rstrip('/')}/{below}")
@@ -92,7 +94,7 @@ class Remote:
             raise self._refusal(error) from error
 
     def _refusal(self, error: BaseException) -> ValueError:
-        line = (str(error).splitlines() or [""])[0][:MOST_SAID]
+        line = shown((str(error).splitlines() or [""])[0])[:MOST_SAID]
         return ValueError(
             f"{self}: expected to read there, got {type(error).__name__}: {line}. Remedy: see that the address is "
             "right and this machine may read it, with the credentials of its environment; or download it first."
@@ -103,13 +105,25 @@ class Remote:
         try:
             return _fsspec(self).core.url_to_fs(self.address)
         except ValueError as error:  # a protocol that it does not know
-            raise ValueError(f"{self}: expected an address that fsspec knows, got {error}.") from error
+            raise ValueError(f"{self}: expected an address that fsspec knows, got {shown(str(error))}.") from error
         except ImportError as error:
             raise ImportError(f"{self}: {error}. Remedy: install that package.") from error
+        except Exception as error:  # of one that is reached at once, ftp say
+            raise self._refusal(error) from error
 
 
 Place: TypeAlias = "Path | Remote"
 """Where a file or a folder is."""
+
+
+def shown(text: str) -> str:
+    """Return an address, or what is said of one, without what may be secret in it.
+
+    Example:
+        >>> shown("https://me:word@host/x.zip?Signature=ab12"), shown("s3://bucket/x.zip")
+        ('https://…@host/x.zip?…', 's3://bucket/x.zip')
+    """
+    return QUERY.sub("…", USER.sub("…", text))
 
 
 def place_at(where: str | Place) -> Place:

@@ -45,7 +45,7 @@ class Tar(WithPaths):
     """
 
     def __init__(self, path: str | Place, only: str | None = None) -> None:
-        self.path = place_at(path)
+        self.path, self.only = place_at(path), only
         self.stream = PerProcess(partial(_open_stream, self.path))
         try:
             members, self.classes = _members_of(self.path)
@@ -90,6 +90,9 @@ class Tar(WithPaths):
 
     def files(self) -> tuple[Path, ...] | None:
         return local_files(self.path)
+
+    def recipe(self) -> str:
+        return f"{super().recipe()} of {self.only or 'any ending'}"
 
     def __getitem__(self, i: int) -> Tensor:
         _, offset, size = self.members[i]
@@ -139,7 +142,7 @@ def _content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.Ta
 
 
 def _open(path: Place) -> tarfile.TarFile:
-    if str(path).lower().endswith(ZSTANDARD):
+    if path.name.lower().endswith(ZSTANDARD):
         return tarfile.open(fileobj=_zstandard().ZstdFile(path if isinstance(path, Path) else path.open()))
     return tarfile.open(path) if isinstance(path, Path) else tarfile.open(fileobj=path.open())
 

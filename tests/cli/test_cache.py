@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from conftest import Ranks
 from PIL import Image
 from test_cli import done
@@ -22,12 +29,14 @@ from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
 from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache
 from streaming_metrics.cli.feature_recorder import recorded
+from streaming_metrics.cli.labels import Labelled
 from streaming_metrics.cli.reading import ImageReader
 from streaming_metrics.cli.results import Result
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.extractors import EfficientNetLite0
-from streaming_metrics.images import Images, find_source
+from streaming_metrics.images import Images, Part, find_source
+from streaming_metrics.measures.registry import measures_of
 
 N = 23
 NETWORK = "efficientnet-lite0(side=32)"
@@ -129,6 +138,60 @@ def test_what_has_changed_is_read_anew(root: Path, change: str) -> None:
     assert len(said) == (0 if change in ("other network", "part") else 1)
 
 
+@pytest.mark.parametrize("ending", ["tar", "zip"])
+def test_another_ending_of_an_archive_is_another_side(tmp_path: Path, ending: str) -> None:
+    for i in range(2):
+        save(tmp_path / "in" / f"{i}.png", i)
+        save(tmp_path / "in" / f"{i}.cond.png", 10 + i)
+    shutil.make_archive(str(tmp_path / "a"), ending, tmp_path / "in")
+    cache, extractor = FeatureCache(tmp_path, BYTES), LOADED.load([FID()])
+    sources = [find_source(f"{tmp_path}/a.{ending}:{only}") for only in ("png", "cond.png", "all", "png")]
+    folders = [cache.of(source, extractor) for source in sources if isinstance(source, Images)]
+    assert len(folders) == 4
+    assert len(set(folders)) == 3
+
+
+def test_what_is_told_of_a_file_is_in_the_name_of_its_features(tmp_path: Path) -> None:
+    floats, grey = np.zeros((3, 3, 8, 3), np.float32), np.zeros((3, 8, 9, 3), np.uint8)
+    np.save(tmp_path / "x.npy", floats)
+    np.savez(tmp_path / "x.npz", a=grey, b=grey)
+    torch.save({"a": torch.from_numpy(grey), "b": torch.from_numpy(grey)}, tmp_path / "x.pt")
+    save(tmp_path / "in" / "0.png", 0)
+    content = [(tmp_path / "in" / "0.png").read_bytes()]
+    pq.write_table(pa.table({"a": pa.array(content), "b": pa.array(content)}), tmp_path / "x.parquet")
+    told = ["in", "x.npz:a", "x.npz:b", "x.pt:a", "x.pt:b", "x.parquet:a", "x.parquet:b"]
+    told += [f"x.npy?range={low},1&layout={layout}" for low in (0, -1) for layout in ("chw", "hwc")]
+    told += ["x.npy?range=0,1.0000001&layout=chw"]
+    sources = [find_source(f"{tmp_path}/{text}") for text in told]
+    images = [source for source in sources if isinstance(source, Images)]
+    turned = [images[0].turned_upright(), images[5].turned_upright()]
+    parts = [Part(images[1], 2, seed) for seed in (0, 4)]
+    cache, extractor = FeatureCache(tmp_path, BYTES), LOADED.load([FID()])
+    folders = [cache.of(source, extractor) for source in (*images, *turned, *parts)]
+    assert None not in folders
+    assert len(set(folders)) == len(folders) == len(told) + 4
+
+
+@pytest.mark.parametrize("what", ["own", "captions"])
+def test_a_network_whose_features_may_be_others_has_no_place_in_the_cache(root: Path, what: str) -> None:
+    if what == "own":
+        own = Network("mine:module")
+        own.loaded["key"] = LOADED.load([FID()])
+        assert own.named is None
+        return
+    images, extractor = find_source(f"{root}/real"), mock.Mock(reads_captions=True)
+    assert isinstance(images, Images)
+    assert CachedSide.of(FeatureCache(root, BYTES), images, extractor, Comm.single()) is None
+
+
+def test_several_networks_are_read_without_the_cache(root: Path) -> None:
+    found, said = compare(root, measures="prdc(k=3),low_level")
+    assert found == compare(root, cache=None, measures="prdc(k=3),low_level")[0]
+    assert (said, parts(root)) == ([], [])
+    metric = GenerativeMetrics(measures_of("intra_fid(classes=2),low_level"), LOADED.load([FID()]))
+    assert Labelled(metric, {}).networks == metric.networks != ()
+
+
 @pytest.mark.parametrize("harm", ["flipped", "short", "gone", "about"])
 def test_a_harmed_part_is_removed_and_made_anew(root: Path, harm: str) -> None:
     without, _ = compare(root)
@@ -184,6 +247,46 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_a_line(root: Path) ->
     found, said = compare(root)
     assert found == compare(root, cache=None)[0]
     assert "Not a directory" in said[0]
+
+
+def test_a_full_disk_costs_nothing_but_a_line(root: Path) -> None:
+    without, _ = compare(root, cache=None)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found, said = compare(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert found == without
+    assert "features are not cached: [Errno 27]" in said[0]
+    assert parts(root) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("closed", ["cache", "cache/*"])
+def test_what_another_user_keeps_to_himself_costs_nothing_but_a_line(root: Path, closed: str) -> None:
+    with TemporaryDirectory() as seen:  # by others too, as the folders of pytest are not
+        Path(seen).chmod(0o755)
+        there = Path(shutil.copytree(root, Path(seen, "there")))
+        there.chmod(0o755)
+        without, _ = compare(there)
+        for folder in there.glob(closed):
+            folder.chmod(0o700)
+        os.seteuid(65534)
+        try:
+            found, said = compare(there)
+        finally:
+            os.seteuid(0)
+    assert found == without
+    assert "features are not cached: [Errno 13]" in said[0]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STREAMING_METRICS_CACHE", "STREAMING_METRICS_CACHE_GB", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with mock.patch.object(Path, "expanduser", side_effect=RuntimeError("Could not determine home directory.")):
+        assert FeatureCache.usual() is None
 
 
 @pytest.mark.parametrize(("wrote", "reads"), [(1, 2), (3, 1), (3, 2), (2, 2)])

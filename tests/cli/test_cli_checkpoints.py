@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from test_cli import TINY, done, folder, noises, run, scores_of
@@ -16,10 +20,12 @@ from torch import Tensor, nn
 
 from streaming_metrics.cli.checkpoints import Checkpoints, score_checkpoints
 from streaming_metrics.cli.reading import ImageReader
+from streaming_metrics.cli.scored_before import identities
 from streaming_metrics.cli.scoring import Job, Network
 from streaming_metrics.cli.several import Wanted
 from streaming_metrics.cli.several_results import SeveralResults
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.images import imported
 from streaming_metrics.images.encode import png_of
 from streaming_metrics.images.generated import Drawing, Generated
 
@@ -30,6 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 HERE, COUNT, BATCH = "test_cli_checkpoints:", 30, 8
 LOADED: list[str] = []
 """Names of the checkpoints that were loaded, in that order."""
+NAMED = {"sampler": "mine.py", "weights": "weights.pth", "reference": "real.npz"}
 
 
 class Brightened(nn.Module):
@@ -135,6 +142,31 @@ def test_one_that_does_not_load_is_left_out_and_the_others_are_scored(
     assert f"note: scored before, in {json_file}: epoch=9, epoch=100" in told.stderr
     assert list(written(json_file)["sides"]) == ["epoch=9", "epoch=10", "epoch=100"]
     assert "left_out" not in written(json_file)
+
+
+@pytest.mark.parametrize("change", ["sampler", "weights", "reference", "skip", "nothing"])
+def test_files_that_a_run_names_decide_whether_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mine", None)  # put back afterwards
+    del sys.modules["mine"]
+    files = {what: tmp_path / name for what, name in NAMED.items()}
+    files["sampler"].write_text("def load(path): ...")
+    files["weights"].write_bytes(b"weights")
+    np.savez(files["reference"], arr_0=np.zeros((2, 8, 8, 3), np.uint8), mu=np.zeros(3), sigma=np.eye(3))
+    imported("mine:load")
+    job = Job(Network("vgg16", str(files["weights"])), "fid", Comm.single())
+
+    def identity(job: Job) -> str:
+        return identities(job, f"{files['reference']}:mu", "mine:load", Drawing(), {"a": str(tmp_path / "a")})["a"].run
+
+    before = identity(job)
+    if change == "skip":
+        job = replace(job, reading=ImageReader(skip=True))
+    elif change in files:
+        os.utime(files[change], (1, 1))
+    assert (identity(job) == before) == (change == "nothing")
 
 
 def test_what_was_scored_otherwise_is_scored_again(trained: tuple[Path, str], tmp_path: Path) -> None:

@@ -163,6 +163,20 @@ def test_an_address_that_cannot_be_read_says_why(monkeypatch: pytest.MonkeyPatch
         find_source("memory://x.zip")
 
 
+def test_what_may_be_secret_in_an_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "memory://me:SECRET@host/x.zip?Signature=SECRET"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(f"403, url='{address}'")
+
+    with pytest.raises(FileNotFoundError, match=r"memory://…@host/x\.zip\?…") as missing:
+        find_source(address)
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "info", refuse)
+    with pytest.raises(ValueError, match=r"403, url='memory://…@host/x\.zip\?…'") as refused:
+        find_source(address)
+    assert "SECRET" not in f"{missing.value} {refused.value}"
+
+
 def test_an_address_is_compared_with_a_file(tmp_path: Path, memory: str) -> None:
     real, fake = zipped(tmp_path), put(memory, table(tmp_path))
     done("compare", real, fake, "--measures", "fid", *TINY)

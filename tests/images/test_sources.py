@@ -269,7 +269,7 @@ def test_an_npz_with_images_and_moments_must_be_told_which(tmp_path: Path) -> No
 def test_references_are_told_from_images(tmp_path: Path) -> None:
     metric = GenerativeMetrics([FID()], extractor=None, num_features=3)
     metric.update(torch.rand(9, 3), real=True)
-    for name in ("real", "real.safetensors", "real.npz"):
+    for name in ("real", "real.safetensors", "real.pt", "real.npz"):
         metric.save_reference(tmp_path / name)
         assert isinstance(find_source(str(tmp_path / name)), Reference)
 
