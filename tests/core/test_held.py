@@ -315,18 +315,6 @@ def test_what_was_given_may_be_written_over(expected: dict[str, float]) -> None:
 
 
 @pytest.mark.usefixtures("answers")
-def test_hashes_that_were_given_may_be_written_over() -> None:
-    distinct = []
-    for overwrite in (False, True):
-        metric, hashes = build(), torch.arange(SAMPLES) * 7919 + 1
-        metric.update(batch().having(hashes=hashes), real=False)
-        if overwrite:
-            hashes.zero_()
-        distinct.append(metric.distinct("fake").distinct)
-    assert distinct == [SAMPLES, SAMPLES]
-
-
-@pytest.mark.usefixtures("answers")
 def test_places_that_are_still_to_be_checked_lie_in_their_tables() -> None:
     """A GPU that is given others stops for good."""
     wrong = torch.tensor([-1, 2, 1 << 50])
