@@ -121,7 +121,7 @@ def _conclude(
         path, sides = wanted.report, table_of(results, found)
         title = "Checkpoints against real images"
         history = history_of(results, picture, lost)
-        job.comm.on_first(lambda: write_report(path, [history], title, None, sides), f"report {path}")
+        job.comm.on_first(lambda: write_report(path, [history], title, tables=[sides]), f"report {path}")
     if refused:
         raise refused
     if lost:

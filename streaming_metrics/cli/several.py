@@ -129,7 +129,7 @@ def _write_page(
     from streaming_metrics.report import write_report
 
     sides, title = table_of(results, found), "Generated images against real ones, side by side"
-    job.comm.on_first(lambda: write_report(path, histories, title, wanted.study, sides), f"report {path}")
+    job.comm.on_first(lambda: write_report(path, histories, title, wanted.study, [sides]), f"report {path}")
 
 
 def table_of(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:

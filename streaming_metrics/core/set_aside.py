@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SetAside:
-    """Samples set aside: the states of generated samples, and the sides that they were streamed against; no copies.
+    """Samples set aside: the states of generated samples, and the sides that they were streamed against; no copies, so
+    that they can be put back once.
 
     Args:
-        states: as they were.
+        states: as they were; none once they are put back.
     """
 
     states: States
@@ -37,11 +38,18 @@ def put_back(states: States, kept: SetAside) -> None:
     Where measures have been bound to a side since, what was banked streams through their bound forms.
 
     Raises:
-        ValueError: where samples were counted against a side that is another by now.
+        ValueError: where samples were counted against a side that is another by now, or were put back before, since
+            when the metric may have written to them.
     """
+    if not kept.states.tensors:
+        raise ValueError(
+            "put_back(): expected samples that are set aside, got some that were put back before. Remedy: set_aside() "
+            "again, which returns them anew."
+        )
     ahead = States(states.layout, {**states.tensors, **_measured(kept.states)}, states.streams)
     found = replayed(kept.states, ahead) or {slot: kept.states.read(slot) for slot in states.layout.slots[MEASURED]}
     states.replace({MEASURED: found})
+    kept.states.tensors.clear()
 
 
 def _measured(states: States) -> dict[str, torch.Tensor]:

@@ -420,10 +420,10 @@ class GenerativeMetrics(Metric):
 
     @_without_gradients
     def put_back(self, samples: SetAside) -> None:
-        """Measure generated samples that were set aside, in place of those that are there; local.
+        """Measure generated samples that were set aside, in place of those that are there, once; local.
 
         Raises:
-            ValueError: where they were counted against a frozen side that is another by now.
+            ValueError: where they were counted against a frozen side that is another by now, or were put back before.
         """
         put_back(self._states, samples)
         self._totals = self._found = self._captions = None

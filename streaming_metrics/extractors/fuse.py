@@ -58,7 +58,7 @@ class ConvReLU(nn.Module):
     def __init__(self, conv: nn.Conv2d, most: float | None = None) -> None:
         super().__init__()
         self.conv, self.most = conv, most
-        self._packed: tuple[object, Tensor] | None = None
+        self._packed: tuple[object, Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         dtype = _dtype_of(x)
@@ -83,15 +83,15 @@ class ConvReLU(nn.Module):
 
     def _weight_for(self, x: Tensor) -> Tensor:
         weight = self.conv.weight
-        if PACK is None:
+        if PACK is None or weight.is_inference():  # those do not tell that they were changed
             return weight.to(x.dtype)
-        version = None if weight.is_inference() else weight._version
-        key = x.dtype, weight.data_ptr(), version
+        key = x.dtype, weight.data_ptr(), weight._version
         if self._packed is None or self._packed[0] != key:
             ready = weight.to(x.dtype).contiguous(memory_format=torch.channels_last)
             conv = self.conv
             places = conv.padding, conv.stride, conv.dilation, conv.groups
-            self._packed = key, PACK(ready, *places, list(x.shape))
+            # With what was packed, so that no other weights come to lie at its address.
+            self._packed = key, PACK(ready, *places, list(x.shape)), weight.detach()
         return self._packed[1]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ConvReLU:

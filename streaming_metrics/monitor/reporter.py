@@ -39,6 +39,7 @@ class Reporter:
     Attributes:
         training: the history of the training, kept from one fit to the next.
         history: where measurements are noted: that of the training, or one of a validation or test by itself.
+        sides: several samplers of the last measurement beside each other; None for none.
 
     Raises:
         ModuleNotFoundError: without matplotlib: now, rather than after an epoch.
@@ -48,10 +49,11 @@ class Reporter:
         new_figure(1, 1)
         self.target, self.thumbnails = target, Thumbnails()
         self.training = self.history = History(name)
+        self.sides: SidesTable | None = None
 
     def begin(self, stage: str, name: str) -> None:
         """Note what follows in the training's history, or in a new one where this is no training."""
-        self.history = self.training if stage == "fit" else History(name)
+        self.history, self.sides = self.training if stage == "fit" else History(name), None
 
     def path(self, folder: str | Path, stage: str) -> Path:
         """Return where the report goes; what a fit wrote is not replaced by a test.
@@ -104,15 +106,19 @@ class Reporter:
         Args:
             run: in which it was measured.
             reporters: of all monitors.
-            sides: returns several samplers beside each other; None for none.
+            sides: returns several samplers beside each other; None for those that were before.
         """
         path, title = self.path(run.folder, run.stage), f"What {type(run.module).__name__} generates"
-        shared = [one.history for one in reporters if one.path(run.folder, run.stage) == path]
+        shared = [one for one in reporters if one.path(run.folder, run.stage) == path]
+
+        def write() -> None:
+            self.sides = sides() or self.sides
+            tables = [one.sides for one in shared if one.sides is not None]
+            write_report(path, [one.history for one in shared], title, tables=tables)
+
         if run.is_writer:
             with isolated():
-                _warn_of_errors(
-                    lambda: write_report(path, shared, title, None, sides()), f"{path} is not written this time"
-                )
+                _warn_of_errors(write, f"{path} is not written this time")
 
     def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
         settings, side = measurement.settings, self.thumbnails.side

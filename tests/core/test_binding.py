@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchmetrics import Metric, MetricCollection, MetricTracker
 
-from streaming_metrics import PRDC, GenerativeMetrics, NotEnoughSamples, merge_states
+from streaming_metrics import FID, PRDC, GenerativeMetrics, NotEnoughSamples, merge_states
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.measures.r_precision import RPrecision
@@ -302,6 +302,18 @@ def test_counts_without_the_side_that_they_are_against_are_refused(measures: lis
     with pytest.raises(RuntimeError, match="State"):
         metric.load_state_dict(saved, strict=False)
     check(metric, (0,))
+
+
+def test_samples_that_were_set_aside_are_put_back_once() -> None:
+    """They are no copies: what was added since is in some of their tensors, and not in others."""
+    metric = build([FID(), PRDC(k=3)])
+    add(metric, "fake", 0)
+    samples = metric.set_aside()
+    metric.put_back(samples)
+    add(metric, "fake", 1)
+    with pytest.raises(ValueError, match="put back before"):
+        metric.put_back(samples)
+    assert metric.num_samples("fake") == 2 * len(batch("fake", 0))
 
 
 @binding

@@ -22,6 +22,8 @@ from streaming_metrics.core.drop_in_network import _as_uint8
 from streaming_metrics.core.saved_states import merge_states
 from streaming_metrics.deferred import Check, collecting
 from streaming_metrics.image import FrechetInceptionDistance
+from streaming_metrics.statistics.bank import check_labels
+from streaming_metrics.statistics.index import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -310,6 +312,15 @@ def test_what_was_given_may_be_written_over(expected: dict[str, float]) -> None:
     for column in given.columns().values():
         column.zero_()
     assert scores(metric) == expected
+
+
+@pytest.mark.usefixtures("answers")
+def test_places_that_are_still_to_be_checked_lie_in_their_tables() -> None:
+    """A GPU that is given others stops for good."""
+    wrong = torch.tensor([-1, 2, 1 << 50])
+    with collecting([]):
+        assert check_labels(wrong, 3, LABELS).tolist() == [0, 2, LABELS - 1]
+        assert check_index(wrong, 3).tolist() == [0, 2, (1 << 40) - 1]
 
 
 # --- ranks ------------------------------------------------------------------------------------------------------------

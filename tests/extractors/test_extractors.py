@@ -287,6 +287,23 @@ def test_weights_that_are_laid_out_follow_those_that_are_saved() -> None:
     torch.testing.assert_close(branch(x.contiguous()), branch.conv(x).relu())
 
 
+def test_weights_that_are_laid_out_follow_others_at_their_address() -> None:
+    branch, x = ConvReLU(nn.Conv2d(3, 4, 3).requires_grad_(False)), torch.randn(1, 3, 8, 8)
+    for _ in range(9):
+        branch(x)
+        for _ in range(2):  # the second may come to lie where the first ones were
+            branch.conv.weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+
+
+def test_weights_that_do_not_tell_of_changes_are_not_kept_laid_out() -> None:
+    with torch.inference_mode():
+        branch, x = ConvReLU(nn.Conv2d(3, 4, 3)), torch.randn(1, 3, 8, 8)
+        branch(x)
+        branch.conv.weight.mul_(-2)
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+
+
 @pytest.mark.parametrize("size", [(9, 8), (3, 4), (17, 17)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_maxima_of_rows_and_columns_are_torchs_bit_for_bit(dtype: torch.dtype, size: tuple[int, int]) -> None:

@@ -180,6 +180,20 @@ def test_what_is_kept_is_in_a_folder_for_each_sampler_and_verdicts_are_of_each(t
     assert json.loads(told.stdout)["comparisons"][0]["difference"] == 0
 
 
+AGAIN: dict[str, dict[str, Any]] = {
+    "by another monitor": {},
+    "at the end": {"decide": "fid", "rescore": 1, "num_samples": 100},
+}
+
+
+@pytest.mark.parametrize("options", AGAIN.values(), ids=AGAIN.keys())
+def test_samplers_stay_beside_each_other_in_a_report_written_again(options: dict[str, Any], tmp_path: Path) -> None:
+    common = {"report": tmp_path / "report.html", "log_images": 0}
+    several = monitor([FID(se=True)], sample=FROM_NOTHING, **common, **options)
+    fit(several, monitor([FID()], prefix="other/", **common), max_epochs=1)
+    assert page_of(tmp_path).headings.count("Side by side") == 1
+
+
 def test_metrics_beside_are_of_each_samplers_images() -> None:
     def drawn(shift: int) -> Any:
         return lambda model, n: (REAL[:n].roll(shift, 0), {"captions": WORDS[:n]})
