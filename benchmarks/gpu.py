@@ -1,18 +1,22 @@
 """How fast is it on a GPU? Features, images to FID, the measures and an update, beside the peers in the same run.
 
     python benchmarks/gpu.py --images 50000 --side 256 --samples 10000 --large 50000 --page benchmarks/RESULTS-GPU.md
+    python benchmarks/gpu.py --device cpu --tiny
 
-Needs CUDA; says so and ends where there is none. All read the same random weights and the same images, and take turns.
+Needs CUDA; says so and ends where there is none. The second line runs all of it on the CPU, at sizes that say nothing
+of speed, to see that it runs. All read the same random weights and the same images, and take turns.
 Peers run twice: as they come, where cuDNN rounds float32 factors to TF32, and with TF32 off, as ours is unless asked
 for it. The same features on the CPU and on the device must give the same moments to 1e-9 and the same counts; the
 network's float32 features must agree with the CPU's and the peers' to 1e-3. The share of the ceiling counts the
-network's products alone. ``--large`` runs PRDC of that many samples a side, ours alone.
+network's products alone. ``--large`` runs PRDC of that many samples a side, ours alone. ``--compiled`` adds the
+bfloat16 network compiled, and as a CUDA graph.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from functools import partial
 from itertools import cycle, islice
@@ -26,12 +30,12 @@ from harness.ceilings import GIGA, Ceilings, share
 from harness.common import interleaved, machine
 from harness.inputs import CLASSES, WIDTH, Given, draw_features, draw_images, reference_weights, uncached
 from harness.page import markdown
-from harness.results import HEAD, Result, Row, finish, parser_of, rate, seconds
+from harness.results import HEAD, Result, Row, finish, parser_of, rate, reasons, seconds, tally
 from inception import flops, peer_networks
 from kid import same_subsets, torchmetrics_kid
 from precision_recall import prdc
 
-from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
+from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, deferred
 from streaming_metrics.core import inputs
 from streaming_metrics.extractors import Extractor, InceptionV3
 from streaming_metrics.precision import full_precision
@@ -51,12 +55,13 @@ VARIANTS = {
     "tf32": {"precision": "tf32"},
     "bf16": {"precision": "bf16"},
 }
-AGAINST = {"fp32": "fp32", "tf32": "tf32", "bf16": "tf32"}
-"""Which arithmetic of the peers each of ours is set against: that of its name, or their own default."""
-REACH = {"fp32": 2.0, "tf32": 2.0, "bf16": 2.5}
+AGAINST = {"tf32": "tf32"}
+"""Which arithmetic of the peers each of ours is set against: float32, unless TF32, their own default."""
+REACH = {"fp32": 2.0, "tf32": 2.0, "bf16": 6.0}
 WITHIN = {"fp32": 20.0, "bf16": 6.0}
 """Seconds in which 50,000 images should come to FID."""
 LARGE_WITHIN = 2.0
+TINY = {"images": 4, "side": 32, "batch": 2, "samples": 40, "large": 60}
 
 
 def bench(
@@ -76,6 +81,7 @@ def bench(
     agreement(result, sizes, device)
     of_features(result, networks, peers, sizes, work, device)
     of_epochs(result, networks, peers, sizes, device)
+    of_roots(result, sizes, device)
     of_measures(result, sizes, device)
     of_updates(result, sizes, device)
     return result
@@ -93,24 +99,26 @@ def of_features(
     pixels = draw_images(sizes["batch"], sizes["side"], sizes["side"])
     images, expected = pixels.to(device), networks["fp32"].to("cpu")(pixels[:2]).pool
     runs = {name: partial(pool_of, network.to(device), images) for name, network in networks.items()}
+    if sizes.get("compiled"):
+        runs |= {f"bf16, {how}": made(networks["bf16"], images) for how, made in BY_HAND.items()}
     theirs = {
         f"{name}, {p}": partial(at, p, device, net, images) for name, net in peers.items() for p in ("fp32", "tf32")
     }
-    ceilings = Ceilings(device=device, side=4096 if device != "cpu" else 512)
+    ceilings = Ceilings(device=device, side=4096 if device != "cpu" else 64)
     everyone = {name: waited(device, run) for name, run in {**runs, **theirs}.items()}
     for run in everyone.values():
         run()
     timings = interleaved({**everyone, **ceilings.candidates()}, 5)
     result.ceilings = ceilings.rates(timings)
     speed = {name: sizes["batch"] / timings[name].seconds for name in everyone}
-    for name in networks:
-        best = max((other for other in theirs if other.endswith(AGAINST[name])), key=lambda other: speed[other])
-        gemm = "bf16 GEMM" if name == "bf16" else "sgemm"
-        exact = max(speed[other] for other in theirs if other.endswith("fp32"))
+    best_of = {p: max((t for t in theirs if t.endswith(p)), key=lambda other: speed[other]) for p in ("fp32", "tf32")}
+    for name in runs:
+        own, gemm = name.partition(",")[0], "bf16 GEMM" if name.startswith("bf16") else "sgemm"
+        best = best_of[AGAINST.get(own, "fp32")]
         note = f"{share(work, 1 / speed[name], result.ceilings[gemm], gemm)}; {apart(timings, name):.0e} from fp32; "
-        note += f"{speed[name] / exact:.2f}× the peers without TF32"
+        note += ", ".join(f"{speed[name] / speed[t]:.2f}× the peers in {p}" for p, t in best_of.items())
         figures = f"{speed[name]:.0f} img/s", f"{speed[best]:.0f} img/s, {best}", speed[name] / speed[best]
-        result.rows.append(Row(f"features at {sizes['side']} px, {name}", *figures, REACH[name], note=note))
+        result.rows.append(Row(f"features at {sizes['side']} px, {name}", *figures, REACH[own], note=note))
     on_device = timings["fp32"].result
     result.agree("features, device and CPU", on_device[:2].cpu(), expected, FEATURES)
     for name in (name for name in theirs if name.endswith("fp32")):
@@ -125,6 +133,37 @@ def apart(timings: Mapping[str, Any], name: str) -> float:
 
 def pool_of(network: Extractor, images: Tensor) -> Any:
     return network(images).pool
+
+
+def compiled(network: Extractor, images: Tensor) -> Callable[[], Any]:
+    """Return the features of a network that is compiled for these images; on a CPU traced alone."""
+    backend = "inductor" if images.is_cuda else "eager"
+    made = torch.compile(partial(pool_of, network), dynamic=False, backend=backend)
+    return lambda: made(images)
+
+
+def graphed(network: Extractor, images: Tensor) -> Callable[[], Any]:
+    """Return the features of a batch whose launches are one CUDA graph; on a CPU launched as they come."""
+    if not images.is_cuda:
+        return partial(pool_of, network, images)
+    given, graph, aside = images.clone(), torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            pool_of(network, given)
+    torch.cuda.current_stream().wait_stream(aside)
+    with torch.cuda.graph(graph):
+        pool = pool_of(network, given)
+
+    def run() -> Any:
+        given.copy_(images)
+        graph.replay()
+        return pool.clone()
+
+    return run
+
+
+BY_HAND: dict[str, Callable[[Extractor, Tensor], Callable[[], Any]]] = {"compiled": compiled, "CUDA graph": graphed}
 
 
 def at(precision: str, device: str, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -149,22 +188,17 @@ def of_epochs(
         for kind in memory if name == "bf16" else ("pinned",):
             took[name, kind], values[name] = epoch_of(metric, memory[kind], sizes)
         if name == "bf16":
-            with mock.patch.object(inputs, "_check_values"):
-                took[name, "unchecked"], _ = epoch_of(metric, memory["pinned"], sizes)
+            more_of_updates(result, metric, memory["pinned"], sizes)
     theirs = {}
-    for name, network in peers.items() if device != "cpu" else ():
+    for name, network in peers.items():
         theirs[name] = peer_epoch(network, memory["pinned"], sizes, device)
-    best = min(theirs, key=lambda name: theirs[name], default="")
-    unchecked = took.pop(("bf16", "unchecked"), None)
+    best = min(theirs, key=lambda name: theirs[name])
     for (name, kind), time_taken in took.items():
-        figures = seconds(time_taken), f"{seconds(theirs[best])}, {best}" if best else "", time_taken
+        figures = seconds(time_taken), f"{seconds(theirs[best])}, {best}", time_taken
         reach = WITHIN.get(name, 20.0) * count / 50_000
-        note = f"{count / time_taken:.0f} img/s; {theirs[best] / time_taken:.2f}× the peer" if best else ""
+        note = f"{count / time_taken:.0f} img/s; {theirs[best] / time_taken:.2f}× the peer"
         what = f"{count} images to FID, {name}, {kind}"
         result.rows.append(Row(what, *figures, reach, at_most=True, unit="s", note=note))
-    if unchecked:
-        more = took["bf16", "pinned"] / unchecked - 1
-        result.notes.append(f"waiting in each update until features are known to be finite: {more:.1%}")
     result.notes.append("FID by variant: " + ", ".join(f"{name} {value:.6g}" for name, value in values.items()))
 
 
@@ -178,11 +212,26 @@ def epoch_of(metric: GenerativeMetrics, images: Tensor, sizes: Mapping[str, int]
     return time.perf_counter() - start, value
 
 
+def more_of_updates(result: Result, metric: GenerativeMetrics, images: Tensor, sizes: Mapping[str, int]) -> None:
+    """What checks of features cost: held back until the device has answered, and waited for in each update."""
+    kinds = {
+        "held back": nullcontext(),
+        "waited for": mock.patch.object(deferred, "is_away", return_value=False),
+        "not made": mock.patch.object(inputs, "_check_values", return_value={}),
+    }
+    took = {}
+    for kind, patch in kinds.items():
+        with patch:
+            took[kind], _ = epoch_of(metric, images, sizes)
+    more = ", ".join(f"{kind} {took[kind] / took['not made'] - 1:+.1%}" for kind in ("held back", "waited for"))
+    result.notes.append(f"an epoch, until features are known to be finite, beside one that does not ask: {more}")
+
+
 def peer_epoch(network: Any, images: Tensor, sizes: Mapping[str, int], device: str) -> float:
     """Return the seconds that torchmetrics' FID takes over a peer's network, TF32 as it comes."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    holder = Held(network)
+    holder = Held(network, images[:1].to(device))
     metric = FrechetInceptionDistance(holder, reset_real_features=False).to(device)
     for batch in images.split(sizes["batch"]):
         metric.update(batch.flip(3).to(device), real=True)
@@ -197,11 +246,9 @@ def peer_epoch(network: Any, images: Tensor, sizes: Mapping[str, int], device: s
 class Held(torch.nn.Module):
     """A peer's network as torchmetrics takes one."""
 
-    num_features = WIDTH
-
-    def __init__(self, network: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: Callable[[Tensor], Tensor], image: Tensor) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.num_features = network, network(image).shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
@@ -210,6 +257,20 @@ class Held(torch.nn.Module):
 def batches(images: Tensor, sizes: Mapping[str, int]) -> Iterator[Tensor]:
     """Yield as many images as an epoch has, the same few over and over."""
     return islice(cycle(images.split(sizes["batch"])), -(-sizes["images"] // sizes["batch"]))
+
+
+def of_roots(result: Result, sizes: Mapping[str, int], device: str) -> None:
+    """The eigenvalues that FID needs, in float64, on the device and on the CPU."""
+    rows = draw_features(max(2 * sizes["width"], sizes["samples"]), sizes["width"]).double()
+    matrices = {where: (rows.T @ rows).to(where) for where in dict.fromkeys((device, "cpu"))}
+    runs = {where: waited(where, partial(torch.linalg.eigvalsh, matrix)) for where, matrix in matrices.items()}
+    for run in runs.values():
+        run()
+    timings = interleaved(runs, 3)
+    here, there = timings["cpu"], timings[device]
+    result.agree("eigenvalues, device and CPU", there.result, here.result, MOMENTS)
+    figures = seconds(there.seconds), f"{seconds(here.seconds)}, CPU", here.seconds / there.seconds
+    result.rows.append(Row(f"eigenvalues of {sizes['width']} x {sizes['width']}, float64", *figures, 1.0))
 
 
 def of_measures(result: Result, sizes: Mapping[str, int], device: str) -> None:
@@ -274,6 +335,21 @@ def of_updates(result: Result, sizes: Mapping[str, int], device: str) -> None:
     timings = interleaved(runs, 5)
     told = ", ".join(f"{name} {timing.seconds * 1e3:.2f} ms" for name, timing in timings.items())
     result.notes.append(f"an update of {BATCH} samples: {told}")
+    if device != "cpu":
+        result.notes.append(f"waits for the device in an update of all of these: {waits(sizes['width'], device)}")
+
+
+def waits(width: int, device: str) -> int:
+    """Return how often CUDA says that an update waited for the device."""
+    update = update_of([measure for some in STATISTICS.values() for measure in some], width, device)
+    update()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        update()
+    torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in told)
 
 
 def agreement(result: Result, sizes: Mapping[str, int], device: str) -> None:
@@ -326,13 +402,13 @@ def page(result: Result, card: str) -> str:
     versions = (
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, torchmetrics {torchmetrics.__version__}"
     )
-    reached = sum(row.reached for row in result.rows)
     return "\n".join(
         [
             "# How fast it is on a GPU\n",
             f"{card}. {machine()}; {versions}. {datetime.now(timezone.utc):%Y-%m-%d}.\n",
-            f"`python benchmarks/gpu.py --page …` wrote this: {reached} of {len(result.rows)} rows reached. {_HOW}\n",
+            f"`python benchmarks/gpu.py --page …` wrote this: {tally(result.rows)}. {_HOW}\n",
             markdown(HEAD, [row.cells() for row in result.rows]),
+            *(f"\n{reason}" for reason in reasons(result.rows)),
             "\nCeilings: " + ", ".join(rate(*ceiling) for ceiling in result.ceilings.items()) + ".\n",
             *(f"- {line}" for line in [*result.notes, *result.checks]),
             "",
@@ -347,33 +423,51 @@ _HOW = (
 )
 
 
-def card_of() -> str:
+def card_of(device: str) -> str:
     """Return the card and its driver."""
     import subprocess
 
+    if device == "cpu":
+        return "No card: the CPU, at sizes that say nothing of speed"
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     name, driver, memory = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().split(", ")
     return f"{name} ({memory}), driver {driver}"
+
+
+@contextmanager
+def candidates(weights: Path | None, device: str) -> Iterator[tuple[dict[str, Extractor], Networks, float]]:
+    """Yield our networks by variant, the peers by name, and the FLOP of an image."""
+    with reference_weights(weights) as path:
+        networks: dict[str, Extractor] = {name: InceptionV3(path, **options) for name, options in VARIANTS.items()}
+        yield (
+            networks,
+            peer_networks(path, device),
+            flops(peer_networks(path)["torch-fidelity"], draw_images(1, SIDE, SIDE)),
+        )
 
 
 def main() -> None:
     parser = parser_of(__doc__)
     for name, usual in (("images", 10_000), ("side", 256), ("batch", BATCH), ("samples", 10_000), ("large", 0)):
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help=f"sizes by which all is run, and nothing is said: {TINY}")
+    parser.add_argument(
+        "--compiled", action="store_true", help="also the bfloat16 network compiled, and as a CUDA graph"
+    )
     parser.add_argument("--weights", type=Path, help="of the reference Inception; random ones where none are given")
     parser.add_argument("--page", type=Path, help="also write the results there, as Markdown")
     o = parser.parse_args()
-    if not torch.cuda.is_available():
+    if o.device != "cpu" and not torch.cuda.is_available():
         print("No CUDA device here: nothing to measure.")
         return
-    sizes = {name: getattr(o, name) for name in ("images", "side", "batch", "samples", "large")} | {"width": WIDTH}
-    with reference_weights(o.weights) as weights, torch.no_grad():
-        networks = {name: InceptionV3(weights, **options) for name, options in VARIANTS.items()}
-        work = flops(peer_networks(weights)["torch-fidelity"], draw_images(1, SIDE, SIDE))
-        result = bench(networks, peer_networks(weights, "cuda"), sizes, work, "cuda")
+    sizes = TINY if o.tiny else {name: getattr(o, name) for name in TINY}
+    sizes = {**sizes, "width": WIDTH // 32 if o.tiny else WIDTH, "compiled": o.compiled}
+    with torch.no_grad(), candidates(o.weights, o.device) as (networks, peers, work):
+        result = bench(networks, peers, sizes, work, o.device)
     finish(result, __doc__, o.json)
     if o.page is not None:
-        o.page.write_text(page(result, card_of()))
+        o.page.write_text(page(result, card_of(o.device)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py [--large] [--only fid kid] [--answers FOLDER]
 
-Each runs alone, in a process of its own; ``--large`` is for benchmarks/precision_recall.py. Answers are kept in a
+Each runs alone, in a process of its own; ``--large`` is for those that take it. Answers are kept in a
 folder where one is given, and those that it holds are not asked for again: a run that was disturbed is mended by
 removing one. Exits with 1 where a script failed; rows that fall short are marked, and are no failure.
 """
@@ -21,10 +21,24 @@ from pathlib import Path
 import torch
 from harness.chart import draw
 from harness.common import machine
-from harness.results import HEAD, Result, Row, rate, read, short
+from harness.page import markdown as as_table
+from harness.results import HEAD, Result, rate, read, reasons, tally
 
 HERE = Path(__file__).parent
-SCRIPTS = ["inception", "epoch", "fid", "kid", "precision_recall", "sync", "update", "growth"]
+SCRIPTS = [
+    "inception",
+    "epoch",
+    "fid",
+    "kid",
+    "precision_recall",
+    "many",
+    "sync",
+    "update",
+    "growth",
+    "startup",
+    "folder",
+]
+TAKE_LARGE = ["precision_recall", "many"]
 PACKAGES = ["torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc"]
 TABLE, CHART = HERE / "RESULTS.md", HERE / "pictures" / "speed.png"
 
@@ -42,7 +56,6 @@ def run(script: str, folder: Path, *arguments: str) -> tuple[str, Result] | None
 def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
     """Return the report."""
     rows = [row for _, result in answers.values() for row in result.rows]
-    missed = len(short(rows))
     lines = [
         "# How fast it is",
         "",
@@ -50,12 +63,13 @@ def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         + ".",
         "",
-        f"`make bench` wrote this: {len(rows) - missed} of {len(rows)} rows reached, {missed} short. Candidates take "
-        "turns in one process on the same inputs, and their results must agree; figures are medians.",
+        f"`make bench` wrote this: {tally(rows)}. Candidates take turns in one process on the same inputs, and their "
+        "results must agree; figures are medians.",
         "",
         f"![Ratios to the peers](pictures/{CHART.name})",
         "",
-        *as_table(rows),
+        as_table(HEAD, [row.cells() for row in rows]).replace("| SHORT |", "| **SHORT** |"),
+        *[f"\n{reason[0].upper()}{reason[1:]}" for reason in reasons(rows)],
         *[f"\n`benchmarks/{name}.py` **failed**: no figures." for name in failed],
         "",
         "## How each is taken",
@@ -69,12 +83,6 @@ def markdown(answers: dict[str, tuple[str, Result]], failed: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_table(rows: list[Row]) -> list[str]:
-    marked = [[*row.cells()[:5], "reached" if row.reached else "**SHORT**", row.note] for row in rows]
-    lines = [HEAD, ["---"] * len(HEAD), *marked]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true")
@@ -85,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() if options.answers is None else nullcontext(options.answers) as folder:
         for script in options.only:
             print(f"\n{script}", flush=True)
-            arguments = ["--large"] if options.large and script == "precision_recall" else []
+            arguments = ["--large"] if options.large and script in TAKE_LARGE else []
             answer = run(script, Path(folder), *arguments)
             if answer is None:
                 failed.append(script)

@@ -1,4 +1,4 @@
-"""A diffusion model, its raw weights and their moving average measured side by side by two monitors.
+"""A diffusion model, its raw weights and their moving average measured side by side by one monitor.
 
 Run: python examples/diffusion_ema.py [--short]     (writes runs/diffusion/report.html, both curves on the same axes)
 """
@@ -91,14 +91,20 @@ shared = {
     "num_features": 64,
     "report": "runs/diffusion/report.html",
 }
-monitors = [
-    GenerationMonitor([FID(), PRDC()], Pixels(), prefix="ema/", **shared),
-    GenerationMonitor([FID(), PRDC()], Pixels(), prefix="raw/", weights_context=ema.raw, **shared),
-]
-callbacks = [ema, *monitors]
+
+
+def raw(module: LightningModule, n: int) -> Tensor:
+    """Return n digits of the weights in training; ``sample`` draws with those that are swapped in."""
+    with ema.raw(module):
+        return module.sample(n)
+
+
+samplers = {"ema": "sample", "raw": raw}  # both against the real digits, which are read once
+monitor = GenerationMonitor([FID(), PRDC()], Pixels(), samplers, prefix="", **shared)
+callbacks = [ema, monitor]
 trainer = Trainer(accelerator="cpu", max_epochs=epochs, callbacks=callbacks, logger=False, enable_checkpointing=False)
 trainer.fit(DigitDiffusion(), training, validation)
 
-for monitor in monitors:
-    print({key: round(trainer.callback_metrics[key].item(), 4) for key in monitor.keys})
-    print(monitor.metric.signature())
+for variant in monitor.variants:
+    print({f"{variant.name}/{key}": round(value.item(), 4) for key, value in variant.measured.values.items()})
+    print(variant.measured.signature)

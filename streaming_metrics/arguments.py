@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
-
-import numpy as np
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 OPENING, CLOSING = "([{", ")]}"
 
@@ -24,7 +23,7 @@ def check_integer(name: str, value: Any, least: int, most: int | None = None, *,
     """
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if not _is_number(value, Integral):
         is_whole = isinstance(value, float) and value.is_integer()
         remedy = f" Remedy: {name.split()[-1]}={value:.0f}." if is_whole else ""
         raise TypeError(f"{name}: expected an integer{' or None' if optional else ''}, got {value!r}.{remedy}")
@@ -40,13 +39,18 @@ def check_real(name: str, value: Any, *, above: float | None = None, least: floa
         TypeError: where it is no number.
         ValueError: where it is not finite, or out of bounds.
     """
-    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+    if not _is_number(value, Real):
         raise TypeError(f"{name}: expected a number, got {value!r}.")
     if above is not None and not value > above:
         raise ValueError(f"{name}: expected a number greater than {above:g}, got {value}.")
     if not isfinite(value) or (least is not None and value < least):
         bound = "" if least is None else f" of at least {least:g}"
         raise ValueError(f"{name}: expected a finite number{bound}, got {value}.")
+
+
+def _is_number(value: Any, kind: type) -> TypeGuard[Any]:
+    """Return whether a value is a number of a kind, of Python's, NumPy's or another library's; a bool is none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -44,6 +44,15 @@ class Spec:
         return {"pool": self.num_features, "logits": self.num_classes, **self.widths}.get(column)
 
 
+def _sent(column: Tensor, device: torch.device) -> Tensor:
+    """Return a column on a device, without waiting for that where it need not."""
+    if device.type == "cpu":
+        return column.to(device)  # it would be read before it is there
+    if column.device.type == "cpu" and column.is_pinned():
+        column = column.clone()  # it would be read after the caller has written over it
+    return column.to(device, non_blocking=True)
+
+
 class Features:
     """Features of N samples, in columns by name.
 
@@ -106,8 +115,7 @@ class Features:
         """Return these features on ``device``."""
         if all(column.device == device for column in vars(self).values()):
             return self
-        wait = device.type == "cpu"  # a copy to the CPU that is not waited for is read before it is there
-        return Features(**{name: column.to(device, non_blocking=not wait) for name, column in vars(self).items()})
+        return Features(**{name: _sent(column, device) for name, column in vars(self).items()})
 
     def __len__(self) -> int:
         return next((len(column) for column in vars(self).values()), 0)

@@ -11,8 +11,9 @@ from streaming_metrics.arguments import split_outside
 COUNT = r"(\d+|npz-[0-9a-f]{8})"
 OTHER = r"\|(?!captions:)[^|:]+:(?:\d+|npz-[0-9a-f]{8})"
 CAPTIONS = r"(?:\|captions:([0-9a-f]{8}))?"
+EXIF = r"(?:\|exif:(turned))?"
 ROLES = rf"\|real:{COUNT}\|fake:{COUNT}((?:{OTHER})*)"
-PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+){ROLES}{CAPTIONS}\|([^|]+)\|v([^|]+)"
+PATTERN = rf"([^|]+)\|ext:([^|]+)\|resize:([^|]+){ROLES}{CAPTIONS}{EXIF}\|([^|]+)\|v([^|]+)"
 
 
 def library_version() -> str:
@@ -36,6 +37,7 @@ class Signature:
         version: of this library.
         others: numbers of samples of further roles, e.g. ``(("train", 50000),)``.
         captions: digest of the captions that samples were generated for, 8 hex digits; empty where they do not matter.
+        exif: ``"turned"`` where images are turned as EXIF says; empty where they are taken as they are stored.
 
     Example:
         >>> signature = Signature(("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 10000, "fp32", "0.1.0")
@@ -54,10 +56,11 @@ class Signature:
     version: str
     others: tuple[tuple[str, int | str], ...] = ()
     captions: str = ""
+    exif: str = ""
 
     def __str__(self) -> str:
         named = {"ext": self.extractor, "resize": self.resize, "real": self.real, "fake": self.fake}
-        named |= dict(self.others) | ({"captions": self.captions} if self.captions else {})
+        named |= dict(self.others) | {what: told for what in ("captions", "exif") if (told := getattr(self, what))}
         parts = ["+".join(self.measures), *(f"{key}:{value}" for key, value in named.items())]
         return "|".join([*parts, self.precision, f"v{self.version}"])
 
@@ -70,7 +73,7 @@ class Signature:
                 "Expected a signature like 'fid|ext:inception-v3-6726825d|resize:tf1-bilinear-299|real:50000|fake:10000"
                 f"|fp32|v0.1.0', got {line!r}."
             )
-        measures, extractor, resize, real, fake, others, captions, precision, version = match.groups()
+        measures, extractor, resize, real, fake, others, captions, exif, precision, version = match.groups()
         more = tuple((role, _count(n)) for role, _, n in (part.partition(":") for part in others.split("|")[1:]))
         return cls(
             tuple(split_outside(measures, "+")),
@@ -82,6 +85,7 @@ class Signature:
             version,
             more,
             captions or "",
+            exif or "",
         )
 
 

@@ -72,8 +72,10 @@ def freeze(metric: GenerativeMetrics, *roles: str) -> GenerativeMetrics:
 
 def follow(metric: GenerativeMetrics, steps: str) -> GenerativeMetrics:
     """Do what steps say: ``r0`` adds the real batch 0, ``t`` training ones, ``f`` generated ones; ``R`` and ``T``
-    freeze; ``x`` resets, ``c`` computes, ``w`` takes a generated batch by forward().
+    freeze; ``x`` resets, ``c`` computes, ``w`` takes a generated batch by forward(); ``a`` sets the generated samples
+    aside, ``b`` puts those back that were the first to be.
     """
+    aside = []
     for step in steps.split():
         if step[0] in LETTERS:
             add(metric, LETTERS[step[0]], int(step[1:]))
@@ -83,6 +85,10 @@ def follow(metric: GenerativeMetrics, steps: str) -> GenerativeMetrics:
             metric.reset()
         elif step == "c":
             metric.compute()
+        elif step == "a":
+            aside.append(metric.set_aside())
+        elif step == "b":
+            metric.put_back(aside.pop(0))
         else:
             freeze(metric, {"R": "real", "T": "train"}[step])
     return metric

@@ -466,6 +466,9 @@ def freeze(metric: GenerativeMetrics) -> None:
             metric.freeze(role)
 
 
+os.environ.setdefault("STREAMING_METRICS_CACHE_GB", "0")  # tests keep nothing in the user's folder
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect tests without looking for garbage, and what stays all session is not looked through in it either."""

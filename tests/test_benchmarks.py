@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,11 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import calls
+import compiled
 import coverage
 import epoch
 import fid
+import folder
 import gpu
 import growth
 import human_intervals
@@ -27,16 +31,20 @@ import human_strengths
 import inception
 import kept
 import kid
+import many
 import measures_cost
 import networks_cost
 import precision_recall
 import run_all
+import scale
 import sensitivity
+import startup
 import sync
 import update
 import verdicts
 from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
-from harness.common import in_steps, interleaved
+from harness.common import MIB, in_steps, interleaved
+from harness.processes import Spent, spent
 from harness.results import Result, Row
 from harness.tracer import calls_of
 
@@ -131,8 +139,50 @@ def test_neighbours() -> None:
     assert large.rows[0].unit == "GB"
 
 
+def test_many() -> None:
+    check(many.bench(samples=1000, width=8), questions=1)
+
+
 def test_updates(network: ModuleExtractor) -> None:
     check(update.bench(network, images=2, side=8, width=6, classes=4, repeats=1, sides=(4, 8)), questions=3)
+
+
+def test_starts_of_commands_and_imports() -> None:
+    commands = {name: startup.COMMANDS[name] for name in ("--help", "compare --measures fid")}
+    result = startup.bench(commands, [startup.NAMES, "import json"], repeats=1)
+    check(result, questions=3)
+    assert [row.unit for row in result.rows] == ["s", "MB", "×"]
+
+
+def test_a_process_is_measured_with_those_below_it() -> None:
+    child = "import time; held = bytearray(64 * 2**20); time.sleep(0.3); print('done')"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    run = spent([sys.executable, "-c", parent])
+    assert (run.code, run.out.strip()) == (0, "done")
+    assert run.wall >= 0.3 > run.cpu > 0
+    assert run.peak > 64 * MIB > run.resident > 4 * MIB
+
+
+def test_folders_hold_as_many_images_of_both_formats(tmp_path: Path) -> None:
+    for written in folder.write_folders(tmp_path, samples=5, side=32):
+        assert sorted(file.suffix for file in written.iterdir()) == [".jpg", ".jpg", ".png", ".png", ".png"]
+
+
+def test_distances_are_read_off_what_commands_print() -> None:
+    def value(out: str, code: int = 0) -> float | None:
+        return folder.value_of(Spent([], 1, 1, 1, 1, code, out))
+
+    assert value('{\n  "scores": {\n    "fd_inception_v3": 12.5\n  }') == 12.5
+    assert value('{\n    "frechet_inception_distance": 1e-3\n}') == 0.001
+    assert value("FID:  3.25") == 3.25
+    assert value("ValueError: Imaginary component 0.2", code=1) is None
+    with pytest.raises(AssertionError):
+        value("Killed", code=137)
+
+
+@pytest.mark.slow
+def test_folders_end_to_end(inception_weights: Path, tmp_path: Path) -> None:
+    check(folder.bench(tmp_path, inception_weights, samples=4, side=64, names=["fidelity"]), questions=2)
 
 
 @pytest.mark.slow
@@ -181,15 +231,29 @@ def test_the_tracer_counts_functions_lambdas_and_steps_alone(tmp_path: Path, mon
     assert sys.getprofile() is None
 
 
-def test_gpu_on_the_cpu(network: ModuleExtractor) -> None:
-    sizes = {"batch": 3, "side": 8, "images": 7, "samples": 20, "large": 30, "width": 6}
-    peers = {"peer": lambda images: network(images).pool}
-    result = gpu.bench({"fp32": network, "bf16": network}, peers, sizes, work=1, device="cpu")
-    told = ["features", "the peer's", "FID", "KID", "PRDC", "real moments", "fake moments", "counts"]
+def test_gpu_on_the_cpu(network: ModuleExtractor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All but the networks, which are tiny, is what runs on a card."""
+    ours = {"fp32": network, "tf32": network, "bf16": network}
+    theirs = {"peer": lambda images: network(images).pool}
+    monkeypatch.setattr(gpu, "candidates", lambda *_: nullcontext((ours, theirs, 1)))
+    files = tmp_path / "page.md", tmp_path / "result.json"
+    given = f"--device cpu --tiny --compiled --page {files[0]} --json {files[1]}"
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *given.split()])
+    gpu.main()
+    page, (_, result) = files[0].read_text(), results.read(files[1])
+    told = ["features", "the peer's", "eigenvalues", "FID", "KID", "PRDC", "real moments", "fake moments", "counts"]
     assert len(result.checks) == len(told)
-    page = gpu.page(result, "no card")
-    assert all(row.question in page for row in result.rows)
-    assert "until features are known to be finite" in page
+    assert all(row.question in page and row.ratio == row.ratio for row in result.rows)
+    assert {"features at 32 px, bf16, compiled", "4 images to FID, bf16, pageable"} <= {r.question for r in result.rows}
+    assert "No card" in page
+    assert "held back" in page
+
+
+@pytest.mark.slow
+def test_gpu_on_the_cpu_with_the_networks_themselves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--tiny", "--page", str(tmp_path / "page.md")])
+    gpu.main()
+    assert "torch-fidelity" in (tmp_path / "page.md").read_text()
 
 
 def test_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,20 +361,23 @@ def test_candidates_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "reach", "at_most", "verdict"),
+    ("ratio", "reach", "at_most", "struck", "verdict"),
     [
-        (2.0, 2.0, False, "reached"),
-        (1.9, 2.0, False, "SHORT"),
-        (1.1, 1.15, True, "reached"),
-        (1.2, 1.15, True, "SHORT"),
+        (2.0, 2.0, False, "", "reached"),
+        (1.9, 2.0, False, "", "SHORT"),
+        (1.1, 1.15, True, "", "reached"),
+        (1.2, 1.15, True, "", "SHORT"),
+        (1.9, 2.0, False, "no more", "struck"),
+        (2.0, 2.0, False, "no more", "reached"),
     ],
 )
-def test_a_row_says_whether_it_reaches(ratio: float, reach: float, at_most: bool, verdict: str) -> None:
-    assert Row("q", "1 s", "2 s", ratio, reach, at_most).verdict == verdict
+def test_a_row_says_whether_it_reaches(ratio: float, reach: float, at_most: bool, struck: str, verdict: str) -> None:
+    assert Row("q", "1 s", "2 s", ratio, reach, at_most, struck=struck).verdict == verdict
 
 
 def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Row("fast?", "1 s", "3 s", 3.0, 2.0), Row("small?", "2 GB", "9 GB", 2.0, 0.3, at_most=True, unit="GB")]
+    rows.append(Row("faster?", "1 s", "3 s", 3.0, 4.0, struck="a copy alone takes 0.9 s"))
     written = Result(rows, {"sgemm": 100.0, "copy": 10.0}, ["checked"], ["noted"])
     results.finish(written, "How fast?", tmp_path / "result.json")
     how, again = results.read(tmp_path / "result.json")
@@ -319,13 +386,17 @@ def test_the_report_holds_every_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     for part in (
         "| fast? | 1 s | 3 s | 3× | ≥ 2× | reached |",
         "**SHORT**",
-        "1 of 2 rows reached",
+        "1 of 3 rows reached, 1 short, 1 struck",
+        "| faster? | 1 s | 3 s | 3× | ≥ 4× | struck |",
+        "Struck: faster?: a copy alone takes 0.9 s",
         "kid.py` **failed**",
     ):
         assert part in report
     run_all.draw(rows, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
-    assert "SHORT" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "SHORT" in printed
+    assert "struck: faster?: a copy alone takes 0.9 s" in printed
 
 
 def test_every_script_is_run() -> None:
@@ -336,6 +407,8 @@ def test_every_script_is_run() -> None:
         "human_intervals",
         "human_strengths",
         "networks_cost",
+        "compiled",
+        "scale",
         "study_exposure",
         "study_load",
         "verdicts",
@@ -401,3 +474,34 @@ def test_populations_have_the_moments_that_they_say(law: str) -> None:
     scale = population.deviations
     torch.testing.assert_close(rows.mean(0), 0.5 * scale, rtol=0, atol=0.03)
     torch.testing.assert_close(rows.T.cov(), 2.25 * population.fit.sigma, rtol=0, atol=0.12)
+
+
+def test_a_model_finds_the_constants_that_made_what_was_seen() -> None:
+    cases = [scale.Case(n, width, ranks) for n in (100, 300) for width in (8, 32) for ranks in (1, 2, 3)]
+    terms = scale.terms_of("PRDC", "compute, s")
+    true = scale.Model(terms, (0.5, 0.0, 0.0, 3e-6, 2e-4))
+    found = scale.Model.fitted(terms, {case: true(case) for case in cases if case.ranks < 4})
+    assert found.constants == pytest.approx(true.constants, rel=1e-6, abs=1e-12)
+    assert str(found) == "0.5 · once + 3e-06 · N² × D / W + 0.0002 · N × D"
+    assert scale.Model.fitted(terms, dict.fromkeys(cases, 0.0))(cases[0]) == 0
+
+
+def test_reports_of_any_size_are_told_by_what_ranks_here_took(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "MEETINGS", (2, 3))
+    seen = scale.collected([1, 2], [220], [6], on(ranks))
+    text = scale.page_of(seen, [1], [2])
+    assert len(seen) == len(scale.REPORTS) * 2
+    assert all(f"| {report} | {quantity} |" in text for report in scale.REPORTS for quantity in scale.QUANTITIES)
+    assert "| FID and IS | all |" in text
+    assert "| KID | a reservoir of 50,000 |" in text
+
+
+def test_compiled_wants_a_compiler_and_equal_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"double": partial(torch.mul, torch.ones(3), 2)}
+    [[name, *_, apart]] = compiled.bench(runs, 1, lambda network: network)
+    assert (name, apart) == ("double", 0)
+    with pytest.raises(AssertionError, match="double: 5"):
+        compiled.bench(runs, 1, lambda _: torch.add)
+    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    with pytest.raises(RuntimeError, match="Remedy: apt-get install"):
+        compiled.bench(runs, 1)

@@ -88,6 +88,20 @@ def test_diffusion_ema(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fd raw from" in page
 
 
+def test_checkpoints(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit) as left:
+        printed_by("checkpoints", capsys)
+    assert not left.value.code
+    text = capsys.readouterr().out
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in text.splitlines() if "\t" in line}
+    assert list(rows) == ["checkpoint", "epoch=1", "epoch=2", "epoch=3", "best"]
+    assert rows["best"][0] == "epoch=3"
+    assert "fd_pixels: epoch=3 is better than epoch=1 by" in text
+    assert "|real:1797|fake:512|" in text
+    assert "epoch by epoch" in Path("runs/checkpoints/report.html").read_text()
+
+
 def test_reconstruction(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed_by("reconstruction", capsys)
     last, best = values_of("val/psnr", text)[-2:]
@@ -126,6 +140,7 @@ def test_every_example_is_run() -> None:
         "own_measure",
         "lightning_gan",
         "diffusion_ema",
+        "checkpoints",
         "fabric",
         "accelerate_loop",
         "reconstruction",

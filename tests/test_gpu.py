@@ -1,32 +1,35 @@
-"""On a GPU the same numbers come as on the CPU, and no update waits for the device more often than is said here."""
+"""On a GPU the same numbers come as on the CPU, and no update waits for the device."""
 
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from extractor_table import Classifier, Pixels
+from host_reads import HostReads
 from reference_weights import draw_images
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics
+from streaming_metrics import FID, IS, KID, PRDC, Features, GenerativeMetrics, IntraFID
 from streaming_metrics.cli.reading import Pack, ReadResult
+from streaming_metrics.core.arrival import arriving
 from streaming_metrics.extractors import InceptionV3, ModuleExtractor
 from streaming_metrics.extractors.fuse import ConvReLU
 from streaming_metrics.pairwise.tiling import GPU_SIZE, LEAST_BF16_WIDTH
 from streaming_metrics.precision import full_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
 
 WIDTH, CLASSES, SAMPLES = 16, 5, 300
-WAITS_OF_AN_UPDATE = 1
-"""Whether all features (or logits) are finite: an error must come before a state has changed."""
+READS_OF_AN_UPDATE = {"cuda": 0, "cpu": 1}
+"""Whether all features and logits are finite: a GPU is asked at the next call."""
+NON_FINITE = "the update before this call: fake batch .* 1 of 300 samples have non-finite pool"
 
 DEVICES = [pytest.param("cuda", marks=pytest.mark.gpu), "cpu"]
 on_devices = pytest.mark.parametrize("device", DEVICES)
@@ -36,23 +39,6 @@ on_devices = pytest.mark.parametrize("device", DEVICES)
 def needs_a_gpu(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("There is no CUDA device.")
-
-
-class HostReads(TorchDispatchMode):
-    """Counts how often a tensor's value, or a shape that depends on values, is asked for on the host."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        asked = torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
-        if asked and args[0].numel() > 0 and not is_count(args[0]):
-            self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
-def is_count(tensor: Tensor) -> bool:
-    """Return whether a tensor is a number of samples, or an id: those live on the CPU."""
-    return tensor.dtype == torch.int64 and tensor.device.type == "cpu" and tensor.ndim == 0
 
 
 def draw(seed: int) -> Features:
@@ -83,6 +69,17 @@ def waits(update: Callable[[], None]) -> int:
     return sum("synchroniz" in str(warning.message) for warning in told)
 
 
+@contextmanager
+def refusing_waits() -> Iterator[None]:
+    """Let everything inside fail that waits for the device."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def updates(device: str) -> tuple[GenerativeMetrics, Callable[[], None]]:
     """Return a metric, and the update of one batch that is already on its device."""
     metric = fed(device, FID(), KID(subsets=2, subset_size=9), IS(), PRDC())
@@ -94,18 +91,90 @@ def updates(device: str) -> tuple[GenerativeMetrics, Callable[[], None]]:
 @on_devices
 def test_an_update_reads_one_value_of_all_columns(device: str) -> None:
     metric, update = updates(device)
+    metric.settle()
     with HostReads() as reads:
         update()
-    assert reads.count == WAITS_OF_AN_UPDATE
+    assert reads.count == READS_OF_AN_UPDATE[device]
     assert metric.num_samples("fake") == 2 * SAMPLES
 
 
 @pytest.mark.gpu
-def test_an_update_waits_for_the_device_no_more_than_that() -> None:
-    _, update = updates("cuda")
-    update()
+def test_updates_wait_for_nothing() -> None:
+    metric, update = updates("cuda")
+    update()  # what is made once
+    with refusing_waits():
+        for _ in range(3):
+            update()
+    assert metric.num_samples("fake") == 5 * SAMPLES
+
+
+@pytest.mark.gpu
+def test_labels_and_ids_on_the_device_are_checked_without_a_wait() -> None:
+    metric = GenerativeMetrics([IntraFID(classes=CLASSES)], extractor=None, num_features=WIDTH).to("cuda")
+    some = draw(0).having(labels=torch.arange(SAMPLES) % CLASSES).to(torch.device("cuda"))
+    metric.update(some, real=True)
+    with refusing_waits():
+        metric.update(some, real=False)
+        metric.update(some.having(index=some.index + SAMPLES), real=False)
+    with refusing_waits():
+        metric.update(some.having(index=some.index + 2 * SAMPLES, labels=some.labels + 1), real=False)
+    with pytest.raises(ValueError, match=r"labels: expected classes in \[0, 5\), got 1 to 5"):
+        metric.compute()
+    assert metric.num_samples("fake") == 2 * SAMPLES
+
+
+@pytest.mark.gpu
+def test_a_bad_batch_is_told_by_the_next_call_and_not_added() -> None:
+    metric, update = updates("cuda")
+    expected = {name: state.clone() for name, state in metric.metric_state.items()}
+    poisoned = draw(3).pool
+    poisoned[7, 3] = torch.nan
+    given = Features(poisoned, draw(3).logits).to(torch.device("cuda"))
+    for call in (update, metric.compute, metric.state_dict, lambda: metric.to("cpu")):
+        metric.update(given, real=False)
+        with pytest.raises(ValueError, match=NON_FINITE):
+            call()
+    assert all(torch.equal(state, expected[name]) for name, state in metric.metric_state.items())
+
+
+@pytest.mark.gpu
+def test_a_batch_is_added_behind_the_work_of_its_stream() -> None:
+    metric, _ = updates("cuda")
+    alone, given = fed("cuda", *metric.measures), draw(2)
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        metric.update(Features(given.pool.cuda(), given.logits.cuda()), real=False)
+    alone.update(Features(given.pool.cuda(), given.logits.cuda()), real=False)
+    for name, state in metric.metric_state.items():
+        torch.testing.assert_close(state, alone.metric_state[name])
+
+
+@pytest.mark.gpu
+def test_what_was_given_may_be_written_over_at_once() -> None:
+    metric = GenerativeMetrics([FID()], Pixels(), tag="pixels", num_features=12).to("cuda")
+    images = torch.randint(0, 256, (256, 3, 64, 64), dtype=torch.uint8)
+    metric.update(images, real=True)
+    given = images.clone().pin_memory()
+    torch.cuda._sleep(100_000_000)  # so that the copy would be late, were it behind what is queued
+    metric.update(given, real=False)
+    given.zero_()
+    real, fake = (state for name, state in metric.metric_state.items() if "moments" in name)
+    assert torch.equal(real, fake)
+
+
+@pytest.mark.gpu
+def test_images_are_copied_while_the_device_is_at_work() -> None:
+    images = torch.zeros(64, 3, 64, 64, dtype=torch.uint8).pin_memory()
+    device = torch.device("cuda", torch.cuda.current_device())
+    with arriving(images, device):
+        pass
     torch.cuda.synchronize()
-    assert waits(update) <= WAITS_OF_AN_UPDATE
+    torch.cuda._sleep(1_000_000_000)
+    busy = torch.cuda.current_stream().record_event()
+    with arriving(images, device):
+        pass
+    assert not busy.query()
 
 
 @pytest.mark.gpu
@@ -113,13 +182,9 @@ def test_the_statistics_wait_for_nothing() -> None:
     metric, _ = updates("cuda")
     batch = draw(2).having(hashes=torch.arange(SAMPLES)).to(torch.device("cuda"))
     states = metric._states.local("fake", 0).states
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with refusing_waits():
         for statistic, state in states.items():
             statistic.update(state, batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @on_devices
@@ -206,8 +271,8 @@ def test_pinned_images_travel_without_a_wait_and_arrive() -> None:
     images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
     metric.update(images, real=True)
     pinned = images.pin_memory()
+    metric.settle()
     torch.cuda.synchronize()
-    assert waits(lambda: metric.update(pinned, real=False)) <= WAITS_OF_AN_UPDATE
-    torch.cuda.synchronize()
+    assert waits(lambda: metric.update(pinned, real=False)) == 0
     real, fake = (state for name, state in metric.metric_state.items() if "moments" in name)
     assert torch.equal(real, fake)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from harness.results import Row
 
-REACHED, SHORT = "#2a7f62", "#c8553d"
+COLOURS = {"reached": "#2a7f62", "SHORT": "#c8553d", "struck": "#8d99ae"}
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -21,7 +21,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(10, 1.4 + 0.36 * len(bars)), layout="constrained")
     axes = figure.subplots()
     places = range(len(bars))
-    colours = [REACHED if row.reached else SHORT for row in bars]
+    colours = [COLOURS[row.verdict] for row in bars]
     axes.barh(places, [row.ratio for row in bars], color=colours, height=0.62)
     for place, row in zip(places, bars):
         axes.plot([row.reach] * 2, [place - 0.42, place + 0.42], color="black", linewidth=2)
@@ -31,7 +31,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.set_yticks(places, [row.question for row in bars])
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set_xlabel("times as fast as the peer (black: the reach; green: reached, red: short)")
+    axes.set_xlabel("times as fast as the peer (black: the reach; green: reached, red: short, grey: struck)")
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -29,6 +29,7 @@ class Row:
         reach: what ``ratio`` should be: at least, or ``at_most``.
         unit: ``"×"``, ``"%"`` (of a share in [0, 1]), ``"GB"`` or ``""``.
         note: share of the machine's ceiling, and what else was seen.
+        struck: why it cannot be reached, with the experiment that shows the limit; it then is not short.
     """
 
     question: str
@@ -39,6 +40,7 @@ class Row:
     at_most: bool = False
     unit: str = "×"
     note: str = ""
+    struck: str = ""
 
     @property
     def reached(self) -> bool:
@@ -48,7 +50,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """What a table says of :attr:`reached`."""
-        return "reached" if self.reached else "SHORT"
+        return "reached" if self.reached else "struck" if self.struck else "SHORT"
 
     def cells(self) -> list[str]:
         """Return the row as a table shows it."""
@@ -113,7 +115,7 @@ def finish(result: Result, doc: str | None, path: Path | None) -> None:
     print(table(HEAD, [row.cells() for row in result.rows]))
     if result.ceilings:
         print("ceilings: " + ", ".join(rate(*ceiling) for ceiling in result.ceilings.items()))
-    for line in [*result.checks, *result.notes]:
+    for line in [*reasons(result.rows), *result.checks, *result.notes]:
         print(line)
     if path is not None:
         path.write_text(json.dumps({"how": doc, **asdict(result)}, indent=1))
@@ -125,6 +127,18 @@ def read(path: Path) -> tuple[str, Result]:
     return content.pop("how"), Result(**content | {"rows": [Row(**row) for row in content["rows"]]})
 
 
-def short(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that do not reach."""
-    return [row for row in rows if not row.reached]
+def reasons(rows: Iterable[Row]) -> list[str]:
+    """Return a line for each row that is struck: why its reach cannot be had."""
+    return [f"struck: {row.question}: {row.struck}" for row in rows if row.verdict == "struck"]
+
+
+def tally(rows: Iterable[Row]) -> str:
+    """Return how many rows reach, are short and are struck, in words.
+
+    Example:
+        >>> tally([Row("fast?", "1 s", "3 s", 3.0, 2.0)])
+        '1 of 1 rows reached, 0 short'
+    """
+    verdicts = [row.verdict for row in rows]
+    struck = f", {verdicts.count('struck')} struck" if "struck" in verdicts else ""
+    return f"{verdicts.count('reached')} of {len(verdicts)} rows reached, {verdicts.count('SHORT')} short{struck}"

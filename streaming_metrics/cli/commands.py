@@ -8,7 +8,6 @@ missing, damaged, unreadable or refused; 4 too few samples for a measure (the ot
 from __future__ import annotations
 
 from dataclasses import replace
-from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,14 +16,28 @@ from typer.core import TyperGroup
 
 from streaming_metrics.cli.exits import exit_codes
 from streaming_metrics.cli.explain import explain
-from streaming_metrics.cli.facts import contents, differences, facts, scores_apart
-from streaming_metrics.cli.options import BatchSize, Device, ExtractorName, NumSamples, OnError, Quiet, Weights, Workers
+from streaming_metrics.cli.options import (
+    NONE,
+    BatchSize,
+    CheckpointsPattern,
+    Device,
+    Exif,
+    ExtractorName,
+    NoCache,
+    NumGenerated,
+    NumSamples,
+    OnError,
+    Quiet,
+    Sampler,
+    SampleRange,
+    Weights,
+    Workers,
+)
 from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwriting
-from streaming_metrics.cli.people import lines_of
 from streaming_metrics.cli.running import running, tell_all, teller
 from streaming_metrics.cli.study_results import app as study_app
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
-from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES
+from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES, RESIZES_TOLD
 from streaming_metrics.signature import library_version
 
 if TYPE_CHECKING:
@@ -32,19 +45,24 @@ if TYPE_CHECKING:
 
     from streaming_metrics.cli.results import Result
     from streaming_metrics.cli.scoring import Comparison
+    from streaming_metrics.measures import Measure
 
 EXITS = (
     "Exit codes: 0 done; 1 diff found what matters; 2 wrong options; 3 input missing, damaged, unreadable or refused; "
     "4 too few samples; 5 ranks are missing; 130 Ctrl-C."
 )
-SOURCE = "folder, zip, tar, .npz, saved reference, or package.module:dataset; of clips for a network of clips"
+SOURCE = (
+    "folder, image, zip, tar, .npz, saved reference, pattern like 'a/*.png', list.txt of paths, package.module:dataset"
+    "; of clips for a network of clips"
+)
 SCORED = "A signature, or a file of scores, states or a reference."
 
 
-def _check_measures(text: str) -> str:
+def _checked_measures(text: str) -> str:
+    """Return a list of measures by their labels; BadParameter where it is none. It is not the option's callback: that
+    would import measures, and PyTorch, before other errors of usage are told.
+    """
     from streaming_metrics.cli.own_measures import by_label
-    from streaming_metrics.cli.plan import with_count
-    from streaming_metrics.cli.unread import refuse_unread
     from streaming_metrics.measures.registry import measures_of
 
     try:
@@ -52,21 +70,26 @@ def _check_measures(text: str) -> str:
         found = measures_of(text)
         if not found:
             raise ValueError(f"measures: expected a list like 'fid,kid', got {text!r}.")
-        refuse_unread(with_count(found, 1))  # of how many samples is not known yet
+        _refuse_unread(found)
     except (TypeError, ValueError, FileNotFoundError) as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="'--measures'") from error
     return text
 
 
-def _check_measures_or_none(text: str) -> str:
-    from streaming_metrics.cli.pairs import NONE
+def _refuse_unread(found: Sequence[Measure]) -> None:
+    from streaming_metrics.cli.plan import with_count
+    from streaming_metrics.cli.unread import refuse_unread
 
-    return NONE if text.strip().lower() == NONE else _check_measures(text)
+    refuse_unread(with_count(found, 1))  # of how many samples is not known yet
 
 
-def _check_paired(text: str) -> str:
+def _checked_measures_or_none(text: str) -> str:
+    return NONE if text.strip().lower() == NONE else _checked_measures(text)
+
+
+def _check_paired(text: str) -> None:
     if not text:
-        return text
+        return
     from streaming_metrics.extractors.names import lookup
     from streaming_metrics.measures.torchmetrics_names import PAIRED
 
@@ -75,8 +98,7 @@ def _check_paired(text: str) -> str:
             if ":" not in name:
                 lookup(PAIRED, name.lower().replace("_", "-"), "paired metric")
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    return text
+        raise typer.BadParameter(str(error), param_hint="'--paired'") from error
 
 
 class _Commands(TyperGroup):
@@ -98,17 +120,17 @@ app.add_typer(study_app, name="study")
 app.command("explain")(explain)
 
 Real = Annotated[str, typer.Argument(help=f"Real images: {SOURCE}.")]
-Fakes = Annotated[list[str], typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
+Fakes = Annotated[list[str] | None, typer.Argument(help=f"Generated images, of one side or several: {SOURCE}.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MEASURED = "e.g. fid,kid(subset_size=500),prdc(k=3); see `measures`; or package.module:Class(…)."
-Measures = Annotated[str, typer.Option(callback=_check_measures, help=MEASURED)]
+Measures = Annotated[str, typer.Option(help=MEASURED)]
 SCORED_MEASURES = f"{MEASURED[:-1]}; none, for --paired alone."
-MeasuresOrNone = Annotated[str, typer.Option(callback=_check_measures_or_none, help=SCORED_MEASURES)]
+ScoredMeasures = Annotated[str, typer.Option(help=SCORED_MEASURES)]
 PAIRS = "Also of pairs, images of one path: psnr, ssim, ms-ssim, mse, rmse, lpips; or package.module:metric."
-Paired = Annotated[str, typer.Option(callback=_check_paired, show_default=False, help=PAIRS)]
+Paired = Annotated[str, typer.Option(show_default=False, help=PAIRS)]
 Resize = Annotated[str | None, typer.Option(help=f"For inception-v3: {', '.join(RESIZE_NAMES)}.")]
 Precision = Annotated[Literal["fp32", "tf32", "bf16"] | None, typer.Option(help="Of the extractor.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of --num-samples, and of what checkpoints draw.")]
 Json = Annotated[Path | None, typer.Option(help="Write the scores as JSON; - is stdout.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report as HTML.")]
 Study = Annotated[Path | None, typer.Option(help="Results of a study (`study results --json`), beside the scores.")]
@@ -138,8 +160,8 @@ def main(version: Version = False) -> None:
 @app.command()
 def compare(
     real: Real,
-    fakes: Fakes,
-    measures: MeasuresOrNone = "fid",
+    fakes: Fakes = None,
+    measures: ScoredMeasures = "fid",
     paired: Paired = "",
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -151,6 +173,7 @@ def compare(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     json: Json = None,
     report: Report = None,
     study: Study = None,
@@ -158,9 +181,18 @@ def compare(
     per_prompt: PerPrompt = 1,
     test: Test = False,
     unpaired: Unpaired = False,
+    checkpoints: CheckpointsPattern = None,
+    sampler: Sampler = None,
+    num_generated: NumGenerated = 10_000,
+    sample_range: SampleRange = "0,1",
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score generated images against real ones; of several sides in one table, and tell which are better."""
+    """Score generated images against real ones; of several sides, or checkpoints, in one table, with the best."""
+    fakes = _refuse_neither(fakes or [], checkpoints, sampler)
+    measures = _checked_measures_or_none(measures)
+    _check_paired(paired)
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.people import people_of
     from streaming_metrics.cli.plan import Plan
     from streaming_metrics.cli.reading import ImageReader
@@ -172,6 +204,7 @@ def compare(
     with running(None if json == STDOUT else json, report) as comm:
         _refuse_nothing(measures, paired, report)
         _refuse_several(fakes, paired, test or unpaired)
+        _refuse_beside_checkpoints(checkpoints, measures, paired, study)
         refuse_overwriting((json, report), (real, *fakes, *([] if study is None else [str(study)])))
         if report is not None:
             _check_charts(measures)
@@ -181,9 +214,17 @@ def compare(
             se or test or unpaired,
         )
         job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, paired, with_errors, per_prompt)
+        job = replace(job, exif=exif, cache=None if no_cache else FeatureCache.usual())
         asked = None if study is None else read_results(study)
+        wanted = Wanted(test or unpaired, unpaired, json, report, asked)
+        if checkpoints is not None:
+            from streaming_metrics.cli.checkpoints import Checkpoints, Drawing, score_checkpoints
+
+            low, high = map(float, sample_range.split(","))
+            how = Drawing(num_generated, batch_size, seed, (low, high))
+            score_checkpoints(job, real, Checkpoints(checkpoints, str(sampler), how), wanted, tell)
+            return
         if len(fakes) > 1:
-            wanted = Wanted(test or unpaired, unpaired, json, report, asked)
             score_several(job, real, fakes, wanted, tell)
             return
         comparison = job.compare(real, fakes[0])
@@ -211,12 +252,16 @@ def reference(
     num_samples: NumSamples = None,
     seed: Seed = 0,
     on_error: OnError = "fail",
+    exif: Exif = False,
     capacity: Capacity = None,
     half: Half = False,
     se: ForErrors = False,
+    no_cache: NoCache = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the real side to a file; a path that ends in .npz gets mean and covariance alone, for pytorch-fid."""
+    measures = _checked_measures(measures)
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.reading import ImageReader
     from streaming_metrics.cli.scoring import Job, Network
 
@@ -224,7 +269,8 @@ def reference(
     with running(output) as comm:
         refuse_overwriting((output,), (data,))
         reading, tell = ImageReader(batch_size, workers, on_error == "skip"), teller(quiet)
-        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se)
+        job = Job(network, measures, comm, reading, num_samples, seed, tell, not quiet, errors=se, exif=exif)
+        job = replace(job, cache=None if no_cache else FeatureCache.usual())
         origin, said = job.reference(data, output, capacity, half)
         if comm.rank == 0:
             tell_all(said, tell)
@@ -262,6 +308,8 @@ def merge(
 @app.command()
 def show(file: Annotated[str, typer.Argument(help=SCORED)]) -> None:
     """Say how a file came about, and what it holds."""
+    from streaming_metrics.cli.facts import contents, facts
+
     with exit_codes():
         show_table(("", ""), [*facts(file).items(), *contents(file)])
 
@@ -271,6 +319,8 @@ def diff(
     first: Annotated[str, typer.Argument(help=SCORED)], second: Annotated[str, typer.Argument(help=SCORED)]
 ) -> None:
     """Say whether two scores compare, and why not; exit with 1 where something that matters differs."""
+    from streaming_metrics.cli.facts import differences, facts, scores_apart
+
     with exit_codes():
         found = differences(facts(first), facts(second))
         rows = [("differs" if d.matters else "note", d.what, d.first or "?", d.second or "?") for d in found]
@@ -310,25 +360,24 @@ def compare_files(
 @app.command()
 def extractors() -> None:
     """List the networks, and the named resizes of inception-v3."""
-    from streaming_metrics.extractors.resize import RESIZES
-
     show_table(("extractor",), [(name,) for name in EXTRACTORS])
-    show_table(("resize", "is"), [(name, _summary(resize)) for name, resize in RESIZES.items()])
+    show_table(("resize", "is"), RESIZES_TOLD.items())
 
 
 @app.command()
 def measures(
-    names: Annotated[list[str] | None, typer.Argument(help="Say all of these: fid, kid, …")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="All of these: fid, kid, …; package.module:Class.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page of documentation.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the measures: keys, what is better, class, what each reads, paper."""
     from streaming_metrics.cli import measure_list
+    from streaming_metrics.measures.facts import dumped
 
     with exit_codes():
         found = measure_list.chosen(names or [])
         if markdown or json:
-            say(measure_list.as_page(found) if markdown else measure_list.as_json(found))
+            say(measure_list.as_page(found) if markdown else dumped(found))
         elif names:
             measure_list.show_each(found)
         else:
@@ -337,8 +386,6 @@ def measures(
 
 def _refuse_nothing(measures: str, paired: str, report: Path | None) -> None:
     """Raise ValueError where nothing is to be scored, or a report would have nothing to show."""
-    from streaming_metrics.cli.pairs import NONE
-
     if measures == NONE and not paired.strip(", "):
         raise ValueError("--measures none: expected --paired metrics beside it, got none. Remedy: --paired psnr,ssim.")
     if measures == NONE and report is not None:
@@ -356,6 +403,29 @@ def _refuse_several(fakes: Sequence[str], paired: str, test: bool) -> None:
         )
 
 
+def _refuse_neither(fakes: list[str], checkpoints: str | None, sampler: str | None) -> list[str]:
+    """Return the generated sides; raise BadParameter where neither they nor checkpoints are given, or both."""
+    if not fakes and checkpoints is None:
+        raise typer.BadParameter("Missing argument FAKES: generated images; or --checkpoints with --sampler.")
+    if fakes and checkpoints is not None:
+        raise typer.BadParameter(
+            f"expected FAKES or --checkpoints, got both: {fakes[0]}, … Remedy: the pattern of --checkpoints in quotes."
+        )
+    if (checkpoints is None) != (sampler is None):
+        raise typer.BadParameter("expected --checkpoints and --sampler together, got one of them.")
+    return fakes
+
+
+def _refuse_beside_checkpoints(checkpoints: str | None, measures: str, paired: str, study: Path | None) -> None:
+    """Raise ValueError for what does not go with images that are drawn and not kept."""
+    given = {"--paired": bool(paired), "--study": study is not None, "--measures none": measures == "none"}
+    beside = [name for name, is_given in given.items() if is_given]
+    if checkpoints is not None and beside:
+        raise ValueError(
+            f"{beside[0]}: expected generated sides that are kept, got --checkpoints. Remedy: leave it out."
+        )
+
+
 def _check_charts(measures: str) -> None:
     """Raise ModuleNotFoundError where the report would need matplotlib, and it is missing."""
     from streaming_metrics import report
@@ -365,6 +435,8 @@ def _check_charts(measures: str) -> None:
 
 
 def _publish(result: Result, json: Path | None, tell: Callable[[str], None]) -> None:
+    from streaming_metrics.cli.people import lines_of
+
     tell_all(result.warnings, tell)
     if json == STDOUT:
         say(result.to_json())
@@ -386,7 +458,8 @@ def _write_report(path: Path, comparison: Comparison, study: dict[str, Any] | No
 
 
 def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> None:
-    from streaming_metrics.cli.score_table import error_of, show_one
+    from streaming_metrics.cli.score_table import show_one
+    from streaming_metrics.report.side_rows import error_of
 
     if any(error_of(key, scores) for key in scores):
         show_one(scores, better=shows_better)
@@ -399,10 +472,6 @@ def _show_scores(scores: Any, signature: str, *, shows_better: bool = False) -> 
         rows = [(*row, scalar_of(row[0]).better or "") for row in rows]
     show_table(("measure", "value", "better")[: len(rows[0])], rows)
     say(signature)
-
-
-def _summary(thing: Any) -> str:
-    return (getdoc(thing) or "").partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def errors_in(scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         >>> errors_in({"kid": 0.01, "kid_std": 0.02, "kid_se": 0.001})["kid"]["about"]
         'the distance, both sides random'
     """
-    from streaming_metrics.cli.score_table import error_of
+    from streaming_metrics.report.side_rows import error_of
 
     found = {key: of for key in scores if (of := error_of(key, scores))}
     return {key: _line(key, scores[key], of, scores[of]) for key, of in found.items() if isfinite(scores[of])}

@@ -11,8 +11,7 @@ from streaming_metrics.cli.reasons import reasons
 from streaming_metrics.cli.results import Origin, warnings_of
 from streaming_metrics.cli.several_results import is_scores, load_sides
 from streaming_metrics.extractors.names import facts_of_record
-from streaming_metrics.files.npz import UNKNOWN
-from streaming_metrics.files.outline import Outline
+from streaming_metrics.files.outline import UNKNOWN, Outline
 from streaming_metrics.files.tensors import STATE_KIND, about_of, read_arrays
 from streaming_metrics.signature import Signature
 
@@ -51,7 +50,9 @@ OF_ERRORS = re.compile(r"\b(?:se|both|cluster|blocks|reservoir)=\w+,?")
 NOTES = {"version", "fake data", "library"}
 NAMES = {"extractor", "resize", "real", "fake", "precision", "version", "real data", "fake data", "features", "bank"}
 OTHERS = "other networks"
-NAMES |= {"train", "heldout", "captions", "pairs", "library", OTHERS}
+DEFAULTS = {"exif": "as stored"}
+"""What holds where a signature says nothing of it."""
+NAMES |= {"train", "heldout", "captions", "exif", "pairs", "library", OTHERS}
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
@@ -62,7 +63,8 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
         >>> [d.what for d in differences(facts(line), facts(line.replace("clean", "tf1-bilinear")))]
         ['resize']
     """
-    both = {what: (first.get(what), second.get(what)) for what in (*first, *second)}
+    ours, theirs = (_with_defaults(one, other) for one, other in ((first, second), (second, first)))
+    both = {what: (ours.get(what), theirs.get(what)) for what in (*ours, *theirs)}
     found = [_difference(what, a, b) for what, (a, b) in both.items() if a != b]
     measured = [
         {what: line for what, line in one.items() if what.partition(OF)[0] not in NAMES} for one in (first, second)
@@ -70,6 +72,11 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
     if all(measured) and not measured[0].keys() & measured[1].keys():
         found.insert(0, Difference("measures", "+".join(measured[0].values()), "+".join(measured[1].values()), True))
     return found
+
+
+def _with_defaults(one: Mapping[str, str], other: Mapping[str, str]) -> Mapping[str, str]:
+    """Return facts with those that the other alone says and whose lack says as much."""
+    return {**one, **{what: told for what, told in DEFAULTS.items() if what in other and what not in one}}
 
 
 def _difference(what: str, a: str | None, b: str | None) -> Difference:
@@ -179,6 +186,7 @@ def _of_reference(reference: Outline) -> dict[str, str]:
     known: dict[str, Any] = {"features": reference.fingerprint}
     if not isinstance(record, dict) or "name" in record:
         known |= facts_of_record(record)
+    known["exif"] = reference.about.get("exif")
     known["bank"] = "float16" if reference.about.get("half") else None
     known["real"] = None if reference.num_samples >= UNKNOWN else reference.num_samples
     known |= {"version": reference.about.get("version"), "real data": reference.about.get("data")}

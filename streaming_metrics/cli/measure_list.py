@@ -1,20 +1,19 @@
-"""Lists of the measures there are: on a terminal, as a page of documentation, as JSON; made from the catalogue."""
+"""Lists of the measures there are: on a terminal, as a page of documentation, as JSON; made of their facts."""
 
 from __future__ import annotations
 
-import json
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from streaming_metrics.cli.own_measures import OWN, own_measure
 from streaming_metrics.cli.terminal import is_terminal, say, show_groups, show_text
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.measures.catalogue import KINDS, Entry, by_group, entries
-from streaming_metrics.plots.result_keys import ARROWS
+from streaming_metrics.measures.facts import ARROWS, KINDS, REQUIRED, by_group, facts_of_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from streaming_metrics.measures.base import Scalar
+    from streaming_metrics.measures.facts import MeasureFacts
 
 INTRODUCTION = """# The measures
 
@@ -38,127 +37,116 @@ HEAD = (
 )
 
 
-def chosen(names: Sequence[str]) -> list[Entry]:
-    """Return the entries of those names, or of all measures; raise ValueError where one is not known."""
-    found = {entry.label: entry for entry in entries()}
-    return [lookup(found, name.lower(), "measure") for name in names] if names else list(found.values())
+def chosen(names: Sequence[str]) -> list[MeasureFacts]:
+    """Return the facts of measures by label or as ``package.module:Class``, or of all of this library.
+
+    Raises:
+        ValueError: where a label is not known.
+        FileNotFoundError, TypeError: where there is no such class, or it is no measure.
+    """
+    found = {facts.label: facts for facts in facts_of_all()}
+    return [_facts_of(name, found) for name in names] if names else list(found.values())
 
 
-def show(found: Sequence[Entry]) -> None:
+def _facts_of(name: str, known: Mapping[str, MeasureFacts]) -> MeasureFacts:
+    if not OWN.fullmatch(name):
+        return lookup(known, name.lower(), "measure")
+    from streaming_metrics.measures.catalogue import Entry, specimen
+
+    return Entry(specimen(own_measure(name))).facts
+
+
+def show(found: Sequence[MeasureFacts]) -> None:
     """Print a line for each measure, by group; where stdout is no terminal, cells between tabs."""
     if not is_terminal():
-        for entry in found:
-            say("\t".join(line_of(entry)))
+        for facts in found:
+            say("\t".join(line_of(facts)))
         return
     groups = {
-        group: [(e.label, ", ".join(keys_of(e)), e.error, e.kind, read_by(e), e.paper) for e in of]
+        group: [(one.label, ", ".join(keys_of(one)), _error_by(one), one.kind, read_by(one), one.paper) for one in of]
         for group, of in by_group(found).items()
     }
     show_groups(HEADINGS, RATIOS, groups)
 
 
-def show_each(found: Iterable[Entry]) -> None:
+def show_each(found: Iterable[MeasureFacts]) -> None:
     """Print all that is known of some measures."""
-    for entry in found:
-        facts = {
-            "keys": ", ".join(keys_of(entry)),
-            "class": f"{entry.kind}: {KINDS[entry.kind]}",
-            "reads": read_by(entry),
-            "kept": kept_by(entry),
-            "standard error": error_told(entry),
-            "parameters": ", ".join(parameters_of(entry)) or "none",
-            "paper": entry.paper,
-            "compared with": entry.compared_with,
+    for facts in found:
+        told = {
+            "keys": ", ".join(keys_of(facts)),
+            "class": f"{facts.kind}: {KINDS[facts.kind]}",
+            "reads": read_by(facts),
+            "kept": kept_by(facts),
+            "standard error": error_told(facts),
+            "parameters": ", ".join(parameters_of(facts)) or "none",
+            "paper": facts.paper,
+            "compared with": facts.compared_with,
         }
-        paragraphs = [f"{entry.call}: {entry.definition}", *filter(None, entry.details.split("\n\n"))]
-        told = [f"{paragraph}\n" for paragraph in paragraphs]
-        show_text([*told, *(f"{what}: {text}" for what, text in facts.items()), ""])
+        paragraphs = [f"{facts.call}: {facts.definition}", *filter(None, facts.details.split("\n\n"))]
+        lines = [*(f"{paragraph}\n" for paragraph in paragraphs), *(f"{what}: {text}" for what, text in told.items())]
+        show_text([*lines, ""])
 
 
-def line_of(entry: Entry) -> tuple[str, ...]:
+def line_of(facts: MeasureFacts) -> tuple[str, ...]:
     """Return the cells of a measure as other programs read them."""
-    parameters, keys = ", ".join(entry.parameters), ", ".join(keys_of(entry))
-    return entry.label, parameters, keys, entry.group, entry.kind, read_by(entry), entry.paper, entry.definition
+    parameters, keys = ", ".join(facts.parameters), ", ".join(keys_of(facts))
+    return facts.label, parameters, keys, facts.group, facts.kind, read_by(facts), facts.paper, facts.definition
 
 
-def as_json(found: Iterable[Entry]) -> str:
-    """Return what the catalogue says as JSON."""
-    return json.dumps([fields_of(entry) for entry in found], indent=1, ensure_ascii=False, default=str)
-
-
-def fields_of(entry: Entry) -> dict[str, Any]:
-    """Return what the catalogue says of a measure, by name."""
-    return {
-        "label": entry.label,
-        "call": entry.call,
-        "definition": entry.definition,
-        "group": entry.group,
-        "class": entry.kind,
-        "keys": {scalar.key: {"title": scalar.title, "better": scalar.better} for scalar in entry.scalars},
-        "reads": entry.reads,
-        "parameters": {name: "…" if value is ... else value for name, value in entry.parameters.items()},
-        "error": {"by": entry.error, "about": entry.about_error} if entry.error else None,
-        "kept": entry.kept._asdict(),
-        "kept_frozen": entry.kept_bound._asdict(),
-        "paper": entry.paper,
-        "compared_with": entry.compared_with,
-    }
-
-
-def as_page(found: Sequence[Entry]) -> str:
+def as_page(found: Sequence[MeasureFacts]) -> str:
     """Return the page of documentation: tables by group, then each definition in full."""
     kinds = "\n".join(f"- **{kind}**: {KINDS[kind]}." for kind in KINDS)
     groups = by_group(found)
     tables = chain.from_iterable((f"## {group.capitalize()}", table_of(of)) for group, of in groups.items())
-    texts = (f"### `{entry.call}`\n\n{entry.definition}\n\n{entry.details}".strip() for entry in found)
+    texts = (f"### `{facts.call}`\n\n{facts.definition}\n\n{facts.details}".strip() for facts in found)
     opening = INTRODUCTION.rstrip().format(number=len(found), kinds=kinds)
     return "\n\n".join([opening, *tables, "## Definitions in full", *texts])
 
 
-def table_of(found: Iterable[Entry]) -> str:
+def table_of(found: Iterable[MeasureFacts]) -> str:
     """Return a table of measures in Markdown."""
-    rows = [HEAD, ("---",) * len(HEAD), *(map(_escaped, cells_of(entry)) for entry in found)]
+    rows = [HEAD, ("---",) * len(HEAD), *(map(_escaped, cells_of(facts)) for facts in found)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def cells_of(entry: Entry) -> tuple[str, ...]:
+def cells_of(facts: MeasureFacts) -> tuple[str, ...]:
     """Return the cells of a measure in :func:`table_of`, in the order of :data:`HEAD`."""
-    keys = ", ".join(f"`{scalar.key}` {ARROWS[scalar.better]}".strip() for scalar in entry.scalars)
-    about = error_told(entry), entry.kind, read_by(entry), kept_by(entry), entry.paper, entry.compared_with
-    return f"`{entry.call}`", entry.definition.removesuffix("."), keys, *about
+    keys = ", ".join(f"`{key}` {ARROWS[of['better']]}".strip() for key, of in facts.keys.items())
+    about = error_told(facts), facts.kind, read_by(facts), kept_by(facts), facts.paper, facts.compared_with
+    return f"`{facts.call}`", facts.definition.removesuffix("."), keys, *about
 
 
-def keys_of(entry: Entry) -> list[str]:
+def keys_of(facts: MeasureFacts) -> list[str]:
     """Return the keys, each with an arrow for what is better."""
-    return [_with_arrow(scalar) for scalar in entry.scalars]
+    return [f"{key}{ARROWS[of['better']]}" for key, of in facts.keys.items()]
 
 
-def error_told(entry: Entry) -> str:
+def error_told(facts: MeasureFacts) -> str:
     """Return how a measure's standard error is had, and what its interval is about."""
-    return f"{entry.error}: {entry.about_error}" if entry.error else "none"
+    return ": ".join(facts.error) if facts.error else "none"
 
 
-def read_by(entry: Entry) -> str:
+def read_by(facts: MeasureFacts) -> str:
     """Return the columns that a measure reads, and of which roles where these are not real and generated."""
-    columns = dict.fromkeys(chain.from_iterable(entry.reads.values()))
-    usual, roles = {"real", "fake"}, {*entry.reads}
-    said = "" if roles == usual else " of " + ", ".join("generated" if role == "fake" else role for role in entry.reads)
-    return f"{', '.join(columns)}{said}" + (f", by {entry.network}" if entry.network else "")
+    columns = dict.fromkeys(chain.from_iterable(facts.reads.values()))
+    usual, roles = {"real", "fake"}, {*facts.reads}
+    said = "" if roles == usual else " of " + ", ".join("generated" if role == "fake" else role for role in facts.reads)
+    return f"{', '.join(columns)}{said}" + (f", by {facts.network}" if facts.network else "")
 
 
-def kept_by(entry: Entry) -> str:
+def kept_by(facts: MeasureFacts) -> str:
     """Return what is kept of generated samples, before and after the other sides are frozen."""
-    before, after = str(entry.kept), str(entry.kept_bound)
+    before, after = str(facts.kept), str(facts.kept_frozen)
     return before if before == after else f"{before}; frozen: {after}"
 
 
-def parameters_of(entry: Entry) -> list[str]:
+def parameters_of(facts: MeasureFacts) -> list[str]:
     """Return the parameters with their defaults."""
-    return [name if value is ... else f"{name}={value}" for name, value in entry.parameters.items()]
+    return [name if value == REQUIRED else f"{name}={value}" for name, value in facts.parameters.items()]
 
 
-def _with_arrow(scalar: Scalar) -> str:
-    return f"{scalar.key}{ARROWS[scalar.better]}"
+def _error_by(facts: MeasureFacts) -> str:
+    return facts.error.by if facts.error else ""
 
 
 def _escaped(cell: str) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from streaming_metrics.arguments import split_outside
+
+if TYPE_CHECKING:
+    from streaming_metrics.measures import Measure
 
 OWN = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)(.*)", re.DOTALL)
 
@@ -23,19 +27,21 @@ def by_label(text: str) -> str:
     return ",".join(_by_label(one) for one in split_outside(text, ","))
 
 
+def own_measure(text: str) -> type[Measure]:
+    """Return the class that ``package.module:Class`` stands for, imported; see :func:`by_label` for what it raises."""
+    from streaming_metrics.images import imported
+    from streaming_metrics.measures.registry import find_class, labels
+
+    cls = imported(text.strip())
+    label = getattr(cls, "label", None)
+    if not isinstance(label, str) or find_class(label) is not cls:
+        raise TypeError(
+            f"measures: expected {text.strip()} to be a subclass of Measure with a label of its own, got {cls!r}. "
+            f"Remedy: label = '…' in the class, none of {', '.join(labels())}."
+        )
+    return cls
+
+
 def _by_label(one: str) -> str:
     match = OWN.fullmatch(one)
-    if match is None:
-        return one
-    from streaming_metrics.images import imported
-    from streaming_metrics.measures.registry import known_measures
-
-    cls = imported(match[1])
-    known = known_measures()
-    label = getattr(cls, "label", None)
-    if not isinstance(label, str) or known.get(label) is not cls:
-        raise TypeError(
-            f"measures: expected {match[1]} to be a subclass of Measure with a label of its own, got {cls!r}. "
-            f"Remedy: label = '…' in the class, none of {', '.join(known)}."
-        )
-    return label + match[2]
+    return one if match is None else own_measure(match[1]).label + match[2]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset
 
+from streaming_metrics.cli.options import NONE
 from streaming_metrics.cli.reading import Pack, Packs, ReadResult, refuse_unreadable
 from streaming_metrics.core.metric_suite import MetricSuite
 from streaming_metrics.images import imported
@@ -22,14 +23,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import GenerativeMetrics
-    from streaming_metrics.cli.reading import ImageReader
+    from streaming_metrics.cli.reading import ImageReader, TakesImages
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.images import Images
 
 OPTION = "--paired"
-NONE = "none"
-"""What stands for no measures, of a run that scores pairs alone."""
 
 
 def suite_of(text: str) -> MetricSuite:
@@ -58,7 +56,7 @@ def read_pairs(
     comm: Comm,
     reading: ImageReader,
     advance: Callable[[int], Any] = lambda n: None,  # noqa: ARG005
-    metric: GenerativeMetrics | None = None,
+    metric: TakesImages | None = None,
 ) -> tuple[int, Roles[ReadResult]]:
     """Give this rank's share of the pairs to the metrics; return how many there were, and what became of the images.
 
@@ -121,7 +119,7 @@ class _PairPacks(Dataset["tuple[Pack, Pack]"]):
         return self.real[numbers], self.fake[numbers]
 
 
-def _add(metric: GenerativeMetrics, packs: Roles[Pack]) -> None:
+def _add(metric: TakesImages, packs: Roles[Pack]) -> None:
     for pack, is_real in zip(packs, (True, False)):
         for group, index in pack.groups():
             metric.update(group, real=is_real, index=index)

@@ -177,14 +177,15 @@ class Packs(Dataset["Pack"]):
         for number in numbers:
             try:
                 read[number] = self.images[number]
-                outcome += ReadResult(1, [], _digest(read[number]))
+                outcome += ReadResult(1, [], digest_of_image(read[number]))
             except Unreadable as error:
                 outcome += ReadResult(0, [(number, self.images.name(number), str(error))])
         pixels = torch.cat([image.reshape(-1) for image in read.values()] or [torch.empty(0, dtype=torch.uint8)])
         return Pack(pixels, [tuple(image.shape) for image in read.values()], list(read), len(numbers), outcome)
 
 
-def _digest(image: Tensor) -> int:
+def digest_of_image(image: Tensor) -> int:
+    """Return the sha256 of an image's size and pixels, as a number."""
     digest = hashlib.sha256(f"{tuple(image.shape)}".encode())
     digest.update(image.contiguous().numpy().data)
     return int.from_bytes(digest.digest(), "big")

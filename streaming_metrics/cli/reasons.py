@@ -19,6 +19,7 @@ REASONS = {
     "fake": "a distance falls with the number of samples, and a score of splits rises: compare equal numbers, or what "
     "FID(se=True) reports as corrected",
     "train": "the nearest of more training samples is nearer",
+    "exif": "an image that is turned is another image to a network; published protocols take pixels as stored",
     "real data": "a distance to other real images is another distance",
     "captions": "another choice of captions is another distribution to generate",
     "extractor.network": "distances of two networks have no common unit",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.cli.error_lines import errors_in
 from streaming_metrics.cli.people import lines_of
 from streaming_metrics.files.atomic import atomic_write
-from streaming_metrics.files.npz import UNKNOWN
+from streaming_metrics.files.outline import UNKNOWN
 from streaming_metrics.images.names import told
-from streaming_metrics.verdicts.files import KIND, from_json, to_json
+from streaming_metrics.measures.facts import ARROWS
+from streaming_metrics.verdicts import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from streaming_metrics.files.reference import Reference
     from streaming_metrics.verdicts.evidence import Evidence
 
-ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 LATE = ("paired", "people", "evidence", "ids", "errors")
 """What a file has where there is any: without it, it is what earlier versions wrote, and read."""
 
@@ -100,6 +100,8 @@ class Result:
         if self.paired:
             metrics = ", ".join(f"{key} {ARROWS[better]}".strip() for key, better in self.paired["better"].items())
             lines.append(("paired", f"{metrics} of {self.paired['pairs']:,} pairs, by {self.paired['library']}"))
+        if "|exif:turned|" in self.signature:
+            lines.append(("exif", "images are turned as EXIF says"))
         lines += [("people", line) for line in lines_of(self.people)]
         for role, side in sides:
             lines += [(f"{role} source", side.source), *((f"{role} note", note) for note in side.notes)]
@@ -108,7 +110,11 @@ class Result:
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; a score that is not finite is None."""
         scores = {key: value if isfinite(value) else None for key, value in self.scores.items()}
-        known = asdict(replace(self, evidence={})) | {"scores": scores, "evidence": to_json(self.evidence)}
+        known = asdict(replace(self, evidence={})) | {"scores": scores}
+        if self.evidence:
+            from streaming_metrics.verdicts.files import to_json
+
+            known["evidence"] = to_json(self.evidence)
         known["errors"] = errors_in(self.scores)
         return {what: value for what, value in known.items() if value or what not in LATE}
 
@@ -117,7 +123,11 @@ class Result:
         """Return what :meth:`plain` told; raise ValueError, KeyError or TypeError for anything else."""
         sides = {role: Origin(**told[role]) for role in ("real", "fake")}
         kept = {what: value for what, value in told.items() if what != "errors"}  # scores say them
-        result = cls(**{**kept, **sides, "evidence": from_json(told.get("evidence", {}))})
+        if "evidence" in told:
+            from streaming_metrics.verdicts.files import from_json
+
+            kept["evidence"] = from_json(told["evidence"])
+        result = cls(**{**kept, **sides})
         result = replace(result, scores={k: nan if v is None else v for k, v in result.scores.items()})
         _ = result.about  # what cannot be shown is damaged
         if not all(isinstance(value, float) for value in result.scores.values()):

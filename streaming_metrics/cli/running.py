@@ -34,8 +34,15 @@ def running(*outputs: Path | None) -> Iterator[Comm]:
 
 
 def teller(quiet: bool) -> Callable[[str], None]:
-    """Return what says a note on stderr, or what says nothing."""
-    return lambda note: None if quiet else say(f"note: {note}", stderr=True)
+    """Return what says a note on stderr, each once however often it is told; or what says nothing."""
+    told: set[str] = set()
+
+    def tell(note: str) -> None:
+        if not quiet and note not in told:
+            told.add(note)
+            say(f"note: {note}", stderr=True)
+
+    return tell
 
 
 def tell_all(notes: Iterable[str], tell: Callable[[str], None]) -> None:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from streaming_metrics.cli.digits import rounded, with_error
 from streaming_metrics.cli.terminal import say, show_cells, show_text, terminal_width
 from streaming_metrics.measures.keys import parse_key
+from streaming_metrics.report.side_rows import Row, error_of, rows_of
+from streaming_metrics.verdicts.digits import rounded, with_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from streaming_metrics.cli.terminal import Cell
-
-
-class Row(NamedTuple):
-    """A score of each side: its key, what the sides have, and which of them are best."""
-
-    key: str
-    told: list[str]
-    best: list[bool]
-
-
-def error_of(key: str, scores: Iterable[str]) -> str | None:
-    """Return the key of a score's standard error among scores; None where it has none.
-
-    A spread that is no standard error, such as ``kid_std``, stays a score of its own.
-    """
-    leader = parse_key(key)
-    parsed = ((other, parse_key(other)) for other in scores)
-    return next((other for other, one in parsed if one.scalar.about and one.is_spread_of(leader)), None)
 
 
 def show_one(scores: Mapping[str, float], *, better: bool = False) -> None:
@@ -51,16 +33,20 @@ def show_one(scores: Mapping[str, float], *, better: bool = False) -> None:
         show_text(f"{names[key]}: interval of {what}" for key, what in about.items())
 
 
-def show_sides(sides: Mapping[str, Mapping[str, float]]) -> None:
+def show_sides(sides: Mapping[str, Mapping[str, float]], *, by_rows: bool = False) -> None:
     """Print the scores of several sides beside each other: a column of each, or a row, as there is room.
 
     Where stdout is no terminal, lines of cells between tabs, a column of each side, and the best one's name.
 
     Args:
         sides: scores by key, of each by name.
+        by_rows: a row of each side, where there may be many.
     """
     rows, names = rows_of(sides), list(sides)
     width = terminal_width()
+    if by_rows:
+        _show_rows(rows, names, is_terminal=width is not None)
+        return
     if width is None:
         for cells in [("measure", *names, "best"), *((row.key, *row.told, _winners(row, names)) for row in rows)]:
             say("\t".join(cells))
@@ -69,19 +55,16 @@ def show_sides(sides: Mapping[str, Mapping[str, float]]) -> None:
         show_cells(headings, table)
 
 
-def rows_of(sides: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    """Return the scores of several sides, each with its error, and which is best."""
-    every = list(dict.fromkeys(key for scores in sides.values() for key in scores))
-    errors = {key: found for key in every if (found := error_of(key, every))}
-    return [_row(key, errors.get(key), list(sides.values())) for key in every if key not in errors.values()]
-
-
-def _row(key: str, error: str | None, sides: Sequence[Mapping[str, float]]) -> Row:
-    values = [scores.get(key, float("nan")) for scores in sides]
-    told = [with_error(value, scores.get(error) if error else None) for value, scores in zip(values, sides)]
-    better, finite = parse_key(key).scalar.better, [value for value in values if isfinite(value)]
-    best = (min if better == "lower" else max)(finite) if better and len(finite) > 1 else None
-    return Row(key, told, [best is not None and value == best for value in values])
+def _show_rows(rows: Sequence[Row], names: Sequence[str], *, is_terminal: bool) -> None:
+    """Print a row of each side, the best of each score in bold; where stdout is no terminal, in a row of their own."""
+    keys = [row.key for row in rows]
+    told: list[list[Cell]] = [[name, *((row.told[i], row.best[i]) for row in rows)] for i, name in enumerate(names)]
+    if is_terminal:
+        show_cells(["", *(_short(keys)[key] for key in keys)], told)
+        return
+    lines = [[name, *(row.told[i] for row in rows)] for i, name in enumerate(names)]
+    for cells in [["checkpoint", *keys], *lines, ["best", *(_winners(row, names) for row in rows)]]:
+        say("\t".join(cells))
 
 
 def _winners(row: Row, names: Sequence[str]) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, cast
 
 import torch
 from torch import nn
 
+from streaming_metrics.cli.cached_side import CachedSide
 from streaming_metrics.cli.errors_asked import asked_for, for_reference
-from streaming_metrics.cli.pairs import NONE, read_pairs, signature_of, suite_of
+from streaming_metrics.cli.exif import as_asked, record_of_exif, refuse_unsaid, signed
+from streaming_metrics.cli.feature_recorder import recorded
+from streaming_metrics.cli.labels import labelled, lines_of_labels, record_of
+from streaming_metrics.cli.options import NONE
+from streaming_metrics.cli.pairs import read_pairs, signature_of, suite_of
 from streaming_metrics.cli.pairs import told as told_of_pairs
 from streaming_metrics.cli.pairs import unscored as without_pairs
 from streaming_metrics.cli.plan import Plan, needs_count, with_count
+from streaming_metrics.cli.preflight import check_headers
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.reference_files import files_of, with_others
 from streaming_metrics.cli.results import Origin, Result, warnings_of
@@ -27,6 +34,7 @@ from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, find_reference, find_source, imported
 from streaming_metrics.images.names import told
+from streaming_metrics.images.own import refuse_untold
 from streaming_metrics.images.pairs import aligned
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
@@ -34,10 +42,11 @@ from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.statistics import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
+    from streaming_metrics.cli.feature_cache import FeatureCache
     from streaming_metrics.cli.reading import TakesImages
     from streaming_metrics.core.metric_suite import MetricSuite
     from streaming_metrics.distributed.comm import Comm
@@ -85,6 +94,12 @@ class Network:
         """Return which frames of a clip the extractor looks at, which is then loaded; None where it takes images."""
         extractor, _ = self._resolved(measures, reference)
         return self.load(measures, reference).window if takes_of(extractor) == "clips" else None
+
+    @property
+    def named(self) -> Extractor | None:
+        """The extractor that is loaded, of those that have names; None of one's own, whose code may change."""
+        known = self.extractor is None or ":" not in self.extractor
+        return next(iter(self.loaded.values()), None) if known else None
 
     @cached_property
     def own(self) -> nn.Module:
@@ -139,6 +154,8 @@ class Job:
         paired: metrics of torchmetrics between the two images of a pair, by name; empty for none.
         errors: whether measures that have standard errors give them.
         per_prompt: how many images in a row are of one prompt, and so depend on each other.
+        exif: whether images are turned as EXIF says.
+        cache: of features of files that have not changed; None for none.
     """
 
     network: Network
@@ -152,6 +169,8 @@ class Job:
     paired: str = ""
     errors: bool = False
     per_prompt: int = 1
+    exif: bool = False
+    cache: FeatureCache | None = None
 
     def compare(self, real: str, fake: str) -> Comparison:
         """Return the scores of two sources, of those measures that have enough samples; collective.
@@ -166,6 +185,8 @@ class Job:
             suite = suite_of(self.paired)
             sides = self._sides(real, fake, are_pairs=bool(suite))
             plan = self._plan(sides)
+            self._say(lines_of_labels(plan.scored, {real: sides.real, fake: sides.fake}))
+            self._check_headers({real: sides.real, fake: sides.fake})
             saved = [self._saved(*pair, plan) for pair in zip((real, fake), sides)]
             known = saved[0]
             network = self.network.load(plan.scored, known[0] if known else None)
@@ -196,7 +217,9 @@ class Job:
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
         unscored = {**plan.unscored, **last.unscored, **without_pairs(suite, count)}
         told = told_of_pairs(suite, count) if count else {}
-        result = Result(scores, metric.signature(), origins[0], origins[1], said, unscored, _now(), told)
+        result = Result(
+            scores, signed(metric.signature(), exif=self.exif), origins[0], origins[1], said, unscored, _now(), told
+        )
         if evidence:
             result = replace(result, evidence=evidence, ids=self._ids(sides.fake))
         return Comparison(metric, values, result, sides)
@@ -207,11 +230,15 @@ class Job:
             suite = suite_of(self.paired).to(self.network.found_device())
             suite.declare()
             sides = self._sides(real, fake, are_pairs=True)
+            self._check_headers({real: sides.real, fake: sides.fake})
             pairs, outcomes = self._add_pairs(suite, cast("Roles[Images]", sides))
             Plan([], without_pairs(suite, pairs)).refuse_some()
             values = suite.values(self.comm)
         origins = Roles(*(_origin(*side, ReadResult()) for side in zip((real, fake), sides, outcomes)))
-        scores, signature = {key: value.item() for key, value in values.items()}, signature_of(suite, outcomes)
+        scores, signature = (
+            {key: value.item() for key, value in values.items()},
+            signed(signature_of(suite, outcomes), exif=self.exif),
+        )
         told = told_of_pairs(suite, pairs)
         result = Result(scores, signature, origins.real, origins.fake, said, date=_now(), paired=told)
         return Comparison(None, values, result, sides)
@@ -225,14 +252,18 @@ class Job:
             raise ValueError(f"{data}: expected images, got a saved reference. Remedy: copy it, or give its images.")
         with recorded_warnings() as said:
             measures = for_reference(measures_of(self.measures), errors=self.errors)
+            self._check_headers({data: source})
             network = self.network.load(measures)
+            self._say(lines_of_labels(measures, {data: source}))
             metric = GenerativeMetrics(measures, network, timeout=self.comm.timeout)
             if path.suffix == ".npz":
+                refuse_unsaid(exif=self.exif)
                 _refuse_no_moments(metric, len(source))
             outcomes = self._add(metric.to(network.device), Roles(source, None))
         origin = _origin(data, source, outcomes.real, ReadResult())
         about = {"source": data, "left_out": origin.left_out, "unreadable": origin.unreadable, "warnings": said}
-        about |= {"date": _now(), "ids": ids_of(source)}
+        about |= {"date": _now(), "ids": ids_of(source), **record_of(measures, source, data)}
+        about |= record_of_exif(exif=self.exif)
         for name, file in files_of(metric, path).items():
             metric.save_reference(file, capacity=capacity, half=half, data=origin.data, about=about, on=name)
             self._say([] if name is None else [f"features of {name} are in {file}"])
@@ -241,7 +272,7 @@ class Job:
     def _sides(self, real: str, fake: str, are_pairs: bool) -> Roles[Source]:
         """Return the sources, or what is drawn of each; of pairs, the same ones of both."""
         window = self._window(real)
-        sides = [self._whole(text, window) for text in (real, fake)]
+        sides = [refuse_untold(self._whole(text, window)) for text in (real, fake)]
         if are_pairs and window is not None:
             raise ValueError("--paired: expected images, got a network of clips. Remedy: --extractor of images.")
         if are_pairs:
@@ -253,13 +284,13 @@ class Job:
         return None if self.measures == NONE else self.network.window(self._measures(), find_reference(real))
 
     def _find(self, text: str, window: Window | None = None) -> Images | Reference:
-        return self._part(self._whole(text, window))
+        return self._part(refuse_untold(self._whole(text, window)))
 
     def _whole(self, text: str, window: Window | None = None) -> Images | Reference:
         source = find_source(text, window)
         if isinstance(source, Images) and source.left_out:
             self._say([f"{text}: {told(source.left_out)}"])
-        return source
+        return as_asked(source, text, exif=self.exif, of_clips=window is not None)
 
     def _part(self, source: Images | Reference) -> Images | Reference:
         if isinstance(source, Reference) or self.num_samples is None:
@@ -283,6 +314,14 @@ class Job:
         self._say(plan.lines)
         return plan
 
+    def _check_headers(self, sides: Mapping[str, Source]) -> None:
+        """Refuse images whose headers do not read, before work, and warn of what headers tell; collective."""
+        images = {name: side for name, side in sides.items() if isinstance(side, Images)}
+        lines = check_headers(images, self.comm, skip=self.reading.skip, shown=self.shows_progress)
+        self._say(lines)
+        for line in lines:
+            warnings.warn(line, stacklevel=2)
+
     def _without_unreadable(self, sides: Roles[Source], plan: Plan) -> tuple[Roles[Source], ReadResult]:
         """Return the sides without generated images that do not read, where it matters how many do, and those."""
         source = sides.fake
@@ -299,9 +338,10 @@ class Job:
         """Add the sides to the metric, generated images that were ``saved`` too; return what became of the images."""
         self._merge(metric, saved)
         outcomes: list[ReadResult | None] = []
+        takes = labelled(metric, *sides)
         for source, real in zip(sides, (True, False)):
             failed = not self.reading.skip and any(outcome and outcome.unreadable for outcome in outcomes)
-            scored = None if failed else metric
+            scored = None if failed else takes
             outcomes.append(self._read(scored, source, real=real) if isinstance(source, Images) else None)
         if not self.reading.skip:
             refuse_unreadable([outcome for outcome in outcomes if outcome], self.comm)
@@ -318,10 +358,27 @@ class Job:
         what = what or ("real" if real else "generated")
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar(what, len(source), shown=shown) as advance:
-            outcome = self.reading(metric, source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+            outcome = self._decoded_or_cached(metric, source, real, advance)
         if self.reading.skip:
             self._say(f"left out: {name}: {why}" for _, name, why in outcome.unreadable)
         return outcome
+
+    def _decoded_or_cached(
+        self, metric: TakesImages | None, source: Images, real: bool, advance: Callable[[int], Any]
+    ) -> ReadResult:
+        read = partial(self.reading, images=source, real=real, comm=self.comm, advance=advance, tell=self.tell)
+        extractor = self.network.named
+        if metric is None or extractor is None or getattr(metric, "networks", ()):  # features of several have names
+            return read(metric)
+        side = CachedSide.of(self.cache, source, extractor, self.comm)
+        if side is None:
+            return read(metric)
+        stored = side.stored()
+        if stored is None:
+            return recorded(side, metric, extractor, read, self.tell)
+        whose = "real" if real else "generated"
+        self._say([f"{whose}: features of {len(source)} images come from the cache. --no-cache makes them anew"])
+        return side.give(stored, metric, real=real, batch_size=self.reading.batch_size, advance=advance)
 
     def _ids(self, side: Source) -> dict[str, str]:
         """Return what tells whether a side's samples are of the same seeds as another's."""
@@ -336,7 +393,8 @@ class Job:
         """Give the pairs to their metrics, and to the measures; return how many, and what became of the images."""
         shown = self.shows_progress and self.comm.rank == 0
         with reading_bar("pairs", len(pairs.real), shown=shown) as advance:
-            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, metric)
+            takes = None if metric is None else labelled(metric, *pairs)
+            count, outcomes = read_pairs(suite, pairs, self.comm, self.reading, advance, takes)
         if metric is not None or self.measures == NONE:  # else it has been said
             self._say(f"left out: {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable)
         return count, outcomes

@@ -10,7 +10,7 @@ from streaming_metrics.cli.outputs import STDOUT
 from streaming_metrics.cli.people import lines_of as lines_of_people
 from streaming_metrics.cli.people import people_of
 from streaming_metrics.cli.plan import Plan
-from streaming_metrics.cli.score_table import rows_of, show_sides
+from streaming_metrics.cli.score_table import show_sides
 from streaming_metrics.cli.several_results import SeveralResults, names_of
 from streaming_metrics.cli.side_by_side import side_by_side
 from streaming_metrics.cli.terminal import say, show_text
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from streaming_metrics.cli.contests import Contest
     from streaming_metrics.cli.results import Result
     from streaming_metrics.cli.scoring import Comparison, Job
     from streaming_metrics.report.history import History
     from streaming_metrics.report.sides import SidesTable
+    from streaming_metrics.verdicts.contests import Contest
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def score_several(job: Job, real: str, fakes: Sequence[str], wanted: Wanted, tel
         people = {} if wanted.study is None else people_of(wanted.study, texts[name])
         results[name] = replace(one.result, people=people)
         histories += [] if wanted.report is None else [_history(name, one)]
-    found, refused = _contests(results, wanted)
+    found, refused = contests_of(results, wanted)
     if job.comm.rank == 0:
-        _publish(SeveralResults(results, [one.plain() for one in found]), found, wanted, tell)
+        publish(SeveralResults(results, [one.plain() for one in found]), found, wanted, tell)
     if wanted.report is not None:
         _write_page(job, wanted.report, wanted, results, found, histories)
     if refused:
@@ -74,7 +74,7 @@ def show_contests(found: Sequence[Contest], sides: Mapping[str, Result]) -> None
     show_text([*lines_of(found), *not_compared(sides)])
 
 
-def _contests(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Contest], ValueError | None]:
+def contests_of(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Contest], ValueError | None]:
     """Return the contests that are wanted, or why there are none: the scores are told before that is raised."""
     if not wanted.test:
         return [], None
@@ -84,14 +84,22 @@ def _contests(results: Mapping[str, Result], wanted: Wanted) -> tuple[list[Conte
         return [], error
 
 
-def _publish(several: SeveralResults, found: Sequence[Contest], wanted: Wanted, tell: Callable[[str], None]) -> None:
+def publish(
+    several: SeveralResults,
+    found: Sequence[Contest],
+    wanted: Wanted,
+    tell: Callable[[str], None],
+    *,
+    by_rows: bool = False,
+) -> None:
+    """Print and write results, on one rank; ``by_rows`` has a row of each side."""
     sides = several.sides
     for warning in dict.fromkeys(warning for one in sides.values() for warning in one.warnings):
         tell(warning)
     if wanted.json == STDOUT:
         say(several.to_json())
         return
-    show_sides({name: one.scores for name, one in sides.items()})
+    show_sides({name: one.scores for name, one in sides.items()}, by_rows=by_rows)
     show_text(f"people, {name}: {line}" for name, one in sides.items() for line in lines_of_people(one.people))
     if found:
         show_contests(found, sides)
@@ -120,13 +128,12 @@ def _write_page(
 ) -> None:
     from streaming_metrics.report import write_report
 
-    sides, title = _table(results, found), "Generated images against real ones, side by side"
-    job.comm.on_first(lambda: write_report(path, histories, title, wanted.study, sides), f"report {path}")
+    sides, title = table_of(results, found), "Generated images against real ones, side by side"
+    job.comm.on_first(lambda: write_report(path, histories, title, wanted.study, [sides]), f"report {path}")
 
 
-def _table(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:
-    from streaming_metrics.report.sides import SideCell, SidesTable
+def table_of(results: Mapping[str, Result], found: Sequence[Contest]) -> SidesTable:
+    """Return results as a page shows them beside each other."""
+    from streaming_metrics.report.sides import SidesTable
 
-    rows = rows_of({name: one.scores for name, one in results.items()})
-    told = [(row.key, [SideCell(*cell) for cell in zip(row.told, row.best)]) for row in rows]
-    return SidesTable(list(results), told, [(one.words, one.details) for one in found])
+    return SidesTable.of({name: one.scores for name, one in results.items()}, found)

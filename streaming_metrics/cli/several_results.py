@@ -25,16 +25,19 @@ class SeveralResults:
     Args:
         sides: the result of each, by name.
         comparisons: of pairs of them, key by key, as :func:`~streaming_metrics.cli.contests.plain` tells them.
+        left_out: sides that could not be scored, and why.
     """
 
     sides: Mapping[str, Result]
     comparisons: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return them as a JSON object, which says of the real side once."""
         plain = {name: result.plain() for name, result in self.sides.items()}
         real = [one.pop("real") for one in plain.values()]
         told = {"kind": KIND, "real": real[0], "sides": plain, "comparisons": [*self.comparisons]}
+        told |= {"left_out": {**self.left_out}} if self.left_out else {}
         return json.dumps(told, indent=2, allow_nan=False)
 
     def save(self, path: str | Path) -> None:
@@ -50,21 +53,25 @@ class SeveralResults:
             ValueError: where it is no such file.
         """
         try:
-            read = json.loads(Path(path).read_text(encoding="utf-8"))
-            if isinstance(read, dict) and read.get("kind") == KIND:
-                return cls._of_plain(read)
+            text = Path(path).read_text(encoding="utf-8")
+            if json.loads(text).get("kind") == KIND:
+                return cls.of_text(text)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected a file of scores, got one that does not read: {error!r}.") from error
         return cls({name_of(str(path)): Result.load(path)})
 
     @classmethod
-    def _of_plain(cls, read: Mapping[str, Any]) -> SeveralResults:
+    def of_text(cls, text: str) -> SeveralResults:
+        """Read what :meth:`to_json` returned; raise ValueError, KeyError or TypeError for anything else."""
+        read = json.loads(text)
+        if read["kind"] != KIND:
+            raise ValueError(f"expected {KIND!r}, got {read['kind']!r}")
         _ = Origin(**read["real"])
         sides = {str(name): Result.of_plain({**one, "real": read["real"]}) for name, one in read["sides"].items()}
         comparisons = read["comparisons"]
         if not sides or not isinstance(comparisons, list) or not all(isinstance(one, dict) for one in comparisons):
             raise TypeError("no sides, or no comparisons")
-        return cls(sides, tuple(comparisons))
+        return cls(sides, tuple(comparisons), {str(name): str(why) for name, why in read.get("left_out", {}).items()})
 
 
 def is_scores(text: str) -> bool:

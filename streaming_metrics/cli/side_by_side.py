@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streaming_metrics.cli.drawing import NotDrawn, draw_into
+from streaming_metrics.cli.exif import signed
+from streaming_metrics.cli.labels import labelled, lines_of_labels
 from streaming_metrics.cli.plan import Plan, needs_count
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
 from streaming_metrics.cli.results import Result, warnings_of
@@ -13,6 +16,7 @@ from streaming_metrics.cli.seeds import refuse_other_paths
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Images
+from streaming_metrics.images.generated import Generated
 from streaming_metrics.measures.base import Roles
 from streaming_metrics.report.recorded_warnings import recorded_warnings
 
@@ -43,7 +47,12 @@ class Entrant:
 
 
 def side_by_side(
-    job: Job, real: str, fakes: Mapping[str, str], *, same_seeds: bool = False
+    job: Job,
+    real: str,
+    fakes: Mapping[str, str | Generated],
+    *,
+    same_seeds: bool = False,
+    lost: dict[str, str] | None = None,
 ) -> Iterator[tuple[str, Comparison]]:
     """Yield the scores of each generated side against the real one, by name; collective.
 
@@ -52,8 +61,9 @@ def side_by_side(
     Args:
         job: how.
         real: source of the real side.
-        fakes: source of each generated side, by name.
+        fakes: source of each generated side, by name, or the images of a checkpoint.
         same_seeds: refuse sides that are known, before an image is read, not to be of the same seeds.
+        lost: takes why a checkpoint is left out, by name; None raises what it says.
 
     Raises:
         NotEnoughSamples: before an image is read, where a side has enough for no measure.
@@ -63,15 +73,19 @@ def side_by_side(
     with recorded_warnings() as said:
         window = job._window(real)
         real_side = job._find(real, window)
-        entrants = _entrants(
-            job, real_side, {name: job._find(text, window) for name, text in fakes.items()}, fakes, same_seeds
-        )
+        found = {n: one if isinstance(one, Generated) else job._find(one, window) for n, one in fakes.items()}
+        texts = {name: one.path if isinstance(one, Generated) else one for name, one in fakes.items()}
+        entrants = _entrants(job, real_side, found, texts, same_seeds)
         scored = list(dict.fromkeys(measure for one in entrants.values() for measure in one.plan.scored))
+        sides = {real: real_side, **{one.text: one.side for one in entrants.values()}}
+        job._say(lines_of_labels(scored, sides))
+        job._check_headers(sides)
         known = job._saved(real, real_side, Plan(scored, {}))
         network = job.network.load(scored, known[0] if known else None)
         metric = GenerativeMetrics(scored, network, reference=known or None, timeout=job.comm.timeout)
         metric = metric.to(network.device)
-        outcome = job._read(metric, real_side, real=True) if isinstance(real_side, Images) else None
+        takes = labelled(metric, real_side)
+        outcome = job._read(takes, real_side, real=True) if isinstance(real_side, Images) else None
         read = [] if outcome is None else [outcome]
         if not _failed(job, read):
             metric.freeze_real()
@@ -80,7 +94,14 @@ def side_by_side(
         with recorded_warnings() as more:
             metric.reset()
             metric.measures = tuple(one.plan.scored)
-            outcome = _add(job, None if _failed(job, read) else metric, name, one)
+            try:
+                outcome = _add(job, None if _failed(job, read) else metric, name, one, real_side)
+            except NotDrawn as error:
+                if lost is None:
+                    raise
+                lost[name] = str(error)
+                job._say([f"{name} is left out: {error}"])
+                continue
             read += [] if outcome is None else [outcome]
             if _failed(job, read):
                 continue
@@ -91,7 +112,7 @@ def side_by_side(
         warnings = [*said, *more, *_warnings(real, real_side), *_warnings(one.text, one.side)]
         result = Result(
             {key: value.item() for key, value in values.items()},
-            metric.signature(),
+            signed(metric.signature(), exif=job.exif),
             origin,
             _origin(one.text, one.side, outcome, one.skipped),
             list(dict.fromkeys(warnings)),
@@ -109,7 +130,15 @@ def _entrants(
 ) -> dict[str, Entrant]:
     if same_seeds:
         refuse_other_paths(sides)
-    found = {name: _entrant(job, text, Roles(real, sides[name])) for name, text in fakes.items()}
+    found: dict[str, Entrant] = {}
+    planned: Entrant | None = None  # of checkpoints, which have as many images each: what is not scored is told once
+    for name, text in fakes.items():
+        side = sides[name]
+        if not isinstance(side, Generated):
+            found[name] = _entrant(job, text, Roles(real, side))
+            continue
+        planned = planned or _entrant(job, text, Roles(real, side))
+        found[name] = replace(planned, text=text, side=side)
     _refuse_counts(
         {name: one.side for name, one in found.items()}, [m for one in found.values() for m in one.plan.scored]
     )
@@ -118,16 +147,22 @@ def _entrants(
 
 def _entrant(job: Job, text: str, sides: Roles[Source]) -> Entrant:
     plan = job._plan(sides)
+    if isinstance(sides.fake, Generated):
+        return Entrant(text, sides.fake, plan)
     saved = job._saved(text, sides.fake, plan)
     left, skipped = job._without_unreadable(sides, plan)
     return Entrant(text, left.fake, job._plan(left) if skipped.unreadable else plan, saved, skipped)
 
 
-def _add(job: Job, metric: GenerativeMetrics | None, name: str, one: Entrant) -> ReadResult | None:
+def _add(job: Job, metric: GenerativeMetrics | None, name: str, one: Entrant, real: Source) -> ReadResult | None:
     """Add a side to the metric, or decode it alone to list what does not read; None of what was saved."""
+    if isinstance(one.side, Generated):
+        shown = job.shows_progress and job.comm.rank == 0
+        return None if metric is None else draw_into(metric, one.side, job.comm, what=name, shown=shown)
     if metric is not None:
         job._merge(metric, one.saved)
-    return job._read(metric, one.side, real=False, what=name) if isinstance(one.side, Images) else None
+    takes = None if metric is None else labelled(metric, real, one.side)
+    return job._read(takes, one.side, real=False, what=name) if isinstance(one.side, Images) else None
 
 
 def _failed(job: Job, read: Sequence[ReadResult]) -> bool:

@@ -1,4 +1,4 @@
-"""Refusal of measures that read what sources of images lack: labels, captions, training images."""
+"""Refusal of measures that read what sources of images lack: captions, training images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from streaming_metrics.measures import Measure
 
-BESIDE = {"labels", "captions"}
+BESIDE = {"captions"}
 """Columns that come beside images, and that no source of the command line has."""
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from streaming_metrics.core.inputs import Columns, InputPipeline
+from streaming_metrics.deferred import retold
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.module import PROBE_SIDES, ModuleExtractor
 from streaming_metrics.features import Features, Spec
-from streaming_metrics.images.conversion import to_uint8
+from streaming_metrics.images.conversion import OutOfRange, to_uint8
 from streaming_metrics.precision import full_precision
 from streaming_metrics.statistics.hashes import hashes_of
 
@@ -166,15 +167,18 @@ def _as_uint8(imgs: Tensor, normalize: bool) -> Tensor:
     if not is_tensor or not (imgs.dtype == torch.uint8 or (is_float and normalize)):
         remedy = "normalize=True, for floats in [0, 1]" if is_float else "images.to(torch.uint8), if in 0 to 255"
         raise ValueError(f"Expecting image as torch.Tensor with dtype=torch.uint8, got {got}. Remedy: {remedy}.")
-    try:
+    with retold(_of_normalize):
         return to_uint8(imgs, (0, 1) if normalize else None)
-    except ValueError as error:
-        if "value_range" not in str(error):
-            raise
-        raise ValueError(
-            f"normalize=True: expected floats in [0, 1], got {imgs.min():g} to {imgs.max():g}. Remedy: (imgs + 1) / 2 "
-            "for images in [-1, 1]; for images in [0, 255], normalize=False and imgs.round().to(torch.uint8)."
-        ) from error
+
+
+def _of_normalize(error: Exception) -> Exception:
+    """Return an error of the pixels' range in the terms of ``normalize``, any other as it is."""
+    if not isinstance(error, OutOfRange):
+        return error
+    return ValueError(
+        f"normalize=True: expected floats in [0, 1], got {error.darkest:g} to {error.brightest:g}. Remedy: (imgs + 1) "
+        "/ 2 for images in [-1, 1]; for images in [0, 255], normalize=False and imgs.round().to(torch.uint8)."
+    )
 
 
 def _width_of(module: nn.Module, image_size: tuple[int, int, int], normalize: bool) -> int:

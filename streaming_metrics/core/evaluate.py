@@ -103,7 +103,7 @@ def bound_for_once(measure: Measure, bank: Bank | None, sides: Sides, comm: Comm
         for features in bank_features(bank, fake[bank]):
             state = statistic.update(state, features)
         streamed[statistic] = statistic.all_reduce(state, comm)
-    shown = Side(MEASURED, fake.num_samples, streamed, comm)
+    shown = Side(MEASURED, fake.num_samples, streamed, comm, kept=fake.kept)
     return form, Sides({**sides.by_role, MEASURED: shown}, sides.spec), prepared
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from streaming_metrics.core.arrival import arriving
+from streaming_metrics.deferred import require
 from streaming_metrics.features import ANY_WIDTH, SAMPLE_COLUMNS, Features
 from streaming_metrics.images.conversion import CheckedImages, checked_range, to_uint8
 from streaming_metrics.statistics.base import LARGEST
@@ -80,9 +83,9 @@ class InputPipeline:
                     _check_sample_column(columns.get(column), column, where)
             if len({len(rows) for rows in columns.values()}) > 1:
                 raise ValueError(f"{where}: {', '.join(columns)} must have one row a sample.")
-        _check_values(
-            checked, {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}, where
-        )
+        rounded = {(place, c) for place, n in enumerate(needs) for c, rounds in n.items() if rounds}
+        for (place, column), rows in _check_values(checked, rounded, where).items():
+            found[place][column] = rows
         return found
 
     def _columns(self, given: Given, needs: Sequence[Needs], texts: Sequence[str] | None) -> list[Columns]:
@@ -103,14 +106,17 @@ class InputPipeline:
             device = first.extractor.device
             takes, span = first.extractor.takes, self.value_range
             checked = given if isinstance(given, CheckedImages) else CheckedImages(to_uint8(given, span, takes))
-            images = CheckedImages(checked.pixels.to(device, non_blocking=device.type == "cuda"))
+            for check in checked.checks:
+                require(*check)
             hashed = {} if texts is None else {"captions": caption_hashes(texts)}
-            beside = {**hashed, **checked.columns, "hashes": hashes_of(images.pixels)}
-            return [
-                {**n.extractor(images, _read_by(n.extractor, needed, texts)).columns(), **beside}
-                for n, needed in zip(self.networks, needs)
-                if n.extractor is not None
-            ]
+            with arriving(checked.pixels, device) as pixels:
+                images = CheckedImages(pixels)
+                beside = {**hashed, **checked.columns, "hashes": hashes_of(pixels)}
+                return [
+                    {**n.extractor(images, _read_by(n.extractor, needed, texts)).columns(), **beside}
+                    for n, needed in zip(self.networks, needs)
+                    if n.extractor is not None
+                ]
         if not isinstance(given, Tensor):
             raise TypeError(f"Expected a tensor of features (N, D) or Features, got {type(given).__name__}.")
         if len(self.networks) > 1:
@@ -198,11 +204,22 @@ def _check_agree(first: Mapping[str, Any], second: Mapping[str, Any], where: str
     """Raise ValueError where two networks' features say different things of the samples; hashes may differ."""
     for name in first.keys() & second.keys() - {"hashes"}:
         one, other = first[name], second[name]
-        if one is not other and not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.equal(other)):
-            raise ValueError(
-                f"{where}: expected features of the same samples, got networks with different {name}; nothing was "
-                f"added. Remedy: the same samples in the same order, and {name}= once."
-            )
+        if one is not other:
+            require(_are_equal(one, other), partial(_of_other_samples, name, where))
+
+
+def _are_equal(one: Any, other: Any) -> Tensor:
+    """Return bool ``()``: whether two columns are tensors of the same values."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape:
+        return (one == other).all()
+    return torch.tensor(False, device="cpu")
+
+
+def _of_other_samples(name: str, where: str) -> Exception:
+    return ValueError(
+        f"{where}: expected features of the same samples, got networks with different {name}; nothing was added. "
+        f"Remedy: the same samples in the same order, and {name}= once."
+    )
 
 
 def _checked(rows: Any, column: str, width: int | None, where: str) -> Tensor:
@@ -232,9 +249,10 @@ def _check_sample_column(rows: Any, column: str, where: str) -> None:
         raise TypeError(f"{where}: expected {column}, int64 (N,), got {got}. Remedy: {remedy}.")
 
 
-def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where: str) -> None:
-    """Raise ValueError unless all columns are finite, and survive float32 where they are ``rounded`` to it; the one
-    time that an update waits for the device.
+def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where: str) -> dict[Any, Tensor]:
+    """Raise ValueError unless all columns are finite, and survive float32 where they are ``rounded`` to it.
+
+    Returns those that a device is still to check, finite: samples that are not are zeros in a copy.
 
     Args:
         columns: rows by ``(network, column)``.
@@ -244,22 +262,30 @@ def _check_values(columns: Mapping[Any, Tensor], rounded: Collection[Any], where
     usable = {column: rows.abs().amax(1) < LARGEST for column, rows in columns.items()}
     flags = [rows.all() for rows in usable.values()]
     flags += [_survives_float32(columns[column]) for column in rounded if columns[column].dtype == torch.float64]
-    flags += [~_are_probabilities(rows) for column, rows in columns.items() if column[1] == "logits"]
-    if not flags or torch.stack([flag.to(flags[0].device) for flag in flags]).all():
-        return
+    scores = [~_are_probabilities(rows) for column, rows in columns.items() if column[1] == "logits"]
+    if not flags:
+        return {}
+    holds = torch.stack([flag.to(flags[0].device, non_blocking=True) for flag in [*flags, *scores]]).all()
+    if not require(holds, partial(_what_is_wrong, usable, scores, where)):
+        return {}
+    return {column: rows.where(usable[column].unsqueeze(1), 0) for column, rows in columns.items()}
+
+
+def _what_is_wrong(usable: Mapping[Any, Tensor], scores: Iterable[Tensor], where: str) -> Exception:
+    """Return what is wrong with a batch's values: which are usable, by column, and whether logits are scores."""
     for column, rows in usable.items():
         if not rows.all():
-            raise ValueError(
+            return ValueError(
                 f"{where}: {int((~rows).sum())} of {len(rows)} samples have non-finite {column[1]} "
                 f"(or beyond {LARGEST:g}); nothing was added. "
                 "Remedy: look for NaN in the generator's images or the extractor's precision."
             )
-    if any(column[1] == "logits" and _are_probabilities(rows) for column, rows in columns.items()):
-        raise ValueError(
+    if not all(scores):
+        return ValueError(
             f"{where}: expected logits, got rows that are not negative and add up to 1, as probabilities do; nothing "
             "was added. Remedy: give what the network yields before its softmax, or the probabilities' logarithm."
         )
-    raise ValueError(
+    return ValueError(
         f"{where}: the differences between these float64 samples are lost in float32, in which KID, PRDC and "
         "FID(se=True) keep features; nothing was added. Remedy: subtract one constant from the features of both "
         "sides, so that their mean is at most 100,000 times their spread; or scale both alike into float32's range."

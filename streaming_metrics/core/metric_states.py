@@ -61,11 +61,16 @@ def holding(metrics: Sequence[Any], states: Sequence[State]) -> Iterator[None]:
     own = [(dict(metric.metric_state), metric._update_count) for metric in metrics]
     try:
         for metric, state in zip(metrics, states):
-            _set(metric, state["kept"], state["updates"])
+            set_state(metric, state)
         yield
     finally:
         for metric, (kept, updates) in zip(metrics, own):
             _set(metric, kept, updates)
+
+
+def set_state(metric: Any, state: State) -> None:
+    """Have a metric hold a state."""
+    _set(metric, state["kept"], state["updates"])
 
 
 def _set(metric: Any, kept: Mapping[str, Any], updates: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.core.given_metrics import metrics_by_key, parts_of, scalar_of_metric
-from streaming_metrics.core.metric_states import gathered, holding, merged, state_of
+from streaming_metrics.core.metric_states import gathered, holding, merged, set_state, state_of
 from streaming_metrics.measures.keys import declare
 from streaming_metrics.precision import full_precision
 
@@ -101,6 +101,18 @@ class MetricSuite:
         self._batches = 0
         for part in self._parts():
             part.reset()
+
+    def set_aside(self) -> tuple[int, list[State]]:
+        """Return all batches, for :meth:`put_back`, and forget them; no copies."""
+        kept = self._batches, [state_of(part) for part in self._parts()]
+        self.reset()
+        return kept
+
+    def put_back(self, batches: tuple[int, list[State]]) -> None:
+        """Hold batches that were set aside, in place of others."""
+        self._batches, states = batches
+        for part, state in zip(self._parts(), states):
+            set_state(part, state)
 
     def update(self, *batch: Any) -> None:
         """Give every metric a batch; tensors go to the metrics' device.

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from streaming_metrics import deferred
 from streaming_metrics.core import incoming
 from streaming_metrics.core.binding import BIND_LIMIT, ahead_of, fix, replayed, side_of, to_bind
 from streaming_metrics.core.evaluate import evaluate
 from streaming_metrics.core.frozen import Remembered
+from streaming_metrics.core.held_batch import HeldBatch
 from streaming_metrics.core.identity import Identity, configuration_of, meet, named_ranks
-from streaming_metrics.core.inputs import InputPipeline, check_value_range
+from streaming_metrics.core.inputs import Columns, InputPipeline, check_value_range
 from streaming_metrics.core.inspector import Inspector
 from streaming_metrics.core.layout import COUNT, DISTINCT, MEASURED, Layout, Slot, Streams
 from streaming_metrics.core.networks import DEFAULT_EXTRACTOR, networks_of, read_by, with_own
@@ -30,10 +32,12 @@ from streaming_metrics.core.record import about as about_metric
 from streaming_metrics.core.record import captions_of, described, holds_captions, signature_of
 from streaming_metrics.core.references import by_role, num_samples_of, reference_of, saved_as_generated, saved_side
 from streaming_metrics.core.repeats import distinct_of, warn_of_repeats
+from streaming_metrics.core.set_aside import put_back, set_aside
 from streaming_metrics.core.states import Binder, States
+from streaming_metrics.deferred import Check, collecting
 from streaming_metrics.distributed.comm import DEFAULT_TIMEOUT, Comm, name_of
 from streaming_metrics.extractors.base import device_after
-from streaming_metrics.features import Features
+from streaming_metrics.features import SAMPLE_COLUMNS, Features
 from streaming_metrics.files.reference import ReferenceOptions
 from streaming_metrics.files.tensors import digest_of, write_tensors
 from streaming_metrics.measures.base import NotEnoughSamples, Side
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from streaming_metrics.core.inputs import Given
     from streaming_metrics.core.nearest_samples import NearestSamples
     from streaming_metrics.core.references import References, SavedSide
+    from streaming_metrics.core.set_aside import SetAside
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.images.conversion import Takes
@@ -127,6 +132,7 @@ class GenerativeMetrics(Metric):
 
     full_state_update = False
     is_differentiable = False
+    _waiting: HeldBatch | None = None
 
     def __init__(
         self,
@@ -226,7 +232,7 @@ class GenerativeMetrics(Metric):
         """Return how many samples of ``role`` this rank holds; raise ValueError for one that there is not."""
         if role not in self.roles:
             raise ValueError(f"num_samples(): expected one of {self.roles}, got {role!r}.")
-        return int(vars(self)[self._layout.names[Slot(role, 0, COUNT)]["n"]])
+        return self._states.count(role)
 
     def signature(self) -> str:
         """Return how the numbers come about, as one line; counts and captions are those of the last ``compute``."""
@@ -285,6 +291,10 @@ class GenerativeMetrics(Metric):
     ) -> None:
         """Add a batch; local, no collective. Where it raises, nothing was added.
 
+        On a GPU it does not wait to hear whether features are finite: the batch is held back, and added once that is
+        known, at the next call. If they are not, that call raises, whichever it is, and the batch is not added;
+        :meth:`settle` is a call that does nothing else.
+
         Args:
             images: uint8 ``(N, 3, H, W)``, or float in ``value_range``; with a network of clips ``(N, T, 3, H, W)``;
                 with ``extractor=None`` features ``(N, D)``. Either way :class:`Features` are taken as they are; of
@@ -301,9 +311,17 @@ class GenerativeMetrics(Metric):
             TypeError, ValueError: where the batch is not as expected, or holds non-finite features.
             RuntimeError: for samples of a frozen side; for a role that an interrupted update has torn.
         """
-        role = self._role(real, role)
+        role, checks = self._role(real, role), []
+        with collecting(checks):
+            found = self._found_in(images, role, {"labels": labels, "captions": captions})
+        self.settle("This batch was not added either: give it again. ")  # only now, that the device is at work again
         states = self._states
-        states.add(role, self._take(states, images, role, index, {"labels": labels, "captions": captions}))
+        with collecting(checks):
+            writes = states.staged(role, self._numbered(states, role, found, index, checks))
+        if checks:
+            self._hold(HeldBatch(states, role, writes, deferred.Answer(checks)))
+        else:
+            states.write(role, writes)
 
     def forward(
         self,
@@ -322,8 +340,8 @@ class GenerativeMetrics(Metric):
         role, states = self._role(real, role), self._states
         with torch.inference_mode(False), torch.no_grad(), self._identity.noting_failures():
             self._check_whole("forward()")
-            features = self._take(states, images, role, index, {"labels": labels, "captions": captions})
-            device = state_device(self.device)
+            found = self._found_in(images, role, {"labels": labels, "captions": captions})
+            features, device = self._numbered(states, role, found, index), state_device(self.device)
             batch = {
                 slot: slot.statistic.update(slot.statistic.empty(device), features[slot.network])
                 for slot in states.streaming(role)
@@ -335,8 +353,33 @@ class GenerativeMetrics(Metric):
         return self._forward_cache
 
     @_without_gradients
+    def settle(self, note: str = "") -> None:
+        """Add the batch that is held back, once its device has said that it is good; local. All that reads samples
+        does so first, and :meth:`reset` alone forgets a batch unheard.
+
+        Args:
+            note: more to say where it is not good.
+
+        Raises:
+            TypeError, ValueError: where it is not good; it is forgotten then, and nothing of it was added.
+        """
+        if self._waiting is None:
+            return
+        with self._identity.noting_failures(), collecting(None):
+            try:
+                self._waiting.refuse()
+            except (TypeError, ValueError) as error:
+                self._let_go()
+                self._update_count -= 1
+                raise type(error)(f"the update before this call: {error} {note}".rstrip()) from error
+            self._waiting.add()
+            self._waiting = None
+
+    @_without_gradients
     def reset(self) -> None:
         """Forget all samples; a frozen side stays, unless it is torn."""
+        if self._waiting is not None and not self._outlives_reset(self._waiting.role):
+            self._let_go()
         states, device = self._states, state_device(self.device)
         for role in states.torn(self.roles):
             if states.is_frozen(role):
@@ -347,6 +390,42 @@ class GenerativeMetrics(Metric):
         states.replace({role: states.empty(role, device) for role in forgotten})
         self._update_count, self._forward_cache, self._computed = 0, None, None
         self._cache, self._is_synced = None, False
+        self._totals = self._found = self._captions = None
+        self._evidence = {}
+
+    @_without_gradients
+    def set_aside(self) -> SetAside:
+        """Take this rank's generated samples out, so that those of another generator can be measured against the same
+        sides; local. :meth:`put_back` has them measured again, also by measures that were bound since.
+
+        Raises:
+            RuntimeError: where an interrupted update has torn them.
+
+        Example:
+            >>> import torch
+            >>> from streaming_metrics import FID
+            >>> metric = GenerativeMetrics([FID()], extractor=None, num_features=2)
+            >>> metric.update(torch.randn(9, 2), real=False)
+            >>> nine = metric.set_aside()
+            >>> metric.update(torch.randn(5, 2), real=False)
+            >>> five, _ = metric.set_aside(), metric.put_back(nine)
+            >>> metric.num_samples("fake")
+            9
+        """
+        self._check_whole("set_aside()", (MEASURED,))
+        kept = set_aside(self._states, state_device(self.device))
+        self._totals = self._found = self._captions = None
+        self._evidence = {}
+        return kept
+
+    @_without_gradients
+    def put_back(self, samples: SetAside) -> None:
+        """Measure generated samples that were set aside, in place of those that are there, once; local.
+
+        Raises:
+            ValueError: where they were counted against a frozen side that is another by now, or were put back before.
+        """
+        put_back(self._states, samples)
         self._totals = self._found = self._captions = None
         self._evidence = {}
 
@@ -584,8 +663,43 @@ class GenerativeMetrics(Metric):
 
     @property
     def _states(self) -> States:
+        if self._waiting is not None:
+            self.settle()
+        return self._present
+
+    @property
+    def _present(self) -> States:
+        """The states, without those that a batch that is held back will write."""
         tensors = vars(self)
         return States(self._layout, tensors, self._binder(tensors))
+
+    def __hash__(self) -> int:
+        """Return a hash of this object: torchmetrics' is of its states too, which would be read for it."""
+        return object.__hash__(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if self._waiting is not None and name in self._waiting.aside:
+            self.settle()
+            return vars(self)[name]
+        return super().__getattr__(name)
+
+    def _refused(self) -> Exception | None:
+        """Return what is wrong with the batch that is held back, if anything is: a meeting tells it to all ranks."""
+        try:
+            self.settle()
+        except (TypeError, ValueError) as error:
+            return error
+        return None
+
+    def _hold(self, batch: HeldBatch) -> None:
+        self._waiting = batch
+        batch.set_aside()
+
+    def _let_go(self) -> None:
+        """Forget the batch that is held back."""
+        if self._waiting is not None:
+            self._waiting.put_back()
+        self._waiting = None
 
     def _role(self, real: bool | None, role: Role | None) -> Role:
         if isinstance(real, str):
@@ -602,35 +716,41 @@ class GenerativeMetrics(Metric):
             )
         return role
 
-    def _take(
-        self, states: States, given: Given, role: Role, index: Tensor | None, beside: Mapping[str, Any]
-    ) -> list[Features]:
-        """Return a batch as each network's features with an index, on the states' device."""
+    def _found_in(self, given: Given, role: Role, beside: Mapping[str, Any]) -> list[Columns]:
+        """Return the columns of a batch, of each network."""
+        states = self._present
         if states.is_frozen(role):
             raise RuntimeError(_FROZEN.format(role, "only real=False" if role == "real" else "other roles' samples"))
         if self._is_synced:
             raise RuntimeError("The states are synced: update() would be lost. Remedy: unsync() first.")
         _refuse_torn("update()", [states.torn((role,))])
         where = f"{role} batch (update {self._update_count})"
-        needs = states.streams[role].needs
         beside = {column: rows for column, rows in beside.items() if rows is not None}
-        found = self._inputs(given, needs, where, beside)
+        return self._inputs(given, states.streams[role].needs, where, beside)
+
+    def _numbered(
+        self, states: States, role: Role, found: Sequence[Columns], index: Tensor | None, checks: Sequence[Check] = ()
+    ) -> list[Features]:
+        """Return a batch as each network's features with an index, on the states' device.
+
+        They are their own where there are checks to wait for: until then a caller may write over what he gave.
+        """
         n, device = len(next(iter(found[0].values()), ())), state_device(self.device)
         ids = found[0].get("index") if index is None else index
-        if ids is None:
-            ids = anonymous_index(states.count(role), n, self.ranks().rank)
-        else:
-            check_index(ids, n)
+        ids = anonymous_index(states.count(role), n, self.ranks().rank) if ids is None else check_index(ids, n)
+        if checks:
+            found = [{c: rows.clone() if c in SAMPLE_COLUMNS else rows for c, rows in each.items()} for each in found]
         return [Features(**{**columns, "index": ids}).to(device) for columns in found]
 
     def _gather_ranks(
         self, call: str = "compute()", roles: Sequence[Role] | None = None, comm: Comm | None = None
     ) -> Comm:
         """Return the ranks once all are here, about the same metric, the same frozen sides, and ``roles`` whole."""
-        comm, states = comm or self.ranks(), self._states
+        comm, refused = comm or self.ranks(), self._refused()
+        states = self._states
         parts = [states.part(role) for role in self._layout.frozen if states.parts(role) > 1 and not self._is_synced]
         misplaced = next((count for part, count in parts if (part, count) != (comm.rank, comm.world_size)), 0)
-        said = [{"misplaced": misplaced, "torn": states.torn(roles or self.roles)}]
+        said = [{"misplaced": misplaced, "torn": states.torn(roles or self.roles), "refused": str(refused or "")}]
         if comm.world_size != 1:
             same = {
                 "measures": self._configuration(),
@@ -639,6 +759,9 @@ class GenerativeMetrics(Metric):
                 "bind_limit": self._bind_limit,
             }
             said = meet(comm, call, same | said[0], self._identity)
+        if refused is not None:
+            raise refused
+        _refuse_refused(call, [one["refused"] for one in said])
         if any(one["misplaced"] for one in said):
             raise RuntimeError(_MISPLACED.format(max(one["misplaced"] for one in said)))
         _refuse_torn(call, [one["torn"] for one in said])
@@ -805,7 +928,7 @@ class GenerativeMetrics(Metric):
         return 0 if on is None else names.index(on)
 
     def _outlives_reset(self, role: Role) -> bool:
-        return self._states.is_frozen(role)
+        return self._present.is_frozen(role)
 
     def _check_whole(self, call: str, roles: Sequence[Role] | None = None) -> None:
         """Raise RuntimeError where an interrupted update has left one of ``roles`` torn."""
@@ -971,6 +1094,13 @@ def _of_one_number(constant: Tensor) -> Tensor:
 def _own(tensor: Tensor) -> Tensor:
     """Return a tensor with storage of its own, of its own size."""
     return tensor.clone()
+
+
+def _refuse_refused(call: str, refused: Sequence[str]) -> None:
+    """Raise RuntimeError where some rank has refused the last batch that it was given."""
+    ranks = [rank for rank, why in enumerate(refused) if why]
+    if ranks:
+        raise RuntimeError(f"{call}: {named_ranks(ranks)} raised: {refused[ranks[0]]}")
 
 
 def _refuse_torn(call: str, torn: Sequence[Sequence[Role]]) -> None:

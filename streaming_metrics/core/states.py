@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,11 +19,14 @@ from streaming_metrics.measures.base import Side
 from streaming_metrics.statistics.base import check_states
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from streaming_metrics.core.layout import Layout
     from streaming_metrics.features import Features, Role
     from streaming_metrics.statistics import State
+
+    Write: TypeAlias = tuple[Mapping[str, str], Callable[[], State]]
+    """The names of a state's tensors, and what writes it."""
 
 
 class Binder:
@@ -120,15 +123,20 @@ class States:
         streaming = {slot: slot for slot in self.streaming(role)}
         return {slot: streaming.get(slot, slot).statistic.empty(device) for slot in self.layout.slots[role]}
 
-    def add(self, role: Role, batch: Sequence[Features]) -> None:
-        """Add a batch to a role, all or none: what can fail comes before the writing."""
+    def staged(self, role: Role, batch: Sequence[Features]) -> list[Write]:
+        """Return what is left of adding a batch to a role once all that can fail is done: the writing."""
         writes = []
         for slot in self.streams[role].slots:
             names = self.layout.names[slot]
             state = {key: self.tensors[name] for key, name in names.items()}
             writes.append((names, slot.statistic.staged(state, batch[slot.network])))
-        with self.writing(role):
-            written = [(names, write()) for names, write in writes]
+        return writes
+
+    def write(self, role: Role, writes: list[Write]) -> None:
+        """Add a batch that is staged, all or none, and once: it is taken from the list."""
+        with self.writing(role, torn=self.torn([role])):
+            staged, writes[:] = [*writes], []
+            written = [(names, write()) for names, write in staged]
             for names, state in written:
                 self.tensors.update({name: state[key] for key, name in names.items()})
 

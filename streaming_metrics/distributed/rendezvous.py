@@ -88,7 +88,7 @@ class Rendezvous:
             self.store.wait([verdict], timedelta(seconds=self.timeout))
         if self.store.compare_set(verdict, "", CLOSED).decode() == CLOSED:
             return [rank for rank, key in enumerate(keys) if not self.store.check([key])], []
-        messages = [self.store.get(key).decode() for key in keys]
+        messages = [message.decode() for message in self.store.multi_get(keys)]
         if self.store.add(done, 1) == self.world_size:
             self._clear(number, attempt)
         return [], messages

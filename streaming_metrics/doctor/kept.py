@@ -13,7 +13,7 @@ from streaming_metrics.doctor.traits import NAMES
 from streaming_metrics.measures.base import Measure, Scalar, width
 from streaming_metrics.measures.frechet import FID
 from streaming_metrics.statistics import Moments
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics.sums import Shapes, Sums, counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ class Predictions(Sums):
         return {"counts": ((self.num_classes,), torch.int64)}
 
     def sums_of(self, features: Features) -> State:
-        return {"counts": torch.bincount(self.rows_of(features).argmax(1), minlength=self.num_classes)}
+        return {"counts": counts_of(self.rows_of(features).argmax(1), self.num_classes)}
 
 
 class _Kept(Measure):

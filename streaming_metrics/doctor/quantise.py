@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from streaming_metrics.images.arrays import OwnDataset
 from streaming_metrics.images.base import Images
 from streaming_metrics.images.decode import Unreadable
+from streaming_metrics.images.own import OwnDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from streaming_metrics.images.window import Window
+
+
+_in_turn = [RLock()]
+"""Threads extract in turn: precision and algorithms are settings of the whole process, which each puts back."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _in_turn.__setitem__(0, RLock()))  # another thread may have held it
 
 
 class Extractor(nn.Module, ABC):
@@ -122,7 +130,8 @@ class Extractor(nn.Module, ABC):
         if self.reads_captions:
             given = (None if captions is None else as_captions(captions, len(images), self.name),)
         device = self.device
-        with torch.no_grad(), full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic):
+        settings = full_precision(device, self.precision == "tf32"), same_algorithms(self.deterministic)
+        with _in_turn[0], torch.no_grad(), settings[0], settings[1]:
             return self.extract(images.to(device, non_blocking=device.type == "cuda"), *given)
 
     def train(self, mode: bool = True) -> Extractor:  # noqa: ARG002

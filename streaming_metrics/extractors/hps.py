@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, interpolate, pad
 
 from streaming_metrics.extractors.names import lookup
 from streaming_metrics.extractors.open_clip_network import OpenClipExtractor, Prepare
-from streaming_metrics.extractors.preprocess import CLIP
+from streaming_metrics.extractors.preprocess import CLIP, of_channels
 from streaming_metrics.extractors.scorer import SCORE
 from streaming_metrics.extractors.weights import load_weights
 from streaming_metrics.features import Features, Spec
@@ -84,5 +84,5 @@ def padded_input(images: Tensor, side: int) -> Tensor:
         pixels = interpolate(pixels, (height, width), mode="bicubic", align_corners=False, antialias=True)
         left, above = (side - width) // 2, (side - height) // 2
         pixels = pad(pixels, (left, side - width - left, above, side - height - above))
-    mean, std = (pixels.new_tensor(of).view(3, 1, 1) for of in CLIP)
+    mean, std = (of_channels(of, pixels) for of in CLIP)
     return (pixels - mean) / std

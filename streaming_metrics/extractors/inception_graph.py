@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, max_pool2d, relu
+from torch.nn.functional import relu
 from torchvision.models import inception as tv
 
 from streaming_metrics.extractors.fuse import ConvReLU, fuse_batch_norm
+from streaming_metrics.extractors.pooling import max3x3, max3x3_of_half, mean3x3
 from streaming_metrics.extractors.weights import frozen_network
 
 if TYPE_CHECKING:
@@ -61,28 +61,19 @@ def stages_until(network: tv.Inception3, layer: str) -> list[nn.Sequential]:
 
 def _network() -> tv.Inception3:
     blocks: list[Callable[..., nn.Module]] = [
-        tv.BasicConv2d, BlockA, tv.InceptionB, BlockC, tv.InceptionD, BlockE, tv.InceptionAux
+        tv.BasicConv2d, BlockA, BlockB, BlockC, BlockD, BlockE, tv.InceptionAux
     ]  # fmt: skip
     network = tv.Inception3(CLASSES, aux_logits=False, inception_blocks=blocks, init_weights=False)
+    network.maxpool1, network.maxpool2 = MaxOfHalf(3, stride=2), MaxOfHalf(3, stride=2)
     cast("BlockE", network.Mixed_7c).takes_max = True
     return network
-
-
-def mean3x3(x: Tensor) -> Tensor:
-    """Mean over 3x3 neighbours, the padding left out."""
-    return avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
-
-
-def max3x3(x: Tensor) -> Tensor:
-    """Maximum over 3x3 neighbours."""
-    return max_pool2d(x, kernel_size=3, stride=1, padding=1)
 
 
 def mean_of(branch: nn.Module, x: Tensor) -> Tensor:
     """Return ``relu(conv(mean3x3(x)))`` of a 1x1 convolution with its bias: the two commute, and the mean of the fewer
     channels that come out costs a fraction of the mean of those that go in.
     """
-    return relu(mean3x3(cast("ConvReLU", branch).conv(x)), inplace=True)
+    return relu(mean3x3(cast("ConvReLU", branch).affine(x)), inplace=True)
 
 
 def chain(x: Tensor, *modules: nn.Module) -> Tensor:
@@ -99,6 +90,13 @@ class SpatialMean(nn.Module):
         return x.float().mean(dim=(2, 3))
 
 
+class MaxOfHalf(nn.MaxPool2d):
+    """:func:`max3x3_of_half` as a module."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return max3x3_of_half(input)
+
+
 class BlockA(tv.InceptionA):
     """Torchvision's block A with :func:`mean3x3`."""
 
@@ -108,6 +106,17 @@ class BlockA(tv.InceptionA):
             chain(x, self.branch5x5_1, self.branch5x5_2),
             chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3),
             mean_of(self.branch_pool, x),
+        ]
+
+
+class BlockB(tv.InceptionB):
+    """Torchvision's block B with :func:`max3x3_of_half`."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return [
+            self.branch3x3(x),
+            chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2, self.branch3x3dbl_3),
+            max3x3_of_half(x),
         ]
 
 
@@ -124,6 +133,14 @@ class BlockC(tv.InceptionC):
         ]
 
 
+class BlockD(tv.InceptionD):
+    """Torchvision's block D with :func:`max3x3_of_half`."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        seven = (getattr(self, f"branch7x7x3_{i}") for i in range(1, 5))
+        return [chain(x, self.branch3x3_1, self.branch3x3_2), chain(x, *seven), max3x3_of_half(x)]
+
+
 class BlockE(tv.InceptionE):
     """Torchvision's block E, where the first takes the mean, and the last, ``takes_max``, the maximum."""
 
@@ -134,7 +151,9 @@ class BlockE(tv.InceptionE):
         double = chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2)
         return [
             self.branch1x1(x),
-            torch.cat([self.branch3x3_2a(single), self.branch3x3_2b(single)], dim=1),
-            torch.cat([self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)], dim=1),
+            self.branch3x3_2a(single),
+            self.branch3x3_2b(single),
+            self.branch3x3dbl_3a(double),
+            self.branch3x3dbl_3b(double),
             self.branch_pool(max3x3(x)) if self.takes_max else mean_of(self.branch_pool, x),
         ]

@@ -50,8 +50,16 @@ EXTRACTORS = (*NETWORKS, *(prefix + rest for prefix, (_, rest) in FAMILIES.items
 """The names that :func:`~streaming_metrics.extractors.resolve` takes."""
 RECORDED = ("name", "tag", "weights_id", "resize", "precision", "layer")
 """What files say of an extractor, beside its widths."""
-RESIZE_NAMES = ("tf1-bilinear", "torch-bilinear", "torch-antialias", "clean")
-"""The named resizes of :data:`~streaming_metrics.extractors.RESIZES`."""
+RESIZES_TOLD = {
+    "tf1-bilinear": "TensorFlow 1's bilinear: output pixel i at ``i * in / out``, no half-pixel shift; then "
+    "``(x - 128) / 128``.",
+    "torch-bilinear": "Bilinear at pixel centres without antialias, on [0, 1], then ``2x - 1``. Parity: pytorch-fid, "
+    "dgm-eval.",
+    "torch-antialias": "Bilinear with antialias, then ``(x - 128) / 128``. Parity: torchmetrics >= 1.8.",
+    "clean": "PIL's bicubic on float channels, clipped, not rounded, then ``(x - 128) / 128``. Parity: clean-fid.",
+}
+"""The named resizes of :data:`~streaming_metrics.extractors.RESIZES`, and what each is: a line of its docstring."""
+RESIZE_NAMES = (*RESIZES_TOLD,)
 
 
 def package_of(package: str, extractor: str) -> Any:

@@ -39,9 +39,9 @@ def resample(images: Tensor, height: int, width: int, kernel: str) -> Tensor:
         tensor([[[[ 50, 228]]]], dtype=torch.uint8)
     """
     if images.shape[-1] != width:
-        images = _rounded(images.double() @ _weights(images.shape[-1], width, kernel).to(images.device).T)
+        images = _rounded(images.double() @ _weights(images.shape[-1], width, kernel, images.device).T)
     if images.shape[-2] != height:
-        images = _rounded(_weights(images.shape[-2], height, kernel).to(images.device) @ images.double())
+        images = _rounded(_weights(images.shape[-2], height, kernel, images.device) @ images.double())
     return images
 
 
@@ -50,7 +50,7 @@ def _rounded(sums: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _weights(size: int, out: int, kernel: str) -> Tensor:
+def _weights(size: int, out: int, kernel: str, device: torch.device) -> Tensor:
     """Return ``(out, size)`` float64 integers: the weight of each pixel in each new one, times ``2**BITS``."""
     support, function = KERNELS[kernel]
     scale = size / out
@@ -62,7 +62,7 @@ def _weights(size: int, out: int, kernel: str) -> Tensor:
     weights = function(np.abs((pixels[None] - centres[:, None] + 0.5) * (1 / stretch)))
     weights = np.where((pixels >= first[:, None]) & (pixels < last[:, None]), weights, 0.0)
     weights /= weights.sum(1, keepdims=True)
-    return torch.from_numpy(np.trunc(weights * 2**BITS + np.copysign(0.5, weights)))
+    return torch.from_numpy(np.trunc(weights * 2**BITS + np.copysign(0.5, weights))).to(device)
 
 
 def _bicubic(x: NDArray[np.float64]) -> NDArray[np.float64]:

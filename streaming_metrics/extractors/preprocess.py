@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import torch
 from torch.nn.functional import interpolate
 
 from streaming_metrics.extractors.names import lookup
@@ -32,6 +34,17 @@ NAMES: dict[str, str] = {
 """Crops by what signatures call them."""
 RESIZED_FIRST = ("squash", "shorter", "shorter-floor")
 """Crops that cut the middle out of the resized image."""
+
+
+def of_channels(values: Rgb, pixels: Tensor) -> Tensor:
+    """Return a number a channel ``(3, 1, 1)``, as pixels are; made once a device, which would be waited for."""
+    return _of_channels(tuple(values), pixels.dtype, pixels.device)
+
+
+@lru_cache(maxsize=64)
+def _of_channels(values: Rgb, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device).view(3, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Preprocess:
             pixels = middle(sample(images, *size), self.side, floor=self.crop == "shorter-floor")
         else:
             pixels = sample(self._cut(images), self.side, self.side)
-        mean, std = (pixels.new_tensor(of).view(3, 1, 1) for of in (self.mean, self.std))
+        mean, std = of_channels(self.mean, pixels), of_channels(self.std, pixels)
         return (pixels / 255 - mean) / std
 
     def _cut(self, images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.inception import URL, InceptionV3
 from streaming_metrics.extractors.names import package_of
-from streaming_metrics.extractors.preprocess import adm_crop
+from streaming_metrics.extractors.preprocess import adm_crop, of_channels
 from streaming_metrics.extractors.resize import fast_layout, tf1_aligned
 from streaming_metrics.extractors.timm_network import weights_of
 from streaming_metrics.extractors.weights import PREFIX, frozen_network, load_weights
@@ -71,7 +71,7 @@ class Input:
         if images.shape[-1] != self.side:
             size = self.side, self.side
             images = interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        mean, std = (images.new_tensor(of).view(3, 1, 1) for of in (self.mean, self.std))
+        mean, std = of_channels(self.mean, images), of_channels(self.std, images)
         return (images - mean) / std
 
 

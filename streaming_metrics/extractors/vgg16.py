@@ -9,7 +9,7 @@ from torchvision import models
 
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.names import lookup
-from streaming_metrics.extractors.preprocess import IMAGENET
+from streaming_metrics.extractors.preprocess import IMAGENET, of_channels
 from streaming_metrics.extractors.resize import PIXELS, fast_layout
 from streaming_metrics.extractors.weights import PREFIX, digest_of_name, frozen_network, load_weights
 from streaming_metrics.features import Features, Spec
@@ -62,6 +62,6 @@ class VGG16(Extractor):
     def extract(self, images: Tensor) -> Features:
         """Return the features of checked uint8 images ``(N, 3, H, W)`` on this extractor's device."""
         pixels = self._resize(images, SIDE)
-        mean, std = (pixels.new_tensor(of).mul(255).view(3, 1, 1) for of in IMAGENET)
+        mean, std = (of_channels(of, pixels).mul(255) for of in IMAGENET)
         with self.cast():
             return Features(pool=self.network(fast_layout((pixels - mean) / std, self.precision)).float())

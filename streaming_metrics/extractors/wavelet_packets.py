@@ -73,7 +73,8 @@ class WaveletPackets(Extractor):
                 f"{_nearest(width)}."
             )
         at_once = max(1, AT_ONCE // images[0].numel()) if self.device.type == "cpu" else len(images)
-        sides = torch.tensor([[height, width]], device=images.device, dtype=torch.float32).repeat(len(images), 1)
+        sides = images.new_empty(len(images), 2, dtype=torch.float32)
+        sides[:, 0], sides[:, 1] = height, width
         return Features(packets=torch.cat([self._packets(some) for some in images.split(at_once)]), sides=sides)
 
     def _packets(self, images: Tensor) -> Tensor:

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.files.outline import UNKNOWN as UNKNOWN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-UNKNOWN = (1 << 40) + 1
-"""Stands for a number of samples that a file does not say: above what ids can count, and one more than a power of two,
-so that the covariance made of the scatter is the file's own, bit by bit."""
 
 OF_POOL, OF_SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 """Names of mean and covariance, of the pool and of spatial features."""

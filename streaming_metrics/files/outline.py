@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streaming_metrics.files.npz import read_fit
 from streaming_metrics.files.tensors import REFERENCE_KIND, form_of, read_arrays
 
 if TYPE_CHECKING:
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+UNKNOWN = (1 << 40) + 1
+"""Stands for a number of samples that a file does not say: above what ids can count, and one more than a power of two,
+so that the covariance made of the scatter is the file's own, bit by bit."""
 PARTS = {"radii": "radii of {}", "prepared": "prepared {}"}
 """What is no state of a statistic, by the beginning of its name, and how it is shown."""
 
@@ -24,7 +26,7 @@ class Outline:
 
     Args:
         fingerprint: of the features that it was made of; None where the file does not say.
-        num_samples: how many samples it was made of; ``npz.UNKNOWN`` where the file does not say.
+        num_samples: how many samples it was made of; ``UNKNOWN`` where the file does not say.
         about: what else is known.
         forms: dtype and shape of every tensor, by name.
     """
@@ -43,6 +45,8 @@ class Outline:
             ValueError: where it is no such file, or damaged.
         """
         if Path(path).suffix == ".npz":
+            from streaming_metrics.files.npz import read_fit  # which imports NumPy
+
             fit = read_fit(path)
             widths = {"": len(fit.mu)} | ({} if fit.spatial is None else {"_spatial": len(fit.spatial[0])})
             forms = {"count.n": "torch.int64 ()"}

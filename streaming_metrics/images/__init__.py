@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from streaming_metrics.images.decode import Unreadable as Unreadable
     from streaming_metrics.images.find import find_reference as find_reference
     from streaming_metrics.images.find import find_source as find_source
-    from streaming_metrics.images.find import imported as imported
     from streaming_metrics.images.names import EXTENSIONS as EXTENSIONS
+    from streaming_metrics.images.own import imported as imported
 
 HOMES = {
     "Chosen": "base",
@@ -23,7 +23,7 @@ HOMES = {
     "Unreadable": "decode",
     "find_reference": "find",
     "find_source": "find",
-    "imported": "find",
+    "imported": "own",
     "EXTENSIONS": "names",
 }
 __getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{module}" for name, module in HOMES.items()})

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-import posixpath
-import tarfile
 import zipfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from streaming_metrics.images.base import Images, PerProcess
-from streaming_metrics.images.decode import Unreadable, decode
-from streaming_metrics.images.names import EXTENSIONS, hidden_part, sample_of, sift, told, why_not
+from streaming_metrics.images.base import PerProcess
+from streaming_metrics.images.decode import Unreadable
+from streaming_metrics.images.labels import WithPaths
+from streaming_metrics.images.names import EXTENSIONS, hidden_part, sift, told
+from streaming_metrics.images.remote import local_files, place_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
-DEEPEST = 16
+    from streaming_metrics.images.remote import Place
+
 LARGEST = 1 << 30
 """Bytes of an image file that are read at most: an archive can say of a few that they are many."""
-MOST_ENDINGS = 8
 
 
-class Folder(Images):
+class Folder(WithPaths):
     """The image files below a folder, in the order of their paths.
 
     Args:
@@ -37,9 +38,9 @@ class Folder(Images):
         ValueError: where there are none.
     """
 
-    def __init__(self, root: str | Path, names: Sequence[str], left_out: Mapping[str, int]) -> None:
-        self.root, self.names, self.left_out = Path(root), sorted(names), left_out
-        _require(self.names, self.root, left_out)
+    def __init__(self, root: str | Place, names: Sequence[str], left_out: Mapping[str, int]) -> None:
+        self.root, self.names, self.left_out = place_at(root), sorted(names), left_out
+        require(self.names, self.root, left_out)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,15 +51,31 @@ class Folder(Images):
     def path_below(self, i: int) -> str:
         return self.names[i]
 
+    def content_of(self, name: str) -> bytes | None:
+        path = self.root / name
+        return path.read_bytes() if path.is_file() else None
+
+    def files(self) -> tuple[Path, ...] | None:
+        return local_files(*(self.root / name for name in self.names))
+
+    def head(self, i: int, most: int | None = None) -> bytes | None:
+        return self._content(i, most) if isinstance(self.root, Path) else None  # at an address a request each
+
     def __getitem__(self, i: int) -> Tensor:
+        return self.decoded(self._content(i))
+
+    def _content(self, i: int, most: int | None = None) -> bytes:
+        path = self.root / self.names[i]
         try:
-            content = (self.root / self.names[i]).read_bytes()
-        except OSError as error:
+            if most is None:
+                return path.read_bytes()
+            with path.open("rb") as file:
+                return file.read(most)
+        except Exception as error:  # of files OSErrors; each of fsspec's packages has its own
             raise Unreadable(str(error)) from error
-        return decode(content)
 
 
-class Zip(Images):
+class Zip(WithPaths):
     """The image files in a zip archive, in the order of their paths.
 
     Args:
@@ -69,18 +86,19 @@ class Zip(Images):
         ValueError: where the archive does not read, or holds none.
     """
 
-    def __init__(self, path: str | Path, only: str | None = None) -> None:
-        self.path, self.archive = Path(path), PerProcess(partial(zipfile.ZipFile, path))
+    def __init__(self, path: str | Place, only: str | None = None) -> None:
+        self.path, self.only = place_at(path), only
+        self.archive = PerProcess(partial(_open_zip, self.path))
         try:
             found = self.archive().infolist()
         except Exception as error:
-            raise _damaged(self.path, "zip", error) from error
+            raise damaged(self.path, "zip", error) from error
         names, self.left_out = sift((member.filename for member in found), only)
         images = set(names)
         self.members = sorted(
             (member for member in found if member.filename in images), key=lambda m: (m.filename, m.header_offset)
         )
-        _require(self.members, self.path, self.left_out)
+        require(self.members, self.path, self.left_out)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -91,96 +109,44 @@ class Zip(Images):
     def path_below(self, i: int) -> str:
         return self.members[i].filename
 
+    def content_of(self, name: str) -> bytes | None:
+        with suppress(KeyError):
+            return self.archive().read(name)
+        return None
+
+    def files(self) -> tuple[Path, ...] | None:
+        return local_files(self.path)
+
+    def recipe(self) -> str:
+        return f"{super().recipe()} of {self.only or 'any ending'}"
+
+    def head(self, i: int, most: int | None = None) -> bytes | None:
+        return self._content(i, most) if isinstance(self.path, Path) else None
+
     def __getitem__(self, i: int) -> Tensor:
+        return self.decoded(self._content(i))
+
+    def _content(self, i: int, most: int | None = None) -> bytes:
         member = self.members[i]
-        _check_size(member.file_size)
+        check_size(member.file_size)
         try:
-            content = self.archive().read(member)
+            with self.archive().open(member) as file:
+                return file.read(-1 if most is None else most)
         except Exception as error:  # zipfile, zlib, bz2 and lzma have their own
             raise Unreadable(f"{type(error).__name__}: {error}") from error
-        return decode(content)
 
 
-class Tar(Images):
-    """The image files in a tar archive, also compressed, in the order in which it holds them, as webdataset reads it.
-
-    Args:
-        path: of the archive.
-        only: the one ending to take; see :func:`~streaming_metrics.images.names.sift`.
-
-    Raises:
-        ValueError: where the archive does not read to its end, holds none, or has several of one webdataset sample
-            (``x.png`` and ``x.cond.png``) and ``only`` does not say which.
-    """
-
-    def __init__(self, path: str | Path, only: str | None = None) -> None:
-        self.path, self.stream = Path(path), PerProcess(partial(_open_tar, path))
-        try:
-            members = _members_of(self.path)
-        except Exception as error:
-            raise _damaged(self.path, "tar", error) from error
-        names, self.left_out = sift((name for name, _, _ in members), only)
-        if only is None:
-            _refuse_several(names, self.path)
-        images = set(names)
-        self.members = [member for member in members if member[0] in images]
-        _require(self.members, self.path, self.left_out)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def name(self, i: int) -> str:
-        return f"{self.path}/{self.members[i][0]}"
-
-    def path_below(self, i: int) -> str:
-        return self.members[i][0]
-
-    def __getitem__(self, i: int) -> Tensor:
-        _, offset, size = self.members[i]
-        _check_size(size)
-        try:
-            self.stream().seek(offset)
-            content = self.stream().read(size)
-        except Exception as error:  # gzip, bz2 and lzma have their own
-            raise Unreadable(f"{type(error).__name__}: {error}") from error
-        return decode(content)
+def _open_zip(path: Place) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path if isinstance(path, Path) else path.open())
 
 
-def _members_of(path: Path) -> list[tuple[str, int, int]]:
-    """Return name, offset and size of whatever may be an image; tarfile takes damage in the middle for the end."""
-    with tarfile.open(path) as archive:
-        named = [
-            (m.name, m if reason else _content_of(archive, m))
-            for m in archive
-            if (reason := why_not(m.name)) is not None
-        ]
-        members = [(name, m.offset_data, m.size) for name, m in named if m.isreg()]
-        assert archive.fileobj is not None
-        archive.fileobj.seek(archive.offset)
-        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("it does not end as an archive does: truncated?")
-    return members
-
-
-def _content_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return the member that holds a link's bytes: an archive stores a file once, and its other names as links."""
-    seen = 0
-    while (member.islnk() or member.issym()) and seen < DEEPEST:
-        target = member.linkname if member.islnk() else posixpath.join(posixpath.dirname(member.name), member.linkname)
-        member, seen = archive.getmember(posixpath.normpath(target)), seen + 1
-    return member
-
-
-def _open_tar(path: str | Path) -> IO[bytes]:
-    """Return the archive's bytes, decompressed as they are read."""
-    return cast("IO[bytes]", tarfile.open(path).fileobj)
-
-
-def files_below(root: Path) -> list[str]:
+def files_below(root: Place) -> list[str]:
     """Return the paths of all files below a folder, each folder once, whatever links lead to it.
 
     Hidden folders are looked into, to count what they hold, but no link in them is followed.
     """
+    if not isinstance(root, Path):
+        return root.files_below()
     found = []
     for where, names in _walk(root):
         folder = Path(where).relative_to(root).as_posix()
@@ -209,33 +175,21 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         yield where, names
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Raise Unreadable where an image file says that it is too large to be one."""
     if size > LARGEST:
         raise Unreadable(f"expected an image file of at most {LARGEST} bytes, got {size}")
 
 
-def _require(found: Sequence[object], where: Path, left_out: Mapping[str, int]) -> None:
+def require(found: Sequence[object], where: Place, left_out: Mapping[str, int]) -> None:
+    """Raise ValueError where no images were found, naming what is there in their place."""
     if not found:
         others = f" ({told(left_out)})" if left_out else ""
         raise ValueError(f"{where}: expected images ({', '.join(sorted(EXTENSIONS))}), found none{others}.")
 
 
-def _refuse_several(names: Sequence[str], where: Path) -> None:
-    """Raise ValueError where a webdataset sample has several images: a condition or a mask beside the image, say."""
-    endings: dict[str, set[str]] = {}
-    for key, ending in map(sample_of, names):
-        endings.setdefault(key, set()).add(ending)
-    several = sorted(set().union(*(of for of in endings.values() if len(of) > 1)))
-    if several:
-        told_apart = ", ".join(f".{ending}" for ending in several[:MOST_ENDINGS])
-        more = f" and {len(several) - MOST_ENDINGS} more" if len(several) > MOST_ENDINGS else ""
-        raise ValueError(
-            f"{where}: expected one image a sample, got samples with several: {told_apart}{more}. "
-            f"Remedy: put the one to take behind the source and a colon, …:{several[0]}; or …:all for each of them."
-        )
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> ValueError:
+def damaged(path: Place, kind: str, error: Exception) -> ValueError:
+    """Return what to say of an archive that does not read."""
     return ValueError(
         f"{path}: expected a {kind} archive, got one that does not read: {type(error).__name__}: {error}."
     )

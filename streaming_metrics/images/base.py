@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
 from contextlib import suppress
+from copy import copy
 from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.utils.data import Dataset
 
+from streaming_metrics.images.decode import decode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -27,9 +32,11 @@ class Images(Dataset["Tensor"], ABC):
 
     Attributes:
         left_out: how many files beside them are not counted, by reason.
+        upright: whether they are turned as EXIF says, rather than left as they are stored.
     """
 
     left_out: Mapping[str, int] = MappingProxyType({})
+    upright: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -41,6 +48,48 @@ class Images(Dataset["Tensor"], ABC):
     def path_below(self, i: int) -> str | None:  # noqa: ARG002
         """Return the path of image i below the source, or inside its archive; None where images have none."""
         return None
+
+    def label(self, i: int) -> str | None:  # noqa: ARG002
+        """Return the class of image i, by its name; None where images have none."""
+        return None
+
+    def head(self, i: int, most: int | None = None) -> bytes | None:  # noqa: ARG002
+        """Return the first bytes of the file of image i, without decoding it; safe in threads.
+
+        Args:
+            i: its number.
+            most: how many; None takes all.
+
+        Returns:
+            None where images are of no files, or where a look into one costs as much as reading all.
+
+        Raises:
+            Unreadable: where the file does not read.
+        """
+        return None
+
+    @property
+    def labelled_by(self) -> str:
+        """What says which image is of which class, in a word."""
+        return "source"
+
+    def files(self) -> tuple[Path, ...] | None:
+        """Return the files that the pixels are read from; None where they are not of files alone."""
+        return None
+
+    def recipe(self) -> str:
+        """Return what beside the files decides which image is which and what its pixels are, the same every day."""
+        return type(self).__name__ + (", turned by EXIF" if self.upright else "")
+
+    def turned_upright(self) -> Self:
+        """Return the same images, turned as EXIF says."""
+        other = copy(self)
+        other.upright = True
+        return other
+
+    def decoded(self, content: bytes) -> Tensor:
+        """Return the image in a file's bytes, turned where this source's images are; raise :class:`Unreadable`."""
+        return decode(content, upright=self.upright)
 
     @abstractmethod
     def __getitem__(self, i: int) -> Tensor:
@@ -68,6 +117,30 @@ class Joined(Images):
     def path_below(self, i: int) -> str | None:
         part, inner = self._place(i)
         return part.path_below(inner)
+
+    def label(self, i: int) -> str | None:
+        part, inner = self._place(i)
+        return part.label(inner)
+
+    def head(self, i: int, most: int | None = None) -> bytes | None:
+        part, inner = self._place(i)
+        return part.head(inner, most)
+
+    @property
+    def labelled_by(self) -> str:
+        return " and ".join(dict.fromkeys(part.labelled_by for part in self.parts))
+
+    def files(self) -> tuple[Path, ...] | None:
+        each = [part.files() for part in self.parts]
+        return None if None in each else tuple(file for files in each for file in files or ())
+
+    def turned_upright(self) -> Self:
+        other = super().turned_upright()
+        other.parts = [part.turned_upright() for part in self.parts]
+        return other
+
+    def recipe(self) -> str:
+        return " + ".join(f"{len(part)} × {part.recipe()}" for part in self.parts)
 
     def __getitem__(self, i: int) -> Tensor:
         part, inner = self._place(i)
@@ -97,6 +170,27 @@ class Chosen(Images):
 
     def path_below(self, i: int) -> str | None:
         return self.whole.path_below(self.chosen[i])
+
+    def label(self, i: int) -> str | None:
+        return self.whole.label(self.chosen[i])
+
+    def head(self, i: int, most: int | None = None) -> bytes | None:
+        return self.whole.head(self.chosen[i], most)
+
+    @property
+    def labelled_by(self) -> str:
+        return self.whole.labelled_by
+
+    def files(self) -> tuple[Path, ...] | None:
+        return self.whole.files()
+
+    def turned_upright(self) -> Self:
+        other = super().turned_upright()
+        other.whole = self.whole.turned_upright()
+        return other
+
+    def recipe(self) -> str:
+        return f"{self.whole.recipe()} at {self.chosen}"
 
     def __getitem__(self, i: int) -> Tensor:
         return self.whole[self.chosen[i]]

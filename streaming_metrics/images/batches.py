@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
+from streaming_metrics.deferred import retold
 from streaming_metrics.images.clip_forms import as_clips, is_clips, spread
 from streaming_metrics.images.conversion import RANKS, SHAPES, Takes, to_uint8
 from streaming_metrics.images.forms import as_tensor, candidates, describe, fields_of, is_images
@@ -141,14 +142,12 @@ def pixels_of(
     Raises:
         TypeError, ValueError: where number, shape, dtype or range is not as expected.
     """
-    try:
+    with retold(lambda error: _named(error, source)):
         if images.ndim != RANKS[takes] or (n is not None and len(images) != n):
             raise _unexpected(ValueError, images if given is None else given, n, takes)
         plain = images.clone() if images.is_inference() else images
         coloured = spread(plain)
         pixels = to_uint8(coloured, value_range, takes) if len(plain) else coloured.to(torch.uint8)
-    except (TypeError, ValueError) as error:
-        raise _named(error, source) from error
     if reach is not None:
         reach.see(pixels, is_float=plain.is_floating_point())
     return pixels

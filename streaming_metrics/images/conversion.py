@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from streaming_metrics.deferred import Check, is_deferred, require
+
 CHANNELS = 3
 Takes: TypeAlias = Literal["images", "clips"]
 """What a network takes, and so what samples are."""
@@ -30,6 +32,7 @@ class CheckedImages:
         pixels: uint8 ``(N, 3, H, W)``, or clips, as :func:`to_uint8` returns them, or rows of those.
         columns: what else is known of each, int64 ``(N,)`` by name, e.g. ``labels``.
         captions: the text of each; None where there are none.
+        checks: what a device has yet to say of them, which the metric then asks.
 
     Example:
         >>> two = CheckedImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), {"labels": torch.tensor([3, 1])})
@@ -40,16 +43,19 @@ class CheckedImages:
     pixels: Tensor
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     captions: tuple[str, ...] | None = None
+    checks: tuple[Check, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: Tensor) -> CheckedImages:
+        if rows.dtype == torch.bool and rows.all():
+            return self  # no copy: pixels in pinned memory stay there
         columns = {name: column[rows] for name, column in self.columns.items()}
         if self.captions is None:
-            return CheckedImages(self.pixels[rows], columns)
+            return CheckedImages(self.pixels[rows], columns, checks=self.checks)
         kept = torch.arange(len(self))[rows.cpu()].tolist()
-        return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept))
+        return CheckedImages(self.pixels[rows], columns, tuple(self.captions[row] for row in kept), self.checks)
 
 
 def check_images(images: Tensor, takes: Takes = "images") -> None:
@@ -124,19 +130,36 @@ def checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+class OutOfRange(ValueError):
+    """Pixels, the ``darkest`` to the ``brightest``, are of another range than was said."""
+
+    def __init__(self, message: str, darkest: float = math.nan, brightest: float = math.nan) -> None:
+        super().__init__(message)
+        self.darkest, self.brightest = darkest, brightest
+
+
 def _check_values(pixels: Tensor, low: float, high: float) -> None:
-    darkest, brightest = torch.stack(pixels.aminmax()).tolist()
-    if not (math.isfinite(darkest) and math.isfinite(brightest)):
-        bad = int((~pixels.isfinite()).sum())
-        raise ValueError(
-            f"Expected finite pixels, got {bad} of {pixels.numel()} NaN or infinite. Remedy: see what made them."
-        )
-    slack = (high - low) / 2
-    if darkest < low - slack or brightest > high + slack:
-        raise ValueError(
-            f"Expected pixels in value_range=({low:g}, {high:g}), got {darkest:g} to {brightest:g}. Remedy: give the"
-            " value_range= that the images have, (0, 1) or (-1, 1); of 0 to 255, give images.round().to(torch.uint8)."
-        )
+    ends, slack, total = torch.stack(pixels.aminmax()), (high - low) / 2, pixels.numel()
+    counted = _non_finite(pixels) if is_deferred(pixels) else None  # later they may be others
+
+    def why() -> Exception:
+        darkest, brightest = ends.tolist()
+        if math.isfinite(darkest) and math.isfinite(brightest):
+            return OutOfRange(_OUT_OF_RANGE.format(low, high, darkest, brightest), darkest, brightest)
+        bad = int(_non_finite(pixels) if counted is None else counted)
+        return ValueError(f"Expected finite pixels, got {bad} of {total} NaN or infinite. Remedy: see what made them.")
+
+    require(((ends >= low - slack) & (ends <= high + slack)).all(), why)
+
+
+def _non_finite(pixels: Tensor) -> Tensor:
+    return (~pixels.isfinite()).sum()
+
+
+_OUT_OF_RANGE = (
+    "Expected pixels in value_range=({:g}, {:g}), got {:g} to {:g}. Remedy: give the value_range= that the images have,"
+    " (0, 1) or (-1, 1); of 0 to 255, give images.round().to(torch.uint8)."
+)
 
 
 def _dtype_remedy(images: Tensor, takes: Takes) -> str:

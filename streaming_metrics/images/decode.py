@@ -1,4 +1,4 @@
-"""Decoding of image files: their bytes become uint8 RGB as they are stored, not rotated by EXIF, not colour-managed.
+"""Decoding of image files: their bytes become uint8 RGB as they are stored, not colour-managed, turned where asked for.
 
 Grey and palette images are spread to RGB, alpha is dropped, 16 bits are rounded to 8, the first frame stands for all:
 what ``PIL.Image.convert("RGB")`` gives, but for 16 bits, which that clips (grey), truncates (colour) or takes for 8
@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ORIENTATION = 0x0112
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
 """What their bytes may be: PIL knows others, one of which (EPS) it hands to another program."""
 GREY_ALPHA = "LA;16B"
@@ -36,21 +41,51 @@ class Unreadable(ValueError):
     """One image of a source does not read; the others may."""
 
 
-def decode(content: bytes) -> Tensor:
+def decode(content: bytes, *, upright: bool = False) -> Tensor:
     """Return the image in a file's bytes, uint8 ``(3, H, W)``.
+
+    Args:
+        content: the bytes.
+        upright: turn it as EXIF says. PIL turns a TIFF either way.
 
     Raises:
         Unreadable: where it is none, truncated or damaged, or of a kind without a usual range (float, 32 bits).
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with reads_as_image(content) as image:
+            pixels = _rounded(image, content) if _is_deep(image) else to_tensor(image)
+            return turned(pixels, orientation_of(image)) if upright else pixels
+
+
+@contextmanager
+def reads_as_image(content: bytes) -> Iterator[Image.Image]:
+    """Yield the image in some bytes, opened and not yet decoded; raise Unreadable for what goes wrong meanwhile."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with _opened(content) as image:
-                return _rounded(image, content) if _is_deep(image) else to_tensor(image)
+        with _opened(content) as image:
+            yield image
     except UnidentifiedImageError as error:
-        raise Unreadable("no image of a known kind") from error
+        raise Unreadable(f"no image of a known kind{'' if content else ', an empty file'}") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return how EXIF says that an image is to be turned, 1 to 8; 1 for not at all, and of a TIFF, which PIL turns."""
+    if isinstance(image, TiffImageFile):
+        return 1
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # PIL has several for damaged EXIF, which hides no pixel
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def turned(pixels: Tensor, orientation: int) -> Tensor:
+    """Return an image ``(3, H, W)`` as EXIF's orientation, 1 to 8, says that it is to be shown."""
+    pixels = pixels.transpose(1, 2) if orientation >= 5 else pixels
+    flips = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}
+    return pixels.flip(flips.get(orientation, ())).contiguous()
 
 
 def _opened(content: bytes) -> Image.Image:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 import zipfile
 from collections import Counter
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.files.tensors import about_of
-from streaming_metrics.images.archives import Folder, Tar, Zip, files_below
-from streaming_metrics.images.arrays import ARRAY, Npz, OwnDataset
+from streaming_metrics.images.archives import Folder, Zip, files_below
+from streaming_metrics.images.arrays import ARRAY, Npz
 from streaming_metrics.images.base import Images, Joined
 from streaming_metrics.images.clips import OwnClips
 from streaming_metrics.images.find_clips import clips_at
+from streaming_metrics.images.find_lists import many_at
+from streaming_metrics.images.find_tables import table_at
 from streaming_metrics.images.names import ARCHIVES, EXTENSIONS, TARS, is_archive, is_choice, sample_of, sift
+from streaming_metrics.images.own import OwnDataset, dataset_at
+from streaming_metrics.images.remote import place_at, shown
+from streaming_metrics.images.tars import Tar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streaming_metrics.images.remote import Place
     from streaming_metrics.images.window import Window
 
 MOMENTS = "mu"
-KNOWN = "a folder, a zip or tar archive, an .npz, a saved reference, or package.module:dataset"
+KNOWN = (
+    "a folder, an image, a zip or tar archive, an .npy, .npz or .pt, a parquet or arrow table, a saved reference, a "
+    "pattern like 'a/*.png', a list of paths (x.txt), torchvision:CIFAR10?train=true&root=data, an address of one, or "
+    "package.module:dataset"
+)
 ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]*://|(www\.)?[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|io|co|edu|gov|ai|dev)/", re.I
 )
@@ -42,7 +50,11 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
             an ``.npz`` with ``arr_0`` or with ``mu`` and ``sigma`` (with both,
             ``x.npz:arr_0`` or ``x.npz:mu``), a file of ``save_reference``, or ``package.module:dataset``.
             Behind a colon stands which files of a folder or an archive to take: ``shards:tar`` its archives,
-            ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images.
+            ``x.tar:png`` and ``shards:tar:png`` the images of that ending, ``…:all`` all images. Or what a pattern
+            matches (``runs/{a,b}/*.png``, ``shards-{000..012}.tar``, ``**``), or what a file lists, one path a line:
+            ``list.txt``, ``@list``. Or an array, a table or a dataset of torchvision, see
+            :func:`~streaming_metrics.images.find_tables.table_at`; or any of these at an address that fsspec knows
+            (``s3://…``), see :class:`~streaming_metrics.images.remote.Remote`.
 
     Raises:
         FileNotFoundError: where there is no such file or module.
@@ -52,16 +64,20 @@ def find_source(text: str, window: Window | None = None) -> Images | Reference:
         raise ValueError(f"Expected {KNOWN}, got an empty path (an unset variable?). Remedy: '.' is this folder.")
     if window is not None:
         return find_reference(text) or _clips(text, window)
+    if saved := find_reference(text):  # whatever its name ends in, real.pt too
+        return saved
+    if found := table_at(text):
+        return found
     path, _, inner = text.rpartition(":")
-    if path.endswith(".npz") and inner in (ARRAY, MOMENTS):
-        return Npz(path) if inner == ARRAY else Reference.load(path)
+    if path.endswith(".npz") and inner == ARRAY:
+        return Npz(path)
     where, choices = _choices(text)
-    if not where.exists():
-        return OwnDataset(_dataset(text), text) if path and not ADDRESS.match(text) else _missing(text)
-    if where.suffix == ".npz" and not choices:
+    if isinstance(where, Path) and where.suffix == ".npz" and where.exists() and not choices:
         return _npz(where)
-    if (where.is_file() and about_of(where)) or where.suffix == ".safetensors":
-        return Reference.load(where)
+    if (many := many_at(text, find_source)) is not None:
+        return many
+    if not where.exists():
+        return OwnDataset(dataset_at(text), text) if path and not ADDRESS.match(text) else _missing(text)
     return _folder(where, choices) if where.is_dir() else _archive(where, choices)
 
 
@@ -77,57 +93,33 @@ def find_reference(text: str) -> Reference | None:
     return Reference.load(where) if where.is_file() and (where.suffix == ".safetensors" or about_of(where)) else None
 
 
-def imported(text: str) -> Any:
-    """Return what ``package.module:name`` names, looked for in the working directory too.
-
-    Raises:
-        FileNotFoundError: where there is no such module or name.
-    """
-    module, _, name = text.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FileNotFoundError(f"Expected {KNOWN}, got {text!r}: {error}.") from error
-
-
-def _dataset(text: str) -> Any:
-    found = imported(text)
-    dataset = found() if not hasattr(found, "__getitem__") and callable(found) else found
-    if isinstance(dataset, type) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        raise ValueError(
-            f"{text}: expected a map-style dataset (len() and []), or a function that returns one, got {dataset!r}."
-        )
-    return dataset
-
-
 def _clips(text: str, window: Window) -> Images:
     path, _, inner = text.rpartition(":")
     if path.endswith(".npz") and inner == ARRAY:
         return clips_at(Path(path), window)
     where = Path(text)
     if not where.exists():
-        return OwnClips(_dataset(text), text, window) if path and not ADDRESS.match(text) else _missing(text)
+        return OwnClips(dataset_at(text), text, window) if path and not ADDRESS.match(text) else _missing(text)
     if where.suffix == ".npz":
         _refuse_both(where, _held(where) or set())
     return clips_at(where, window)
 
 
-def _choices(text: str) -> tuple[Path, tuple[str, ...]]:
+def _choices(text: str) -> tuple[Place, tuple[str, ...]]:
     """Return the path that a text begins with, and what stands behind its colons where that chooses among files."""
     path, choices = text, ()
-    while not Path(path).exists():
+    while not place_at(path).exists():
         path, _, last = path.rpartition(":")
         if not path or not is_choice(last):
-            return Path(text), ()
+            return place_at(text), ()
         choices = (last.lower(), *choices)
-    return Path(path), choices
+    return place_at(path), choices
 
 
 def _missing(text: str) -> NoReturn:
     if ADDRESS.match(text):
-        raise ValueError(f"Expected {KNOWN}, got an address, {text}, and none is read. Remedy: download it first.")
+        remedy = "see that it is right, or download it" if "://" in text else f"https://{text}, say, or download it"
+        raise FileNotFoundError(f"Expected {KNOWN}, found nothing at the address {shown(text)}. Remedy: {remedy}.")
     path = Path(text)
     beside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
     if not path.parent.is_dir():
@@ -146,7 +138,7 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
     return (", ".join(names[:most]) or "nothing") + more
 
 
-def _folder(path: Path, choices: tuple[str, ...]) -> Images:
+def _folder(path: Place, choices: tuple[str, ...]) -> Images:
     """Return the images below a folder; where it holds archives in their place (webdataset's shards), theirs."""
     below = files_below(path)
     found = sorted(name for name in below if is_archive(name))
@@ -157,11 +149,11 @@ def _folder(path: Path, choices: tuple[str, ...]) -> Images:
         if not archives:
             raise ValueError(f"{path}: expected .{kind} archives, found none.")
     only = _one(choices, path)
-    images, left_out = sift(below, None if kind else only)
+    images, left_out = sift([name for name in below if not is_archive(name)], None if kind else only)
     if archives and (kind or not images):
         joined = Joined([_archive(path / name, choices) for name in archives])
         others = {"images beside the archives": len(images), "other archives": len(found) - len(archives)}
-        joined.left_out = {**joined.left_out, **{what: count for what, count in others.items() if count}}
+        joined.left_out = dict(Counter(joined.left_out) + Counter(left_out) + Counter(others))
         return joined
     shards = [name for name in found if name.lower().endswith(TARS)]
     if shards and only is None:
@@ -175,17 +167,24 @@ def _folder(path: Path, choices: tuple[str, ...]) -> Images:
     return Folder(path, images, {**left_out, **told})
 
 
-def _archive(path: Path, choices: tuple[str, ...]) -> Images:
+def _archive(path: Place, choices: tuple[str, ...]) -> Images:
     name = path.name.lower()
     if name.endswith(".zip"):
         return Zip(path, _one(choices, path))
     if name.endswith(TARS):
         return Tar(path, _one(choices, path))
-    remedy = "give the folder that it is in" if f"{path.suffix.lower()}" in EXTENSIONS else "give one of these"
-    raise ValueError(f"{path}: expected {KNOWN}, got a file {path.name!r} of none of these kinds. Remedy: {remedy}.")
+    if path.suffix.lower() in EXTENSIONS:
+        return Folder(*_parts(path), {})
+    raise ValueError(f"{path}: expected {KNOWN}, got a file {path.name!r} of none of these kinds.")
 
 
-def _one(choices: tuple[str, ...], path: Path) -> str | None:
+def _parts(file: Place) -> tuple[str | Path, list[str]]:
+    """Return the folder that a file is in, and its name in it."""
+    folder = file.parent if isinstance(file, Path) else file.address.rpartition("/")[0]
+    return folder, [file.name]
+
+
+def _one(choices: tuple[str, ...], path: Place) -> str | None:
     """Return the ending that is chosen, None for none."""
     if len(choices) > 1:
         raise ValueError(f"{path}: expected one ending of images behind the colon, got {', '.join(choices)}.")

@@ -21,12 +21,17 @@ OTHERS = (
 )
 NOT_READ = frozenset(f".{ending}" for ending in OTHERS.split())
 """Names of image files that are not read end in one of these: they are counted as left out."""
-TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ZSTANDARD = (".tar.zst", ".tzst")
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", *ZSTANDARD)
 ARCHIVES = (*TARS, ".zip")
 STORAGE = "@eadir @recycle @recently-snapshot #recycle #snapshot __macosx lost+found $recycle.bin recycler thumbs.db"
 SYSTEM = frozenset({*STORAGE.split(), "system volume information"})
 """What operating systems and storage boxes put beside one's files, apart from what starts with a dot."""
 ALL = "all"
+LABELS = "dataset.json"
+"""What StyleGAN's and EDM's tools call the file that tells the classes of images."""
+MOST_ENDINGS = 8
+OTHER_ENDINGS = "of other endings (no image)"
 
 
 class Sifted(NamedTuple):
@@ -37,26 +42,43 @@ class Sifted(NamedTuple):
 
 
 def sift(paths: Iterable[str], only: str | None = None) -> Sifted:
-    """Tell the images among files; what is no image at all is in neither.
+    """Tell the images among files, and count the others, but for hidden ones that are no images either.
 
     Args:
         paths: of the files, below the source's root.
         only: the one ending to take, e.g. ``"png"`` or ``"cond.png"``; None or ``"all"`` takes all.
 
     Example:
-        >>> sift(["a/b.JPG", "a/b.txt", "a/c.heic", "__MACOSX/b.jpg", "a/.cache/b.jpg"])
-        Sifted(names=['a/b.JPG'], left_out={'.heic (not read)': 1, 'hidden (.cache)': 1, 'hidden (__MACOSX)': 1})
+        >>> sift(["a/b.JPG", "a/b.txt", "a/c.heic", "__MACOSX/b.jpg", "a/.DS_Store"])
+        Sifted(names=['a/b.JPG'], left_out={'.heic (not read)': 1, 'hidden (__MACOSX)': 1, '.txt (no image)': 1})
     """
-    images, reasons = [], Counter[str]()
+    images, reasons, no_images = [], Counter[str](), Counter[str]()
     for path in paths:
         reason = why_not(path)
+        if reason is None:
+            no_images.update(filter(None, [_no_image(path)]))
+            continue
         if reason == "" and only not in (None, ALL, ending := sample_of(path)[1]):
             reason = f".{ending} (not .{only})"
         if reason:
             reasons[reason] += 1
-        elif reason is not None:
+        else:
             images.append(path)
-    return Sifted(images, dict(sorted(reasons.items())))
+    told_apart = Counter(dict(no_images.most_common(MOST_ENDINGS)))
+    others = {OTHER_ENDINGS: no_images.total() - told_apart.total()} if len(no_images) > MOST_ENDINGS else {}
+    return Sifted(images, {**dict(sorted(reasons.items())), **dict(sorted(told_apart.items())), **others})
+
+
+def _no_image(path: str) -> str:
+    """Return why a file that is no image is left out; empty for what nobody looks for: hidden, or read beside images.
+
+    Example:
+        >>> _no_image("a/b.json"), _no_image("a/.DS_Store"), _no_image("dataset.json"), _no_image("LICENSE")
+        ('.json (no image)', '', '', 'without ending (no image)')
+    """
+    if path.endswith("/") or hidden_part(path) or posixpath.normpath(path) == LABELS:
+        return ""
+    return f"{posixpath.splitext(path)[1].lower() or 'without ending'} (no image)"
 
 
 def why_not(path: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Catalogue of measures: what tables say of each, read off its class, its docstring and its statistics."""
+"""Catalogue of measures: what tables say of each, read off its class, its docstring and its statistics.
+
+``python -m streaming_metrics.measures.catalogue`` writes it where lists of measures read it.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,26 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from inspect import cleandoc
 from sys import modules
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.extractors.names import WITHOUT_WEIGHTS
 from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.errors import has_error, with_error
+from streaming_metrics.measures.facts import FILE, REQUIRED, ErrorTold, MeasureFacts, dumped
+from streaming_metrics.measures.options import needed_of as needed_of
 from streaming_metrics.measures.options import options_of
 from streaming_metrics.measures.registry import MEASURES, class_of
 from streaming_metrics.measures.sizes import Kept, TypicalSpec, kept_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.measures.base import Measure, Scalar
+    from streaming_metrics.measures.facts import Kind
     from streaming_metrics.statistics import Statistic
 
-Kind = Literal["additive", "fixed side", "bank"]
-KINDS: dict[Kind, str] = {
-    "additive": "sums, which add up over batches and ranks, and take as much room whatever the number of samples",
-    "fixed side": "features, until the side that they are compared with is frozen; from then on sums",
-    "bank": "features: of all samples, or of a sample of them of bounded size",
-}
-"""Classes of measures, by what they keep of generated samples."""
 SECTION = re.compile(r"^(?:Args|Attributes|Raises|Warns|Example|Returns):$", re.MULTILINE)
 LEAST = {int: 2, float: 1.0, str: "a"}
 """What stands for a parameter that has no default, by its type."""
@@ -151,6 +150,28 @@ class Entry:
         found = re.search(r"Parity target: (.*?)(?<!\b[A-Z])\.(?: |$)", told)
         return as_markdown(found[1]) if found else ""
 
+    @property
+    def facts(self) -> MeasureFacts:
+        """All of it as data."""
+        given = {name: REQUIRED if value is ... else value for name, value in self.parameters.items()}
+        return MeasureFacts(
+            label=self.label,
+            call=self.call,
+            definition=self.definition,
+            group=self.group,
+            kind=self.kind,
+            keys={scalar.key: {"title": scalar.title, "better": scalar.better} for scalar in self.scalars},
+            reads=self.reads,
+            parameters=given,
+            error=ErrorTold(self.error, self.about_error) if self.error else None,
+            kept=self.kept,
+            kept_frozen=self.kept_bound,
+            paper=self.paper,
+            compared_with=self.compared_with,
+            details=self.details,
+            network=self.network,
+        )
+
     @cached_property
     def statistics(self) -> dict[Role, tuple[Statistic, ...]]:
         """Its statistics by role, before any side is frozen."""
@@ -176,14 +197,6 @@ class Entry:
         return [_unwrapped(paragraph) for paragraph in prose.strip().split("\n\n")]
 
 
-def by_group(found: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return entries by group, in the order of groups."""
-    groups: dict[str, list[Entry]] = {}
-    for entry in found:
-        groups.setdefault(entry.group, []).append(entry)
-    return groups
-
-
 class LeftOut(NamedTuple):
     """A measure that cannot be had, and why."""
 
@@ -198,7 +211,7 @@ def entries() -> list[Entry]:
         >>> [(entry.call, entry.kind) for entry in entries()][:3]
         [('FID()', 'additive'), ('KID()', 'bank'), ('IS()', 'additive')]
     """
-    found = [Entry(_specimen(class_of(label))) for label in MEASURES]
+    found = [Entry(specimen(class_of(label))) for label in MEASURES]
     return sorted(found, key=lambda entry: GROUPS.index(entry.group))
 
 
@@ -220,11 +233,6 @@ def all_measures(
     reasons = [(entry, _why_not(entry, columns, roles, images)) for entry in entries()]
     found = [entry.measure for entry, why in reasons if not why]
     return found, [LeftOut(entry.label, why) for entry, why in reasons if why]
-
-
-def needed_of(cls: type[Measure]) -> list[str]:
-    """Return the names of a measure's parameters that have no default."""
-    return [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
 
 
 def as_markdown(text: str) -> str:
@@ -258,7 +266,11 @@ def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], ima
     return ""
 
 
-def _specimen(cls: type[Measure]) -> Measure:
+def specimen(cls: type[Measure]) -> Measure:
     """Return a measure with its defaults, and the least where it has none."""
     kinds = options_of(cls)
     return cls(**{name: LEAST[kinds[name]] for name in needed_of(cls)})
+
+
+if __name__ == "__main__":
+    FILE.write_text(dumped(entry.facts for entry in entries()) + "\n", encoding="utf-8")

@@ -13,13 +13,15 @@ import torch
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
+from streaming_metrics.measures.eigenvalues import symmetric_eigenvalues
+
 if TYPE_CHECKING:
     from streaming_metrics.measures.base import Side, Sides
     from streaming_metrics.statistics import Moments, State
 
 NEGATIVE_ROUNDING = 1e-6
 ROUNDING = 2.0**-48
-BLOCK = 256
+BLOCK = 128
 (pivoted_cholesky,) = get_lapack_funcs(("pstrf",), dtype="float64")
 
 
@@ -59,10 +61,10 @@ def square_root(covariance: Tensor, rank: int) -> Root:
 
 
 def congruent(covariance: Tensor, root: Root) -> Tensor:
-    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks of columns.
+    """Return the lower triangle of ``LᵀCL``, float64 ``(r, r)``, in blocks.
 
-    It is symmetric, and L a triangle: with what both spare, a third of the plain products is left to do. They are
-    written as rows of the transpose, which are whole in memory.
+    It is symmetric, and L a triangle: with what both spare, a quarter of the plain products is left to do, ``n³``. They
+    are written as rows of the transpose, which are whole in memory.
 
     Args:
         covariance: ``(D, D)`` float64, C.
@@ -73,7 +75,9 @@ def congruent(covariance: Tensor, root: Root) -> Tensor:
     for start in range(0, root.rank, BLOCK):
         rows = slice(start, start + BLOCK)
         left = factor[start:, rows].T @ covariance[start:, start:]
-        torch.mm(left, factor[start:, start:], out=upper[rows, start:])
+        for first in range(start, root.rank, 2 * BLOCK):
+            columns = slice(first, first + 2 * BLOCK)
+            torch.mm(left[:, first - start :], factor[first:, columns], out=upper[rows, columns])
     return upper.T
 
 
@@ -102,9 +106,19 @@ class Gaussian:
         return self.moments.covariance(self.state)
 
     @property
+    def scatter(self) -> Tensor:
+        """``(D, D)`` float64, the covariance times :attr:`freedom`."""
+        return self.moments.scatter(self.state)
+
+    @property
+    def freedom(self) -> Tensor:
+        """N − 1, float64 ``()``."""
+        return self.moments.count(self.state) - 1
+
+    @property
     def trace(self) -> Tensor:
         """Sum of the variances, float64 ``()``."""
-        return self.moments.scatter(self.state).trace() / (self.moments.count(self.state) - 1)
+        return self.scatter.trace() / self.freedom
 
     @property
     def rank(self) -> int:
@@ -139,17 +153,18 @@ def frechet_distance(x: Gaussian, y: Gaussian, *, eigenvalues: Tensor | None = N
     """
     lower, higher = (y, x) if y.rank < x.rank else (x, y)
     if eigenvalues is None or lower is y:
-        eigenvalues = _eigenvalues(higher.covariance, lower.root)
+        eigenvalues = _eigenvalues(higher, lower.root)
     if (eigenvalues[:1] <= ROUNDING * eigenvalues[-1:]).any() and higher.root.rank < lower.root.rank:
-        eigenvalues = _eigenvalues(lower.covariance, higher.root)
+        eigenvalues = _eigenvalues(lower, higher.root)
     total = x.trace + y.trace
     distance = (x.mean - y.mean).square().sum() + total - 2 * eigenvalues.clamp(min=0).sqrt().sum()
     rounding = (distance < 0) & (distance >= -NEGATIVE_ROUNDING * total)
     return torch.where(rounding, torch.zeros_like(distance), distance)
 
 
-def _eigenvalues(covariance: Tensor, root: Root) -> Tensor:
-    return torch.linalg.eigvalsh(congruent(covariance, root), UPLO="L")
+def _eigenvalues(x: Gaussian, root: Root) -> Tensor:
+    """Return the eigenvalues of ``LᵀΣxL``, ascending."""
+    return symmetric_eigenvalues(congruent(x.scatter, root)) / x.freedom
 
 
 def _sorted(covariance: Tensor, order: Tensor) -> Tensor:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import sys
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORDS = {"none": None, "true": True, "false": False}
-NUMBERS: dict[type, tuple[type, ...]] = {int: (int, np.integer), float: (float, int, np.floating, np.integer)}
+NUMBERS: dict[type, type] = {int: Integral, float: Real}
+"""What Python's and NumPy's numbers are, by the type that they are made."""
 
 
 def options_of(cls: type) -> dict[str, Any]:
@@ -26,6 +26,11 @@ def options_of(cls: type) -> dict[str, Any]:
         int | None
     """
     return {f.name: _annotation(cls, f.name) for f in fields(cls) if f.repr or f.name == "on"}
+
+
+def needed_of(cls: type) -> list[str]:
+    """Return the names of a measure's options that have no default."""
+    return [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
 
 
 def typed(value: Any, kind: Any) -> Any:

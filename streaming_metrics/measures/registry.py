@@ -6,15 +6,16 @@ It imports no measure, and no PyTorch, before one is asked for.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from importlib import import_module
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streaming_metrics.arguments import split_outside
-from streaming_metrics.extractors.names import lookup
-from streaming_metrics.measures.options import name_of, options_of, parsed, unified
+from streaming_metrics.extractors.names import lookup, unknown
+from streaming_metrics.measures.options import name_of, needed_of, options_of, parsed, unified
 from streaming_metrics.measures.reported import reported_keys as reported_keys
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ def homes() -> dict[str, str]:
 def known_measures() -> dict[str, type[Measure]]:
     """Return the measures there are, by label; a class of one's own is one once it is imported."""
     return {label: class_of(label) for label in MEASURES} | _of_users()
+
+
+def labels() -> list[str]:
+    """Return the labels of the measures there are; none of this library is imported."""
+    return [*MEASURES, *_of_users()]
+
+
+def find_class(label: str) -> type[Measure] | None:
+    """Return the class of a label, of this library or of one's own; None where there is none."""
+    return class_of(label) if label in MEASURES else _of_users().get(label)
 
 
 def measures_of(text: str, parts: Mapping[str, str] | None = None) -> list[Measure]:
@@ -183,10 +194,10 @@ def _without_omegaconf(given: object) -> object:
 
 def _of_users() -> dict[str, type[Measure]]:
     """Return the classes, however far below a measure, that have a label of their own and are none of this library."""
-    from streaming_metrics.measures.base import Measure
-
-    labelled = (cls for cls in _below(Measure) if "label" in vars(cls) and not isabstract(cls))
-    return {cls.label: cls for cls in labelled if cls.label not in MEASURES}
+    base = sys.modules.get(f"{HOUSE}.base")  # until it is there, nobody has made one
+    below = _below(base.Measure) if base else ()
+    labelled = {cls.label: cls for cls in below if "label" in vars(cls) and not isabstract(cls)}
+    return {label: cls for label, cls in labelled.items() if label not in MEASURES}
 
 
 def _below(cls: type[Measure]) -> Iterator[type[Measure]]:
@@ -202,7 +213,8 @@ def class_of(label: str) -> type[Measure]:
 
 
 def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
-    cls = class_of(label) if label in MEASURES else lookup(known_measures(), label, "measure")
+    if (cls := find_class(label)) is None:
+        raise unknown(label, "measure", nearby=labels(), listed=labels())
     given = [part for part in split_outside(arguments, ",") if part.strip()]
     kinds = options_of(cls)
     if not cls.jackknifed:
@@ -219,8 +231,7 @@ def _measure(label: str, arguments: str, parts: Mapping[str, str]) -> Measure:
 
 
 def _made(cls: type[Measure], options: dict[str, Any]) -> Measure:
-    needed = [f.name for f in fields(cls) if f.init and f.default is MISSING and f.default_factory is MISSING]
-    if missing := [name for name in needed if name not in options]:
+    if missing := [name for name in needed_of(cls) if name not in options]:
         given = ", ".join(f"{name}=…" for name in missing)
         raise TypeError(f"measures: expected {cls.label}({given}), got {cls.label} without. Remedy: give {given}.")
     return cls(**options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,14 +28,15 @@ except ModuleNotFoundError as error:
 from streaming_metrics import GenerativeMetrics
 from streaming_metrics.images.batches import Key
 from streaming_metrics.images.columns import COLUMNS
+from streaming_metrics.images.image_sampler import ImageSampler
 from streaming_metrics.images.ranges import Reach
 from streaming_metrics.monitor.checks import refuse, refuse_twice, refuse_undecided, sharding_warning
 from streaming_metrics.monitor.clock import At
 from streaming_metrics.monitor.deciding import Decider
-from streaming_metrics.monitor.image_sampler import ImageSampler
 from streaming_metrics.monitor.kept_evidence import KeptEvidence
 from streaming_metrics.monitor.kept_samples import KeptSamples
 from streaming_metrics.monitor.measurement import Measurement
+from streaming_metrics.monitor.named_samplers import named_samplers, refuse_mixed
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import refuse_uncallable
 from streaming_metrics.monitor.reporter import Reporter
@@ -43,11 +45,11 @@ from streaming_metrics.monitor.settings import Settings, refuse_conditional
 from streaming_metrics.monitor.sides import refuse_sides
 from streaming_metrics.monitor.trainer import Run
 from streaming_metrics.monitor.value_log import ValueLog
-from streaming_metrics.report.recorded_warnings import recorded_warnings
+from streaming_metrics.monitor.variants import Variant, beside_each_other
 from streaming_metrics.sampling import isolated_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     from streaming_metrics.core.references import References
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.measures.registry import MeasuresGiven
-    from streaming_metrics.monitor.verdict_log import VerdictLog
 
 
 class GenerationMonitor(Callback):
@@ -89,6 +90,10 @@ class GenerationMonitor(Callback):
             {"labels": labels})``. If it has a parameter ``batch``, it is called at every validation batch instead, with
             that batch and its number of images, until there are ``num_samples``: conditions come from the batch, so
             do labels by default, and the images depend on how many ranks there are.
+            Several samplers by name, ``{"cfg=1": fn1, "cfg=3": fn2}``, are measured against the same real side, which
+            is read once, from the same seeds: under ``val/cfg=1/fid`` and ``val/cfg=3/fid``, in one report, with a
+            signature each; ``keep_samples=`` and ``keep_evidence=`` get a folder of each. The samples of one are held
+            at a time but in the first measurement against validation images, and where samplers take a batch.
         fake_key: instead of ``sample``, where the generated images are in the outputs of ``validation_step``: a key, a
             position, or a callable from the outputs, to images or such a pair; labels are the batch's by default. For
             reconstructions, image to image, and sharded models.
@@ -166,6 +171,8 @@ class GenerationMonitor(Callback):
         settings: the arguments, checked.
         metric: the :class:`GenerativeMetrics` of this run; ``metric.signature()`` says how the numbers came about.
         decider: what decides; ``decider.log.words()`` tells all verdicts so far. None without ``decide=``.
+        variants: the samplers, each with its ``decider``, ``reporter`` and ``pictures``, in the order given;
+            ``sampler``, ``decider`` and ``samples`` are those of the first.
 
     Raises:
         ValueError: for arguments that contradict each other; at the start of ``fit``, where the model has no such
@@ -184,7 +191,7 @@ class GenerationMonitor(Callback):
         self,
         measures: MeasuresGiven,
         extractor: str | Extractor | nn.Module | Mapping[str, Any] = "inception-v3",
-        sample: str | Callable[..., Any] | None = None,
+        sample: str | Callable[..., Any] | Mapping[str, str | Callable[..., Any]] | None = None,
         *,
         fake_key: Key | None = None,
         real: References | DataLoader[Any] = "val",
@@ -221,6 +228,8 @@ class GenerationMonitor(Callback):
     ) -> None:
         super().__init__()
         refuse(sample is not None and fake_key is not None, "sample= and fake_key=: expected one of them, got both.")
+        named = named_samplers(sample)
+        refuse(len(named) > 1 and through is not None, _THROUGH)
         self.settings = Settings.checked(
             fake_key=fake_key,
             real=real,
@@ -250,7 +259,6 @@ class GenerationMonitor(Callback):
             rescore=rescore,
         )
         self.prog_bar = prog_bar
-        self._reporter = Reporter(report, prefix.strip("/")) if report else None
         kept = {"bind_limit": 0} if report else {}  # its gallery looks at features, which measures that bind let go
         with isolated_rng():
             self._blank = GenerativeMetrics(
@@ -268,8 +276,10 @@ class GenerationMonitor(Callback):
         takes = self._blank.takes
         self._blank_beside.refuse_clips(takes)
         ranges = self.settings.sample_range
-        self.sampler = ImageSampler(sample or "sample", ranges, Reach(), needed, caption_key, takes)
-        self.decider = Decider(self.settings, self._blank) if decide is not None else None
+        self.variants = tuple(
+            self._variant(ImageSampler(one, ranges, Reach(), needed, caption_key, takes, name), report)
+            for name, one in named.items()
+        )
         self._begin(self._blank, self._blank_beside)
         self._state_key = self._generate_state_key(keys=self.keys)
 
@@ -292,8 +302,18 @@ class GenerationMonitor(Callback):
 
     @property
     def samples(self) -> Tensor:
-        """This rank's first images of the latest measurement, ``(≤ log_images, 3, H, W)`` uint8."""
-        return self._measurement.collector.shown[: self.settings.log_images]
+        """This rank's first images of the first sampler, ``(≤ log_images, 3, H, W)`` uint8."""
+        return self.variants[0].pictures.shown[: self.settings.log_images]
+
+    @property
+    def sampler(self) -> ImageSampler:
+        """The first sampler."""
+        return self.variants[0].sampler
+
+    @property
+    def decider(self) -> Decider | None:
+        """What decides; of the first sampler."""
+        return self.variants[0].decider
 
     @property
     def state_key(self) -> str:
@@ -302,18 +322,15 @@ class GenerationMonitor(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Keep a report's values, and the best so far, so that a run that is resumed goes on with them."""
-        keepers = {"GenerationMonitor": self._reporter and self._reporter.training, DECIDED: self.decider}
         # No state_dict: with one, Lightning refuses two monitors before refuse_twice says why.
-        for name, keeper in keepers.items():
-            if keeper:
-                checkpoint.setdefault(name, {})[self.settings.prefix] = keeper.state_dict()
+        for name, prefix, keeper in self._keepers():
+            checkpoint.setdefault(name, {})[prefix] = keeper.state_dict()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take up what :meth:`on_save_checkpoint` kept."""
-        keepers = {"GenerationMonitor": self._reporter and self._reporter.training, DECIDED: self.decider}
-        for name, keeper in keepers.items():
-            kept = checkpoint.get(name, {}).get(self.settings.prefix)
-            if keeper and kept and Run(trainer, pl_module).stage == "fit":  # others only look at its weights
+        for name, prefix, keeper in self._keepers():
+            kept = checkpoint.get(name, {}).get(prefix)
+            if kept and Run(trainer, pl_module).stage == "fit":  # others only look at its weights
                 keeper.load_state_dict(kept)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -322,17 +339,21 @@ class GenerationMonitor(Callback):
         refuse_twice(_monitors(trainer))
         run = Run(trainer, pl_module)
         if self.settings.fake_key is None:
-            refuse_uncallable(self.sampler.bind(pl_module), self.sampler.sample, self.sampler.is_conditional(pl_module))
+            samplers = [variant.sampler for variant in self.variants]
+            for sampler in samplers:
+                refuse_uncallable(sampler.bind(pl_module), sampler.source, sampler.is_conditional(pl_module))
+            refuse_mixed(samplers, pl_module)
             run.warn(sharding_warning(trainer.strategy))
-            refuse_conditional(self.settings, self.sampler.is_conditional(pl_module))
+            refuse_conditional(self.settings, samplers[0].is_conditional(pl_module))
         blank, beside = deepcopy(self._blank), deepcopy(self._blank_beside)
         self._begin(blank.to(run.device), beside.to(run.device), run.rank, run.world_size)
         beside.refuse_unpaired(self._measurement.is_paired(pl_module), caption_key=self.settings.caption_key)
         self._measurement.refuse_too_few(run)
         if stage == "fit":
             self._schedule.set(run, self._measurement.is_paired(pl_module))
-        if self._reporter:
-            self._reporter.begin(run.stage, self.settings.prefix_in(run.stage).strip("/"))
+        for variant in self.variants:
+            if variant.reporter:
+                variant.reporter.begin(run.stage, variant.settings.prefix_in(run.stage).strip("/"))
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End a training whose first images went wrong, on every rank."""
@@ -343,10 +364,11 @@ class GenerationMonitor(Callback):
         run, has_own_weights = Run(trainer, pl_module), self.settings.weights_context is not nullcontext
         self._schedule.set(run, self._measurement.is_paired(pl_module))
         self._schedule.begin(run, self.keys, dict(zip(self._keys_in("test"), self.keys)), has_own_weights)
-        if self.decider:
-            self.decider.begin(self._schedule.measurements(run))
-            decided = self.settings.prefix + self.decider.keys[-1]
-            refuse_undecided(run.deciding, set(self.keys) - {decided}, decided)
+        for variant in self.variants:
+            if variant.decider:
+                variant.decider.begin(self._schedule.measurements(run))
+                decided = variant.settings.prefix + variant.decider.keys[-1]
+                refuse_undecided(run.deciding, {*self._keys_of(variant, "fit")} - {decided}, decided)
         self._must_rehearse = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
@@ -367,7 +389,7 @@ class GenerationMonitor(Callback):
         run = Run(trainer, pl_module)
         if self._schedule.is_due(run, At.BATCH):
             self._measurement.measure(run)
-            self._conclude(run, run.batches_that_stepped)
+            self._conclude(run)
         self._schedule.pass_batch(run)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -375,18 +397,21 @@ class GenerationMonitor(Callback):
         run = Run(trainer, pl_module)
         if self._schedule.is_due(run, At.EPOCH):
             self._measurement.measure(run)
-            self._conclude(run, run.batches_that_stepped - 1)  # as Lightning logs at this point
+            self._conclude(run)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say so where nothing was measured; tell the verdicts of the training."""
         self._schedule.end(Run(trainer, pl_module))
-        if self.decider and self.decider.log.lines:
-            self._tell(Run(trainer, pl_module), self.decider.log)
+        for variant in self.variants:
+            if variant.decider and variant.decider.log.lines:
+                self._tell(Run(trainer, pl_module), variant, variant.decider)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the device to others."""
         self.metric.to("cpu")
         self._measurement.beside.to("cpu")
+        for variant in self.variants:  # where an error ended a measurement
+            variant.aside = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last epoch's images; read the real ones if a dataloader has them."""
@@ -429,53 +454,84 @@ class GenerationMonitor(Callback):
         run = Run(trainer, pl_module)
         if self._schedule.is_due(run):
             self._measurement.generate_late(run)
-            self._conclude(run, run.batches_that_stepped)
+            self._conclude(run)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
+    def _variant(self, sampler: ImageSampler, report: bool | str | Path) -> Variant:
+        """Return what belongs to one sampler."""
+        settings = self.settings.of(sampler.name)
+        reporter = Reporter(report, settings.prefix.strip("/")) if report else None
+        decider = Decider(settings, self._blank) if settings.decide is not None else None
+        return Variant(sampler.name, settings, sampler, reporter, decider)
+
     def _begin(self, metric: GenerativeMetrics, beside: PairedMetrics, rank: int = 0, world_size: int = 1) -> None:
         """Begin a run: nothing is measured, logged or rehearsed."""
-        thumbnails = self._reporter.thumbnails if self._reporter else None
-        self._measurement = Measurement(
-            self.settings, self.sampler, metric, rank, world_size, thumbnails, beside, self.decider
-        )
-        self._schedule, self._log, self._must_rehearse = Schedule(self.settings), ValueLog(self.prog_bar), False
+        self._measurement = Measurement(self.settings, self.variants, metric, rank, world_size, beside, self._keep)
+        self._schedule, self._must_rehearse = Schedule(self.settings), False
+        self._logs = [ValueLog(self.prog_bar and variant is self.variants[0]) for variant in self.variants]
 
-    def _conclude(self, run: Run, step: int) -> None:
+    def _conclude(self, run: Run) -> None:
         """Compute on every rank, log at the step, and report."""
         self._schedule.has_measured = True
-        with recorded_warnings(give_on=True) as warned:
-            values = self._measurement.values(run)
-        self._log.log(run, values, self.settings.prefix_in(run.stage), step, self.samples, self.metric)
-        if self.settings.keep_evidence is not None:
-            by_batch = self._measurement.is_paired(run.module)
-            KeptEvidence(Path(self.settings.keep_evidence), self.settings, by_batch).keep(run, values, self.metric)
-        if self.settings.keep_samples is not None:
-            KeptSamples(Path(self.settings.keep_samples), self.settings.keep).keep(
-                run, self._measurement.collector.shown
-            )
-        if self._reporter and values:
-            verdicts = self.decider.log.words() if self.decider and run.stage == "fit" else ""
-            self._reporter.note(run, values, step, self._measurement, warned, verdicts)
-            self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
+        self._measurement.conclude(run)
+        for variant, log in zip(self.variants, self._logs):
+            prefix, shown = variant.settings.prefix_in(run.stage), variant.pictures.shown[: self.settings.log_images]
+            assert variant.measured
+            log.log(run, variant.measured.values, prefix, self._schedule.step(run), shown, variant.measured.signature)
+        self._report(run)
 
-    def _tell(self, run: Run, log: VerdictLog) -> None:
+    def _keep(self, run: Run, variant: Variant, values: Mapping[str, Tensor], warned: Sequence[str]) -> None:
+        """Keep what was measured of a sampler's images, which are at hand; collective."""
+        settings, decider = variant.settings, variant.decider
+        if settings.keep_evidence is not None:
+            by_batch = self._measurement.is_paired(run.module)
+            KeptEvidence(Path(settings.keep_evidence), settings, by_batch).keep(run, values, self.metric)
+        if settings.keep_samples is not None:
+            KeptSamples(Path(settings.keep_samples), settings.keep).keep(run, variant.pictures.shown)
+        if variant.reporter and values:
+            verdicts = decider.log.words() if decider and run.stage == "fit" else ""
+            step = self._schedule.step(run)
+            variant.reporter.note(run, values, step, self._measurement, warned, variant.ways, verdicts)
+
+    def _report(self, run: Run) -> None:
+        """Write the reports of all samplers, once each."""
+        reporters = [one for monitor in _monitors(run.trainer) for one in monitor._reporters]
+        for reporter in self._reporters[:1]:
+            reporter.write(run, reporters, partial(beside_each_other, self.variants))
+
+    def _tell(self, run: Run, variant: Variant, decider: Decider) -> None:
         """Measure the best epochs again if so asked, and tell the verdicts of a training; collective."""
         try:
-            self._measurement.measure_again(run)
+            self._measurement.measure_again(run, variant)
         finally:  # a model that no longer samples takes no verdict away
-            run.trainer.print(log.words())
-        if self._reporter and log.rescored:
-            self._reporter.history.about.append(("re-scored", log.rescored))
-            self._reporter.write(run, [one._reporter for one in _monitors(run.trainer) if one._reporter])
+            run.trainer.print(*filter(None, [variant.name]), decider.log.words(), sep="\n")
+        if variant.reporter and decider.log.rescored:
+            variant.reporter.history.about.append(("re-scored", decider.log.rescored))
+            self._report(run)
+
+    @property
+    def _reporters(self) -> list[Reporter]:
+        return [variant.reporter for variant in self.variants if variant.reporter]
+
+    def _keepers(self) -> Iterable[tuple[str, str, Any]]:
+        """Yield what a checkpoint keeps: under which name and prefix, and what has its state."""
+        for variant in self.variants:
+            if variant.reporter:
+                yield "GenerationMonitor", variant.settings.prefix, variant.reporter.training
+            if variant.decider:
+                yield DECIDED, variant.settings.prefix, variant.decider
 
     def _keys_in(self, stage: str) -> tuple[str, ...]:
-        decided = self.decider.keys if self.decider and stage == "fit" else ()
+        return tuple(key for variant in self.variants for key in self._keys_of(variant, stage))
+
+    def _keys_of(self, variant: Variant, stage: str) -> tuple[str, ...]:
+        decided = variant.decider.keys if variant.decider and stage == "fit" else ()
         keys = (*self.metric.keys, *self._measurement.beside.keys, *decided)
-        return tuple(self.settings.prefix_in(stage) + key for key in keys)
+        return tuple(variant.settings.prefix_in(stage) + key for key in keys)
 
 
 def _monitors(trainer: Trainer) -> list[GenerationMonitor]:
@@ -485,6 +541,10 @@ def _monitors(trainer: Trainer) -> list[GenerationMonitor]:
 
 DECIDED = "GenerationMonitor.decide"
 """Where a checkpoint keeps the best so far."""
+_THROUGH = (
+    "through=: expected one sampler, since it measures the generator whatever draws from it, got several. Remedy: a "
+    "monitor of its own, with another prefix=."
+)
 _FOREIGN = (
     "GenerationMonitor: expected a Trainer of lightning.pytorch, got {}. Remedy: import lightning.pytorch in place of "
     "pytorch_lightning, everywhere."

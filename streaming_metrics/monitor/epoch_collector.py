@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from streaming_metrics.deferred import collecting
 from streaming_metrics.images.batches import pixels_of
 from streaming_metrics.images.captions import captions_apart
 from streaming_metrics.images.conversion import CheckedImages
 from streaming_metrics.images.ranges import Reach, Span, range_warning
-from streaming_metrics.images.stills import stills_of
 from streaming_metrics.monitor.counting import MOST, Count, Dealing
 from streaming_metrics.monitor.sides import KEPT
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import is_distributed, isolated_rng, sampler_of
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,26 +26,21 @@ if TYPE_CHECKING:
 
     from streaming_metrics import GenerativeMetrics
     from streaming_metrics.features import Role
-    from streaming_metrics.report.thumbnails import Thumbnails
 
 
 class EpochCollector:
-    """Collector that feeds a metric, and keeps the first generated images of an epoch to look at.
+    """Collector that feeds a metric.
 
     Args:
         metric: what is fed.
         rank: this process.
         world_size: number of processes.
         ranges: what floats stand for black and white in real (training, held-out) and in generated images.
-        num_shown: generated images to keep.
-        thumbnails: small copies of generated images, for a report.
-        reach: where who converts generated images notes how dark and bright they are.
 
     Attributes:
         in_place: by role, whether every image's id is the position of an item that holds this image alone; of those
             to keep as far as this rank has seen.
         kept: roles whose images are read, and a frozen side.
-        shown: ``(≤ num_shown, 3, H, W)`` uint8 on the CPU, the first generated images, or stills of clips.
     """
 
     def __init__(
@@ -54,13 +49,9 @@ class EpochCollector:
         rank: int,
         world_size: int,
         ranges: tuple[tuple[float, float], tuple[float, float]],
-        num_shown: int,
-        thumbnails: Thumbnails | None = None,
-        reach: Reach | None = None,
     ) -> None:
         self.metric, self.rank, self.world_size = metric, rank, world_size
-        self.ranges, self.num_shown, self.thumbnails = ranges, num_shown, thumbnails
-        self.reach, self._reaches = reach or Reach(), {role: Reach() for role in ("real", *KEPT)}
+        self.ranges, self._reaches = ranges, {role: Reach() for role in ("real", *KEPT)}
         self.in_place = dict.fromkeys(self._reaches, True)
         self.kept: set[Role] = set()
         self.start()
@@ -68,10 +59,7 @@ class EpochCollector:
     def start(self) -> None:
         """Begin an epoch: forget all images but those of frozen sides."""
         self.metric.reset()
-        if self.thumbnails is not None:
-            self.thumbnails.clear()
-        self.shown, self._count = torch.empty(0, 3, 1, 1, dtype=torch.uint8), None
-        self.reach.clear()
+        self._count = None
         if not self.metric.is_frozen:
             self._forget("real")
         for role in KEPT.keys() - self.kept:
@@ -92,20 +80,15 @@ class EpochCollector:
         """Add the real images of the batch that was placed last, or images of another role that are not generated."""
         takes = self.metric.takes
         source = f"{role} {takes}"
-        pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
+        with collecting(checks := []):
+            pixels = pixels_of(images, self.ranges[0], source, reach=self._reaches[role], takes=takes)
         columns, captions = captions_apart(beside, len(pixels), source)
-        self._add(CheckedImages(pixels, columns, captions)[keep], index[keep], role)
+        self._add(CheckedImages(pixels, columns, captions, tuple(checks))[keep], index[keep], role)
         self.in_place[role] &= self._count is not None and self._count.in_place
 
     def fake(self, images: CheckedImages, index: Tensor) -> None:
         """Add generated images."""
         self._add(images, index, "fake")
-        pixels = stills_of(images.pixels)
-        if self.thumbnails is not None:
-            self.thumbnails.update(pixels, index)
-        shown = pixels[: self.num_shown - len(self.shown)].cpu()
-        if not len(self.shown) or shown.shape[1:] == self.shown.shape[1:]:
-            self.shown = torch.cat([self.shown.reshape(-1, *shown.shape[1:]), shown])
 
     def read(
         self,
@@ -147,8 +130,11 @@ class EpochCollector:
         self.metric.freeze(role)
         self.kept.add(role)
 
-    def warning(self) -> str | None:
+    def warning(self, fake: Reach) -> str | None:
         """Return what an epoch's images leave to be said, after ``metric.compute()``; collective.
+
+        Args:
+            fake: how dark and bright the generated images were.
 
         Raises:
             ValueError: on every rank, where ranks disagree on how many images an item holds.
@@ -156,17 +142,17 @@ class EpochCollector:
         comm, count = self.metric.ranks(), self._count
         each, relies = (count.images_an_item, count.relies_on_it) if count else (0, False)
         own = torch.tensor([not self.in_place["real"], relies, each, each and MOST - each])
-        reaches = self._reaches["real"], self.reach, *(self._reaches[role] for role in KEPT)
+        reaches = self._reaches["real"], fake, *(self._reaches[role] for role in KEPT)
         told = comm.max(torch.cat([own, *(reach.extremes() for reach in reaches)])).tolist()
         moved, relies, most, fewest = told[0], told[1], told[2], MOST - told[3]
         self.in_place["real"] = not moved
         if relies and most > fewest:
             raise ValueError(_DISAGREE.format(fewest, most))
-        real, fake, *kept = (Span(*told[start : start + 3]) for start in range(4, len(told), 3))
-        said = range_warning(real, fake, *self.ranges)
+        real, generated, *kept = (Span(*told[start : start + 3]) for start in range(4, len(told), 3))
+        said = range_warning(real, generated, *self.ranges)
         for span, whose in zip(kept, KEPT.values()):
             if said is None and span.brightest >= span.darkest:
-                said = range_warning(span, fake, *self.ranges, whose=whose)
+                said = range_warning(span, generated, *self.ranges, whose=whose)
         return said
 
     def _forget(self, role: Role) -> None:

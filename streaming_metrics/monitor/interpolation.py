@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.images.image_sampler import ImageSampler
 
 if TYPE_CHECKING:
     from torch import nn

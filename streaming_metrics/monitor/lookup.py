@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from streaming_metrics.images.batches import Key, find_images, pixels_of
 from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.images.stills import stills_of
-from streaming_metrics.monitor.untouched import untouched
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

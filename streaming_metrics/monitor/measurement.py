@@ -14,6 +14,7 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.images.batches import find_fakes, find_images, is_dropped, pixels_of
 from streaming_metrics.images.captions import find_captions
 from streaming_metrics.images.columns import find_labels
+from streaming_metrics.images.ranges import Reach
 from streaming_metrics.monitor.averaging import idle_average_warning
 from streaming_metrics.monitor.checks import shortfall_warning
 from streaming_metrics.monitor.draws import Draws
@@ -23,11 +24,13 @@ from streaming_metrics.monitor.interpolation import draw_ways
 from streaming_metrics.monitor.paired import PairedMetrics
 from streaming_metrics.monitor.rehearsal import Rehearsal, known_number, possible_values, refuse_too_few
 from streaming_metrics.monitor.sides import KEPT
-from streaming_metrics.monitor.untouched import evaluating, isolated
+from streaming_metrics.monitor.variants import Measured, Variants
+from streaming_metrics.report.recorded_warnings import recorded_warnings
 from streaming_metrics.sampling import chunks, seed_of
+from streaming_metrics.untouched import evaluating, isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -35,55 +38,57 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role
     from streaming_metrics.images.conversion import CheckedImages
     from streaming_metrics.monitor.deciding import Decider
-    from streaming_metrics.monitor.image_sampler import ImageSampler
     from streaming_metrics.monitor.settings import Settings
     from streaming_metrics.monitor.trainer import Run
-    from streaming_metrics.report.thumbnails import Thumbnails
+    from streaming_metrics.monitor.variants import Variant
+
+    Taker = Callable[[Run, Variant, Mapping[str, Tensor], Sequence[str]], None]
 
 
 class Measurement:
     """Measurement of a run, epoch after epoch: generates images, takes real ones, and computes.
 
+    The images of several samplers meet the same real side, which is read once: each is generated from the same seeds
+    and computed before the next, so that the samples of one are held at a time. Where the real images are still to
+    come, or samplers take them batch by batch, the features of each wait in turn.
+
     Args:
         settings: of the monitor.
-        sampler: draws images from the model.
+        variants: of the monitor, one for each sampler.
         metric: what is fed; it may hold a reference.
         rank: this process.
         world_size: number of processes.
-        thumbnails: small copies of generated images, for a report.
         beside: metrics of torchmetrics that are fed with the same images; None for none.
-        decider: ends the generation of an epoch of a training once its verdict is told; None for never.
+        take: is given each variant's values, and what was warned of, while its samples are in the metric.
 
     Attributes:
         collector: what takes the images of an epoch.
         rehearsal: what went wrong with the first images.
-        ways: between samples, for a report, on the rank that writes it; None where the model does not interpolate.
     """
 
     def __init__(
         self,
         settings: Settings,
-        sampler: ImageSampler,
+        variants: Sequence[Variant],
         metric: GenerativeMetrics,
         rank: int = 0,
         world_size: int = 1,
-        thumbnails: Thumbnails | None = None,
         beside: PairedMetrics | None = None,
-        decider: Decider | None = None,
+        take: Taker = lambda run, variant, values, warned: None,  # noqa: ARG005
     ) -> None:
-        self.settings, self.sampler, self.metric, self.decider = settings, sampler, metric, decider
+        self.settings, self.metric, self._take_values = settings, metric, take
         self.beside = beside or PairedMetrics()
+        self.variants = Variants(variants, metric, self.beside)
         ranges = settings.value_range, settings.sample_range
-        self.collector = EpochCollector(metric, rank, world_size, ranges, settings.num_shown, thumbnails, sampler.reach)
+        self.collector = EpochCollector(metric, rank, world_size, ranges)
         self.rehearsal, self._must_generate, self._must_walk = Rehearsal(), False, False
-        self.ways: Tensor | None = None
         self._in_references: dict[Role, int | None] = {role: metric.num_samples(role) for role in settings.references}
         self._labelled = [role for role in metric.roles if metric.readers(role, "labels")]
         self._captioned = metric.roles if metric.readers("fake", "captions") else ()
 
     def is_paired(self, module: nn.Module) -> bool:
         """Return whether generated images come batch by batch, with the real ones that they belong to."""
-        return self.settings.fake_key is not None or self.sampler.is_conditional(module)
+        return self.settings.fake_key is not None or self.variants.now.sampler.is_conditional(module)
 
     def measure(self, run: Run) -> None:
         """Take both sides' images, outside of validation."""
@@ -122,29 +127,30 @@ class Measurement:
         self._walk(run)
 
     def generate(self, run: Run) -> None:
-        """Generate this rank's share of an epoch's images; collective where a verdict ends it."""
-        self._must_generate = False
-        settings, decider = self.settings, self._decider_of(run)
-        with isolated(), settings.weights_context(run.module):
-            self._generate_until(
-                run, decider.stops(self.metric) if decider else [self._num_samples(run)], settings.seed
-            )
-            if decider:
-                decider.finalists.take(run.module)
-            if self.collector.thumbnails is not None and run.is_writer:
-                with run.precision():
-                    self.ways = draw_ways(run.module, settings.sample_range, settings.seed)
+        """Generate this rank's share of an epoch's images; collective where a verdict ends it, or for several samplers.
 
-    def measure_again(self, run: Run) -> None:
+        Those of a sampler are measured before the next one generates, where the real side is there.
+        """
+        self._must_generate = False
+        *earlier, last = self.variants
+        with isolated():
+            for variant in earlier:
+                self._generate(run, variant)
+                if not self._takes_real:
+                    self._measure(run, variant)
+            self._generate(run, last)
+
+    def measure_again(self, run: Run, variant: Variant) -> None:
         """Measure the best few epochs again, in full, from new seeds that are the same for all; collective."""
-        settings, decider = self.settings, self._decider_of(run)
+        settings, decider = self.settings, self._decider_of(run, variant)
         if decider is None or not decider.finalists.kept:
             return
         found = []
         with isolated(), evaluating(run.module):
             for finalist in decider.finalists.kept:
+                self._forget()
+                self.variants.turn_to(variant)
                 with weights_of(run.module, finalist.weights):  # those that sampling sees: no weights_context
-                    self._forget()
                     self._generate_until(run, [settings.num_samples], seed_of(settings.seed, AGAIN))
                 found.append((finalist.epoch, self.metric.evidence_of(decider.key)))
         decider.log.rescored = table(decider.key, settings.num_samples, found, settings.alpha)
@@ -154,16 +160,13 @@ class Measurement:
         with isolated():
             self._take(run, outputs, batch)
 
-    def values(self, run: Run) -> dict[str, Tensor]:
-        """Return the values, and say what the images leave to be said; collective."""
-        with isolated():
-            decider = self._decider_of(run)
-            decided = decider.conclude(self.metric, run.epoch) if decider else {}
-            if not self.settings.refresh_real:
-                self.metric.freeze_real()
-            values = possible_values(self.metric, run.warn) if run.dev_batches else self.metric.compute()
-            self._review(run)
-            return {**values, **self.beside.values(self.metric.ranks()), **decided}
+    def conclude(self, run: Run) -> None:
+        """Compute the values of all whose are not yet, and say what the images leave to be said; collective."""
+        left = [variant for variant in self.variants if not variant.measured]
+        for variant in left:  # verdicts of all come before the real side is frozen, as features do that they look at
+            self._decide(run, variant)
+        for variant in left:
+            self._measure(run, variant)
 
     def rehearse(self, run: Run, outputs: Any = None, batch: Any = None) -> None:
         """Run one batch of real images through all that a measurement does, and forget it; no collective.
@@ -181,6 +184,7 @@ class Measurement:
                 self._preview(run, batch)
                 self._take(run, outputs, batch)
                 self.beside.values(Comm.single())
+            self.metric.settle()
         with isolated():
             self._forget()
 
@@ -193,8 +197,10 @@ class Measurement:
         attempt = suppress(Exception) if run.is_sanity_check else self.rehearsal.attempt()
         with attempt, isolated(), evaluating(run.module):
             with settings.weights_context(run.module):
-                if draws:
+                for variant in self.variants if draws else ():
+                    self.variants.turn_to(variant)
                     self._add(self._draw(run, n, settings.seed), torch.arange(n))
+                    self.metric.settle()
                 self.beside.try_out(run.module, settings)
             self.rehearsal.has_generated = True
         with isolated():
@@ -220,6 +226,42 @@ class Measurement:
     def _takes_real(self) -> bool:
         return self.settings.real_is_validation and not self.metric.is_frozen
 
+    def _generate(self, run: Run, variant: Variant) -> None:
+        settings, decider = self.settings, self._decider_of(run, variant)
+        self.variants.turn_to(variant)
+        with settings.weights_context(run.module):
+            stops = decider.stops(self.metric) if decider else [self._num_samples(run)]
+            self._generate_until(run, stops, settings.seed)
+            if decider:
+                decider.finalists.take(run.module)
+            if variant.pictures.thumbnails is not None and run.is_writer and variant is self.variants.every[0]:
+                with run.precision():
+                    variant.ways = draw_ways(run.module, settings.sample_range, settings.seed)
+
+    def _decide(self, run: Run, variant: Variant) -> tuple[dict[str, Tensor], list[str]]:
+        """Return the values of an epoch's verdict, and what was warned of; collective at the first call."""
+        if variant.decided is None:
+            self.variants.turn_to(variant)
+            decider = self._decider_of(run, variant)
+            with isolated(), recorded_warnings(give_on=True) as warned:
+                values = decider.conclude(self.metric, run.epoch) if decider else {}
+            variant.decided = values, warned
+        return variant.decided
+
+    def _measure(self, run: Run, variant: Variant) -> None:
+        """Compute the values of a variant's samples, and hand them on; collective."""
+        decided, told = self._decide(run, variant)
+        self.variants.turn_to(variant)
+        metric = self.metric
+        with isolated(), recorded_warnings(give_on=True) as warned:
+            if not self.settings.refresh_real:
+                metric.freeze_real()
+            values = possible_values(metric, run.warn) if run.dev_batches else metric.compute()
+            self._review(run, variant)
+            values = {**values, **self.beside.values(metric.ranks()), **decided}
+        variant.measured = Measured(values, metric.signature(), dict(metric.evidence))
+        self._take_values(run, variant, values, list(dict.fromkeys([*told, *warned])))
+
     def _generate_until(self, run: Run, stops: Iterable[int], seed: int) -> None:
         """Generate up to one number of samples over all ranks after another."""
         number, batch_size = self._num_samples(run), self.settings.batch_size
@@ -231,9 +273,9 @@ class Measurement:
                     self._add(images, index)
                     advance(len(index))
 
-    def _decider_of(self, run: Run) -> Decider | None:
+    def _decider_of(self, run: Run, variant: Variant) -> Decider | None:
         """Return what decides in a training in earnest."""
-        return self.decider if run.stage == "fit" and not run.dev_batches else None
+        return variant.decider if run.stage == "fit" and not run.dev_batches else None
 
     def _num_samples(self, run: Run) -> int:
         number = self.settings.num_samples
@@ -275,16 +317,18 @@ class Measurement:
         self, run: Run, n: int, seed: int, batch: Any = None, beside: dict[str, Any] | None = None
     ) -> CheckedImages:
         with run.precision():
-            return self.sampler.draw(run.module, n, seed, batch, beside)
+            return self.variants.now.sampler.draw(run.module, n, seed, batch, beside)
 
     def _add(self, images: CheckedImages, index: Tensor, real: Tensor | None = None) -> None:
         """Take generated images, and the pixels of the real ones that they belong to."""
         self.collector.fake(images, index)
+        self.variants.now.pictures.take(images.pixels, index)
         self.beside.take(images, real)
 
     def _forget(self) -> None:
         self.collector.start()
         self.beside.reset()
+        self.variants.forget()
 
     def _walk(self, run: Run) -> None:
         """Measure the generator, once an epoch, in earnest only."""
@@ -310,23 +354,25 @@ class Measurement:
             return
         if takes_real:
             self.collector.real(images, real_beside, index, keep)
-        if fakes is not None:
-            drawn = self.sampler.taken(fakes, own, n, fake_beside, batch)
-        elif is_paired and (keep := keep & self.collector.first(self._num_samples(run))).any():
-            drawn = self._draw_for(run, batch, fake_beside, index)
-        else:
+        if fakes is None and not (is_paired and (keep := keep & self.collector.first(self._num_samples(run))).any()):
             return
         real = pixels_of(images, self.settings.value_range, "real images")[keep] if self.beside.paired else None
-        self._add(drawn[keep], index[keep], real)
+        for variant in self.variants:
+            self.variants.turn_to(variant)
+            if fakes is not None:
+                drawn = variant.sampler.taken(fakes, own, n, fake_beside, batch)
+            else:
+                drawn = self._draw_for(run, batch, fake_beside, index)
+            self._add(drawn[keep], index[keep], real)
 
     def _draw_for(self, run: Run, batch: Any, beside: dict[str, Any], index: Tensor) -> CheckedImages:
         with self.settings.weights_context(run.module):
             return self._draw(run, len(index), seed_of(self.settings.seed, int(index[0])), batch, beside)
 
-    def _review(self, run: Run) -> None:
+    def _review(self, run: Run, variant: Variant) -> None:
         if run.stage == "fit":
             run.warn(idle_average_warning(run.callbacks, run.module))
-        run.warn(self.collector.warning())
+        run.warn(self.collector.warning(variant.sampler.reach or Reach()))
         if self.is_paired(run.module) and not run.dev_batches:
             run.warn(shortfall_warning(self.settings.num_samples, int(Signature.parse(self.metric.signature()).fake)))
 

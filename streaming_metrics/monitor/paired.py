@@ -12,9 +12,9 @@ from streaming_metrics.images.conversion import to_unit
 from streaming_metrics.measures.torchmetrics_names import CAPTIONED, PAIRED, THROUGH
 from streaming_metrics.monitor.checks import refuse
 from streaming_metrics.monitor.path_length import latent_generator
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.precision import full_precision
 from streaming_metrics.sampling import isolated_rng
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,15 @@ class PairedMetrics:
         for suite in (self.paired, self.captioned, self.through):
             suite.reset()
         self._walked = {}
+
+    def set_aside(self) -> list[Any]:
+        """Return the images of a sampler, for :meth:`put_back`, and forget them; of the generator nothing is."""
+        return [suite.set_aside() for suite in (self.paired, self.captioned)]
+
+    def put_back(self, images: list[Any]) -> None:
+        """Hold images that were set aside, in place of others."""
+        for suite, batches in zip((self.paired, self.captioned), images):
+            suite.put_back(batches)
 
     def refuse_clips(self, takes: Takes) -> None:
         """Raise ValueError where there are metrics, which are of images, and networks take clips."""

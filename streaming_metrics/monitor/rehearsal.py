@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.features import Spec
 from streaming_metrics.files.npz import UNKNOWN
-from streaming_metrics.images.batches import name_of
 from streaming_metrics.measures.base import Side, Sides
 from streaming_metrics.monitor.sides import KEPT
 
@@ -62,16 +61,16 @@ class Rehearsal:
             raise error or RuntimeError("The rehearsal of a measurement failed on another rank. Remedy: see its error.")
 
 
-def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional: bool) -> None:
+def refuse_uncallable(function: Callable[..., Any], source: str, is_conditional: bool) -> None:
     """Raise ValueError where a sampler cannot be called with a number of images, and a batch if it takes one.
 
     Args:
         function: what is called.
-        sample: how the user gave it, for the error.
+        source: how the user gave it, for the error.
         is_conditional: whether it takes a batch.
 
     Example:
-        >>> refuse_uncallable(lambda mu, log_var: None, "sample", is_conditional=False)  # doctest: +ELLIPSIS
+        >>> refuse_uncallable(lambda mu, log_var: None, "sample='sample'", is_conditional=False)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ValueError: sample='sample': expected a function of the number of images, n, got (mu, log_var). Remedy: ...
     """
@@ -83,7 +82,7 @@ def refuse_uncallable(function: Callable[..., Any], sample: Any, is_conditional:
         signed.bind(1, **({"batch": None} if is_conditional else {}))
     except TypeError:
         raise ValueError(
-            f"sample={name_of(sample)}: expected a function of the number of images, n, got "
+            f"{source}: expected a function of the number of images, n, got "
             f"({', '.join(signed.parameters)}). Remedy: a method `def sample(self, n)`, or a callable (pl_module, n), "
             "that returns n images; for conditions from the validation batch, a parameter named `batch`."
         ) from None

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.monitor.counting import stands_in_order
 from streaming_metrics.monitor.lookup import IN_A_FILE, NO_WAY_BACK, look_up
-from streaming_metrics.monitor.untouched import isolated
 from streaming_metrics.plots import new_figure
 from streaming_metrics.report.history import History
 from streaming_metrics.report.page import write_report
 from streaming_metrics.report.thumbnails import Thumbnails
+from streaming_metrics.untouched import isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streaming_metrics.monitor.measurement import Measurement
     from streaming_metrics.monitor.trainer import Run
     from streaming_metrics.report.history import Finder
+    from streaming_metrics.report.sides import SidesTable
 
 
 class Reporter:
@@ -38,6 +39,7 @@ class Reporter:
     Attributes:
         training: the history of the training, kept from one fit to the next.
         history: where measurements are noted: that of the training, or one of a validation or test by itself.
+        sides: several samplers of the last measurement beside each other; None for none.
 
     Raises:
         ModuleNotFoundError: without matplotlib: now, rather than after an epoch.
@@ -47,10 +49,11 @@ class Reporter:
         new_figure(1, 1)
         self.target, self.thumbnails = target, Thumbnails()
         self.training = self.history = History(name)
+        self.sides: SidesTable | None = None
 
     def begin(self, stage: str, name: str) -> None:
         """Note what follows in the training's history, or in a new one where this is no training."""
-        self.history = self.training if stage == "fit" else History(name)
+        self.history, self.sides = self.training if stage == "fit" else History(name), None
 
     def path(self, folder: str | Path, stage: str) -> Path:
         """Return where the report goes; what a fit wrote is not replaced by a test.
@@ -69,6 +72,7 @@ class Reporter:
         step: int,
         measurement: Measurement,
         warned: Sequence[str],
+        ways: Tensor | None = None,
         verdicts: str = "",
     ) -> None:
         """Note a measurement; collective.
@@ -79,6 +83,7 @@ class Reporter:
             step: when it was made, as loggers have it.
             measurement: what made it.
             warned: what was warned of meanwhile.
+            ways: between samples.
             verdicts: of all epochs so far, in words.
         """
         date, metric = datetime.now(timezone.utc).isoformat(timespec="seconds"), measurement.metric
@@ -87,20 +92,33 @@ class Reporter:
         with isolated():
             self.history.note(run.epoch, values, metric, step)
             finders = self._finder(run, measurement), self._train_finder(measurement)
-            show = self.history.look(metric, self.thumbnails, finders[0], measurement.ways, finders[1])
+            show = self.history.look(metric, self.thumbnails, finders[0], ways, finders[1])
             if run.is_writer:
                 _warn_of_errors(show, "The report shows no new images")
 
-    def write(self, run: Run, reporters: Sequence[Reporter]) -> None:
+    def write(
+        self, run: Run, reporters: Sequence[Reporter], sides: Callable[[], SidesTable | None] = lambda: None
+    ) -> None:
         """Write the report of all that share this one, on the rank that writes.
 
         A page is no reason to end a training: an error is a warning.
+
+        Args:
+            run: in which it was measured.
+            reporters: of all monitors.
+            sides: returns several samplers beside each other; None for those that were before.
         """
         path, title = self.path(run.folder, run.stage), f"What {type(run.module).__name__} generates"
-        shared = [one.history for one in reporters if one.path(run.folder, run.stage) == path]
+        shared = [one for one in reporters if one.path(run.folder, run.stage) == path]
+
+        def write() -> None:
+            self.sides = sides() or self.sides
+            tables = [one.sides for one in shared if one.sides is not None]
+            write_report(path, [one.history for one in shared], title, tables=tables)
+
         if run.is_writer:
             with isolated():
-                _warn_of_errors(partial(write_report, path, shared, title), f"{path} is not written this time")
+                _warn_of_errors(write, f"{path} is not written this time")
 
     def _finder(self, run: Run, measurement: Measurement) -> Finder | str:
         settings, side = measurement.settings, self.thumbnails.side

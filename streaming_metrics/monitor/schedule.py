@@ -74,6 +74,10 @@ class Schedule:
             return at is At.VALIDATION and not run.is_sanity_check
         return self.clock.is_due(Moment(at, run.epoch, run.step, self._steps_seen))
 
+    def step(self, run: Run) -> int:
+        """Return the step that Lightning gives the values of a measurement at this point of a run."""
+        return run.batches_that_stepped - (run.stage == "fit" and self.clock.at is At.EPOCH)
+
     def measurements(self, run: Run) -> int | None:
         """Return how many measurements a whole training makes; None where that is not known before it."""
         timeline = Timeline.of(run.trainer, run.has_validation)

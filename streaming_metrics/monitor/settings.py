@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch.utils.data import DataLoader
@@ -14,7 +15,6 @@ from streaming_metrics.monitor.checks import refuse, refuse_train_steps, whole
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from streaming_metrics.core.references import References
     from streaming_metrics.features import Role
@@ -72,6 +72,20 @@ class Settings:
         takes_batches = settings.real_is_validation or settings.fake_key is not None
         refuse_train_steps(settings.every_n_train_steps, settings.every_n_epochs, takes_batches)
         return settings
+
+    def of(self, name: str) -> Settings:
+        """Return those of one of several samplers, whose keys and folders are below the monitor's.
+
+        Example:
+            >>> settings = Settings(keep_samples="looks").of("cfg=3")
+            >>> settings.prefix, settings.keep_samples.as_posix(), Settings().of("") == Settings()
+            ('val/cfg=3/', 'looks/cfg=3', True)
+        """
+        if not name:
+            return self
+        folders = {key: getattr(self, key) for key in ("keep_samples", "keep_evidence")}
+        below = {key: folder if folder is None else Path(folder, name) for key, folder in folders.items()}
+        return replace(self, prefix=f"{self.prefix}{name}/", **below)
 
     @property
     def num_shown(self) -> int:

@@ -17,10 +17,10 @@ from streaming_metrics.images.batches import find_images
 from streaming_metrics.images.forms import describe
 from streaming_metrics.monitor.counting import Count, Dealing
 from streaming_metrics.monitor.snapshots import Snapshots, part_of
-from streaming_metrics.monitor.untouched import evaluating, isolated, untouched
 from streaming_metrics.ratings.matches import REAL, Judged, Matches
 from streaming_metrics.ratings.tournament import skills, win_rates
 from streaming_metrics.sampling import chunks, isolated_rng
+from streaming_metrics.untouched import evaluating, isolated, untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

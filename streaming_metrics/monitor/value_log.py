@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics import GenerativeMetrics
     from streaming_metrics.monitor.trainer import Run
 
 
@@ -29,7 +28,7 @@ class ValueLog:
         self.prog_bar, self._is_signed = prog_bar, False
 
     def log(
-        self, run: Run, values: Mapping[str, Tensor], prefix: str, step: int, samples: Tensor, metric: GenerativeMetrics
+        self, run: Run, values: Mapping[str, Tensor], prefix: str, step: int, samples: Tensor, signature: str
     ) -> None:
         """Log the values that are finite, and the samples.
 
@@ -39,7 +38,7 @@ class ValueLog:
             prefix: of the keys.
             step: of all loggers.
             samples: ``(N, 3, H, W)`` uint8; none are no picture.
-            metric: says how the values came about.
+            signature: how the values came about.
 
         Raises:
             RuntimeError: where a value that is not finite would decide over a training.
@@ -51,8 +50,8 @@ class ValueLog:
             if len(samples):
                 log_images(loggers, f"{prefix}samples", samples, step)
             if not self._is_signed:
-                log_text(loggers, f"{prefix}signature", metric.signature(), step)
-                log_hyperparameter(loggers, f"{prefix}signature", metric.signature())
+                log_text(loggers, f"{prefix}signature", signature, step)
+                log_hyperparameter(loggers, f"{prefix}signature", signature)
                 self._is_signed = True
 
 

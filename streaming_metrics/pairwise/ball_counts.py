@@ -10,17 +10,14 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.pairwise.base import PairContext, PairReduction, check_distinct
-from streaming_metrics.pairwise.distances import distance_bounds, pair_distances
 from streaming_metrics.pairwise.half import half_reach
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.radii import Radii
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Role
     from streaming_metrics.pairwise.tiles import Tile
-
-UNDECIDED = 2.0**-8
-"""Share of a tile's pairs beyond which float32 products cost less than measuring the pairs."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +73,14 @@ class BallCounts(PairReduction):
 
     def tile(self, accumulator: _Counts, tile: Tile) -> None:
         are_columns = self.sides[1] == self.balls
-        balls, points, across = (tile.columns, tile.rows, 1) if are_columns else (tile.rows, tile.columns, 0)
-        radii = accumulator.radii[balls.position].unsqueeze(1 - across)
-        inside = inside_balls(tile, radii, self.strict)
-        accumulator.held[points.position] += inside.sum(across, dtype=torch.int32)
-        holds = inside.sum(1 - across, dtype=torch.int32)
+        balls, points = (tile.columns, tile.rows) if are_columns else (tile.rows, tile.columns)
+        squared = accumulator.radii[balls.position]
+        ids = points.position if self.visitors else None
+        held, holds, visitors = count_inside(tile, squared, self.strict, not are_columns, ids)
+        accumulator.held[points.position] += held
         accumulator.holds[balls.position] += holds
         if accumulator.visitors is not None:
-            accumulator.visitors[balls.position] += only_visitors(inside, holds, points.position, 1 - across)
+            accumulator.visitors[balls.position] += visitors
 
     def finish(self, accumulator: _Counts, comm: Comm) -> Tensor:
         held, holds, visitors = accumulator.held, accumulator.holds, accumulator.visitors
@@ -115,55 +112,3 @@ class _Counts:
     held: Tensor
     holds: Tensor
     visitors: Tensor | None = None
-
-
-def only_visitors(inside: Tensor, holds: Tensor, ids: Tensor, across: int) -> Tensor:
-    """Return the id of the only point of each ball, int64, 0 where there are none or several.
-
-    Args:
-        inside: which points lie in which balls.
-        holds: the points of each ball.
-        ids: of the points, int64.
-        across: the axis of ``inside`` on which the points are.
-    """
-    if not inside.numel():
-        return torch.zeros_like(holds, dtype=torch.int64)
-    return ids[inside.to(torch.uint8).argmax(across)] * (holds == 1)
-
-
-def inside_balls(tile: Tile, squared: Tensor, strict: bool) -> Tensor:
-    """Return bool ``(rows, columns)``: which points lie in which balls.
-
-    The bounds decide where they can, exact distances where they cannot.
-
-    Args:
-        tile: of points and of the balls' centres.
-        squared: float64, squared radii: ``(1, columns)`` of balls around the columns, ``(rows, 1)`` around the rows.
-        strict: whether a point at exactly the radius is outside.
-    """
-    inside = tile.high < _below(squared)
-    maybe = tile.low <= _above(squared)
-    if strict:
-        maybe &= squared > 0
-    r, c = (maybe & ~inside).nonzero(as_tuple=True)
-    if tile.bf16 and len(r) > UNDECIDED * inside.numel():
-        return inside_balls(tile.refined, squared, strict)
-    if len(r):
-        shards, radii = (tile.rows.shard, tile.columns.shard), squared.expand_as(inside)[r, c]
-        low, high = distance_bounds(*shards, tile.rows.places(r), tile.columns.places(c))
-        inside[r, c] = high < radii
-        still = (low <= radii) & (high >= radii)
-        r, c, radii = r[still], c[still], radii[still]
-        distances = pair_distances(*shards, tile.rows.places(r), tile.columns.places(c))
-        inside[r, c] = distances < radii if strict else distances <= radii
-    return inside
-
-
-def _below(values: Tensor) -> Tensor:
-    """Return float32 that are not above the float64 ``values``."""
-    return torch.nextafter(values.float(), torch.full((), -torch.inf, device=values.device))
-
-
-def _above(values: Tensor) -> Tensor:
-    """Return float32 that are not below the float64 ``values``."""
-    return torch.nextafter(values.float(), torch.full((), torch.inf, device=values.device))

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.distributed.comm import Comm
-from streaming_metrics.pairwise.ball_counts import inside_balls, only_visitors
 from streaming_metrics.pairwise.base import PairContext
 from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.radii import Radii
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.sweep import sweep
@@ -65,12 +65,11 @@ class Balls:
         visitors = torch.zeros_like(holds)
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
-                inside = inside_balls(tile, squared[tile.columns.which].unsqueeze(0), self.strict)
-                held[tile.rows.which] += inside.sum(1, dtype=torch.int32)
-                here = inside.sum(0, dtype=torch.int32)
-                holds[tile.columns.which] += here
-                if ids is not None:
-                    visitors[tile.columns.which] += only_visitors(inside, here, ids[tile.rows.which], 0)
+                rows, columns = tile.rows.which, tile.columns.which
+                here = None if ids is None else ids[rows]
+                counts = count_inside(tile, squared[columns], self.strict, ids=here)
+                for total, where, count in zip((held, holds, visitors), (rows, columns, columns), counts):
+                    total[where] += count
         return held, holds, visitors * (holds == 1)
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor]:

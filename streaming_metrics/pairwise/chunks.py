@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 BYTES_PER_CHUNK = 1 << 22
 """What stays in a processor's cache."""
+BYTES_PER_STRIP = 1 << 19
+"""Of which three stay in the caches of two cores."""
 BYTES_ON_A_GPU = 1 << 28
 """What keeps a GPU busy for longer than its work takes to be asked for."""
 
@@ -34,6 +36,12 @@ def rows_per_chunk(rows: Tensor, most: int | None = None) -> int:
     """
     usual = BYTES_PER_CHUNK if rows.device.type == "cpu" else BYTES_ON_A_GPU
     return max(1, (most or usual) // (16 * max(rows.shape[-1], 1)))
+
+
+def strips_of(values: Tensor) -> list[slice]:
+    """Return slices of the rows of ``values (n, m)`` of which each stays in a processor's cache; on a GPU all."""
+    row = max(values.shape[1], 1) * values.element_size()
+    return parts(len(values), max(1, BYTES_PER_STRIP // row) if values.device.type == "cpu" else max(1, len(values)))
 
 
 def column_sums(rows: Tensor) -> Tensor:

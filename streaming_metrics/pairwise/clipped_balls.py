@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from streaming_metrics.pairwise.ball_counts import inside_balls
 from streaming_metrics.pairwise.chunks import column_sums
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.shards import Shard
 from streaming_metrics.pairwise.tiling import DEFAULT_TILING, Tiling, tiles
 from streaming_metrics.precision import full_precision
@@ -48,8 +48,8 @@ class ClippedBalls:
         with full_precision(points.device):
             for tile in tiles(local, balls, tiling.uses_bf16(points), tiling=tiling):
                 rows, columns = tile.rows.which, tile.columns.which
-                held[rows] += inside_balls(tile, clipped[columns].unsqueeze(0), strict=False).sum(1)
-                holds[columns] += inside_balls(tile, whole[columns].unsqueeze(0), strict=True).sum(0)
+                held[rows] += count_inside(tile, clipped[columns], strict=False)[0]
+                holds[columns] += count_inside(tile, whole[columns], strict=True)[1]
         return held, holds
 
     def _on(self, device: torch.device) -> tuple[Shard, Tensor, Tensor]:

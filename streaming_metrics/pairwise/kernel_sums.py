@@ -43,12 +43,12 @@ class KernelSums(PairReduction):
         return rows, columns
 
     def tile(self, accumulator: tuple[Tensor, Tensor], tile: Tile) -> None:
-        rest = self.kernel.rest(tile)
         rows, columns = accumulator
-        rows[tile.rows.position] += rest.sum(1, dtype=torch.float64)
-        if len(columns) or tile.mirrored:
-            there = columns if len(columns) else rows
-            there[tile.columns.position] += rest.sum(0, dtype=torch.float64)
+        there = columns if len(columns) else rows
+        for part, rest in self.kernel.strips(tile):
+            rows[tile.rows.position[part]] += rest.sum(1, dtype=torch.float64)
+            if len(columns) or tile.mirrored:
+                there[tile.columns.position] += rest.sum(0, dtype=torch.float64)
 
     def end_shard(self, accumulator: tuple[Tensor, Tensor], local: Shard, remote: Shard) -> None:
         rows, columns = accumulator

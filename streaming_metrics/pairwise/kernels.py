@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer, check_real
+from streaming_metrics.pairwise.chunks import strips_of
 from streaming_metrics.pairwise.shards import Block, Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streaming_metrics.pairwise.base import Needs
     from streaming_metrics.pairwise.tiles import Tile
 
@@ -33,6 +36,12 @@ class Kernel(ABC):
         """Return the part that each pair has to itself, float32 or float64, shaped as the tile; 0 where pairs do not
         count.
         """
+
+    def strips(self, tile: Tile) -> Iterator[tuple[slice, Tensor]]:
+        """Yield :meth:`rest` by slices of the tile's rows, each small enough to stay in a processor's cache."""
+        rest = self.rest(tile)
+        for part in strips_of(rest):
+            yield part, rest[part]
 
     def powers(self, rows: Shard, columns: Shard) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
         """Return the pairs ``(p_t, q_t)``, float64 ``(n,)`` and ``(m,)``, whose products make up the other part."""
@@ -71,20 +80,28 @@ class PolynomialKernel(Kernel):
         check_kernel("", self.degree, self.gamma, self.coef)
 
     def rest(self, tile: Tile) -> Tensor:
-        """Return ``(c + u)^degree − c^degree`` of a tile's pairs, float32 or float64; 0 where they do not count.
+        """Return ``(c + u)^degree − c^degree`` of a tile's pairs, float32 or float64; 0 where they do not count."""
+        return torch.cat([rest for _, rest in self.strips(tile)])
 
-        It is ``u·Σ_t (c + u)^t·c^(degree − 1 − t)``, without a difference in which digits would cancel.
-        """
-        a, b, gamma = self.parts(tile.rows)[0], self.parts(tile.columns)[1], self._gamma(tile.rows.shard)
+    def strips(self, tile: Tile) -> Iterator[tuple[slice, Tensor]]:
+        gamma, (a, _), (_, b) = self._gamma(tile.rows.shard), self.parts(tile.rows), self.parts(tile.columns)
         products = tile.products if self._fits_float32(tile) else tile.products64
-        dtype = products.dtype
-        c = a.to(dtype).unsqueeze(1) + b.to(dtype).unsqueeze(0)
+        a, b = a.to(products.dtype).unsqueeze(1), b.to(products.dtype)
+        for part in strips_of(products):
+            rest = self._rest(a[part] + b, products[part], gamma)
+            if tile.diagonal:
+                rest[:, part].fill_diagonal_(0)
+            yield part, rest
+
+    def _rest(self, c: Tensor, products: Tensor, gamma: float) -> Tensor:
+        """Return ``u·Σ_t (c + u)^t·c^(degree − 1 − t)``, which is the rest without a difference in which digits would
+        cancel.
+        """
         base = torch.add(c, products, alpha=gamma)
         total = base + c if self.degree > 1 else torch.ones_like(c)
         for power in accumulate([c] * (self.degree - 2), torch.mul):
             total.mul_(base).addcmul_(power, c)
-        rest = torch.addcmul(c.new_zeros(()), total, products, value=gamma, out=base)
-        return rest.fill_diagonal_(0) if tile.diagonal else rest
+        return torch.addcmul(c.new_zeros(()), total, products, value=gamma, out=base)
 
     def parts(self, block: Block | Shard) -> tuple[Tensor, Tensor]:
         """Return a and b of rows, float64 ``(n,)``: a of those that are a tile's rows, b of its columns."""

@@ -15,6 +15,7 @@ from streaming_metrics.pairwise.ragged import spread_out
 from streaming_metrics.pairwise.shards import Block, Shard
 from streaming_metrics.pairwise.tiles import Tile, spread
 from streaming_metrics.pairwise.tiling import blocks
+from streaming_metrics.pairwise.within import below, smallest_of, within
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 SPARE = 12
 """Candidates kept beyond k: so many that rounding seldom lets one more matter."""
-GROUP = 2**3
+MANY = 64
+"""New candidates of a row from which on the smallest of all are chosen anew."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,11 @@ class _Candidates:
         )
 
     def offer(self, rows: Block, columns: Block, low: Tensor) -> None:
-        low, column = _smallest_of(low, self.low.shape[1])
-        low = torch.cat([self.low[rows.which], low], 1)
+        kept = self.low[rows.which]
+        low, column = _nearer(low, kept[:, -1], kept.shape[1])
+        low = torch.cat([kept, low], 1)
         column = torch.cat([self.column[rows.which], columns.places(column)], 1)
-        self.low[rows.which], order = low.topk(self.low.shape[1], largest=False)
+        self.low[rows.which], order = low.topk(kept.shape[1], largest=False)
         self.column[rows.which] = column.gather(1, order)
 
     def settle(self, local: Shard, remote: Shard) -> None:
@@ -141,20 +144,16 @@ def _search(exact: Tensor, reach: Tensor, local: Shard, remote: Shard, rows: Ten
     return exact
 
 
-def _smallest_of(low: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return values and columns that hold the ``count`` smallest of each row, in any order, and maybe others.
-
-    Columns are grouped; the smallest lie in the groups of the smallest minima, an eighth of the values to choose among.
+def _nearer(low: Tensor, reach: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return values and columns that hold, of the ``count`` smallest of each row, those below its ``reach``; maybe
+    others, and inf.
     """
-    groups = low.shape[1] // GROUP
-    if low.shape[1] % GROUP or groups <= count:
-        return low.topk(min(count, low.shape[1]), largest=False, sorted=False)
-    minima = low
-    while minima.shape[1] > groups:
-        minima = torch.minimum(*minima.chunk(2, 1))
-    heads = minima.topk(count, largest=False, sorted=False).indices
-    members = heads.unsqueeze(1) + groups * torch.arange(GROUP, device=low.device).view(1, -1, 1)
-    return low.gather(1, members.flatten(1)), members.flatten(1)
+    if not reach.isfinite().all():
+        return smallest_of(low, count)
+    rows, columns = within(low, below(reach))
+    if not len(rows) or int(rows.bincount().max()) > MANY:
+        return smallest_of(low, count if len(rows) else 0)
+    return spread_out(low[rows, columns], rows, len(low)), spread_out(columns, rows, len(low), 0)
 
 
 def _smallest(exact: Tensor, more: Tensor) -> Tensor:

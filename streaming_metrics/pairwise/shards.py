@@ -22,10 +22,8 @@ class Shard:
     def __init__(self, rows: Tensor, position: Tensor, centre: Tensor) -> None:
         self.rows, self.position, self.centre = rows, position, centre
         self.norms = rows.new_empty(len(rows), dtype=torch.float64)
-        self.offsets = torch.empty_like(self.norms)
         for chunk in self._chunks():
             self.norms[chunk] = self.centred(chunk).double().square_().sum(1)
-            self.offsets[chunk] = rows[chunk].double() @ centre.double()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -33,6 +31,14 @@ class Shard:
     def centred(self, which: slice | Tensor) -> Tensor:
         """Return rows minus the centre, float32."""
         return self.rows[which] - self.centre
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """``(n,)`` float64, products of rows with the centre."""
+        offsets, centre = torch.empty_like(self.norms), self.centre.double()
+        for chunk in self._chunks():
+            offsets[chunk] = self.rows[chunk].double() @ centre
+        return offsets
 
     @cached_property
     def reach(self) -> tuple[float, float]:
@@ -66,9 +72,15 @@ class Block:
 
     def __init__(self, shard: Shard, which: slice | Tensor) -> None:
         self.shard, self.which = shard, which
-        self.norms, self.offsets, self.position = (
-            column[which] for column in (shard.norms, shard.offsets, shard.position)
-        )
+        self.norms, self.position = shard.norms[which], shard.position[which]
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    @property
+    def offsets(self) -> Tensor:
+        """``(n,)`` float64, products of rows with the centre."""
+        return self.shard.offsets[self.which]
 
     @cached_property
     def centred(self) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from streaming_metrics.pairwise.base import Needs, PairContext, PairReduction
 from streaming_metrics.pairwise.tiling import Tiling, tiles
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 class SubsetSums(PairReduction):
     """``Σ k(x, y)`` over the pairs of every subset, float64 ``(S,)``; pairs of a row with itself left out.
 
-    Where the subsets together hold more pairs than the sides do, a 0/1 matrix of memberships sums all subsets over each
-    tile; else each subset's own pairs are multiplied out, and no tile is looked at.
+    Where the subsets together hold more pairs than the sides do, each tile is summed over all subsets: its rows first,
+    a strip at a time, then its columns; else each subset's own pairs are multiplied out, and no tile is looked at.
 
     Args:
         rows, columns: sides among those of the draw.
@@ -65,9 +68,8 @@ class SubsetSums(PairReduction):
         return _SubsetSums(rows, columns, sums, is_sparse, context.tiling)
 
     def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
-        rows, columns = accumulator.members(tile.rows, tile.columns)
-        rest = self.kernel.rest(tile)
-        sums = (rest @ columns.to(rest.dtype)).mul_(rows).sum(0, dtype=torch.float64)
+        strips = (accumulator.over_rows(tile.rows, *strip) for strip in self.kernel.strips(tile))
+        sums = accumulator.over_columns(tile.columns, reduce(Tensor.add_, strips))
         accumulator.sums += 2 * sums if tile.mirrored else sums
 
     def end_shard(self, accumulator: _SubsetSums, local: Shard, remote: Shard) -> None:
@@ -99,15 +101,41 @@ class SubsetSums(PairReduction):
 
 @dataclass
 class _SubsetSums:
-    """Memberships, bool ``(N, S)`` of each side, whether the subset holds the row; and the sums so far."""
+    """Memberships, bool ``(N, S)`` of each side, whether the subset holds the row; and the sums so far.
+
+    Args:
+        bags: of the parts of blocks of rows that were met, by their ends: the rows that each subset holds, one subset
+            after the other, and where each begins.
+        held: of the blocks of columns that were met: float32 ``(S, columns)``, 1 where the subset holds the column.
+    """
 
     rows: Tensor
     columns: Tensor
     sums: Tensor
     is_sparse: bool
     tiling: Tiling
+    bags: WeakKeyDictionary[Block, dict[tuple[int, int], tuple[Tensor, Tensor]]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    held: WeakKeyDictionary[Block, Tensor] = field(default_factory=WeakKeyDictionary)
 
-    def members(self, rows: Block | Shard, columns: Block | Shard) -> tuple[Tensor, Tensor]:
+    def over_rows(self, rows: Block, part: slice, values: Tensor) -> Tensor:
+        """Return ``(S, columns)``: the sum over the rows of each subset of ``values``, those of a part of a block."""
+        bags, ends = self.bags.setdefault(rows, {}), (part.start, part.stop)
+        if ends not in bags:
+            subsets, members = self.rows[rows.position[part]].T.nonzero(as_tuple=True)
+            counts = subsets.bincount(minlength=len(self.sums))
+            bags[ends] = members, counts.cumsum(0) - counts
+        members, starts = bags[ends]
+        return embedding_bag(members, values, starts, mode="sum")
+
+    def over_columns(self, columns: Block, values: Tensor) -> Tensor:
+        """Return ``(S,)`` float64, the sum over the columns of each subset of ``values (S, columns)``."""
+        if columns not in self.held:
+            self.held[columns] = self.columns[columns.position].T.contiguous().float()
+        return values.mul_(self.held[columns]).sum(1, dtype=torch.float64)
+
+    def members(self, rows: Shard, columns: Shard) -> tuple[Tensor, Tensor]:
         return self.rows[rows.position], self.columns[columns.position]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.pairwise.distances import UNDERFLOW, measured, summation_error
+from streaming_metrics.pairwise.products import inner_products
 
 if TYPE_CHECKING:
     from streaming_metrics.pairwise.shards import Block, Shard
@@ -46,7 +47,7 @@ class Tile:
     @cached_property
     def products(self) -> Tensor:
         """``(rows, columns)`` float32, inner products of centred rows."""
-        return torch.mm(self.rows.centred, self.columns.centred.T)
+        return inner_products(self.rows.centred, self.columns.centred)
 
     @cached_property
     def products64(self) -> Tensor:

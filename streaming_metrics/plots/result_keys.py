@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.facts import ARROWS as ARROWS
 from streaming_metrics.measures.keys import group_of, known_scalars, parse_key, scalar_of
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
     Row: TypeAlias = Mapping[str, "float | Tensor"]
     Rows: TypeAlias = "Row | Sequence[Row]"
-
-ARROWS = {"lower": "↓", "higher": "↑", None: ""}
-"""What stands for the better direction."""
-
 
 MOST_CURVES = 4
 """Curves of a panel, each in a colour of its own, with room for its name."""

@@ -71,10 +71,14 @@ class History:
     ) -> None:
         """Note the values of a step, or of an epoch; what was noted of it, and of later ones, is forgotten."""
         self.forget(epoch, step)
+        self.add(epoch, values, metric.signature(), step)
+
+    def add(self, epoch: int, values: Mapping[str, Tensor | float], signature: str, step: int | None = None) -> None:
+        """Add values behind those that are there, and how they came about."""
         self.epochs.append(epoch)
         self.steps.append(step)
         self.rows.append({key: float(value) for key, value in values.items()})
-        self.signature = metric.signature()
+        self.signature = signature
 
     def look(
         self,

@@ -126,11 +126,11 @@ def write_report(
     histories: Sequence[History],
     title: str,
     study: Mapping[str, Any] | Study | None = None,
-    sides: SidesTable | None = None,
+    tables: Sequence[SidesTable] = (),
 ) -> None:
     """Write the report of what histories have noted, and of what a study found, atomically."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    page = rendered(histories, title, study, sides)
+    page = rendered(histories, title, study, tables)
     with atomic_write(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # file names may be no text
 
@@ -149,7 +149,7 @@ def rendered(
     histories: Sequence[History],
     title: str,
     study: Mapping[str, Any] | Study | None = None,
-    sides: SidesTable | None = None,
+    tables: Sequence[SidesTable] = (),
 ) -> str:
     """Return the page; all that histories and studies hold is escaped.
 
@@ -157,7 +157,7 @@ def rendered(
         histories: those without an epoch are left out.
         title: of the page.
         study: results of a study, or sections made of other results; None for none.
-        sides: several generated sides beside each other; None for none.
+        tables: of several generated sides beside each other.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -170,7 +170,7 @@ def rendered(
         title=title,
         histories=histories,
         study=view,
-        sides=sides,
+        tables=tables,
         summary=_summary(histories) if histories or view is None else view.summary,
         scores={history.name: _blocks(scores(history)) for history in histories},
         curves=_blocks(charts.over_epochs(histories)),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
+from streaming_metrics.deferred import require
 from streaming_metrics.features import Features
 from streaming_metrics.statistics.base import LARGEST, State, Statistic, check_column, unless
 from streaming_metrics.statistics.index import hashed_clusters
@@ -176,16 +177,23 @@ def bank_features(bank: Bank, state: State) -> Iterator[Features]:
 
 
 def check_labels(labels: Tensor | None, n: int, num_labels: int) -> Tensor:
-    """Return labels; raise unless they are int64 ``(n,)`` in ``[0, num_labels)``."""
+    """Return labels; raise unless they are int64 ``(n,)`` in ``[0, num_labels)``. Those that a device is still to check
+    are clamped to that range, since they are places in tables.
+    """
     if labels is None or labels.dtype != torch.int64 or labels.shape != (n,):
         got = "none" if labels is None else f"{labels.dtype} of shape {tuple(labels.shape)}"
         raise ValueError(f"labels: expected int64 of shape ({n},), got {got}. Remedy: give each sample's class.")
-    if n and not (int(labels.min()) >= 0 and int(labels.max()) < num_labels):
-        raise ValueError(
-            f"labels: expected classes in [0, {num_labels}), got {int(labels.min())} to {int(labels.max())}. "
+    ends = torch.stack(labels.aminmax()) if n else labels.new_zeros(2)
+
+    def why() -> Exception:
+        low, high = ends.tolist()
+        return ValueError(
+            f"labels: expected classes in [0, {num_labels}), got {low} to {high}. "
             "Remedy: number the classes from 0, and say how many there are."
         )
-    return labels
+
+    is_late = require(((ends >= 0) & (ends < num_labels)).all(), why)
+    return labels.clamp(0, num_labels - 1) if is_late else labels
 
 
 def check_captions(captions: Tensor | None, n: int) -> Tensor:

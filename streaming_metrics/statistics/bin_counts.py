@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from streaming_metrics.arguments import check_integer
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics.sums import Shapes, Sums, counts_of
 
 if TYPE_CHECKING:
     from streaming_metrics.features import Features
@@ -61,7 +61,7 @@ class BinCounts(Sums):
     def sums_of(self, features: Features) -> State:
         assert self.centres is not None
         _, place = self.centres.nearest(self.rows_of(features))
-        return {"counts": torch.bincount(place, minlength=self.bins)}
+        return {"counts": counts_of(place, self.bins)}
 
     def check(self, state: State) -> None:
         super().check(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.base import State, Statistic
 from streaming_metrics.statistics.index import cluster_of, hashed, shifted
+from streaming_metrics.statistics.sums import counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,9 +81,12 @@ class Blocks(Statistic):
     def staged(self, state: State, features: Features) -> Callable[[], State]:
         assert features.index is not None
         place = self.block_of(features.index).to(state[self.sizes].device)
+        sizes, ordered = counts_of(place, self.blocks), features[place.argsort(stable=True)]
+        ends = [0, *accumulate(sizes.tolist())]  # read once for all blocks
         writes = {
-            block: self.statistic.staged(self.one(state, block), features[place == block])
-            for block in place.unique().tolist()
+            block: self.statistic.staged(self.one(state, block), ordered[start:stop])
+            for block, (start, stop) in enumerate(pairwise(ends))
+            if start < stop
         }
 
         def write() -> State:
@@ -90,7 +94,7 @@ class Blocks(Statistic):
                 for key, tensor in written().items():
                     if tensor.data_ptr() != state[key][block].data_ptr():  # else it was written in place
                         state[key][block] = tensor
-            state[self.sizes] += place.bincount(minlength=self.blocks)
+            state[self.sizes] += sizes
             return state
 
         return write

@@ -11,7 +11,7 @@ from torch import Tensor
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.bank import check_labels
 from streaming_metrics.statistics.base import MOST_SAMPLES, check_column, unless
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics.sums import Shapes, Sums, counts_of
 
 if TYPE_CHECKING:
     from streaming_metrics.features import Features
@@ -69,7 +69,7 @@ class ClassSums(Sums):
         rows = self.rows_of(features).to(torch.float64)
         labels = check_labels(features.labels, len(features), self.labels)
         sums = rows.new_zeros(self.labels, self.num_features)
-        return {"counts": torch.bincount(labels, minlength=self.labels), "sums": sums.index_add_(0, labels, rows)}
+        return {"counts": counts_of(labels, self.labels), "sums": sums.index_add_(0, labels, rows)}
 
     def check(self, state: State) -> None:
         super().check(state)

@@ -9,7 +9,7 @@ import torch
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
 from streaming_metrics.statistics.base import check_column, in_name, unless
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics.sums import Shapes, Sums, counts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ class Histogram(Sums):
                 f"{values.max():g}; nothing was added. Remedy: the units of the extractor that this column is of."
             )
         place = ((values - self.low) / self.bin_width).floor().clamp(0, self.bins - 1).long()
-        return {"counts": torch.bincount(place, minlength=self.bins)}
+        return {"counts": counts_of(place, self.bins)}
 
     def check(self, state: State) -> None:
         super().check(state)

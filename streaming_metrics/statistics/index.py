@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from streaming_metrics.deferred import require
+
 EXPLICIT_LIMIT = 1 << 40
 ANONYMOUS = 1 << 62
 
@@ -29,14 +31,22 @@ def is_anonymous(index: Tensor) -> Tensor:
     return index >= ANONYMOUS
 
 
-def check_index(index: Tensor, n: int) -> None:
-    """Raise unless ``index`` is int64 ``(n,)`` in ``[0, 2⁴⁰)``."""
+def check_index(index: Tensor, n: int) -> Tensor:
+    """Return ids; raise unless they are int64 ``(n,)`` in ``[0, 2⁴⁰)``. Those that a device is still to check are
+    clamped to that range.
+    """
     if not isinstance(index, Tensor) or index.dtype != torch.int64:
         raise TypeError(f"index: expected an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}.")
     if index.shape != (n,):
         raise ValueError(f"index: expected shape ({n},), one id for each sample, got {tuple(index.shape)}.")
-    if n and not (int(index.min()) >= 0 and int(index.max()) < EXPLICIT_LIMIT):
-        raise ValueError(f"index: expected ids in [0, 2**40), got {int(index.min())} to {int(index.max())}.")
+    ends = torch.stack(index.aminmax()) if n else index.new_zeros(2)
+
+    def why() -> Exception:
+        low, high = ends.tolist()
+        return ValueError(f"index: expected ids in [0, 2**40), got {low} to {high}.")
+
+    is_late = require(((ends >= 0) & (ends < EXPLICIT_LIMIT)).all(), why)
+    return index.clamp(0, EXPLICIT_LIMIT - 1) if is_late else index
 
 
 def cluster_of(index: Tensor, cluster: int) -> Tensor:

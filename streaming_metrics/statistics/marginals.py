@@ -84,7 +84,7 @@ class Marginals(Sums):
         p = log_p.exp()
         negentropy = torch.where(p > 0, p * log_p, 0.0).sum(1, keepdim=True)
         rows = torch.cat([torch.ones_like(negentropy), negentropy, p], 1)
-        membership = torch.nn.functional.one_hot(self.split_of(features.index), self.splits + 1)
+        membership = self.split_of(features.index).unsqueeze(1) == torch.arange(self.splits + 1, device=rows.device)
         return {"sums": membership.to(torch.float64).T @ rows}
 
     def check(self, state: State) -> None:
@@ -108,7 +108,7 @@ class Marginals(Sums):
             return i % self.splits
         inside = i < self.num_samples
         if self.assignment == "shuffled":
-            i = _places(self.num_samples).to(i.device)[i.clamp(max=self.num_samples - 1)]
+            i = _places(self.num_samples, i.device)[i.clamp(max=self.num_samples - 1)]
         return torch.where(inside, ((i + 1) * self.splits - 1) // self.num_samples, self.splits)
 
     def counts(self, state: State) -> Tensor:
@@ -129,6 +129,6 @@ class Marginals(Sums):
 
 
 @lru_cache(maxsize=8)
-def _places(num_samples: int) -> Tensor:
+def _places(num_samples: int, device: torch.device) -> Tensor:
     """Return where the shuffle puts each sample: the inverse of the permutation."""
-    return torch.from_numpy(np.argsort(np.random.RandomState(SHUFFLE_SEED).permutation(num_samples)))
+    return torch.from_numpy(np.argsort(np.random.RandomState(SHUFFLE_SEED).permutation(num_samples))).to(device)

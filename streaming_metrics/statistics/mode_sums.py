@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.bank import check_labels
-from streaming_metrics.statistics.sums import Shapes, Sums
+from streaming_metrics.statistics.sums import Shapes, Sums, counts_of
 
 if TYPE_CHECKING:
     from streaming_metrics.features import Features
@@ -74,8 +74,8 @@ class ModeSums(Sums):
     def sums_of(self, features: Features) -> State:
         mode, distance = self.assigned(features)
         return {
-            "counts": torch.bincount(mode, minlength=self.modes),
-            "distances": torch.bincount(mode, distance, minlength=self.modes),
+            "counts": counts_of(mode, self.modes),
+            "distances": distance.new_zeros(self.modes).index_add_(0, mode, distance),
         }
 
     def assigned(self, features: Features) -> tuple[Tensor, Tensor]:

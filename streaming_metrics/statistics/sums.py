@@ -13,11 +13,24 @@ from streaming_metrics.statistics.base import State, Statistic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.features import Features
 
 Shapes: TypeAlias = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 """Shape and dtype of each tensor of a state."""
+
+
+def counts_of(places: Tensor, length: int) -> Tensor:
+    """Return how often each place in ``[0, length)`` comes, int64 ``(length,)``; no device is waited for, as
+    ``bincount`` does.
+
+    Example:
+        >>> counts_of(torch.tensor([2, 0, 2]), 4)
+        tensor([1, 0, 2, 0])
+    """
+    return places.new_zeros(length).scatter_add_(0, places, torch.ones_like(places))
 
 
 class Sums(Statistic):

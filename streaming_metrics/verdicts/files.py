@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streaming_metrics.files.atomic import atomic_write
+from streaming_metrics.verdicts import KIND
 from streaming_metrics.verdicts.evidence import Evidence, Influence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-KIND = "streaming-metrics scores 1"
-"""What a file of the scores of one generated side calls itself."""
 FLOAT64 = "<f8"
 """Influence values are the base64 of these: 11 characters each, and no digit lost."""
 NEEDED = {"ids", "influence", "num_samples", "cluster"}

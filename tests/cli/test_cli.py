@@ -413,7 +413,11 @@ def test_measures_and_extractors_are_listed() -> None:
         (["compare", "real", "fake", "--measures", "prdc(k=0)"], 2, "expected at least 1"),
         (["compare", "real", "fake", "--measures", "prdc(n=3)"], 2, "Unknown parameter of prdc"),
         (["compare", "real", "fake", "--measures", "fid)"], 2, "expected a list like"),
-        (["compare", "real", "fake", "--measures", "fid,cas(classes=2)"], 2, "got cas, which reads labels. Remedy"),
+        (
+            ["compare", "real", "fake", *TINY, "--measures", "cas(classes=2)"],
+            3,
+            "class of every image, as a measure reads",
+        ),
         (["compare", "real", "fake", "--measures", "fid(captions=True)"], 2, "fid, which reads captions"),
         (["compare", "real", "fake", "--measures", "fid,authpct"], 2, "authpct, which reads training images"),
         (["reference", "real", "-o", "out", "--measures", "nnaa(privacy=True)"], 2, "reads training images"),
@@ -449,7 +453,12 @@ def test_unreadable_images_are_listed(sides: tuple[Path, Path], workers: int) ->
         (sides[1] / name).write_bytes(content)
     failed = run("compare", *sides, *TINY, "--workers", workers)
     assert failed.exit_code == 3
-    assert all(name in failed.stderr for name in broken)
+    assert [name in failed.stderr for name in broken] == [False, True, True]  # the header of the first reads
+    (sides[1] / "007.png").write_bytes(whole)
+    (sides[1] / "011.png").write_bytes(whole)
+    assert "001.png: " in run("compare", *sides, *TINY, "--workers", workers).stderr
+    for name, content in broken.items():
+        (sides[1] / name).write_bytes(content)
     result = scores_of(*sides, *TINY, "--workers", workers, "--on-error", "skip")
     assert [Path(name).name for name, _ in result["fake"]["unreadable"]] == list(broken)
     assert result["fake"]["num_samples"] == 27

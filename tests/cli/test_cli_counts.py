@@ -114,7 +114,7 @@ def test_nothing_is_read_where_nothing_can_be_scored(part: list[str]) -> None:
     assert result.exit_code == (4 if part else 3)
     result = run("compare", *named("WATCHED", "FAKE"), "--extractor", "no-such-network", "--measures", "kid", *part)
     assert result.exit_code == 4
-    assert TOUCHED == []
+    assert set(TOUCHED) <= {0}  # the first of a dataset tells whether a range is needed
 
 
 def test_no_measure_is_a_wrong_option() -> None:
@@ -151,7 +151,7 @@ def test_images_that_are_skipped_may_be_too_many(enough: str) -> None:
 def test_images_that_are_skipped_are_named_even_where_none_is_left(measure: str) -> None:
     result = run("compare", *named("REAL", "NOTHING"), *TINY, "--on-error", "skip", "--measures", measure)
     assert result.exit_code == 4
-    assert "note: left out: test_cli_counts:NOTHING[1]: expected a uint8 tensor" in result.stderr
+    assert "note: left out: test_cli_counts:NOTHING[1]: expected a tensor" in result.stderr
     assert "fake samples, got 0" in result.stderr
 
 
@@ -263,7 +263,7 @@ def test_another_number_of_samples_is_refused_before_work() -> None:
     result = run("compare", *named("WATCHED", "FAKE"), *TINY, "--measures", "is(num_samples=31)")
     assert result.exit_code == 4
     assert "IS needs at least 31 fake samples, got 30" in result.stderr
-    assert TOUCHED == []
+    assert set(TOUCHED) <= {0}  # the first of a dataset tells whether a range is needed
 
 
 # --- all that does not read -------------------------------------------------------------------------------------------
@@ -274,7 +274,8 @@ def broken_folder(path: Path, broken: tuple[int, ...]) -> Path:
     for i, image in enumerate(PIXELS):
         stream = io.BytesIO()
         Image.fromarray(image).save(stream, "png")
-        (path / f"{i:03}.png").write_bytes(b"no image" if i in broken else stream.getvalue())
+        whole = stream.getvalue()
+        (path / f"{i:03}.png").write_bytes(whole[:-40] if i in broken else whole)  # whose header reads
     return path
 
 
@@ -346,7 +347,7 @@ def test_what_is_missing_is_known_before_an_image_is_read(
     result = run("compare", *named("WATCHED", "FAKE"), *options)
     assert result.exit_code == 3, result.output
     assert said in result.stderr
-    assert TOUCHED == []
+    assert set(TOUCHED) <= {0}  # the first of a dataset tells whether a range is needed
     assert [path.name for path in tmp_path.iterdir()] == ["6726825d.pth"]
 
 
@@ -365,7 +366,7 @@ def test_a_reference_that_does_not_serve_is_refused_before_images_are_read(tmp_p
     result = run("reference", *named("WATCHED"), *TINY, "--measures", "prdc(k=3)", "-o", tmp_path / "y.npz")
     assert result.exit_code == 3
     assert "An .npz holds mean and covariance. Remedy: --measures fid" in result.stderr
-    assert TOUCHED == []
+    assert set(TOUCHED) <= {0}  # the first of a dataset tells whether a range is needed
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 from test_cli import LINE
 
 import streaming_metrics
 from streaming_metrics import FID, Features, Reference, extractors, measures
+from streaming_metrics.cli import app
 from streaming_metrics.cli.facts import contents, differences, facts
 from streaming_metrics.cli.results import Origin, Result
 from streaming_metrics.extractors import EXTRACTORS, RESIZES, EfficientNetLite0, resolve
-from streaming_metrics.extractors.names import RESIZE_NAMES, facts_of_record
+from streaming_metrics.extractors.names import RESIZES_TOLD, facts_of_record
 from streaming_metrics.extractors.recorded import Recorded, record_of
 from streaming_metrics.files.outline import Outline
 from streaming_metrics.files.reference import KIND
@@ -65,14 +68,50 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return made
 
 
-def test_help_show_and_diff_need_no_torch_and_one_that_needs_it_would_be_seen() -> None:
-    commands = [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], ["show", "-h"], ["explain", "-h"]]
-    *told, (code, _, _, failed) = run_torchless(*commands, ["extractors"])
+LISTS = [["measures"], ["measures", "ndb"], ["measures", "--markdown"], ["measures", "--json"], ["extractors"]]
+REFUSED = {
+    "compare --measures fid": "Missing argument",
+    "compare a b --measures fid --batch-size 0": "greater than or equal to 1",
+    "compare a b --measures fib": "Did you mean 'fid'?",
+    "compare a b --paired psnr --nothing": "No such option",
+    "reference a -o b --measures ,": "expected a list like 'fid,kid",
+    "nothing": "No such command",
+    "measures fib": "Did you mean 'fid'?",
+    "show": "Missing argument",
+}
+
+
+def test_lists_help_show_and_diff_need_no_torch_and_what_needs_it_would_be_seen() -> None:
+    helps = [[command, "-h"] for command in typer.main.get_command(app).commands]  # pyright: ignore
+    commands = [["--help"], ["--version"], ["show", LINE], ["diff", LINE, LINE], *helps, *LISTS]
+    *told, (code, _, _, failed) = run_torchless(*commands, ["compare", "a", "b"])
     for command, (returned, out, err, _) in zip(commands, told):
-        assert (returned, err) == (0, "")
-        assert bool(out) == (command[0] != "diff")
+        assert (returned, err) == (0, ""), command
+        assert bool(out) == (command != ["diff", LINE, LINE])
     assert code != 0
     assert "torch" in failed
+
+
+def test_errors_of_usage_need_no_torch() -> None:
+    for command, (code, _, err, _) in zip(REFUSED, run_torchless(*map(str.split, REFUSED))):
+        assert code in (2, 3), command
+        assert REFUSED[command] in " ".join(err.replace("│", " ").split()), command
+
+
+PEAK = """
+from streaming_metrics.cli import app
+try:
+    app(["measures", "--json"])
+finally:
+    print(open("/proc/self/status").read())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it is Linux that tells the peak")
+def test_a_list_takes_little_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    [peak] = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("VmHWM")]
+    assert peak <= 60 * 1024
 
 
 def test_every_kind_of_file_is_shown_and_compared_without_torch(files: dict[str, Path]) -> None:
@@ -178,7 +217,7 @@ def test_a_record_tells_what_the_extractor_does() -> None:
 
 
 def test_names_are_those_of_what_there_is() -> None:
-    assert tuple(RESIZES) == RESIZE_NAMES
+    assert {name: getdoc(resize).partition("\n")[0] for name, resize in RESIZES.items()} == RESIZES_TOLD  # pyright: ignore
     with pytest.raises(ValueError, match="There are: " + ", ".join(EXTRACTORS)):
         resolve("none")
 

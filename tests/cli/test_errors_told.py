@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from streaming_metrics.cli.facts import differences, facts
-from streaming_metrics.cli.measure_list import fields_of
 from streaming_metrics.cli.results import Origin, Result
 from streaming_metrics.measures.catalogue import entries
 from streaming_metrics.plots import curves
@@ -79,4 +78,4 @@ def test_the_list_of_measures_says_which_have_an_error() -> None:
         *("nnaa", "rfid", "sfid", "sliced_wasserstein", "topp_r", "wasserstein_critic"),
     }
     [kid] = [entry for entry in entries() if entry.label == "kid"]
-    assert fields_of(kid)["error"] == {"by": "se=True", "about": "the distance, both sides random"}
+    assert kid.facts.as_json()["error"] == {"by": "se=True", "about": "the distance, both sides random"}

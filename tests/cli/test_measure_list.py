@@ -14,11 +14,13 @@ from test_cli import done, run
 from streaming_metrics import FID, IS, NDB, PRDC, AuthPct, IntraFID
 from streaming_metrics.cli import measure_list
 from streaming_metrics.measures.base import GROUPS
-from streaming_metrics.measures.catalogue import Entry, Kept, all_measures, entries
+from streaming_metrics.measures.catalogue import Entry, all_measures, entries
+from streaming_metrics.measures.facts import FILE, MeasureFacts, dumped, facts_of_all
 from streaming_metrics.measures.registry import MEASURES
+from streaming_metrics.measures.sizes import Kept
 
 PAGE = Path(__file__).parents[2] / "docs" / "measures.md"
-BY_LABEL = {entry.label: entry for entry in entries()}
+BY_LABEL = {entry.label: entry.facts for entry in entries()}
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: int = 80) -> str:
@@ -30,6 +32,24 @@ def terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: int = 80
 def test_the_page_is_what_the_command_writes() -> None:
     written = done("measures", "--markdown").stdout
     assert written == PAGE.read_text(), "streaming-metrics measures --markdown > docs/measures.md"
+
+
+def test_the_facts_that_come_with_the_library_are_what_the_classes_say() -> None:
+    written = dumped(BY_LABEL.values()) + "\n"
+    assert FILE.read_text(encoding="utf-8") == written, "python -m streaming_metrics.measures.catalogue"
+    assert facts_of_all() == [*BY_LABEL.values()]
+
+
+def test_a_measure_of_ones_own_is_told_from_its_class() -> None:
+    [told] = json.loads(done("measures", "test_cli:RootFID", "--json").stdout)
+    assert (told["label"], told["group"], told["class"]) == ("root_fid", "core", "additive")
+    assert done("measures", "test_cli:RootFID").stdout.startswith("RootFID(): ")
+    [ours] = json.loads(done("measures", "streaming_metrics.measures.prdc:PRDC", "--json").stdout)
+    assert MeasureFacts.of_json(ours) == BY_LABEL["prdc"]
+    for other, why in (("test_cli:nothing", "nothing"), ("pathlib:Path", "expected pathlib:Path to be a subclass")):
+        refused = run("measures", other)
+        assert refused.exit_code == 3
+        assert why in refused.stderr
 
 
 def test_every_measure_is_in_every_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +74,7 @@ def test_a_pipe_that_is_closed_ends_it_without_a_word(option: list[str]) -> None
 
 @pytest.mark.parametrize("label", MEASURES)
 def test_an_entry_says_all_there_is_to_say(label: str) -> None:
-    fields = measure_list.fields_of(BY_LABEL[label])
+    fields = BY_LABEL[label].as_json()
     assert all(fields[name] for name in ("definition", "group", "class", "keys", "reads", "paper", "compared_with"))
     assert fields["group"] in GROUPS[:-1]
     assert "fake" in fields["reads"]
@@ -81,15 +101,16 @@ def test_groups_come_in_their_order() -> None:
     ids=repr,
 )
 def test_classes_and_columns_are_read_off_the_statistics(measure: Any, kind: str, reads: str) -> None:
-    entry = Entry(measure)
-    assert (entry.kind, measure_list.read_by(entry)) == (kind, reads)
+    told = Entry(measure).facts
+    assert (told.kind, measure_list.read_by(told)) == (kind, reads)
+    assert MeasureFacts.of_json(json.loads(json.dumps(told.as_json()))) == told
 
 
 def test_sizes_are_those_of_the_states() -> None:
     assert BY_LABEL["fid"].kept == Kept(8 * (2048 * 2049 + 2048 + 1))
     assert Entry(PRDC(capacity=100)).kept == Kept(0, 4 * 2048 + 8, 100)
     assert Entry(NDB(bins=7)).kept_bound == Kept(8 * 7)
-    assert measure_list.kept_by(Entry(NDB())) == "8.2 KB a sample; frozen: 800 B"
+    assert measure_list.kept_by(Entry(NDB()).facts) == "8.2 KB a sample; frozen: 800 B"
 
 
 def test_a_terminal_of_80_columns_suffices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchmetrics import Metric, MetricCollection, MetricTracker
 
-from streaming_metrics import PRDC, GenerativeMetrics, NotEnoughSamples, merge_states
+from streaming_metrics import FID, PRDC, GenerativeMetrics, NotEnoughSamples, merge_states
 from streaming_metrics.measures.authenticity import AuthPct
 from streaming_metrics.measures.bins import NDB
 from streaming_metrics.measures.r_precision import RPrecision
@@ -74,6 +74,8 @@ ORDERS = {
     "reset after a replay": "r0 r1 r2 t0 t1 t2 f7 f8 R T x x f0 f1 f2",
     "computed between": "r0 t0 r1 t1 r2 t2 f0 c R T c f1 c f2 c",
     "by forward": "r0 r1 r2 t0 t1 t2 w0 R w1 T w2",
+    "set aside, then bound": "f2 f0 a f5 r0 r1 r2 t0 t1 t2 R T f6 b f1",
+    "set aside while bound": "r0 r1 r2 t0 t1 t2 R T f0 a f5 c a b f1 f2",
 }
 
 
@@ -300,6 +302,18 @@ def test_counts_without_the_side_that_they_are_against_are_refused(measures: lis
     with pytest.raises(RuntimeError, match="State"):
         metric.load_state_dict(saved, strict=False)
     check(metric, (0,))
+
+
+def test_samples_that_were_set_aside_are_put_back_once() -> None:
+    """They are no copies: what was added since is in some of their tensors, and not in others."""
+    metric = build([FID(), PRDC(k=3)])
+    add(metric, "fake", 0)
+    samples = metric.set_aside()
+    metric.put_back(samples)
+    add(metric, "fake", 1)
+    with pytest.raises(ValueError, match="put back before"):
+        metric.put_back(samples)
+    assert metric.num_samples("fake") == 2 * len(batch("fake", 0))
 
 
 @binding

@@ -26,6 +26,7 @@ from conftest import (
     first_of_each_kind,
     name_of,
 )
+from host_reads import answer_late
 from torch import nn
 from torchmetrics import MetricCollection
 
@@ -193,6 +194,20 @@ def test_ctrl_c_at_any_line_of_all_leaves_all_none_or_torn(act: str, among: set[
     found = outcomes(lambda: filled(*ALL), ACTS[act], among, step)
     assert found[0] == "before"
     assert {"torn", "after"} <= set(found)
+
+
+def add_late(metric: GenerativeMetrics) -> None:
+    metric.update(batch(), real=False)
+    metric.settle()
+
+
+def test_ctrl_c_at_any_line_that_holds_a_batch_back_or_adds_it_leaves_all_none_or_torn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer_late(monkeypatch)
+    found = outcomes(lambda: filled(*ALL), add_late, {*WRITING, "_hold", "set_aside", "settle", "put_back", "refuse"})
+    assert (found[0], found[-1]) == ("before", "after")
+    assert "torn" in found
 
 
 # --- an error between two statistics ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from streaming_metrics.doctor.waterfall import Waterfall
 from streaming_metrics.extractors.names import RESIZE_NAMES
 from streaming_metrics.features import Features
 from streaming_metrics.images import Unreadable
-from streaming_metrics.images.arrays import OwnDataset
+from streaming_metrics.images.own import OwnDataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning")
 

@@ -8,6 +8,9 @@ import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,6 +18,7 @@ import torch
 from extractor_table import EXTRACTORS, SLOW, Classifier, Pixels
 from reference_weights import draw_images
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 from torchvision import models
 
 from streaming_metrics import FID, Features, GenerativeMetrics
@@ -30,7 +34,8 @@ from streaming_metrics.extractors import (
 from streaming_metrics.extractors import fuse as fuse_module
 from streaming_metrics.extractors import inception as inception_module
 from streaming_metrics.extractors.fuse import ConvReLU
-from streaming_metrics.extractors.inception_graph import mean3x3, mean_of
+from streaming_metrics.extractors.inception_graph import mean_of
+from streaming_metrics.extractors.pooling import max3x3, max3x3_of_half, mean3x3
 from streaming_metrics.precision import _read, full_precision
 
 if TYPE_CHECKING:
@@ -252,18 +257,62 @@ def test_bfloat16_changes_the_features_and_the_signature(inception_weights: Path
         InceptionV3(inception_weights, precision="half")
 
 
-@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": (1, 0)}, {}], ids=str)
+@pytest.mark.parametrize("most", [None, 0.5], ids=str)
+@pytest.mark.parametrize("options", [{"stride": 2}, {"padding": (1, 0)}, {"groups": 8}, {}], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_convolution_and_its_relu_are_the_same_in_one_pass(
-    dtype: torch.dtype, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, options: dict[str, Any], most: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    branch = ConvReLU(nn.Conv2d(16, 24, 3, **options).requires_grad_(False))
+    branch = ConvReLU(nn.Conv2d(16, 24, 3, **options).requires_grad_(False), most)
     x = torch.randn(2, 16, 9, 7).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        once = branch(x)
+        once, affine = branch(x), branch.affine(x)
+        monkeypatch.setattr(fuse_module, "PACK", None)
+        assert torch.equal(branch(x), once)
         monkeypatch.setattr(fuse_module, "ONE_PASS", None)
-        assert once.dtype == dtype
+        assert once.dtype == affine.dtype == dtype
         torch.testing.assert_close(once, branch(x))
+        torch.testing.assert_close(affine, branch.affine(x))
+
+
+def test_weights_that_are_laid_out_follow_those_that_are_saved() -> None:
+    branch = ConvReLU(nn.Conv2d(3, 4, 3).requires_grad_(False))
+    x = torch.randn(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    branch(x)
+    assert set(branch.state_dict()) == {"conv.weight", "conv.bias"}
+    assert torch.equal(pickle.loads(pickle.dumps(branch))(x), branch(x))
+    for change in (lambda: branch.conv.weight.mul_(-2), lambda: branch.to(torch.bfloat16).to(torch.float32)):
+        change()
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+    torch.testing.assert_close(branch(x.contiguous()), branch.conv(x).relu())
+
+
+def test_weights_that_are_laid_out_follow_others_at_their_address() -> None:
+    branch, x = ConvReLU(nn.Conv2d(3, 4, 3).requires_grad_(False)), torch.randn(1, 3, 8, 8)
+    for _ in range(9):
+        branch(x)
+        for _ in range(2):  # the second may come to lie where the first ones were
+            branch.conv.weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+
+
+def test_weights_that_do_not_tell_of_changes_are_not_kept_laid_out() -> None:
+    with torch.inference_mode():
+        branch, x = ConvReLU(nn.Conv2d(3, 4, 3)), torch.randn(1, 3, 8, 8)
+        branch(x)
+        branch.conv.weight.mul_(-2)
+        torch.testing.assert_close(branch(x), branch.conv(x).relu())
+
+
+@pytest.mark.parametrize("size", [(9, 8), (3, 4), (17, 17)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_maxima_of_rows_and_columns_are_torchs_bit_for_bit(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *size).to(dtype).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    assert torch.equal(max3x3(x), max_pool2d(x, 3, stride=1, padding=1))
+    assert torch.equal(max3x3_of_half(x.relu()), max_pool2d(x.relu(), 3, stride=2))
+    assert max3x3_of_half(x.relu()).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.slow
@@ -365,6 +414,22 @@ def test_both_halves_of_a_reduction_switch_are_put_back() -> None:
         assert _read(switch) == [(False, False)]
     finally:
         matmul.allow_bf16_reduced_precision_reduction = before
+
+
+def test_threads_that_extract_at_once_leave_the_process_s_settings_as_they_were() -> None:
+    cudnn, together = torch.backends.cudnn, Barrier(2, timeout=0.2)
+
+    class Slow(Pixels):
+        def forward(self, images: Tensor) -> Tensor:
+            with suppress(BrokenBarrierError):  # the second comes while the first is here, or never
+                together.wait()
+            assert cudnn.deterministic
+            return super().forward(images)
+
+    before, extractor = cudnn.deterministic, ModuleExtractor(Slow())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: extractor(IMAGES), range(2)))
+    assert cudnn.deterministic == before
 
 
 def test_cudnn_is_told_to_repeat_itself_and_its_settings_are_put_back() -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import timm
 import torch
+from host_reads import HostReads
 from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import v2
 
 from streaming_metrics.extractors.pil import KERNELS, resample
-from streaming_metrics.extractors.preprocess import CLIP, IMAGENET, Preprocess, adm_crop
+from streaming_metrics.extractors.preprocess import CLIP, IMAGENET, SAMPLERS, Preprocess, adm_crop
 from streaming_metrics.extractors.six_networks import Input
 from streaming_metrics.extractors.timm_network import preprocess_of
 
@@ -153,3 +154,14 @@ def test_it_follows_no_default_dtype(dtype: torch.dtype) -> None:
     for one, other in zip(found, expected):
         assert one.dtype == torch.float32
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("prepare", [*(Preprocess(16, resize) for resize in SAMPLERS), Input(16, *CLIP)], ids=str)
+def test_what_it_needs_is_brought_to_a_device_once(prepare: Any) -> None:
+    """A constant that each batch sent anew would wait for the batch before."""
+    images = noise(40, 24) if isinstance(prepare, Preprocess) else noise(40, 24) / 255
+    expected = prepare(images)
+    with HostReads() as reads:
+        found = prepare(images)
+    assert reads.asked == []
+    assert torch.equal(found, expected)

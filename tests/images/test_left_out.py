@@ -81,7 +81,8 @@ def test_what_lies_in_a_hidden_folder_is_not_counted(tmp_path: Path, holder: str
     hidden = [f"a/{folder}/deep/0.png" for folder in HIDDEN] + ["._0.png", "a/.0.png"]
     source = images_in(HOLDERS[holder](tmp_path / "x", ["a/0.png", "./1.png", *hidden, "a/notes.txt"]))
     assert len(source) == 2
-    assert source.left_out == {f"hidden ({folder})": 1 for folder in HIDDEN} | {"hidden (by their names)": 2}
+    hidden_ones = {f"hidden ({folder})": 1 for folder in HIDDEN} | {"hidden (by their names)": 2}
+    assert source.left_out == hidden_ones | {".txt (no image)": 1}
 
 
 def test_a_root_may_itself_be_hidden(tmp_path: Path) -> None:
@@ -100,6 +101,32 @@ def test_links_neither_hide_nor_repeat_a_folder(tmp_path: Path) -> None:
 def test_a_source_of_hidden_images_alone_says_what_it_found(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"found none \(left out: 1 \.heic \(not read\), 2 hidden \(\.thumbnails\)\)"):
         find_source(str(in_folder(tmp_path / "x", [".thumbnails/0.png", ".thumbnails/1.png", "a.heic"])))
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_what_is_no_image_is_counted_by_ending(tmp_path: Path, holder: str) -> None:
+    names = ["0.png", "dataset.json", "a/0.json", "a/1.JSON", "LICENSE", "a/x.zip", ".DS_Store", ".git/config"]
+    source = images_in(HOLDERS[holder](tmp_path / "x", names))
+    zips = {".zip beside images" if holder == "folder" else ".zip (no image)": 1}
+    assert source.left_out == {".json (no image)": 2, "without ending (no image)": 1} | zips
+    many = [f"{i}.{i}x{j}" for i in range(10) for j in range(i + 1)]
+    source = images_in(HOLDERS[holder](tmp_path / "y", ["0.png", *many, *(f"b{i}.a" for i in range(3))]))
+    assert sum(source.left_out.values()) == len(many) + 3
+    assert len(source.left_out) == 9
+    assert "of other endings (no image)" in source.left_out
+
+
+def test_what_lies_beside_shards_is_counted(tmp_path: Path) -> None:
+    in_tar(tmp_path / "set" / "0", ["0.png", "0.json"])
+    in_folder(tmp_path / "set", ["index.json", ".thumbnails/0.png"])
+    assert images_in(tmp_path / "set").left_out == {".json (no image)": 2, "hidden (.thumbnails)": 1}
+
+
+def test_nothing_of_it_is_lost_where_notes_are_not_wanted(tmp_path: Path) -> None:
+    real = in_folder(tmp_path / "real", ["0.png", "1.png", "notes.txt"])
+    result = done("compare", real, real, *TINY, "--quiet", "--json", "-")
+    assert json.loads(result.stdout)["fake"]["left_out"] == {".txt (no image)": 1}
+    assert result.stderr == ""
 
 
 # --- archives and images ----------------------------------------------------------------------------------------------
@@ -150,7 +177,7 @@ def test_of_a_sample_with_several_images_one_is_chosen(tmp_path: Path) -> None:
         find_source(str(shard))
     chosen = images_in(f"{shard}:png")
     assert [chosen.name(i)[-7:] for i in range(len(chosen))] == ["a/x.png", "a/y.png"]
-    assert chosen.left_out == {".cond.png (not .png)": 2}
+    assert chosen.left_out == {".cond.png (not .png)": 2, ".json (no image)": 1}
     for where in (f"{shard}:cond.png", f"{tmp_path / 's'}:cond.png", f"{tmp_path / 's'}:tar:png"):
         assert len(images_in(where)) == 2
     assert len(images_in(f"{shard}:all")) == 4
@@ -180,16 +207,19 @@ def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("https://example.org/real.zip", "got an address, https://example.org/real.zip, and none is read"),
-        ("example.org/real.zip", "got an address, example.org/real.zip"),
-        ("s3://bucket/real", "Remedy: download it first"),
+        ("memory://none/real.zip", "found nothing at the address memory://none/real.zip. Remedy: see that it is right"),
+        ("example.org/real.zip", "at the address example.org/real.zip. Remedy: https://example.org/real.zip, say"),
+        ("foo://bucket/real", "foo://bucket/real: expected an address that fsspec knows, got Protocol not known: foo"),
         ("reel", "found nothing at reel. Did you mean 'real'?"),
         ("quite/other", "there is no folder quite either"),
-        ("quite", "holds notes.npy, other.npz, real"),
+        ("quite", "holds notes.csv, notes.npy, other.npz, real"),
         ("json.decoder", "Remedy for a dataset: json.decoder:its_name"),
         ("other.npz", "expected an .npz of images (arr_0) or of moments (mu and sigma), found images, labels"),
-        ("notes.npy", "got a file 'notes.npy' of none of these kinds"),
-        ("real/0.png", "Remedy: give the folder that it is in"),
+        (
+            "notes.npy",
+            "notes.npy: expected images (N, 3 or 1, H, W), (N, H, W, 3 or 1), (N, H, W), grey, got shape (3,)",
+        ),
+        ("notes.csv", "got a file 'notes.csv' of none of these kinds"),
         ("real:tar", "expected .tar archives, found none"),
         ("real:jpg", "found none (left out: 1 .png (not .jpg))"),
     ],
@@ -199,6 +229,7 @@ def test_errors_name_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     in_folder(tmp_path / "real", ["0.png"])
     np.savez("other.npz", images=np.zeros(3), labels=np.zeros(3))
     np.save("notes.npy", np.zeros(3))
+    (tmp_path / "notes.csv").write_text("no image")
     result = run("compare", text, "real", *TINY)
     assert result.exit_code == 3
     assert said in result.stderr

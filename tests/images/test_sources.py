@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from streaming_metrics import FID, GenerativeMetrics, Reference
 from streaming_metrics.images import Images, Joined, Part, Unreadable, find_source
-from streaming_metrics.images.arrays import OwnDataset
 from streaming_metrics.images.decode import decode
+from streaming_metrics.images.own import OwnDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,10 @@ class Failing:
 
 
 def test_other_items_of_a_dataset_are_named() -> None:
-    with pytest.raises(Unreadable, match=r"expected a uint8 tensor.*float32"):
+    with pytest.raises(
+        Unreadable,
+        match=r"none told; \(3, 4, 4\) torch.float32 here is 0\.\d+ to 0\.\d+. Remedy.*test_sources:FLOATS\?range=0,1",
+    ):
         images_in("test_sources:FLOATS")[0]
 
 
@@ -266,7 +269,7 @@ def test_an_npz_with_images_and_moments_must_be_told_which(tmp_path: Path) -> No
 def test_references_are_told_from_images(tmp_path: Path) -> None:
     metric = GenerativeMetrics([FID()], extractor=None, num_features=3)
     metric.update(torch.rand(9, 3), real=True)
-    for name in ("real", "real.safetensors", "real.npz"):
+    for name in ("real", "real.safetensors", "real.pt", "real.npz"):
         metric.save_reference(tmp_path / name)
         assert isinstance(find_source(str(tmp_path / name)), Reference)
 

@@ -17,7 +17,7 @@ from scores import normal, score
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid as torchmetrics_fid
 
-from streaming_metrics import FID, BiasWarning, NotEnoughSamples
+from streaming_metrics import FID, RFID, BiasWarning, Features, GenerativeMetrics, MiFID, NotEnoughSamples
 from streaming_metrics.measures import gaussian
 
 if TYPE_CHECKING:
@@ -238,3 +238,17 @@ def test_few_samples_warn_of_bias_naming_the_role(n: int, m: int) -> None:
 def test_fewer_than_two_samples_are_refused_by_role_and_count(n: int, m: int, told: str) -> None:
     with pytest.raises(NotEnoughSamples, match=f"FID needs at least 2 {told}. Remedy"):
         fid(normal(0, n, 2), normal(1, m, 2))
+
+
+def test_measures_of_the_same_moments_share_the_distance_of_one_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    distance = gaussian.frechet_distance
+    monkeypatch.setattr(gaussian, "frechet_distance", lambda *sides: made.append(1) or distance(*sides))
+    metric = GenerativeMetrics([FID(), RFID(), MiFID()], extractor=None, num_features=4)
+    for epoch in (1, 2):
+        for seed, role in enumerate(metric.roles):
+            drawn = torch.randn(30, 4, generator=torch.Generator().manual_seed(seed + epoch))
+            metric.update(Features(drawn), role=role)
+        values = metric.compute()
+        assert len(made) == epoch
+        assert values["rfd_features"] == values["fd_features"] > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from host_reads import answer_late
 from lightning.pytorch import Callback, LightningModule, seed_everything
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -80,6 +81,13 @@ def test_without_a_sanity_check_it_is_found_as_early(mistake: str) -> None:
     options, real, message = MISTAKES[mistake]
     with pytest.raises((ValueError, RuntimeError), match=message):
         fit(monitor([FID()], **options), model=Untrained(), real=loader(real))
+
+
+@pytest.mark.parametrize("mistake", ["samples in [-1, 1]", "real images in [-1, 1]", "NaN"])
+def test_on_a_device_that_answers_late_it_is_found_as_early(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = answer_late(monkeypatch)
+    test_a_mistake_is_found_before_the_first_training_step(mistake)
+    assert answers
 
 
 def test_a_loader_of_real_images_is_looked_at_too() -> None:

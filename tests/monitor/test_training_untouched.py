@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from trainings import QUIET, REAL, TINY, Model, fit, loader, monitor, trainer, validate
 
 from streaming_metrics import FID, KID
-from streaming_metrics.monitor.image_sampler import ImageSampler
+from streaming_metrics.images.image_sampler import ImageSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ import torch
 from brute_force import whole
 from scores import normal
 
-from streaming_metrics.pairwise import BallCounts, Radii, Shard, Tiling, ball_counts, radii
-from streaming_metrics.pairwise.ball_counts import inside_balls
+from streaming_metrics.pairwise import BallCounts, Radii, Shard, Tiling, inside, radii
+from streaming_metrics.pairwise.inside import count_inside
 from streaming_metrics.pairwise.tiling import tiles
 
 BF16, FLOAT32 = Tiling(bf16=True), Tiling(bf16=False)
@@ -18,7 +18,7 @@ WIDE = {"real": normal(0, 900, 512), "fake": normal(1, 700, 512, 0.02, 1.02)}
 @pytest.mark.parametrize("balls", ["real", "fake"])
 def test_bfloat16_leaves_few_pairs_to_measure(balls: str, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    for module in (radii, ball_counts):
+    for module in (radii, inside):
         monkeypatch.setattr(
             module,
             "pair_distances",
@@ -35,6 +35,6 @@ def test_where_rounding_leaves_too_much_open_products_are_refined(offset: float,
     points, balls = (Shard(sides[role], torch.arange(600), sides["real"].mean(0)) for role in ("fake", "real"))
     squared = whole(Radii("real", 5), sides, FLOAT32)
     (tile,) = tiles(points, balls, bf16=True)
-    inside = inside_balls(tile, squared.unsqueeze(0), strict=True)
+    held, holds, _ = count_inside(tile, squared, strict=True)
     assert ("refined" in vars(tile)) == is_refined
-    assert torch.equal(torch.cat([inside.sum(1), inside.sum(0)]), whole(BallCounts("real", 5), sides, FLOAT32))
+    assert torch.equal(torch.cat([held, holds]), whole(BallCounts("real", 5), sides, FLOAT32))

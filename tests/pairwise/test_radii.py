@@ -11,6 +11,7 @@ from scores import normal
 from sklearn.neighbors import NearestNeighbors
 
 from streaming_metrics.pairwise import Radii, Tiling, radii
+from streaming_metrics.pairwise.within import smallest_of
 
 SEEDS = st.integers(0, 2**31 - 1)
 KINDS = st.sampled_from(["plain", "grid", "far", "doubled"])
@@ -44,7 +45,7 @@ def test_fewer_neighbours_than_k_reach_everywhere() -> None:
 def test_the_smallest_of_groups_are_the_smallest(seed: int, kind: str, width: int, count: int) -> None:
     low = rows_of(kind, seed, 30) @ rows_of(kind, seed + 1, width).T
     for values in (low, low.T.contiguous().T):
-        smallest, columns = radii._smallest_of(values, count)
+        smallest, columns = smallest_of(values, count)
         assert torch.equal(values.gather(1, columns), smallest)
         expected = values.sort(1).values[:, :count]
         assert torch.equal(smallest.sort(1).values[:, :count], expected)

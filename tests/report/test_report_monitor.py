@@ -132,7 +132,7 @@ def test_validating_an_earlier_checkpoint_leaves_the_trainings_story(tmp_path: P
     fitted.fit_loop.max_epochs = 3
     fitted.fit(Model(), loader(), loader())
     fitted.validate(Model(), loader(), ckpt_path=tmp_path / "first.ckpt", verbose=False)
-    assert callback._reporter.training.epochs == [0, 1, 2]
+    assert callback.variants[0].reporter.training.epochs == [0, 1, 2]
 
 
 def test_a_test_leaves_the_report_of_the_training(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from streaming_metrics.deferred import collecting
 from streaming_metrics.images.batches import apart, as_uint8, name_of
 from streaming_metrics.images.captions import captions_apart, find_captions
 from streaming_metrics.images.columns import checked_columns, refuse_missing
 from streaming_metrics.images.conversion import CheckedImages, Takes
-from streaming_metrics.monitor.untouched import untouched
 from streaming_metrics.sampling import isolated_rng
+from streaming_metrics.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ class ImageSampler:
         needed: columns that must come with the images, e.g. ``("labels",)``.
         caption_key: where captions are in a batch, of images that come with none of their own; None for nowhere.
         takes: what networks take of it, ``"images"`` or ``"clips"``.
+        name: by which the user gave it; empty for none.
 
     Example:
         >>> import torch
@@ -50,6 +52,12 @@ class ImageSampler:
     needed: tuple[str, ...] = ()
     caption_key: Key | None = None
     takes: Takes = "images"
+    name: str = ""
+
+    @property
+    def source(self) -> str:
+        """What errors call it."""
+        return f"sample[{self.name!r}]={name_of(self.sample)}" if self.name else f"sample={name_of(self.sample)}"
 
     def bind(self, model: Any) -> Callable[..., Any]:
         """Return the function from n, and perhaps a batch, to images; raise ValueError where the model has none."""
@@ -58,7 +66,7 @@ class ImageSampler:
         method = getattr(model, self.sample, None)
         if not callable(method):
             raise ValueError(
-                f"sample={self.sample!r}: {type(model).__name__} has no such method. Remedy: define "
+                f"{self.source}: {type(model).__name__} has no such method. Remedy: define "
                 f"`def {self.sample}(self, n)` returning n images, give sample= a callable (pl_module, n), or fake_key."
             )
         return method
@@ -95,7 +103,7 @@ class ImageSampler:
             model: what is asked.
             n: how many images.
             seed: of all randomness inside, of generators that the model holds too; outside, none is used up, and the
-                model is left as it was: see :func:`~streaming_metrics.monitor.untouched.untouched`.
+                model is left as it was: see :func:`~streaming_metrics.untouched.untouched`.
             batch: conditions, for a sampler that takes them.
             beside: columns of that batch, of images that come with none of their own.
 
@@ -106,17 +114,18 @@ class ImageSampler:
         given = {"batch": batch} if "batch" in signature(function).parameters else {}
         with isolated_rng(seed), untouched(model, self.sample, seed=seed):
             images, own = apart(function(n, **given))
-            drawn = self._checked(images, own, n, beside, f"sample={name_of(self.sample)}", batch)
+            drawn = self._checked(images, own, n, beside, self.source, batch)
             # A copy: they may be a buffer of the model's, which is put back.
             return replace(drawn, pixels=drawn.pixels.clone())
 
     def _checked(
         self, images: Any, own: Mapping[str, Any], n: int, beside: Mapping[str, Any] | None, source: str, batch: Any
     ) -> CheckedImages:
-        pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
+        with collecting(checks := []):
+            pixels = as_uint8(images, self.value_range, source, n, self.reach, self.takes)
         own, captions = captions_apart({**(beside or {}), **own}, n, source)
         if captions is None and "captions" not in own and self.caption_key is not None:
             captions = find_captions(batch, self.caption_key, n)
         columns = checked_columns(own, n, source)
         refuse_missing({*columns, *(() if captions is None else ("captions",))}, self.needed, source)
-        return CheckedImages(pixels, columns, captions)
+        return CheckedImages(pixels, columns, captions, tuple(checks))
