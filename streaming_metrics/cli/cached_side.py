@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,18 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from streaming_metrics.cli.feature_cache import FeatureCache
+    from streaming_metrics.cli.reading import TakesImages
     from streaming_metrics.distributed.comm import Comm
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.images import Images
-
-
-class TakesFeatures(Protocol):
-    """What features are read for: a metric."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def update(self, images: Any, *, real: bool, index: Tensor) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ class CachedSide:
         )
 
     def give(
-        self, parts: list[Part], metric: TakesFeatures, *, real: bool, batch_size: int, advance: Callable[[int], Any]
+        self, parts: list[Part], metric: TakesImages, *, real: bool, batch_size: int, advance: Callable[[int], Any]
     ) -> ReadResult:
         """Add this rank's share of the features to a metric; return what became of the images when they were read."""
         mine = torch.arange(self.comm.rank, self.count, self.comm.world_size)

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from streaming_metrics.cli.cached_side import CachedSide, TakesFeatures
-    from streaming_metrics.cli.reading import ReadResult
+    from streaming_metrics.cli.cached_side import CachedSide
+    from streaming_metrics.cli.reading import ReadResult, TakesImages
     from streaming_metrics.extractors.base import Extractor
     from streaming_metrics.features import Features
 
 
 def recorded(
     side: CachedSide,
-    metric: TakesFeatures,
+    metric: TakesImages,
     extractor: Extractor,
     reading: Callable[[Recorder], ReadResult],
     tell: Callable[[str], Any],
@@ -66,7 +66,7 @@ class Recorder:
     """
 
     side: CachedSide
-    metric: TakesFeatures
+    metric: TakesImages
     extractor: Extractor
     tell: Callable[[str], Any]
     _partial: Path | None = field(default=None, init=False)

@@ -58,12 +58,12 @@ class ReadResult:
 
 
 class TakesImages(Protocol):
-    """What images are read for: a metric, or another that takes batches as one does."""
+    """What images, or their features, are read for: a metric, or another that takes batches as one does."""
 
     @property
     def device(self) -> torch.device: ...
 
-    def update(self, images: Tensor, *, real: bool, index: Tensor) -> None: ...
+    def update(self, images: Any, *, real: bool, index: Tensor) -> None: ...
 
 
 @dataclass(frozen=True)

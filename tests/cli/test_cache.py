@@ -26,8 +26,9 @@ from PIL import Image
 from test_cli import done
 
 from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
+from streaming_metrics.cli import feature_cache
 from streaming_metrics.cli.cached_side import CachedSide
-from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache
+from streaming_metrics.cli.feature_cache import ABOUT, FeatureCache, own_code
 from streaming_metrics.cli.feature_recorder import recorded
 from streaming_metrics.cli.labels import Labelled
 from streaming_metrics.cli.reading import ImageReader
@@ -338,3 +339,22 @@ def test_a_limit_that_is_no_number(monkeypatch: pytest.MonkeyPatch, text: str) -
     monkeypatch.setenv("STREAMING_METRICS_CACHE_GB", text)
     with pytest.raises(ValueError, match=f"expected gigabytes, a number of at least 0, got '{text}'"):
         FeatureCache.usual()
+
+
+def test_code_of_the_library_that_makes_features_is_of_the_key(tmp_path: Path) -> None:
+    for name in ("extractors/net.py", "images/decode.py", "precision.py", "measures/fid.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("before")
+    keys = [own_code.__wrapped__(tmp_path)]
+    for name in ("extractors/net.py", "images/decode.py", "precision.py"):
+        (tmp_path / name).write_text("after")
+        keys.append(own_code.__wrapped__(tmp_path))
+    (tmp_path / "measures/fid.py").write_text("after")
+    assert len(set(keys)) == 4
+    assert own_code.__wrapped__(tmp_path) == keys[-1]
+
+
+def test_features_of_other_code_are_not_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(root)
+    monkeypatch.setattr(feature_cache, "own_code", lambda: "other")
+    assert compare(root)[1] == []
