@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
@@ -32,10 +33,11 @@ from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
 from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes_of
 from streaming_metrics.files.reference import Reference
-from streaming_metrics.images import Chosen, Images, Part, find_reference, find_source, imported
+from streaming_metrics.images import Chosen, Images, Part, Unreadable, find_reference, find_source, imported
 from streaming_metrics.images.names import told
 from streaming_metrics.images.own import refuse_untold
 from streaming_metrics.images.pairs import aligned
+from streaming_metrics.images.ranges import told_range_warning
 from streaming_metrics.measures.base import Roles, Side
 from streaming_metrics.measures.registry import measures_of
 from streaming_metrics.report.recorded_warnings import recorded_warnings
@@ -318,6 +320,8 @@ class Job:
         """Refuse images whose headers do not read, before work, and warn of what headers tell; collective."""
         images = {name: side for name, side in sides.items() if isinstance(side, Images)}
         lines = check_headers(images, self.comm, skip=self.reading.skip, shown=self.shows_progress)
+        with suppress(Unreadable):  # which the reading will tell
+            lines += filter(None, [told_range_warning(side, name) for name, side in images.items()])
         self._say(lines)
         for line in lines:
             warnings.warn(line, stacklevel=2)

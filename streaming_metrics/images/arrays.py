@@ -47,7 +47,7 @@ class ArrayImages(Images):
 
     def __init__(self, path: Place, where: str, array: Callable[[], Any], options: Options) -> None:
         self.path, self.where, self.array, self.options = path, where, PerProcess(array), options
-        images = self.array()
+        self.value_range, images = options.value_range, self.array()
         self.layout: Layout = layout_of(images.shape, options.layout, where)
         self.size = len(images)
         try:

@@ -32,10 +32,12 @@ class Images(Dataset["Tensor"], ABC):
 
     Attributes:
         left_out: how many files beside them are not counted, by reason.
+        value_range: the floats that stand for black and white, where it was told of floats; else None.
         upright: whether they are turned as EXIF says, rather than left as they are stored.
     """
 
     left_out: Mapping[str, int] = MappingProxyType({})
+    value_range: tuple[float, float] | None = None
     upright: bool = False
 
     @abstractmethod

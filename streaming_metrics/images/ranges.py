@@ -10,6 +10,10 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from streaming_metrics.images.base import Images
+
+LOOKED_AT = 32
+"""Images of a source of floats that are looked at before work."""
 MIDDLE = (127, 128)
 ENOUGH = 64
 """Levels of 256 that images have to cover before their range is in doubt: a flat grey says nothing."""
@@ -104,6 +108,28 @@ def range_warning(
     return None
 
 
+def told_range_warning(images: Images, name: str) -> str | None:
+    """Return what to say of a source of floats, of which those that are looked at stay in half of the range that was
+    told; None where they do not, or none was told.
+
+    Args:
+        images: the source; some of its images are read, spread over it.
+        name: what the user calls it.
+    """
+    if images.value_range is None:
+        return None
+    seen = [images[i] for i in range(0, len(images), max(1, len(images) // LOOKED_AT))]
+    darkest, brightest = min(int(image.min()) for image in seen), max(int(image.max()) for image in seen)
+    if not Span(255 - darkest, brightest, 1).stays_in_half:
+        return None
+    half = "lower" if brightest <= MIDDLE[1] else "upper"
+    return _TOLD.format(name, len(seen), half, *images.value_range)
+
+
+_TOLD = (
+    "{0}: {1} images that were looked at never leave the {2} half of range={3:g},{4:g}: if they are of another range, "
+    "every score is wrong. Remedy: 0,1 or -1,1, as they are; ignore this where they are meant to look so."
+)
 _HALF = (
     "The {0} images never leave the {1} half of {2}=({3:g}, {4:g}) in a whole epoch, and those of the other side do: "
     "if they are of another range, every score is wrong. Remedy: give {2}= the range of the {0} images, (0, 1) or "

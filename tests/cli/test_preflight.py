@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from conftest import WORLD
 from PIL import Image
@@ -155,3 +156,14 @@ def test_equal_sides_and_mixed_ones_are_no_news(sides: tuple[Path, Path]) -> Non
     for side, other in zip(sides, (3, 5)):
         noises(1, 0)[0].resize((other, 4)).save(side / "003.png")
     assert scores_of(*sides, *TINY)["warnings"] == []
+
+
+@pytest.mark.parametrize(("low", "told", "warned"), [(0.0, "-1,1", True), (0.0, "0,1", False), (-1.0, "-1,1", False)])
+def test_floats_in_half_of_the_range_that_was_told_are_warned_of(
+    tmp_path: Path, low: float, told: str, warned: bool
+) -> None:
+    real, path = folder(tmp_path / "real", noises(12, 0)), tmp_path / "x.npy"
+    np.save(path, np.random.default_rng(0).uniform(low, 1, (12, 8, 8, 3)).astype(np.float32))
+    found = scores_of(real, f"{path}?range={told}", *TINY, "--measures", "prdc(k=3)")["warnings"]
+    said = [line for line in found if "12 images that were looked at never leave the upper half of range=-1,1" in line]
+    assert bool(said) == warned
