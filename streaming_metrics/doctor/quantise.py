@@ -41,6 +41,8 @@ class FloatImages(Images):
         rules: of :data:`RULES`.
     """
 
+    value_range: tuple[float, float]
+
     def __init__(
         self, dataset: Sequence[Any], source: str, value_range: tuple[float, float], rules: Sequence[Rounding]
     ) -> None:
