@@ -41,12 +41,10 @@ class FloatImages(Images):
         rules: of :data:`RULES`.
     """
 
-    value_range: tuple[float, float]
-
     def __init__(
         self, dataset: Sequence[Any], source: str, value_range: tuple[float, float], rules: Sequence[Rounding]
     ) -> None:
-        self.dataset, self.source, self.value_range, self.rules = dataset, source, value_range, tuple(rules)
+        self.dataset, self.source, self.span, self.rules = dataset, source, value_range, tuple(rules)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -58,7 +56,7 @@ class FloatImages(Images):
         image = float_image(self.dataset[i])
         if image is None:
             raise Unreadable(f"expected a float tensor (3, H, W), as the first item is, got {type(self.dataset[i])}")
-        low, high = self.value_range
+        low, high = self.span
         levels = (image.detach().float() - low) * (255 / (high - low))
         if not levels.isfinite().all() or levels.min() < -HALF_A_LEVEL or levels.max() > 255 + HALF_A_LEVEL:
             raise Unreadable(f"expected floats in [{low:g}, {high:g}], got {image.min():g} to {image.max():g}")
