@@ -1,6 +1,6 @@
 """What does computing over ranks cost? FID of two 2048-wide sides, beside torchmetrics, in one run, taking turns.
 
-    python benchmarks/sync.py --ranks 2 4 --repeats 3
+    python benchmarks/sync.py --ranks 2 4 --repeats 15
 
 Prints, per rank: bytes of the tensors handed to collectives, to send and to receive into (an all-reduce's tensor is
 both); bytes of tensors alive at once beyond the states; seconds. The means over all ranks must agree to 1e-6.
@@ -154,7 +154,7 @@ def bench(ranks: Sequence[int], repeats: int, on_ranks: Callable[..., list[Any]]
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     finish(bench(options.ranks, options.repeats), __doc__, options.json)
 

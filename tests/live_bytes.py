@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from typing import Any
+from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,7 +16,16 @@ class LiveBytes(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
+        self._numpys = mock.patch.object(torch, "from_numpy", self._from_numpy)
         self.alive, self.peak, self._known = 0, 0, weakref.WeakKeyDictionary()
+
+    def __enter__(self) -> LiveBytes:
+        self._numpys.start()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._numpys.stop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
@@ -23,6 +33,12 @@ class LiveBytes(TorchDispatchMode):
         for leaf in tree_leaves(made):
             if isinstance(leaf, torch.Tensor) and leaf.device.type != "meta":
                 self._see(leaf.untyped_storage(), before)
+        return made
+
+    def _from_numpy(self, array: Any, original: Any = torch.from_numpy) -> torch.Tensor:
+        """Count what NumPy allocated: no operator makes it."""
+        made = original(array)
+        self._see(made.untyped_storage(), set())
         return made
 
     def _see(self, storage: Any, before: set[int]) -> None:

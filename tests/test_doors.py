@@ -65,7 +65,7 @@ FLOORS = [
     {"files", "untouched"},
     {"statistics"},
     {"pairwise", "sampling"},
-    {"distributed", "features", "signature", "startup", "precision", "deferred"},
+    {"distributed", "features", "signature", "startup", "huge_pages", "precision", "deferred"},
     {"arguments", "lazy"},
 ]
 """The rooms, from the roof to the ground: each imports from floors below its own."""

@@ -55,15 +55,22 @@ class Comm:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of ``tensor`` over ranks; ``tensor`` is consumed: it may be the result."""
+        return self.start_sum(tensor)()
+
+    def start_sum(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Start what :meth:`sum` does, and return what waits for it; the caller works while ``tensor`` travels.
+
+        Every rank starts its sums in one order.
+        """
         return self._all_reduce(tensor, "SUM")
 
     def min(self, tensor: Tensor) -> Tensor:
         """Return the elementwise minimum of ``tensor`` over ranks; ``tensor`` is consumed."""
-        return self._all_reduce(tensor, "MIN")
+        return self._all_reduce(tensor, "MIN")()
 
     def max(self, tensor: Tensor) -> Tensor:
         """Return the elementwise maximum of ``tensor`` over ranks; ``tensor`` is consumed."""
-        return self._all_reduce(tensor, "MAX")
+        return self._all_reduce(tensor, "MAX")()
 
     def broadcast(self, tensor: Tensor) -> Tensor:
         """Return rank 0's ``tensor``, so that what was computed everywhere is the same bits everywhere."""
@@ -162,13 +169,20 @@ class Comm:
         if kind:
             raise FAILURES[kind](f"{call}: rank 0 failed: {reason}")
 
-    def _all_reduce(self, tensor: Tensor, operation: str) -> Tensor:
+    def _all_reduce(self, tensor: Tensor, operation: str) -> Callable[[], Tensor]:
+        """Start an all-reduce, and return what waits for it."""
         if self.world_size == 1:
-            return tensor
+            return lambda: tensor
         staged = self._staged(tensor)
         with _together():
-            dist.all_reduce(staged, getattr(dist.ReduceOp, operation), self.group)
-        return staged.to(tensor.device)
+            request = dist.all_reduce(staged, getattr(dist.ReduceOp, operation), self.group, async_op=True)
+
+        def finish() -> Tensor:
+            with _together():
+                request.wait()
+            return staged.to(tensor.device)
+
+        return finish
 
     def _staged(self, tensor: Tensor) -> Tensor:
         """Return ``tensor`` where the group's backend can reach it: NCCL moves CUDA tensors only, gloo the CPU's."""

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from streaming_metrics.huge_pages import fresh
 from streaming_metrics.pairwise.chunks import parts, rows_per_chunk
 
 
@@ -30,7 +31,8 @@ class Shard:
 
     def centred(self, which: slice | Tensor) -> Tensor:
         """Return rows minus the centre, float32."""
-        return self.rows[which] - self.centre
+        rows = self.rows[which]
+        return torch.sub(rows, self.centre, out=fresh(rows, *rows.shape))
 
     @cached_property
     def offsets(self) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_integer
+from streaming_metrics.huge_pages import fresh
 from streaming_metrics.statistics.base import MOST_SAMPLES, State, Statistic, check_column, unless
 from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric, sum_symmetric
 
@@ -87,7 +88,7 @@ class Moments(Statistic):
         means = torch.stack([self.mean(state) for state in states])
         total, mean = n.sum(), _weighted_mean(n, means)
         apart = (means - mean) * n.sqrt().unsqueeze(1)
-        merged = torch.empty_like(states[0]["moments"])
+        merged = fresh(mean, *states[0]["moments"].shape)
         torch.mm(apart.T, apart, out=merged[1:, 1:])
         for state in states:
             merged[1:, 1:] += self.scatter(state)
@@ -102,7 +103,7 @@ class Moments(Statistic):
         total, weighted = comm.sum(torch.cat([n.view(1), n * mean])).tensor_split([1])
         common = weighted / total.clamp(min=1)
         apart = (mean - common) * n.sqrt()
-        reduced = torch.empty_like(state["moments"])
+        reduced = fresh(mean, *state["moments"].shape)
 
         def about_common(rows: slice) -> Tensor:
             return torch.addr(m2[rows, rows.start :], apart[rows], apart[rows.start :])

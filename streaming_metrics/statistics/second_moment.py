@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer
+from streaming_metrics.huge_pages import fresh
 from streaming_metrics.statistics.base import State, Statistic, check_column, unless
 from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric, sum_symmetric
 
@@ -78,7 +79,7 @@ class SecondMoment(Statistic):
         sums = state["sums"]
         if comm.world_size == 1:
             return state
-        return {"sums": sum_symmetric(comm, lambda rows: sums[rows, rows.start :], out=torch.empty_like(sums))}
+        return {"sums": sum_symmetric(comm, lambda rows: sums[rows, rows.start :], out=fresh(sums, *sums.shape))}
 
     def check(self, state: State) -> None:
         super().check(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +24,8 @@ def sum_symmetric(
     """Return the sum over ranks of a symmetric matrix.
 
     Blocks of rows travel from their diagonal on, half the matrix, packed into messages of at most 8 MiB (or one block).
-    A message costs a rank the wait for all others, whatever its size, so there are few.
+    A message costs a rank the wait for all others, whatever its size, so there are few; while one travels, the next is
+    packed and the one before unpacked.
 
     Args:
         comm: the ranks.
@@ -31,14 +33,23 @@ def sum_symmetric(
         out: ``(D, D)``, what the sum is written to.
         numbers_per_message: the most that travel together, where a block is not more.
     """
+    travelling = deque()
     for message in _messages(len(out), numbers_per_message):
         packed = [block(rows).flatten() for rows in message]
-        sums = comm.sum(torch.cat(packed)).split([len(part) for part in packed])
-        for rows, summed in zip(message, sums):
-            summed = summed.view(rows.stop - rows.start, -1)
-            out[rows, rows.start :] = summed
-            out[rows.start :, rows] = summed.T
+        travelling.append((message, comm.start_sum(torch.cat(packed))))
+        if len(travelling) > 1:
+            _unpack(out, *travelling.popleft())
+    _unpack(out, *travelling.popleft())
     return out
+
+
+def _unpack(out: Tensor, message: list[slice], arrived: Callable[[], Tensor]) -> None:
+    """Write the blocks of a message that has arrived, and their mirror images."""
+    sums = arrived().split([(rows.stop - rows.start) * (len(out) - rows.start) for rows in message])
+    for rows, summed in zip(message, sums):
+        summed = summed.view(rows.stop - rows.start, -1)
+        out[rows, rows.start :] = summed
+        out[rows.start :, rows] = summed.T
 
 
 def _messages(width: int, numbers: int) -> Iterator[list[slice]]:

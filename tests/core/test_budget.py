@@ -18,6 +18,8 @@ from streaming_metrics.pairwise import Tiling
 from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Ranks
 
 MIB = 2**20
@@ -30,7 +32,7 @@ class Payload:
         self.total = self.largest = 0
         original = Comm._all_reduce
 
-        def counted(comm: Comm, tensor: torch.Tensor, operation: str) -> torch.Tensor:
+        def counted(comm: Comm, tensor: torch.Tensor, operation: str) -> Callable[[], torch.Tensor]:
             self.total += tensor.nbytes
             self.largest = max(self.largest, tensor.nbytes)
             return original(comm, tensor, operation)

@@ -12,6 +12,8 @@ from streaming_metrics.distributed.comm import Comm
 from streaming_metrics.statistics.symmetric import is_semidefinite, is_symmetric, sum_symmetric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Ranks
     from torch import Tensor
 
@@ -21,9 +23,9 @@ class CountingComm(Comm):
 
     messages = 0
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def start_sum(self, tensor: Tensor) -> Callable[[], Tensor]:
         self.messages += 1
-        return super().sum(tensor)
+        return super().start_sum(tensor)
 
 
 def outer(seed: int, width: int) -> Tensor:
