@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from harness.ceilings import Ceilings
+from harness.ceilings import GIGA, Ceilings, limit
 from harness.common import in_steps, interleaved
 from harness.inputs import draw_images, our_precisions, reference_weights
 from harness.results import Result, Row, finish, parser_of, seconds
+from inception import GEMM, flops
 from kid import SEED, same_subsets
 
 from streaming_metrics import FID, IS, PRDC, GenerativeMetrics
@@ -123,6 +124,7 @@ def bench(networks: Networks, images: int, side: int, batch: int = BATCH, k: int
     everyone = {**ours, PEER: Theirs(networks.theirs, images // 2, k)}
     ceilings = Ceilings()
     result = Result(ceilings=ceilings.rates(interleaved(ceilings.candidates(), 3)))
+    work = images * flops(networks.theirs("2048"), real[:1])
     for epoch, given in enumerate([real.split(batch), []], start=1):
         steps = {name: one.epoch(given, fake.split(batch)) for name, one in everyone.items()}
         timings = in_steps(steps)
@@ -133,7 +135,10 @@ def bench(networks: Networks, images: int, side: int, batch: int = BATCH, k: int
                 ", real side frozen" if epoch > 1 else ""
             )
             figures = seconds(took[name]), seconds(took[PEER]), took[PEER] / took[name]
-            result.rows.append(Row(question, *figures, REACH[name][epoch - 1]))
+            ceiling = GEMM[name]
+            part = work * (1 + bool(given)) / took[name] / GIGA / result.ceilings[ceiling]
+            note, struck = f"{part:.0%} of {ceiling}", limit(part, figures[-1], ceiling)
+            result.rows.append(Row(question, *figures, REACH[name][epoch - 1], note=note, struck=struck))
         if "bf16" in ours:
             fids = [timings[name].result["fid"] for name in ("fp32", "bf16")]
             result.notes.append(f"epoch {epoch}: bf16 moves FID by {fids[1] / fids[0] - 1:+.1e}")

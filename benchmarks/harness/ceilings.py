@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DTYPES = {"sgemm": torch.float32, "dgemm": torch.float64, "bf16 GEMM": torch.bfloat16}
 COPY = "copy"
 GIGA = 1e9
+ALL = 0.95
+"""From which part on a ceiling is reached: products of other shapes than its own come no quicker."""
 
 
 class Ceilings:
@@ -58,6 +60,21 @@ class Ceilings:
 def share(work: float, seconds: float, ceiling: float, name: str) -> str:
     """Return, in words, which part of a ceiling ``work`` FLOP in ``seconds`` is."""
     return f"{work / seconds / GIGA / ceiling:.0%} of {name}"
+
+
+def limit(part: float, ratio: float, ceiling: str) -> str:
+    """Return, in words, why no more than ``ratio`` can be had, where ``part`` of a ceiling is all of it; else nothing.
+
+    Example:
+        >>> limit(1.02, 1.9, "sgemm")
+        'the products alone, over all of the time, come at 102% of sgemm: at that ceiling it would be 1.86×'
+        >>> limit(0.8, 1.9, "sgemm")
+        ''
+    """
+    if part < ALL:
+        return ""
+    taken = f"the products alone, over all of the time, come at {part:.0%} of {ceiling}"
+    return f"{taken}: at that ceiling it would be {ratio / part:.3g}×"
 
 
 def _square(side: int, name: str, device: torch.device | str) -> Tensor:
