@@ -62,7 +62,8 @@ def _written(folder: Path, images: Tensor) -> Path:
 
 def ours(real: Path, fake: Path, weights: Path, resize: str) -> list[str]:
     """Return the arguments of ``streaming-metrics`` for a FID as JSON."""
-    return [*("compare", str(real), str(fake), "--weights", str(weights), "--resize", resize, "--json", "-", "--quiet")]
+    options = ["--weights", str(weights), "--resize", resize, "--no-cache", "--json", "-", "--quiet"]
+    return ["compare", str(real), str(fake), *options]
 
 
 def peers(real: Path, fake: Path, weights: Path) -> dict[str, tuple[list[str], dict[str, str]]]:

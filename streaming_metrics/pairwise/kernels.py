@@ -106,7 +106,7 @@ class PolynomialKernel(Kernel):
     def parts(self, block: Block | Shard) -> tuple[Tensor, Tensor]:
         """Return a and b of rows, float64 ``(n,)``: a of those that are a tile's rows, b of its columns."""
         shard = block.shard if isinstance(block, Block) else block
-        b = self._gamma(shard) * (block.offsets - shard.centre.double().square().sum() / 2)
+        b = self._gamma(shard) * block.offsets
         return b + self.coef, b
 
     def powers(self, rows: Shard, columns: Shard) -> list[tuple[Tensor, Tensor]]:

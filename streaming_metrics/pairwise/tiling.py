@@ -79,8 +79,21 @@ def tiles(
         ready = dict(panel) if is_same else {}
         for j, columns in enumerate(blocks(remote, among[1], size)):
             for i, rows in panel:
-                if not is_same or i <= j:
-                    yield Tile(rows, ready.get(j, columns), is_same and i == j, is_same and i < j, bf16)
+                if is_same and i == j:
+                    yield from _triangle(rows, bf16)
+                elif not is_same or i < j:
+                    yield Tile(rows, ready.get(j, columns), mirrored=is_same, bf16=bf16)
+
+
+def _triangle(rows: Block, bf16: bool) -> Iterator[Tile]:
+    """Yield the tiles of a block with itself: each half, and the two with each other, three quarters of the square."""
+    if len(rows) < 2:
+        yield Tile(rows, rows, diagonal=True, bf16=bf16)
+        return
+    first, second = rows.halves()
+    yield Tile(first, first, diagonal=True, bf16=bf16)
+    yield Tile(second, second, diagonal=True, bf16=bf16)
+    yield Tile(first, second, mirrored=True, bf16=bf16)
 
 
 def blocks(shard: Shard, which: Tensor | None, size: int) -> Iterator[Block]:
