@@ -17,10 +17,14 @@ from streaming_metrics.pairwise.tiling import tiles
 
 
 def values_of(kernel: Kernel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    shards = [Shard(rows, torch.arange(len(rows)), y.mean(0)) for rows in (x, y)]
-    (tile,) = tiles(shards[0], shards[0] if x is y else shards[1])
-    values = kernel.rest(tile).double()
-    for powers in kernel.powers(*(block.shard for block in (tile.rows, tile.columns))):
+    local, other = (Shard(rows, torch.arange(len(rows)), y.mean(0)) for rows in (x, y))
+    remote, values = local if x is y else other, torch.zeros(len(x), len(y), dtype=torch.float64)
+    for tile in tiles(local, remote):
+        rows, columns, rest = tile.rows.position, tile.columns.position, kernel.rest(tile).double()
+        values[rows.unsqueeze(1), columns] = rest
+        if tile.mirrored:
+            values[columns.unsqueeze(1), rows] = rest.T
+    for powers in kernel.powers(local, remote):
         values += powers[0].unsqueeze(1) * powers[1].unsqueeze(0) * (1 - torch.eye(len(x)) if x is y else 1)
     return values
 
