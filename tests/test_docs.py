@@ -117,6 +117,7 @@ def printed_by(kind: str, code: str, capsys: pytest.CaptureFixture[str]) -> str:
     return "".join(result.stdout for result in results)
 
 
+@pytest.mark.slow  # 9,600 images through a network
 def test_the_quickstart_prints_what_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
