@@ -1,4 +1,4 @@
-"""The Korean overview of measures: what it says of each is what its class declares, and what the sensitivity map found."""
+"""The Korean overview of measures: it says of each what its class declares, and what the sensitivity map found."""
 
 from __future__ import annotations
 
