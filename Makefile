@@ -18,8 +18,8 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 docs: $(VENV)/.docs
-	$(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
-	@echo "The site is in site/: open site/index.html"
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "The site is in site/: open site/index.html; its search wants a server: $(BIN)/python -m http.server -d site"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run_all.py $(ARGS)

@@ -31,7 +31,7 @@ import site_links
 
 HOME = Path(__file__).parents[1]
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "object": "data", "link": "href"}
-BLOCKS = ("p", "li", "td", "dd", "h1", "h2", "h3")
+PROSE, OTHERS = ("p", "td", "dd"), ("li", "h1", "h2", "h3", "h4")
 FACTS = facts_of_all()
 COLUMNS = [("none", [""]), ("blur", ["0.5 px", "2 px"]), ("mode drop", ["1 of 10", "6 of 10"])]
 
@@ -46,6 +46,7 @@ class PageRead(HTMLParser):
         self.anchors: set[str] = set()
         self.text = ""
         self.prose: list[str] = []
+        self._in_prose = False
         self._in_code = 0
         self.feed(path.read_text(encoding="utf-8"))
 
@@ -57,22 +58,23 @@ class PageRead(HTMLParser):
         elif told.get(LOADED.get(tag, "")):
             self.loads.append(str(told[LOADED[tag]]))
         self._in_code += tag in ("pre", "code", "script", "style")
-        if tag in BLOCKS:
-            self.prose.append("")
+        if tag in (*PROSE, *OTHERS):
+            self._in_prose = tag in PROSE
+            self.prose += [""] * self._in_prose
 
     def handle_endtag(self, tag: str) -> None:
         self._in_code -= tag in ("pre", "code", "script", "style")
 
     def handle_data(self, data: str) -> None:
         self.text += data
-        if self.prose and not self._in_code:
+        if self._in_prose and not self._in_code:
             self.prose[-1] += data
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     built = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
@@ -112,7 +114,7 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, PageRead], site: Pat
 
 def test_markdown_is_rendered(pages: dict[Path, PageRead]) -> None:
     """A list, a table or a fence that a code host shows and MkDocs does not would stand in the text as it was typed."""
-    raw = re.compile(r"^(?:[-*] |\d+\. \w|\|.*\||```|#+ )|\]\(|\*\*", re.MULTILINE)
+    raw = re.compile(r"\n(?:[-*] |\d+\. |#+ )|^\|.*\||```|\]\(|\*\*", re.MULTILINE)
     typed = [(path.name, text) for path, page in pages.items() for text in page.prose if raw.search(text)]
     assert typed == []
 
@@ -141,7 +143,7 @@ def test_ranges_are_read_off_definitions() -> None:
 
 def test_the_hooks_import_no_pytorch() -> None:
     program = "import pages, sys; assert 'torch' not in sys.modules"
-    paths = os.pathsep.join([str(HOME / "docs" / "hooks"), str(HOME)])
+    paths = os.pathsep.join([str(HOME / "docs" / "hooks"), str(HOME), *sys.path])
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": paths})
 
 
@@ -201,6 +203,8 @@ def test_tables_lead_to_the_measures_that_they_name() -> None:
     text = "| `FID(se=True)`, [`KID()`](numbers.md), `Metric()` |\n`IS()`"
     moved = "| [`FID(se=True)`](../measures/fid.md), [`KID()`](numbers.md), `Metric()` |\n`IS()`"
     assert measure_pages.named(text, "ko/measures.md") == moved
+    text = "[a](../measures.md#intrafidclasses) [b](../measures.md#distances)"
+    assert measure_pages.led_to_pages(text) == "[a](../measures/intra_fid.md) [b](../measures.md#distances)"
 
 
 def test_a_map_without_its_table_is_an_error(tmp_path: Path) -> None:

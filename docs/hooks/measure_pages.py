@@ -24,8 +24,10 @@ SENTENCE = rf"\bRange:? ((?:{INTERVAL}|unbounded)[^;:\n]*?)(?=[;:\n]|\. |\.?$)"
 RANGE = re.compile(rf"{SENTENCE}|\brange ({INTERVAL})", re.MULTILINE)
 DIRECTION = re.compile(r", (?:lower is better|higher is (?:better|more diverse))")
 WORDS = {"lower": "lower is better", "higher": "higher is better", None: "neither direction is better"}
+HOW_TO_READ = "## How to read these tables"
 TABLE_ROW = re.compile(r"^\|.*$", re.MULTILINE)
 CALL = re.compile(r"(?<!\[)`(\w+)\([^`]*\)`(?!\])")
+DEFINITION = re.compile(r"\]\((?P<up>(?:\.\./)*)measures\.md#(?P<anchor>\w+)\)")
 TAGGED = " under its network's own name, as the definition says"
 OWN_SCALE = "as its definition says"
 ON_THE_SITE = """On this site each measure has a page: its range, its parameters, its definition in full, what it
@@ -55,6 +57,16 @@ def named(text: str, uri: str) -> str:
         return f"[{found[0]}]({pages[found[1]]})" if found[1] in pages else found[0]
 
     return TABLE_ROW.sub(lambda row: CALL.sub(link, row[0]), text)
+
+
+def led_to_pages(text: str) -> str:
+    """Return a text whose links to definitions on the page of all measures lead to the measures' own pages."""
+    pages = {re.sub(r"[^\w]", "", facts.call).lower(): uri_of(facts) for facts in facts_of_all()}
+
+    def link(found: re.Match[str]) -> str:
+        return f"]({found['up']}{pages[found['anchor']]})" if found["anchor"] in pages else found[0]
+
+    return DEFINITION.sub(link, text)
 
 
 def nav() -> list[dict[str, list[dict[str, str]]]]:
@@ -89,10 +101,10 @@ def page_of(facts: MeasureFacts, own: Sequence[str], found: SensitivityMap) -> s
 
 
 def table(page: str) -> str:
-    """Return the page of all measures as the site has it: its opening, and tables that lead to the measures' pages."""
-    opening = page.partition("\n## ")[0]
+    """Return the page of all measures as the site has it: tables that lead to the measures' pages, then its opening."""
+    title, _, opening = page.partition("\n## ")[0].partition("\n\n")
     tables = (f"## {group.capitalize()}\n\n{_rows(of)}" for group, of in by_group(facts_of_all()).items())
-    return "\n\n".join([opening, ON_THE_SITE, *tables])
+    return "\n\n".join([title, ON_THE_SITE, *tables, HOW_TO_READ, opening])
 
 
 def range_of(facts: MeasureFacts) -> str:

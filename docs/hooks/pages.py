@@ -14,7 +14,7 @@ import measure_pages
 import paper_page
 import site_links
 import source_pages
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, InclusionLevel
 from sensitivity_map import read_map
 from site_links import DOCS, PAGES, PICTURES, REPOSITORY, home_of, led_on_site, linked_from, place_of
 
@@ -45,8 +45,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     linked = {path for uri in [*files.src_uris] for path in _linked_from(uri)}
     for path in sorted(path for path in linked if path.endswith(PICTURES) and not path.startswith(DOCS)):
         files.append(File.generated(config, path, abs_src_path=str(REPOSITORY / path)))
-    for uri, text in _made(linked).items():
+    for uri, text in _made().items():
         files.append(File.generated(config, uri, content=text))
+    shown = {path for path in {*linked, *source_pages.examples()} if place_of(path) == f"{path}.md"}
+    for path in sorted(shown):
+        text = source_pages.page(path)
+        files.append(File.generated(config, f"{path}.md", content=text, inclusion=InclusionLevel.NOT_IN_NAV))
     return files
 
 
@@ -59,7 +63,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     markdown = site_links.in_prose(markdown, lambda prose: CODE.sub(lambda code: code[0].replace(r"\|", "|"), prose))
     if uri == "measures.md":
         return measure_pages.table(markdown)
-    return site_links.in_prose(markdown, lambda prose: measure_pages.named(prose, uri))
+    return site_links.in_prose(markdown, lambda prose: measure_pages.named(measure_pages.led_to_pages(prose), uri))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
@@ -74,13 +78,11 @@ def _linked_from(uri: str) -> Iterator[str]:
         yield from linked_from((REPOSITORY / home).read_text(encoding="utf-8"), home)
 
 
-def _made(linked: set[str]) -> dict[str, str]:
+def _made() -> dict[str, str]:
     """Return the pages that are made of other files, by where on the site they are."""
     links = {measure_pages.class_name(facts): measure_pages.uri_of(facts) for facts in facts_of_all()}
-    shown = {path for path in {*linked, *source_pages.examples()} if place_of(path) == f"{path}.md"}
     return {
         **measure_pages.pages(read_map()),
-        **source_pages.source_pages(sorted(shown)),
         "examples/index.md": source_pages.examples_page(),
         "papers.md": paper_page.page(links),
     }

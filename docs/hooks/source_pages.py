@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import ast
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from site_links import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 EXAMPLES = """# Examples
 
@@ -49,8 +45,3 @@ def _said_by(path: str) -> str:
     """Return the first line of what a script says of itself."""
     docstring = ast.get_docstring(ast.parse((REPOSITORY / path).read_text(encoding="utf-8")))
     return (docstring or "").partition("\n")[0]
-
-
-def source_pages(paths: Iterable[str]) -> dict[str, str]:
-    """Return the pages of some files, by where on the site they are."""
-    return {f"{path}.md": page(path) for path in paths}
