@@ -1,4 +1,4 @@
-"""The README and the pages under docs/: snippets run, commands parse, links lead somewhere."""
+"""The README and the pages under docs/: snippets run, commands parse, links lead somewhere, signatures read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import yaml
 from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler
+from typer.testing import CliRunner
 
 import streaming_metrics
 import streaming_metrics.monitor
@@ -22,18 +23,21 @@ from streaming_metrics.cli import app
 from streaming_metrics.extractors import ModuleExtractor
 from streaming_metrics.measures.registry import MEASURES
 from streaming_metrics.monitor import GenerationMonitor
+from streaming_metrics.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOME = Path(__file__).parents[1]
-PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
+PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
+QUICKSTART = "docs/quickstart.md"
 IMAGES = list(torch.randint(0, 256, (11, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::streaming_metrics.BiasWarning"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # more workers than this machine has cores
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*srun.*command is available"),
 ]
 
@@ -45,7 +49,7 @@ def blocks_of(language: str) -> list[Any]:
         text = page.read_text()
         for block in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             line = text.count("\n", 0, block.start()) + 1
-            blocks.append(pytest.param(block[1], id=f"{page.name}:{line}"))
+            blocks.append(pytest.param(block[1], id=f"{page.relative_to(HOME)}:{line}"))
     return blocks
 
 
@@ -75,7 +79,7 @@ def metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GenerativeMetrics
     return on_pixels(GenerativeMetrics)([FID()])
 
 
-@pytest.mark.parametrize("snippet", blocks_of("python"))
+@pytest.mark.parametrize("snippet", [block for block in blocks_of("python") if not block.id.startswith(QUICKSTART)])
 def test_a_snippet_runs(snippet: str, metric: GenerativeMetrics) -> None:
     known = {
         "dataset": IMAGES,
@@ -89,6 +93,44 @@ def test_a_snippet_runs(snippet: str, metric: GenerativeMetrics) -> None:
     if "for images in" in snippet:
         counted = 5 if "loader.sampler" in snippet else 11  # the second of two ranks has 5 and one to pad
         assert metric.distinct("real")[:2] == (counted, counted)  # pyright: ignore[reportOptionalSubscript]
+
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
+
+
+def told(text: str) -> list[tuple[list[str], list[float]]]:
+    """Return the lines of a text: their words, with a mark for each decimal number, and these numbers."""
+    lines = re.sub(r"\|v[\d.]+$", "|v", text, flags=re.MULTILINE).splitlines()  # whatever this version is
+    return [(NUMBER.sub("#", line).split(), [float(n) for n in NUMBER.findall(line)]) for line in lines]
+
+
+def printed_by(kind: str, code: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a fenced block, its Python or its commands of this library; return what it prints."""
+    if kind == "python":
+        with torch.random.fork_rng():
+            exec(compile(code, "snippet", "exec"), {"__name__": "__main__"})
+        return capsys.readouterr().out
+    lines = [line for line in code.splitlines() if line.startswith("streaming-metrics ")]
+    results = [CliRunner().invoke(app, shlex.split(line, comments=True)[1:]) for line in lines]
+    assert [result.exit_code for result in results] == [0] * len(lines), [result.output for result in results]
+    return "".join(result.stdout for result in results)
+
+
+@pytest.mark.slow  # 9,600 images through a network
+def test_the_quickstart_prints_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of it, one block after another in one folder, as a reader pastes it; a block of text is what is printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("streaming_metrics.cli.reading._spare_cores", lambda: 0)  # quicker than to start a process
+    printed = {}
+    for kind, text in FENCE.findall((HOME / QUICKSTART).read_text()):
+        if kind in ("python", "bash"):
+            printed = {tuple(words): numbers for words, numbers in told(printed_by(kind, text, capsys))}
+            continue
+        for words, numbers in told(text):
+            assert printed[tuple(words)] == pytest.approx(numbers, rel=0.1, abs=0.02), words
 
 
 @pytest.mark.parametrize("snippet", blocks_of("yaml"))
@@ -130,8 +172,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert lost == []
 
 
-def test_the_readme_counts_the_measures() -> None:
+def test_signatures_on_pages_read() -> None:
+    lines = [line for page in PAGES for line in re.findall(r"`([^`\n]*\|ext:[^`\n]*)`", page.read_text())]
+    assert len(lines) > 1
+    assert [str(Signature.parse(line)) for line in lines] == lines
+
+
+def test_pages_count_the_measures() -> None:
     assert f"core of {len(MEASURES)} measures" in (HOME / "README.md").read_text()
+    assert f": {len(MEASURES)} measures" in (HOME / "docs" / "index.md").read_text()
 
 
 def test_the_readme_is_short() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from importlib import import_module
 from inspect import signature
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from streaming_metrics.arguments import split_outside
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.module import ModuleExtractor
 from streaming_metrics.extractors.names import EXTRACTORS, FAMILIES, NETWORKS, unknown
+from streaming_metrics.images.options import typed
 
 if TYPE_CHECKING:
     import os
@@ -87,16 +88,16 @@ def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:
     Example:
         >>> _taken_apart("i3d(frames=32,fps=8)"), _taken_apart("low-level")
         (('i3d', {'frames': 32, 'fps': 8}), ('low-level', {}))
+        >>> _taken_apart("dinov2-vits14(resize=edm2-bicubic)")
+        ('dinov2-vits14', {'resize': 'edm2-bicubic'})
     """
     match = WITH_ARGUMENTS.fullmatch(extractor) if isinstance(extractor, str) else None
     if match is None:
         return extractor, {}
-    try:
-        call = ast.parse(f"make({match[2]})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        return match[1], {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"extractor: expected {match[1]}(argument=value), got {extractor!r}.") from error
+    pairs = [[piece.strip() for piece in part.partition("=")] for part in split_outside(match[2], ",")]
+    if not all(name.isidentifier() and value for name, _, value in pairs):
+        raise ValueError(f"extractor: expected {match[1]}(argument=value), got {extractor!r}.")
+    return match[1], {name: typed(value) for name, _, value in pairs}
 
 
 def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:
