@@ -77,7 +77,7 @@ class PageRead(HTMLParser):
 class Quiet(SimpleHTTPRequestHandler):
     """A server of files that tells nothing of requests."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
 
