@@ -1,9 +1,10 @@
-.PHONY: bench demo test
+.PHONY: bench demo docs test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Idle threads sleep: two that spin on a busy machine wait for each other.
 test demo: export OMP_WAIT_POLICY ?= PASSIVE
+docs: export NO_MKDOCS_2_WARNING := 1
 # Where the environment forbids bytecode, every process of the tests compiles the library anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 
@@ -15,6 +16,10 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "The site is in site/: open site/index.html; its search wants a server: $(BIN)/python -m http.server -d site"
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run_all.py $(ARGS)

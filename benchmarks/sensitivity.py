@@ -32,6 +32,7 @@ from harness.common import machine
 from harness.image_sets import SETS, ImageSet
 from harness.page import markdown, write_part
 from harness.stored import Store, tickets
+from harness.values import write_values
 from kept import held
 
 from streaming_metrics import FID, GenerativeMetrics
@@ -195,13 +196,14 @@ def bench(
     network: Extractor,
     without: Sequence[str] = (),
     tell: Callable[[str], None] = print,
-) -> tuple[list[Row], list[tuple[str, list[str]]]]:
-    """Return the rows of all measures, and the columns of the map."""
+) -> tuple[list[Row], list[tuple[str, list[str]]], dict[str, str]]:
+    """Return the rows of all measures, the columns of the map, and which measures are left out, with the reason."""
     own = dict.fromkeys(entry.network for entry in entries() if entry.network and not entry.is_of_weights)
     store, start = Store([network, *map(resolve, own)]), time.perf_counter()
     sides, found = cases(data, n, draws, store)
     tell(f"{len(found)} sets of {n} images of {data.name}, {store.count} seen in {time.perf_counter() - start:.0f} s")
     measures, left_out = measures_for(data, {*store.columns, "labels"}, n, network.name)
+    left_out |= dict.fromkeys(filter(None, without), "takes minutes")
     for label, why in left_out.items():
         tell(f"left out: {label}: {why}")
     rows = []
@@ -212,7 +214,7 @@ def bench(
     columns: dict[str, list[str]] = {}
     for case in found[draws:]:
         columns.setdefault(case.corruption, []).append("" if case.corruption == NONE else case.strength)
-    return rows, list(columns.items())
+    return rows, list(columns.items()), left_out
 
 
 def main() -> None:
@@ -224,11 +226,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="pixels that the network sees")
     parser.add_argument("--without", default="", help="labels of measures to leave out, with commas between")
     parser.add_argument("--page", type=Path, help="a page of Markdown to write the tables into")
+    parser.add_argument("--values", type=Path, help="a file of JSON to write the cells of the map into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     start, data = time.perf_counter(), SETS[options.set](options.folder)
     n = min(options.samples, len(data) // (options.draws + 3))
-    rows, columns = bench(data, n, options.draws, EfficientNetLite0(side=options.side), options.without.split(","))
+    without, network = options.without.split(","), EfficientNetLite0(side=options.side)
+    rows, columns, left_out = bench(data, n, options.draws, network, without)
     lines = lines_of(rows, options.draws)
     picture = PICTURES / f"sensitivity-{data.name}.png"
     title = f"{n} + {n} images of {data.name}. Red: worse. ·: within ±{THRESHOLD:g}. ×: better. ?: refused"
@@ -241,6 +245,10 @@ def main() -> None:
     print("\n\n".join(tables))
     if options.page:
         write_part(options.page, f"sensitivity {data.name}", "\n\n".join(tables))
+    if options.values:
+        about = {"images": data.name, "samples": n, "draws": options.draws, "side": options.side, "machine": machine()}
+        of_each = {row.measure.label: lines_of([row], options.draws) for row in rows}
+        write_values(options.values, about, columns, of_each, left_out)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ import startup
 import sync
 import update
 import verdicts
-from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored
+from harness import ceilings, corruptions, heatmap, image_sets, page, populations, results, stored, values
 from harness.common import MIB, in_steps, interleaved
 from harness.processes import Spent, spent
 from harness.results import Result, Row
@@ -268,7 +268,7 @@ def test_sensitivity(network: ModuleExtractor, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(sensitivity, "entries", lambda: [entry for entry in entries() if entry.label in labels])
     data, told = image_sets.digits(), []
     wanted = [entry.label for entry in entries() if entry.label in labels - {"kid"}]
-    rows, columns = sensitivity.bench(data, 60, 4, network, ["kid"], told.append)
+    rows, columns, left_out = sensitivity.bench(data, 60, 4, network, ["kid"], told.append)
     assert [row.measure.label for row in rows] == wanted
     assert dict(columns).keys() > {"none", "blur", "mode drop", "copying", "wrong labels", "invention"}
     lines = {line.name: line for line in sensitivity.lines_of(rows, draws=4)}
@@ -281,6 +281,11 @@ def test_sensitivity(network: ModuleExtractor, monkeypatch: pytest.MonkeyPatch, 
     assert "noise" in verdicts["`fid`"][1]
     assert "mode drop" in verdicts["`intra_fid`"][4]
     assert all(row.kept and row.compute > 0 for row in rows)
+    assert left_out == {"kid": "takes minutes"}
+    values.write_values(tmp_path / "map.json", {"samples": 60}, columns, {"intra_fid": [lines["intra_fid"]]}, left_out)
+    written = json.loads((tmp_path / "map.json").read_text())["measures"]["intra_fid"]["intra_fid"]
+    assert written[place("mode drop") + 2] == values.REFUSED
+    assert written[place("noise") + 2] == pytest.approx(lines["intra_fid"].cells[place("noise") + 2], rel=1e-3)
     heatmap.draw(list(lines.values()), columns, 3.0, "few", tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 

@@ -38,7 +38,7 @@ class ClippedDensityCoverage(Measure):
     inside), divided by the same mean over the real samples themselves, each without its own ball, and clipped at 1.
     ``clipped_coverage``: y, the mean over real samples of ``min(c_i / k, 1)``, c_i the generated samples inside of ball
     i, its radius not clipped (at the edge is outside); then the share of sizes 0 to m at which samples of the real
-    distribution itself would be expected to reach less than y. Both in [0, 1], higher is better: 0.7 is what 70 % good
+    distribution itself would be expected to reach less than y. Range [0, 1], higher is better: 0.7 is what 70 % good
     samples would give. Counts are exact, and independent of order, batches, ranks and devices.
 
     Once the real side is frozen, of generated samples a count a ball is kept. A generator that copies the real samples

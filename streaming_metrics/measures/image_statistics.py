@@ -51,10 +51,10 @@ class ImageStatistics(Measure):
 
     ``luminance``, ``contrast``, ``colourfulness``, ``sharpness`` (grey levels) and ``spectrum_slope``: Wasserstein-1
     distance ``∫ |F_real − F_generated|`` of the descriptor's two distributions. ``gradients``: Jensen-Shannon
-    divergence of the two mean histograms of gradient magnitude, nats, range [0, log 2]. All are ≥ 0, lower is better, 0
-    where the distributions are equal; two samples of one distribution are about ``1/√n`` of its spread apart, so
-    compare equal numbers. They tell brightness, washed-out colour, blur, noise and a checkerboard's spectrum apart, and
-    say nothing of what the images show.
+    divergence of the two mean histograms of gradient magnitude, nats, range [0, log 2]. Range [0, ∞) of the others,
+    lower is better, 0 where the distributions are equal; two samples of one distribution are about ``1/√n`` of its
+    spread apart, so compare equal numbers. They tell brightness, washed-out colour, blur, noise and a checkerboard's
+    spectrum apart, and say nothing of what the images show.
 
     The descriptors are the columns of :class:`~streaming_metrics.extractors.LowLevel`, which says how each is defined;
     with images it comes with the measure, whatever network others read. Kept of each side: a histogram of each of the

@@ -31,8 +31,9 @@ class SharpnessDifference(Measure):
     With s the sharpness of an image, its mean ``|∂x| + |∂y|`` in grey levels a pixel (column ``sharpness`` of
     :class:`~streaming_metrics.extractors.LowLevel`): ``sharpness_excess`` is ``E s(generated) − E s(real)``, negative
     for blur, positive for noise and artefacts, range (−510, 510), no better direction; ``sharpness_difference`` is its
-    size, lower is better. Kept of each side: count, mean and variance of s. The paired measure of the paper, in dB and
-    higher for the better, is another number: :class:`~streaming_metrics.paired_sharpness.PairedSharpness`.
+    size, range [0, 510), lower is better. Kept of each side: count, mean and variance of s. The paired measure of the
+    paper, in dB and higher for the better, is another number:
+    :class:`~streaming_metrics.paired_sharpness.PairedSharpness`.
 
     Raises:
         NotEnoughSamples: at compute, without samples of either side.
