@@ -8,14 +8,21 @@ docs: export NO_MKDOCS_2_WARNING := 1
 # Where the environment forbids bytecode, every process of the tests compiles the library anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 
+# pip says nothing of its own version, nor of who runs it.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
 demo: $(VENV)/.demo
-	$(BIN)/python -m streaming_metrics.demo $(ARGS)
+	@$(BIN)/python -m streaming_metrics.demo $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@echo "1 of 3: ruff, style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "2 of 3: pyright, types"
+	@$(BIN)/pyright
+	@echo "3 of 3: pytest, behaviour and doctests: some minutes"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m mkdocs build --strict $(ARGS)
@@ -26,6 +33,7 @@ bench: $(VENV)/.bench
 
 # An extra is installed once; a change of pyproject.toml installs it again.
 $(VENV)/.%: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[$*]"
-	touch $@
+	@echo "Setting up $(VENV) for make $*: the first time some minutes, PyTorch is most of it"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
