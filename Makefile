@@ -1,4 +1,4 @@
-.PHONY: bench demo test
+.PHONY: bench demo greeting test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,8 +7,14 @@ test demo: export OMP_WAIT_POLICY ?= PASSIVE
 # Where the environment forbids bytecode, every process of the tests compiles the library anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 
-demo: $(VENV)/.demo
-	$(BIN)/python -m streaming_metrics.demo $(ARGS)
+# pip says nothing of its own version, nor of who runs it.
+demo: export PIP_DISABLE_PIP_VERSION_CHECK := 1
+demo: export PIP_ROOT_USER_ACTION := ignore
+demo: greeting $(VENV)/.demo
+	@$(BIN)/python -m streaming_metrics.demo $(ARGS)
+
+greeting:
+	@test -e $(VENV)/.demo || echo "First time: installing PyTorch, Lightning and this library into $(VENV), some minutes …"
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
