@@ -67,8 +67,8 @@ def opening(options: argparse.Namespace, images: ImageSet) -> str:
 
 def flow_of(images: ImageSet) -> Flow:
     """Return the model that learns to draw them."""
-    _, *shape = images.train[0].shape
-    return LabelledFlow(tuple(shape), len(images.classes)) if images.classes else DigitFlow()
+    _, colours, height, width = images.train[0].shape
+    return LabelledFlow((colours, height, width), len(images.classes)) if images.classes else DigitFlow()
 
 
 def show(
