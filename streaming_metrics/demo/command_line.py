@@ -47,8 +47,8 @@ def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options; defaults are those of the set that is asked for.
 
     Example:
-        >>> read([]).epochs, read(["--set", "fashion"]).epochs, read(["--set", "fashion", "--epochs", "2"]).epochs
-        (12, 8, 2)
+        >>> read([]).samples, read(["--set", "fashion"]).samples, read(["--set", "fashion", "--samples", "9"]).samples
+        (1797, 1000, 9)
     """
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _add_set(chooser)
