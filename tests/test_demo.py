@@ -209,7 +209,7 @@ def test_what_is_coming_is_told_before_pytorch_is_loaded(
     monkeypatch.setitem(sys.modules, "streaming_metrics.demo.run", later)
     command_line.main(["--set", "fashion"])
     command_line.main(["--epochs", "1"])
-    assert "learns to draw clothes of ten kinds, and is measured after each of 12 epochs" in told[0]
+    assert "learns to draw clothes of ten kinds, and is measured after each of 10 epochs" in told[0]
     assert "about 10 minutes" in told[0]
     assert "Loading PyTorch" in told[0]
     assert "minutes" not in told[1]

@@ -33,6 +33,6 @@ class Recipe:
 RECIPES = {
     # So small a network gains nothing from threads, and on a busy machine they wait for one another.
     "digits": Recipe("digits", 3, "runs/demo", epochs=12, passes=21, samples=1797, threads=1),
-    "fashion": Recipe("clothes of ten kinds", 10, "runs/demo-fashion", epochs=12, passes=1, samples=1000),
-    "photographs": Recipe("crops of seven photographs", 10, "runs/demo-photographs", epochs=12, passes=4, samples=1001),
+    "fashion": Recipe("clothes of ten kinds", 10, "runs/demo-fashion", epochs=10, passes=1, samples=1000),
+    "photographs": Recipe("crops of seven photographs", 10, "runs/demo-photographs", epochs=10, passes=4, samples=1001),
 }
