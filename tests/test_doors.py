@@ -21,7 +21,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 DOORS = {
     "torch.distributed": {"distributed/comm.py"},
-    "lightning": {"monitor/callback.py", "demo/run.py"},
+    "lightning": {"monitor/callback.py", "demo/flow.py", "demo/run.py", "demo/training.py"},
     "torchmetrics": {
         "core/shell.py",
         "core/given_metrics.py",

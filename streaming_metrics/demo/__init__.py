@@ -1,3 +1,3 @@
-"""Demo: a small generator learns to draw digits, watched by the monitor."""
+"""Demo: a small generator learns to draw digits, clothes or crops of photographs, watched by the monitor."""
 
-from streaming_metrics.demo.run import main as main
+from streaming_metrics.demo.command_line import main as main

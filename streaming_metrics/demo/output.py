@@ -20,35 +20,49 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, float]
 
+OPEN_FIRST = {
+    "report.html": "all of it on one page: curves, samples through the epochs, what is missing, what is invented",
+    "samples.png": "samples of the epochs from the same noise, above real images",
+    "study/report.html": "what the simulated raters say of the epochs, beside what the measures say",
+    "metrics.csv": "the values of each epoch, as numbers",
+}
+"""What to look at first, of what there is, and what it shows."""
 
-def line(epoch: int, row: Row) -> str:
-    """Return an epoch's values as one line of text; of several groups of measures, the first one's.
 
-    Example:
-        >>> line(3, {"fd": 131.26, "kd": 0.5, "kd_std": 1.0, "recall": 0.8123, "vendi": 4.0})
-        'epoch  3   fd 131   kd 0.500   recall 0.812'
+def show(rows: Sequence[Row], name: str = "") -> None:
+    """Print the table of epochs and measures, the best of each in bold.
+
+    Args:
+        rows: each epoch's values.
+        name: of the sampler; empty for one alone.
     """
-    keys = next(iter(by_group(leading(row)).values()))
-    return f"epoch {epoch:>2}   " + "   ".join(f"{key} {number(row[key])}" for key in keys)
-
-
-def show(rows: Sequence[Row], out: Path, seconds: float) -> None:
-    """Print the table of epochs and measures, the best of each in bold, and what was written where."""
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(rows))
-    console.print(
-        f"\nIn {seconds:.0f} s. Written to [bold]{out}[/]: " + ", ".join(sorted(f.name for f in out.iterdir()))
-    )
-    console.print(f"All in one page: {out / 'report.html'}. Curves: tensorboard --logdir {out}")
+    Console().print(_table(rows, name))
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def point_out(out: Path, *, has_study: bool = False) -> None:
+    """Print which three files to open first, and which others there are.
+
+    Args:
+        out: folder of all of them.
+        has_study: whether raters have judged the epochs.
+    """
+    names = [name for name in OPEN_FIRST if has_study or not name.startswith("study")][:3]
+    width = max(len(f"{out / name}") for name in names)
+    print("\nOpen first:")
+    for place, name in enumerate(names, 1):
+        print(f"  {place}. {f'{out / name}'.ljust(width)}  {OPEN_FIRST[name]}")
+    others = sorted(file.name for file in out.iterdir() if file.name not in names)
+    print(f"Beside them: {', '.join(others)}. Curves: tensorboard --logdir {out}")
+
+
+def _table(rows: Sequence[Row], name: str = "") -> Table:
     """Return a line for each measure, a column for each epoch that there is room for."""
     from rich.table import Table
 
-    table = Table(title="Epochs and measures", caption="best in bold", title_style="bold", box=None, padding=(0, 1))
+    title = f"Epochs and measures: {name}" if name else "Epochs and measures"
+    table = Table(title=title, caption="best in bold", title_style="bold", box=None, padding=(0, 1))
     shown = _spread(len(rows), most=10)
     for heading in ("", *(f"{place + 1}" for place in shown)):
         table.add_column(heading, justify="right" if heading else "left")

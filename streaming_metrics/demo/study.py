@@ -1,7 +1,7 @@
 """Study of the demo's epochs: a real server on this machine, and simulated raters who answer it over HTTP.
 
 No person judges here. The simulated raters look at the pixels that the server sends: how far an image is from the
-nearest real digit, plus noise, leniency, a side that they favour and lapses. They know neither epoch nor condition.
+nearest real one, plus noise, leniency, a side that they favour and lapses. They know neither epoch nor condition.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ RETRIES = 50
 
 
 class Eye:
-    """Eye of simulated raters: how good an image looks, by its distance to the nearest real digit.
+    """Eye of simulated raters: how good an image looks, by its distance to the nearest real one.
 
     Args:
-        digits: ``(N, 1, 8, 8)`` uint8.
+        real: ``(N, C, H, W)`` uint8; of grey images, C is 1.
 
     Example:
-        >>> digits = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        >>> eye = Eye(digits)
-        >>> eye.quality(digits[0].expand(3, -1, -1)) > eye.quality(255 - digits[0].expand(3, -1, -1))
+        >>> real = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        >>> eye = Eye(real)
+        >>> eye.quality(real[0].expand(3, -1, -1)) > eye.quality(255 - real[0].expand(3, -1, -1))
         True
     """
 
-    def __init__(self, digits: Tensor) -> None:
-        self._points = digits.flatten(1).float()
+    def __init__(self, real: Tensor) -> None:
+        self._colours, self._points = real.shape[1], real.flatten(1).float()
         among = torch.cdist(self._points, self._points).fill_diagonal_(torch.inf).min(1).values
         self._mean, self._std = among.mean(), among.std()
 
     def quality(self, image: Tensor) -> float:
-        """Return how good an image ``(3, 8, 8)`` uint8 looks: real digits are around 1, with a spread of 1.
+        """Return how good an image ``(3, H, W)`` uint8 looks: real ones are around 1, with a spread of 1.
 
-        A digit is not compared with itself.
+        An image is not compared with itself.
         """
-        distances = (self._points - image[0].flatten().float()).norm(dim=1)
+        distances = (self._points - image[: self._colours].flatten().float()).norm(dim=1)
         return float(1 + (self._mean - distances[distances > 0].min()) / self._std)
 
 
@@ -99,25 +99,26 @@ class Raters:
         return {"number": trial["number"], "answer": answer, "reaction_ms": rater.reaction_ms(), **timed}
 
 
-def run(folder: Path, samples: Path, digits: Tensor, log: Path, seed: int) -> None:
+def run(folder: Path, samples: Path, real: Tensor, log: Path, seed: int, name: str = "digits") -> None:
     """Plan a study of the kept samples, serve it, let simulated raters answer, and show what it says.
 
     Args:
         folder: for all that is written.
         samples: of the measured epochs, as the monitor kept them.
-        digits: ``(N, 1, 8, 8)`` uint8, real.
+        real: ``(N, C, H, W)`` uint8.
         log: of the monitor's values, a CSVLogger's file.
         seed: of the raters and of the order of trials.
+        name: of the plan.
     """
-    plan, store, started = folder / "digits.toml", folder / "simulated.sqlite", time.perf_counter()
-    _write_real(digits, folder / "real")
+    plan, store, started = folder / f"{name}.toml", folder / "simulated.sqlite", time.perf_counter()
+    _write_real(real, folder / "real")
     conditions = {"real": str(folder / "real"), **epochs_in(samples, EPOCHS)}
     plan.write_text(Template(plan, conditions, KINDS, seed=seed).text(), encoding="utf-8")
     with Store.open(store) as opened:
         opened.note("raters_are", "simulated")
     print(f"\nStudy of {len(conditions) - 1} epochs, {plan}: {RATERS} simulated raters answer. No person judges.")
     with _served(plan, store) as links:
-        count = Raters(Eye(digits), seed).answer_all(links)
+        count = Raters(Eye(real), seed).answer_all(links)
     print(f"{count:,} answers acknowledged in {time.perf_counter() - started:.0f} s.")
     command = ["study", "results", str(plan), "--store", str(store), "--json", str(folder / "results.json")]
     command += ["--report", str(folder / "report.html"), "--beside", str(log), "--half-width", "0.1"]
@@ -131,10 +132,10 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_real(digits: Tensor, folder: Path) -> None:
+def _write_real(real: Tensor, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for number, digit in enumerate(digits[:: max(1, len(digits) // IMAGES)][:IMAGES]):
-        (folder / f"{number:04d}.png").write_bytes(png_of(digit.expand(3, -1, -1)))
+    for number, image in enumerate(real[:: max(1, len(real) // IMAGES)][:IMAGES]):
+        (folder / f"{number:04d}.png").write_bytes(png_of(image.expand(3, -1, -1)))
 
 
 @contextmanager

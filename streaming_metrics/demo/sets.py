@@ -1,0 +1,147 @@
+"""Sets of real images that need no download: digits of scikit-learn, clothes of a Debian package, photographs."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+PLACES = (Path("/usr/share/datasets/fashion-mnist"), Path("data/FashionMNIST/raw"))
+"""Where Fashion-MNIST may lie: as Debian's dataset-fashion-mnist installs it, as torchvision downloads it."""
+CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry", "retina", "rocket")
+SIDE = 32
+"""Pixels of the images that are drawn by class: wavelet packets want a multiple of 16."""
+
+
+class ImageSet(NamedTuple):
+    """Set of real images.
+
+    Args:
+        train: images to learn, ``(N, C, H, W)`` uint8, and their classes, int64 ``(N,)``, if they are told apart.
+        real: the same of those to measure against.
+        classes: names of the classes; none where images are of no particular kind.
+    """
+
+    train: tuple[Tensor, ...]
+    real: tuple[Tensor, ...]
+    classes: tuple[str, ...] = ()
+
+
+def digits() -> ImageSet:
+    """Return scikit-learn's 1,797 digits of 8 pixels, of no particular kind: learnt, and measured against."""
+    images, _ = digit_images()
+    return ImageSet((images,), (images,))
+
+
+def fashion(num_real: int = 2000) -> ImageSet:
+    """Return Fashion-MNIST in a frame of 32 pixels: 60,000 images to learn, the first of the test images as real.
+
+    Raises:
+        FileNotFoundError: where it is not installed.
+    """
+    (learnt, labels), (tested, tested_labels) = fashion_mnist()
+    real = _framed(tested[:num_real]), tested_labels[:num_real]
+    return ImageSet((_framed(learnt), labels), real, CLOTHES)
+
+
+def photographs(num_train: int = 2000, num_real: int = 286) -> ImageSet:
+    """Return crops of 32 pixels of seven photographs, by photograph: so many of each to learn, and as real.
+
+    They overlap, so that real ones hold little that is not learnt.
+
+    Raises:
+        ModuleNotFoundError: without scikit-image.
+    """
+    generator, small = torch.Generator().manual_seed(0), [shrunk(photo, 4 * SIDE) for photo in photos()]
+    train, real = (labelled_crops(small, n, SIDE, generator) for n in (num_train, num_real))
+    return ImageSet(train, real, PHOTOGRAPHS)
+
+
+SETS = {"digits": digits, "fashion": fashion, "photographs": photographs}
+
+
+def digit_images() -> tuple[Tensor, Tensor]:
+    """Return scikit-learn's digits, ``(1797, 1, 8, 8)`` uint8, and which digits they are, int64."""
+    from sklearn.datasets import load_digits
+
+    sixteenths, labels = load_digits(return_X_y=True)
+    images = torch.from_numpy(sixteenths * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
+    return images, torch.from_numpy(labels).long()
+
+
+def fashion_mnist(folder: Path | None = None) -> list[tuple[Tensor, Tensor]]:
+    """Return images ``(N, 1, 28, 28)`` uint8 and labels int64 of Fashion-MNIST: 60,000 to learn, 10,000 to test with.
+
+    Args:
+        folder: of its four files; None looks where they are installed.
+
+    Raises:
+        FileNotFoundError: where they are not.
+    """
+    places = [folder] if folder else PLACES
+    found = next((place for place in places if list(place.glob("train-images-idx3-ubyte*"))), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"Expected Fashion-MNIST in {' or '.join(map(str, places))}, got no such files. Remedy: Debian's package "
+            "dataset-fashion-mnist (apt-get install dataset-fashion-mnist), or the four files of the data set there."
+        )
+    return [
+        (_idx(found, f"{part}-images-idx3-ubyte")[:, None], _idx(found, f"{part}-labels-idx1-ubyte").long())
+        for part in ("train", "t10k")
+    ]
+
+
+def photos() -> list[Tensor]:
+    """Return the photographs that come with scikit-image, ``(3, H, W)`` uint8 each.
+
+    Raises:
+        ModuleNotFoundError: without scikit-image.
+    """
+    try:
+        from skimage import data
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"Expected scikit-image, whose photographs these are, got {error}. Remedy: pip install scikit-image."
+        ) from error
+    return [torch.from_numpy(getattr(data, name)()[..., :3]).permute(2, 0, 1) for name in PHOTOGRAPHS]
+
+
+def shrunk(photo: Tensor, side: int) -> Tensor:
+    """Return a photograph whose longer side has so many pixels."""
+    scale = side / max(photo.shape[-2:])
+    size = [round(scale * length) for length in photo.shape[-2:]]
+    return interpolate(photo[None].float(), size, mode="bilinear", antialias=True)[0].round().to(torch.uint8)
+
+
+def labelled_crops(images: Iterable[Tensor], each: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return so many square crops of each image, and the number of the image that each is of, int64."""
+    found = [_crops(image, each, side, generator) for image in images]
+    return torch.cat(found), torch.arange(len(found)).repeat_interleave(each)
+
+
+def _crops(image: Tensor, n: int, side: int, generator: torch.Generator) -> Tensor:
+    tops, lefts = (torch.randint(length - side + 1, (n,), generator=generator) for length in image.shape[-2:])
+    return torch.stack([image[:, t : t + side, x : x + side] for t, x in zip(tops.tolist(), lefts.tolist())])
+
+
+def _framed(images: Tensor) -> Tensor:
+    return pad(images, [(SIDE - images.shape[-1]) // 2] * 4)
+
+
+def _idx(folder: Path, name: str) -> Tensor:
+    """Return the array in a file of Yann LeCun's IDX format, perhaps compressed."""
+    path = next(folder.glob(f"{name}*"))
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">i4", dimensions, 4)
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy())
