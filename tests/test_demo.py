@@ -258,6 +258,7 @@ def test_photographs_are_cropped_in_colour_by_class() -> None:
     assert labels.bincount().tolist() == [3] * len(classes)
     assert real_labels.tolist() == [place for place in range(7) for _ in range(2)]
     assert learnt.float().std(1).mean() > 5  # grey would have none
+    assert len(torch.cat([learnt, real]).unique(dim=0)) == 35  # none comes twice
 
 
 def test_both_samplers_are_measured_with_labels(labelled: Ran) -> None:

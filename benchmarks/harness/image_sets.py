@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from streaming_metrics.demo.sets import PHOTOGRAPHS, digit_images, fashion_mnist, labelled_crops, photos, shrunk
+from streaming_metrics.demo.sets import PHOTOGRAPHS, crops_at, digit_images, fashion_mnist, photos, shrunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +52,8 @@ def digits(folder: Path | None = None) -> ImageSet:  # noqa: ARG001
 def photographs(folder: Path | None = None, *, each: int = 1700, seed: int = 0) -> ImageSet:  # noqa: ARG001
     """Return crops of 64 pixels of the photographs in scikit-image, labelled by photograph; crops may overlap."""
     generator = torch.Generator().manual_seed(seed)
-    images, labels = labelled_crops([shrunk(photo, LONGER_SIDE) for photo in photos()], each, CROP, generator)
-    return ImageSet("photographs", images, labels, len(PHOTOGRAPHS))
+    images = torch.cat([_crops(shrunk(photo, LONGER_SIDE), each, generator) for photo in photos()])
+    return ImageSet("photographs", images, torch.arange(len(PHOTOGRAPHS)).repeat_interleave(each), len(PHOTOGRAPHS))
 
 
 SETS = {"fashion": fashion, "digits": digits, "photographs": photographs}
@@ -64,6 +64,11 @@ def resized(images: Tensor, side: int) -> Tensor:
     if images.shape[-1] == side:
         return images
     return interpolate(images.float(), (side, side), mode="bilinear", antialias=True).round().to(torch.uint8)
+
+
+def _crops(photo: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    tops, lefts = (torch.randint(length - CROP + 1, (n,), generator=generator) for length in photo.shape[-2:])
+    return crops_at(photo, tops, lefts, CROP)
 
 
 def _rgb(grey: Tensor) -> Tensor:

@@ -11,8 +11,6 @@ import torch
 from torch.nn.functional import interpolate, pad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
 
 PLACES = (Path("/usr/share/datasets/fashion-mnist"), Path("data/FashionMNIST/raw"))
@@ -55,15 +53,17 @@ def fashion(num_real: int = 2000) -> ImageSet:
 
 
 def photographs(num_train: int = 2000, num_real: int = 286) -> ImageSet:
-    """Return crops of 32 pixels of seven photographs, by photograph: so many of each to learn, and as real.
+    """Return crops of 32 pixels of seven photographs, by photograph: so many of each to learn, and others as real.
 
-    They overlap, so that real ones hold little that is not learnt.
+    Each is of another place; they overlap, so that real ones hold little that is not learnt.
 
     Raises:
         ModuleNotFoundError: without scikit-image.
     """
-    generator, small = torch.Generator().manual_seed(0), [shrunk(photo, 4 * SIDE) for photo in photos()]
-    train, real = (labelled_crops(small, n, SIDE, generator) for n in (num_train, num_real))
+    generator, sizes = torch.Generator().manual_seed(0), [num_train, num_real]
+    found = [_distinct_crops(shrunk(photo, 4 * SIDE), sum(sizes), generator).split(sizes) for photo in photos()]
+    labels = [torch.arange(len(found)).repeat_interleave(size) for size in sizes]
+    train, real = ((torch.cat(crops), of) for crops, of in zip(zip(*found), labels))
     return ImageSet(train, real, PHOTOGRAPHS)
 
 
@@ -123,15 +123,15 @@ def shrunk(photo: Tensor, side: int) -> Tensor:
     return interpolate(photo[None].float(), size, mode="bilinear", antialias=True)[0].round().to(torch.uint8)
 
 
-def labelled_crops(images: Iterable[Tensor], each: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return so many square crops of each image, and the number of the image that each is of, int64."""
-    found = [_crops(image, each, side, generator) for image in images]
-    return torch.cat(found), torch.arange(len(found)).repeat_interleave(each)
-
-
-def _crops(image: Tensor, n: int, side: int, generator: torch.Generator) -> Tensor:
-    tops, lefts = (torch.randint(length - side + 1, (n,), generator=generator) for length in image.shape[-2:])
+def crops_at(image: Tensor, tops: Tensor, lefts: Tensor, side: int) -> Tensor:
+    """Return the square crops of an image that begin at so many rows and columns."""
     return torch.stack([image[:, t : t + side, x : x + side] for t, x in zip(tops.tolist(), lefts.tolist())])
+
+
+def _distinct_crops(image: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    rows, columns = (length - SIDE + 1 for length in image.shape[-2:])
+    places = torch.randperm(rows * columns, generator=generator)[:n]
+    return crops_at(image, places // columns, places % columns, SIDE)
 
 
 def _framed(images: Tensor) -> Tensor:
