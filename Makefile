@@ -8,7 +8,7 @@ docs: export NO_MKDOCS_2_WARNING := 1
 # Where the environment forbids bytecode, every process of the tests compiles the library anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 
-# pip says nothing of its own version, nor of who runs it.
+# pip says nothing but errors.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -35,5 +35,5 @@ bench: $(VENV)/.bench
 $(VENV)/.%: pyproject.toml
 	@echo "Setting up $(VENV) for make $*: the first time some minutes, PyTorch is most of it"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@$(BIN)/python -m pip install --quiet --quiet --editable ".[$*]"
 	@touch $@

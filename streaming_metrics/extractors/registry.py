@@ -95,9 +95,10 @@ def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:
     if match is None:
         return extractor, {}
     pairs = [[piece.strip() for piece in part.partition("=")] for part in split_outside(match[2], ",")]
-    if not all(name.isidentifier() and value for name, _, value in pairs):
-        raise ValueError(f"extractor: expected {match[1]}(argument=value), got {extractor!r}.")
-    return match[1], {name: typed(value) for name, _, value in pairs}
+    given = {name: typed(value) for name, _, value in pairs}
+    if not all(name.isidentifier() and value for name, _, value in pairs) or len(given) < len(pairs):
+        raise ValueError(f"extractor: expected {match[1]}(argument=value), each once, got {extractor!r}.")
+    return match[1], given
 
 
 def _recipe(extractor: object) -> tuple[Callable[..., Extractor], list[Any]]:

@@ -497,6 +497,19 @@ def test_efficientnet_refuses_a_side_that_vanishes() -> None:
         EfficientNetLite0(side=16)
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("efficientnet-lite0(side=32x)", TypeError, "side: expected an integer, got '32x'"),
+        ("efficientnet-lite0(side=32,side=64)", ValueError, r"\(argument=value\), each once"),
+        ("efficientnet-lite0(side=)", ValueError, r"expected efficientnet-lite0\(argument=value\)"),
+    ],
+)
+def test_arguments_in_a_name_are_read_whole_or_refused(name: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        resolve(name)
+
+
 # --- modules ----------------------------------------------------------------------------------------------------------
 
 
