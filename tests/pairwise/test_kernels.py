@@ -38,6 +38,12 @@ def test_rest_and_powers_make_up_the_kernel(kernel: Kernel, mean: float) -> None
         torch.testing.assert_close(values_of(kernel, *pair), kernel_values(kernel, *pair), rtol=1e-5, atol=absolute)
 
 
+def test_what_the_centre_adds_is_known_where_float32_cannot_hold_it() -> None:
+    x, y = (1e3 * normal(seed, 20, 6, 1e6) for seed in range(2))  # 10³ apart, 10⁹ away: 10⁵⁴
+    kernel = PolynomialKernel()
+    torch.testing.assert_close(values_of(kernel, x, y), kernel_values(kernel, x, y), rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("width", [1e-2, 1.0, 30.0])
 def test_one_width_is_sklearns(width: float) -> None:
     x, y = normal(0, 30, 6), normal(1, 20, 6)
