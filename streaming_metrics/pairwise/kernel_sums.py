@@ -39,7 +39,7 @@ class KernelSums(PairReduction):
     def start(self, context: PairContext) -> tuple[Tensor, Tensor]:
         between = self.rows != self.columns
         sizes = context.sizes[self.rows], context.sizes[self.columns] if between else 0
-        rows, columns = (context.local.norms.new_zeros(size) for size in sizes)
+        rows, columns = (context.local.rows.new_zeros(size, dtype=torch.float64) for size in sizes)
         return rows, columns
 
     def tile(self, accumulator: tuple[Tensor, Tensor], tile: Tile) -> None:

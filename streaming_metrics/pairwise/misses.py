@@ -60,7 +60,7 @@ class Misses(PairReduction):
 
     def start(self, context: PairContext) -> tuple[Tensor, Tensor]:
         reach = reach_of(context.results[self.requires[0]], self.scale)
-        return reach, context.local.norms.new_zeros(context.sizes[self.points], dtype=torch.float64)
+        return reach, context.local.rows.new_zeros(context.sizes[self.points], dtype=torch.float64)
 
     def tile(self, accumulator: tuple[Tensor, Tensor], tile: Tile) -> None:
         reach, logs = accumulator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -22,9 +23,6 @@ class Shard:
 
     def __init__(self, rows: Tensor, position: Tensor, centre: Tensor) -> None:
         self.rows, self.position, self.centre = rows, position, centre
-        self.norms = rows.new_empty(len(rows), dtype=torch.float64)
-        for chunk in self._chunks():
-            self.norms[chunk] = self.centred(chunk).double().square_().sum(1)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,20 +33,31 @@ class Shard:
         return torch.sub(rows, self.centre, out=fresh(rows, *rows.shape))
 
     @cached_property
+    def norms(self) -> Tensor:
+        """``(n,)`` float64, squared lengths of centred rows."""
+        norms = self.rows.new_empty(len(self), dtype=torch.float64)
+        for chunk in self._chunks():
+            norms[chunk] = self.centred(chunk).double().square_().sum(1)
+        return norms
+
+    @cached_property
     def offsets(self) -> Tensor:
         """``(n,)`` float64, what the centre adds to products: ``xᵀy = x̃ᵀỹ + offset(x) + offset(y)``."""
-        offsets, centre = torch.empty_like(self.norms), self.centre.double()
+        offsets, centre = self.rows.new_empty(len(self), dtype=torch.float64), self.centre.double()
         for chunk in self._chunks():
             offsets[chunk] = self.rows[chunk].double().mul_(centre).sum(1)  # a product of these waits for its threads
         return offsets.sub_(centre.square().sum() / 2)
 
     @cached_property
     def reach(self) -> tuple[float, float]:
-        """The length of the longest centred row, and the largest of :attr:`offsets`, either way."""
-        if not len(self):
+        """A length that no centred row is longer than, of what they hold at most, and the largest of :attr:`offsets`,
+        either way.
+        """
+        if not self.rows.numel():
             return 0.0, 0.0
-        longest, offset = torch.stack([self.norms.amax().sqrt(), self.offsets.abs().amax()]).tolist()
-        return longest, offset
+        ends = torch.stack([*self.rows.aminmax(), *self.centre.aminmax()]).double().view(2, 2)
+        farthest, offset = torch.stack([ends.abs().amax(1).sum(), self.offsets.abs().amax()]).tolist()
+        return farthest * sqrt(self.rows.shape[1]), offset
 
     @cached_property
     def bf16_error(self) -> float:
@@ -74,10 +83,15 @@ class Block:
 
     def __init__(self, shard: Shard, which: slice | Tensor) -> None:
         self.shard, self.which = shard, which
-        self.norms, self.position = shard.norms[which], shard.position[which]
+        self.position = shard.position[which]
 
     def __len__(self) -> int:
-        return len(self.norms)
+        return len(self.position)
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """``(n,)`` float64: see :attr:`Shard.norms`."""
+        return self.shard.norms[self.which]
 
     @property
     def offsets(self) -> Tensor:
@@ -96,11 +110,8 @@ class Block:
 
     def halves(self) -> tuple[Block, Block]:
         """Return the first half of the rows, and the others."""
-        which, half = self.which, len(self) // 2
-        if isinstance(which, Tensor):
-            return Block(self.shard, which[:half]), Block(self.shard, which[half:])
-        middle = which.start + half
-        return Block(self.shard, slice(which.start, middle)), Block(self.shard, slice(middle, which.stop))
+        half = len(self) // 2
+        return _PartOfBlock(self, slice(0, half)), _PartOfBlock(self, slice(half, len(self)))
 
     def centred64(self) -> Tensor:
         """Return rows minus the centre, ``(n, D)`` float64; not kept: it is large, and quick to make again."""
@@ -109,6 +120,26 @@ class Block:
     def places(self, numbers: Tensor) -> Tensor:
         """Return where in the shard the block's rows of these ``numbers`` are."""
         return self.which[numbers] if isinstance(self.which, Tensor) else numbers + self.which.start
+
+
+class _PartOfBlock(Block):
+    """Some rows of a block that is there for longer: what it has centred serves them as well."""
+
+    def __init__(self, whole: Block, part: slice) -> None:
+        which = whole.which
+        if isinstance(which, slice):
+            super().__init__(whole.shard, slice(which.start + part.start, which.start + part.stop))
+        else:
+            super().__init__(whole.shard, which[part])
+        self._whole, self._part = whole, part
+
+    @cached_property
+    def centred(self) -> Tensor:
+        return self._whole.centred[self._part]
+
+    @cached_property
+    def rounded(self) -> Tensor:
+        return self._whole.rounded[self._part]
 
 
 class FixedBlock(Block):

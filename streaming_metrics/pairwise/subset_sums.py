@@ -63,9 +63,9 @@ class SubsetSums(PairReduction):
 
     def start(self, context: PairContext) -> _SubsetSums:
         places, device = self.draw.places(*self._sizes(context)), context.local.rows.device
-        rows, columns = (_membership(places[role], context.sizes[role]).to(device) for role in self.sides)
-        sums, is_sparse = context.local.norms.new_zeros(self.draw.subsets), self.needs(context) == "none"
-        return _SubsetSums(rows, columns, sums, is_sparse, context.tiling)
+        rows, columns = (_Members(places[role].to(device), context.sizes[role]) for role in self.sides)
+        sums = torch.zeros(self.draw.subsets, dtype=torch.float64, device=device)
+        return _SubsetSums(rows, columns, sums, self.needs(context) == "none", context.tiling)
 
     def tile(self, accumulator: _SubsetSums, tile: Tile) -> None:
         strips = (accumulator.over_rows(tile.rows, *strip) for strip in self.kernel.strips(tile))
@@ -73,14 +73,13 @@ class SubsetSums(PairReduction):
         accumulator.sums += 2 * sums if tile.mirrored else sums
 
     def end_shard(self, accumulator: _SubsetSums, local: Shard, remote: Shard) -> None:
-        rows, columns = accumulator.members(local, remote)
-        weights = rows.double().T, columns.double().T
+        rows, columns = accumulator.rows, accumulator.columns
         for x, y in self.kernel.powers(local, remote):
-            accumulator.sums += (weights[0] @ x) * (weights[1] @ y)
+            accumulator.sums += rows.sums(local, x) * columns.sums(remote, y)
             if local is remote:
-                accumulator.sums -= weights[0] @ (x * y)
+                accumulator.sums -= rows.sums(local, x * y)
         if accumulator.is_sparse:
-            for subset, members in enumerate(zip(rows.T, columns.T)):
+            for subset, members in enumerate(zip(rows.held(local.position).T, columns.held(remote.position).T)):
                 some, others = (member.nonzero()[:, 0] for member in members)
                 accumulator.sums[subset] += self._within(local, remote, (some, others), accumulator.tiling)
 
@@ -93,15 +92,37 @@ class SubsetSums(PairReduction):
 
     def _within(self, local: Shard, remote: Shard, among: tuple[Tensor, Tensor], tiling: Tiling) -> Tensor:
         """Return the sum of :meth:`Kernel.rest` over one subset's pairs."""
-        total = local.norms.new_zeros(())
+        total = torch.zeros((), dtype=torch.float64, device=local.rows.device)
         for tile in tiles(local, remote, among=among, tiling=tiling):
             total += (2 if tile.mirrored else 1) * self.kernel.rest(tile).sum(dtype=torch.float64)
         return total
 
 
+class _Members:
+    """Which rows of a side each subset holds.
+
+    Args:
+        places: int64 ``(S, size)``.
+        n: rows of the side.
+    """
+
+    def __init__(self, places: Tensor, n: int) -> None:
+        self.places, self.n = places, n
+        holds = torch.zeros(n, len(places), dtype=torch.bool, device=places.device)
+        self._holds = holds.scatter_(0, places.T, True)
+
+    def held(self, position: Tensor) -> Tensor:
+        """Return bool ``(n, S)``, whether the subset holds each of these rows."""
+        return self._holds[position]
+
+    def sums(self, shard: Shard, values: Tensor) -> Tensor:
+        """Return ``(S,)``, the sum over the rows of each subset of ``values``, those of a shard's rows."""
+        return values.new_zeros(self.n).index_copy_(0, shard.position, values)[self.places].sum(1)
+
+
 @dataclass
 class _SubsetSums:
-    """Memberships, bool ``(N, S)`` of each side, whether the subset holds the row; and the sums so far.
+    """The members of each side, and the sums so far.
 
     Args:
         bags: of the parts of blocks of rows that were met, by their ends: the rows that each subset holds, one subset
@@ -109,8 +130,8 @@ class _SubsetSums:
         held: of the blocks of columns that were met: float32 ``(S, columns)``, 1 where the subset holds the column.
     """
 
-    rows: Tensor
-    columns: Tensor
+    rows: _Members
+    columns: _Members
     sums: Tensor
     is_sparse: bool
     tiling: Tiling
@@ -123,7 +144,7 @@ class _SubsetSums:
         """Return ``(S, columns)``: the sum over the rows of each subset of ``values``, those of a part of a block."""
         bags, ends = self.bags.setdefault(rows, {}), (part.start, part.stop)
         if ends not in bags:
-            subsets, members = self.rows[rows.position[part]].T.nonzero(as_tuple=True)
+            subsets, members = self.rows.held(rows.position[part]).T.nonzero(as_tuple=True)
             counts = subsets.bincount(minlength=len(self.sums))
             bags[ends] = members, counts.cumsum(0) - counts
         members, starts = bags[ends]
@@ -132,12 +153,5 @@ class _SubsetSums:
     def over_columns(self, columns: Block, values: Tensor) -> Tensor:
         """Return ``(S,)`` float64, the sum over the columns of each subset of ``values (S, columns)``."""
         if columns not in self.held:
-            self.held[columns] = self.columns[columns.position].T.contiguous().float()
+            self.held[columns] = self.columns.held(columns.position).T.contiguous().float()
         return values.mul_(self.held[columns]).sum(1, dtype=torch.float64)
-
-    def members(self, rows: Shard, columns: Shard) -> tuple[Tensor, Tensor]:
-        return self.rows[rows.position], self.columns[columns.position]
-
-
-def _membership(places: Tensor, n: int) -> Tensor:
-    return torch.zeros(n, len(places), dtype=torch.bool, device="cpu").scatter_(0, places.T, True)
