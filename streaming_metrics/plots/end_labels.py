@@ -1,4 +1,4 @@
-"""Names at the ends of curves, pushed apart where they would touch."""
+"""Names at the ends of curves, and beside points, pushed apart where they would touch."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def label_ends(ax: Axes) -> None:
     ends = [end for end in ends if math.isfinite(end[2])]
     if not ends:
         return
-    height = ax.get_window_extent().height / ax.figure.dpi * 72  # pyright: ignore[reportOptionalMemberAccess]
-    heights = [height * float(share) for share in _shares(ax, [(x, y) for _, x, y in ends])]
+    height = _height(ax)
+    heights = [height * share for share in _shares(ax, [(x, y) for _, x, y in ends])]
     gap = min(LABEL_GAP, height / len(ends))
     places = kept_within(pushed_apart(heights, gap), gap, height)
     for (line, x, y), start, moved in zip(ends, heights, places):
@@ -44,6 +44,24 @@ def label_ends(ax: Axes) -> None:
             annotation_clip=False,
             parse_math=False,
         )
+
+
+def keep_apart(ax: Axes) -> None:
+    """Move the names beside points up or down, so that no two touch."""
+    from matplotlib.text import Annotation
+
+    named = [text for text in ax.texts if isinstance(text, Annotation) and all(map(math.isfinite, text.xy))]
+    if not named:
+        return
+    height = _height(ax)
+    heights = [height * share for share in _shares(ax, [text.xy for text in named])]
+    for text, start, moved in zip(named, heights, pushed_apart(heights, LABEL_GAP)):
+        text.xyann = (text.xyann[0], moved - start)
+
+
+def _height(ax: Axes) -> float:
+    """Return the height of the axes, in points."""
+    return ax.get_window_extent().height / ax.figure.dpi * 72  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _shares(ax: Axes, points: Sequence[tuple[float, float]]) -> list[float]:

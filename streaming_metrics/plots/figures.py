@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from streaming_metrics.plots.end_labels import label_ends
+from streaming_metrics.plots.end_labels import keep_apart, label_ends
 from streaming_metrics.plots.result_keys import (
     as_rows,
     band,
@@ -99,6 +99,8 @@ def pr_scatter(
 ) -> Axes:
     """Draw one measure against another, epoch after epoch, the later the stronger: recall across, precision up.
 
+    Call it again on the same axes to lay another run over the first.
+
     Args:
         rows: a result of ``compute()``, or one for each epoch.
         ax: to draw on; None makes one.
@@ -123,13 +125,18 @@ def pr_scatter(
     ax = ax or new_axes(4, 4)
     label = points.pop("label", "")
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
+    style = {"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points}
     ax.plot(across, up, color=GREY, linewidth=0.8, alpha=0.5, zorder=1)
-    ax.scatter(across, up, **{"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points})
+    ax.scatter(across, up, **style)
     for i, text in _said_of(across, up, epochs, label):
         side, align = (8, "left") if across[i] < 0.6 else (-8, "right")
-        at = (across[i], up[i])
-        ax.annotate(text, at, (side, 0), textcoords="offset points", fontsize=8, color=INK, ha=align, va="center")
-    ax.set(xlim=_room_for(across), ylim=_room_for(up))
+        where = {"xy": (across[i], up[i]), "xytext": (side, 0), "textcoords": "offset points"}
+        ax.annotate(text, **where, fontsize=8, color=style["color"] if label else INK, ha=align, va="center")
+    ax.set(
+        xlim=_room_for([float(x) for line in ax.lines for x in line.get_xdata()]),  # pyright: ignore
+        ylim=_room_for([float(y) for line in ax.lines for y in line.get_ydata()]),  # pyright: ignore
+    )
+    keep_apart(ax)
     ax.set_xlabel(keys[0], color=GREY, fontsize=8, loc="left")
     ax.set_ylabel(keys[1], color=GREY, fontsize=8, loc="bottom")
     tidy(ax)

@@ -86,6 +86,20 @@ def test_density_may_exceed_one() -> None:
     assert ax.get_ylim()[1] > 1.6
 
 
+def test_runs_laid_over_each_other_are_all_in_sight_and_their_names_do_not_touch() -> None:
+    """The second's limits cut the first off, and names of neighbouring points stood on each other."""
+    ax = plots.pr_scatter({"recall": 1.5, "precision": 0.5}, label="raw")
+    plots.pr_scatter({"recall": 0.51, "precision": 0.5}, ax, label="average", color="red")
+    plots.pr_scatter({"recall": 0.5, "precision": 0.5}, ax, label="other")
+    assert ax.get_xlim()[1] > 1.5
+    assert labels(ax) == ["raw", "average", "other"]
+    assert [text.get_color() for text in ax.texts] == [plots.COLOURS[0], "red", plots.COLOURS[0]]
+    heights = sorted(text.xyann[1] for text in ax.texts)
+    assert np.diff(heights) == pytest.approx(LABEL_GAP)
+    nowhere = {"recall": float("nan"), "precision": 0.5}
+    assert labels(plots.pr_scatter(nowhere, label="none")) == ["none"]
+
+
 def test_a_scatter_takes_both_keys_of_one_measure_and_network() -> None:
     row = {"precision": 0.9, "precision_k3": 0.8, "recall_k3": 0.4, "recall_x": 0.1}
     assert plots.pr_scatter(row).collections[0].get_offsets().tolist() == [[0.4, 0.8]]
