@@ -414,6 +414,7 @@ def test_every_script_is_run() -> None:
         "networks_cost",
         "compiled",
         "scale",
+        "report_picture",
         "study_exposure",
         "study_load",
         "verdicts",
