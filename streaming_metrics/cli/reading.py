@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DIGESTS = 1 << 256
+MOST_ROWS = 3
+"""Rows of one array or table to name where they do not read."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,21 @@ class ImageReader:
 
 
 def refuse_unreadable(outcomes: Sequence[ReadResult], comm: Comm) -> None:
-    """Raise Unreadable where some images did not read; rank 0 names them all."""
-    lines = [f"  {name}: {why}" for outcome in outcomes for _, name, why in outcome.unreadable]
-    if lines:
-        listed = "\n".join(lines) if comm.rank == 0 else "  see the list of rank 0"
-        raise Unreadable(_UNREADABLE.format(len(lines), listed))
+    """Raise Unreadable where some images did not read; rank 0 names them all, but of one file no more than three."""
+    unreadable = [(name, why) for outcome in outcomes for _, name, why in outcome.unreadable]
+    if unreadable:
+        listed = "\n".join(_listed(unreadable)) if comm.rank == 0 else "  see the list of rank 0"
+        raise Unreadable(_UNREADABLE.format(len(unreadable), listed))
+
+
+def _listed(unreadable: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield lines of images and reasons. Rows of an array or a table, ``x.npy[7]``, have one mistake in common."""
+    for file, found in groupby(unreadable, key=lambda one: one[0].rpartition("[")[0] if one[0].endswith("]") else ""):
+        rows = list(found)
+        shown = rows[:MOST_ROWS] if file else rows
+        yield from (f"  {name}: {why}" for name, why in shown)
+        if len(rows) > len(shown):
+            yield f"  … and {len(rows) - len(shown)} more of {file}"
 
 
 @dataclass(frozen=True)

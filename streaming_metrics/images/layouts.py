@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streaming_metrics.images.conversion import to_uint8
+from streaming_metrics.images.conversion import OutOfRange, to_uint8
 from streaming_metrics.images.decode import Unreadable
 
 if TYPE_CHECKING:
@@ -114,9 +114,25 @@ def image_of(pixels: Tensor, layout: Layout, value_range: tuple[float, float] | 
     """
     plain = pixels[None] if layout == "hw" else pixels.movedim(-1, 0) if layout == "hwc" else pixels
     try:
-        return to_uint8(plain.expand(3, -1, -1)[None], value_range)[0].clone(memory_format=torch.contiguous_format)
+        return in_range(plain.expand(3, -1, -1), value_range).clone(memory_format=torch.contiguous_format)
     except (TypeError, ValueError) as error:
         raise Unreadable(str(error)) from error
+
+
+def in_range(image: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    """Return an image ``(3, H, W)`` as uint8, of floats whose range was told behind the source.
+
+    Raises:
+        ValueError: where floats leave that range by more than half of its width, or are not finite.
+    """
+    try:
+        return to_uint8(image[None], value_range)[0]
+    except OutOfRange as error:
+        low, high = value_range or (0, 255)
+        raise ValueError(
+            f"expected pixels of the range that was told, range={low:g},{high:g}, got {error.darkest:g} to "
+            f"{error.brightest:g}. Remedy: tell the range that they have, ?range=0,1, ?range=-1,1 or ?range=0,255"
+        ) from error
 
 
 def as_pixels(image: Any) -> Tensor:

@@ -12,10 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from streaming_metrics.images.base import Images
-from streaming_metrics.images.conversion import to_uint8
 from streaming_metrics.images.decode import Unreadable, orientation_of, to_tensor, turned
 from streaming_metrics.images.forms import describe
-from streaming_metrics.images.layouts import untold
+from streaming_metrics.images.layouts import in_range, untold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +64,7 @@ class OwnDataset(Images):
         if _is_image(image) and image.is_floating_point():
             if self.value_range is None:
                 raise ValueError(untold(image, self.source))
-            return to_uint8(image.expand(1, 3, -1, -1), self.value_range)[0]
+            return in_range(image.expand(3, -1, -1), self.value_range)
         raise ValueError(
             f"expected a tensor (3, H, W) or an array (H, W, 3), uint8 or floats, or a PIL image, got {describe(item)}"
         )

@@ -159,6 +159,16 @@ def test_all_images_of_all_sides_that_do_not_read_are_listed(sides: dict[str, Pa
     assert [one["fake"]["num_samples"] for one in skipped.values()] == [N - 1, N - 1]
 
 
+def test_rows_of_one_array_have_one_mistake_and_three_are_named(sides: dict[str, Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", 255 * np.random.default_rng(0).random((20, 8, 8, 3), dtype=np.float32))
+    result = run("compare", sides["real"], f"{tmp_path / 'x.npy'}?range=0,1", *TINY)
+    assert result.exit_code == 3
+    assert "do not read (20)" in result.stderr
+    assert [f"x.npy[{i}]: expected pixels of the range" in result.stderr for i in range(5)] == [True] * 3 + [False] * 2
+    assert "… and 17 more of " in result.stderr
+    done("compare", sides["real"], f"{tmp_path / 'x.npy'}?range=0,255", *TINY)  # the remedy
+
+
 def test_sides_of_one_name_are_told_apart(sides: dict[str, Path], tmp_path: Path) -> None:
     for run_name in ("one", "two"):
         shutil.copytree(sides["a"], tmp_path / run_name / "samples")

@@ -278,7 +278,8 @@ def test_floats_beyond_their_range_do_not_read(tmp_path: Path) -> None:
     floats[3, 0, 0, 0], floats[4, 0, 0, 0] = 9, np.nan
     source = images_in(f"{npy(tmp_path, floats)}?range=-1,1")
     assert torch.equal(source[5], NCHW[5])
-    for i, why in ((3, "Expected pixels in value_range"), (4, "Expected finite pixels")):
+    said = r"of the range that was told, range=-1,1, got .* to 9\. Remedy: tell the range that they have, \?range=0,1"
+    for i, why in ((3, said), (4, "Expected finite pixels")):
         with pytest.raises(Unreadable, match=why):
             source[i]
 
