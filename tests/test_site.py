@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import re
 import shutil
@@ -24,18 +25,21 @@ from streaming_metrics.measures.registry import MEASURES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "hooks"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("docs/hooks", "benchmarks")]
 
 import measure_pages
 import movement
 import paper_page
+import sensitivity
 import sensitivity_map
 import site_links
+from harness import heatmap, values
 
 HOME = Path(__file__).parents[1]
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "object": "data", "link": "href"}
 PROSE, OTHERS = ("p", "td", "dd"), ("li", "h1", "h2", "h3", "h4")
 FACTS = facts_of_all()
+MARK = re.compile(r'class="(worse|better|calm)"')
 COLUMNS = [("none", [""]), ("blur", ["0.5 px", "2 px"]), ("mode drop", ["1 of 10", "6 of 10"])]
 
 
@@ -185,13 +189,41 @@ def test_a_picture_shows_every_cell() -> None:
     drawn = movement.pictures("fid", COLUMNS, [0.5, 2.0, 40.0, "refused", None])
     blur, modes = drawn.split("<svg")[1:]
     assert 'aria-label="fid under blur: z 2 at 0.5 px, 40 at 2 px"' in blur
-    assert re.findall(r'<circle class="(\w+)"', blur) == ["calm", "calm", "worse"]
+    assert re.findall(MARK, blur) == ["calm", "calm", "worse"]
+    assert re.findall(r"<title>(.*?)</title>", blur) == ["0.5", "2", "40"]
+    assert re.findall(r'text-anchor="middle">(.*?)</text>', blur) == ["0", "0.5", "2"]
     assert 'aria-label="fid under mode drop: z refused at 1 of 10, unchanged at 6 of 10"' in modes
     assert ">?</text>" in modes
     assert 'class="better"' in movement.pictures("fid", COLUMNS, [0.5, -40.0, 2.0, 1.0, 1.0])
     assert "mode drop" not in movement.pictures("fid", COLUMNS, [0.5, 2.0, 40.0, None, None])
     with pytest.raises(ValueError, match="expected 5 cells, got 4"):
         movement.pictures("fid", COLUMNS, [0.0] * 4)
+
+
+def test_what_is_beyond_the_axis_points_there() -> None:
+    """A dot at the edge would say that 12,000 million deviations are a thousand."""
+    marks = [movement._mark(0.0, z, -movement.DECADES) for z in (movement.LIMIT, 1.2e10, -1.2e10)]
+    assert ["a3.5" in mark for mark in marks] == [True, False, False]
+    assert [mark.rsplit(" ", 1)[1] for mark in marks[1:]] == ["-7z", "7z"]
+    assert movement.height_of(movement.LIMIT) == movement.TOP < movement.height_of(0.9 * movement.LIMIT)
+    drawn = movement.pictures("fid", COLUMNS, [0.5, 2.0, 1.2e10, 1.0, 1.0])
+    assert re.findall(MARK, drawn) == ["calm", "calm", "worse", "calm", "calm", "calm"]
+
+
+def test_the_words_of_the_map_are_those_of_its_values() -> None:
+    """The page of the map and the data of the pictures are written by one run."""
+    found = sensitivity_map.read_map()
+    lines = [
+        heatmap.Line(key, "", [math.nan if z == values.REFUSED else z for z in cells])
+        for of in found.data["measures"].values()
+        for key, cells in of.items()
+    ]
+    rows = sensitivity.told(lines, found.columns)
+    said = {row[0].strip("`"): dict(zip(sensitivity_map.VERDICTS, row[1:], strict=True)) for row in rows}
+    assert found.verdicts == {
+        key: {verdict: what for verdict, what in of.items() if what != sensitivity_map.NOTHING}
+        for key, of in said.items()
+    }
 
 
 def test_a_page_tells_what_its_measure_noticed() -> None:
@@ -206,6 +238,8 @@ def test_a_page_tells_what_its_measure_noticed() -> None:
     data = {"columns": COLUMNS, "measures": {"fid": {"fid": [0.5, 2.0, 40.0, "refused", None]}}}
     drawn = measure_pages.page_of(told["fid"], ["fid"], sensitivity_map.SensitivityMap(found.verdicts, data))
     assert drawn.count("<svg") == 2
+    assert "towards worse upwards" in drawn
+    assert "either way upwards" in measure_pages.page_of(told["ct"], ["ct"], found)
     assert "No picture" in measure_pages.page_of(told["fid"], ["fid"], sensitivity_map.SensitivityMap(found.verdicts))
 
 
