@@ -29,6 +29,7 @@ sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("docs/hooks"
 
 import measure_pages
 import movement
+import pages as hooks
 import paper_page
 import sensitivity
 import sensitivity_map
@@ -155,6 +156,13 @@ def test_ranges_are_read_off_definitions() -> None:
     assert {label for label, told in ranges.items() if told == measure_pages.OWN_SCALE} == {"score"}
 
 
+def test_long_code_in_a_table_may_break() -> None:
+    long, short = "<code>tests/extractors/test_preprocess.py</code>", "<code>fd_pixels</code>"
+    html = hooks.on_page_content(f"<p>{long}</p><td>{long}, {short}</td>")
+    assert html.startswith(f"<p>{long}</p>")
+    assert html.endswith(f"<td><code>tests/<wbr>extractors/<wbr>test_<wbr>preprocess.py</code>, {short}</td>")
+
+
 def test_the_hooks_import_no_pytorch() -> None:
     program = "import pages, sys; assert 'torch' not in sys.modules"
     paths = os.pathsep.join([str(HOME / "docs" / "hooks"), str(HOME), *sys.path])
@@ -171,7 +179,7 @@ def test_a_link_of_the_repository_becomes_one_of_the_site() -> None:
     assert list(site_links.linked_from(text, "docs/speed.md")) == files
 
 
-@pytest.mark.parametrize("module", [site_links, movement], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [site_links, movement, hooks], ids=lambda module: module.__name__)
 def test_doctests_of_the_hooks(module: Any) -> None:
     failed, tried = doctest.testmod(module)
     assert tried > 0
