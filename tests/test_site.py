@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from streaming_metrics.measures.facts import MeasureFacts, facts_of_all
+from streaming_metrics.measures.facts import KINDS, MeasureFacts, facts_of_all
 from streaming_metrics.measures.registry import MEASURES
 
 if TYPE_CHECKING:
@@ -216,6 +216,48 @@ def test_what_is_beyond_the_axis_points_there() -> None:
     assert movement.height_of(movement.LIMIT) == movement.TOP < movement.height_of(0.9 * movement.LIMIT)
     drawn = movement.pictures("fid", COLUMNS, [0.5, 2.0, 1.2e10, 1.0, 1.0])
     assert re.findall(MARK, drawn) == ["calm", "calm", "worse", "calm", "calm", "calm"]
+
+
+def test_a_picture_is_to_its_own_scale() -> None:
+    """Marks, line, ticks and the band of chance stand where the axis has their values; it reaches as low as they."""
+    for lowest, cells in ((-1.0, [0.5, 2.99, 3.0, -3.0, -2.99]), (-movement.DECADES, [0.5, 2.0, 40.0, -50.0, 1.0])):
+        drawn = movement.pictures("fid", COLUMNS, cells)
+        heights = [movement.height_of(cells[place], lowest) for place in (0, 1, 2, 0, 3, 4)]
+        assert [float(y) for y in re.findall(r'calm" d="M\S+ (\S+?)a|er" d="M|se" d="M', drawn) if y] == [
+            y for y, of in zip(heights, re.findall(MARK, drawn), strict=True) if of == "calm"
+        ]
+        [line, _] = re.findall(r'class="line" d="M(.*?)"', drawn)
+        assert [float(point.split()[1]) for point in line.split("L")] == heights[:3]
+        ticks = re.findall(r'M34 (\S+)H160"/><text [^>]*>(-?\d+)<', drawn)
+        assert [float(y) for y, _ in ticks] == [movement.height_of(float(z), lowest) for _, z in ticks]
+        assert ("-100" in dict(map(reversed, ticks))) == (lowest < -1)
+        [band, _] = re.findall(r'class="chance" x="34" y="(\S+)" width="126" height="(\S+)"', drawn)
+        top, bottom = movement.height_of(movement.THRESHOLD, lowest), movement.height_of(-movement.THRESHOLD, lowest)
+        assert [float(of) for of in band] == pytest.approx([top, bottom - top])
+    assert re.findall(MARK, movement.pictures("fid", COLUMNS, [0.0, 2.99, 3.0, -3.0, -2.99])) == [
+        *("calm", "calm", "worse"),
+        *("calm", "better", "calm"),
+    ]
+
+
+@pytest.mark.parametrize("facts", FACTS, ids=lambda facts: facts.label)
+def test_a_page_says_the_facts_of_its_measure(facts: MeasureFacts) -> None:
+    pages = measure_pages.pages(sensitivity_map.read_map())
+    told = {name: rest for name, _, rest in (part.partition("\n:   ") for part in pages[uri(facts)].split("\n\n"))}
+    keys = told["Keys"].split("\n:   ")
+    assert [line.split(": ")[1].split()[0] for line in keys] == [
+        of["better"] or "neither" for of in facts.keys.values()
+    ]
+    assert (measure_pages.TAGGED in told["Keys"]) == (facts.label == "fd_dinov2")  # FID's key is FID's
+    assert told["Standard error"] == (": ".join(facts.error) if facts.error else "none")
+    assert told["Class"] == f"{facts.kind}; kept are {KINDS[facts.kind]}"
+    assert told["Network"].startswith("its own" if facts.network else "the metric's")
+    [row] = [line for line in measure_pages.table("# t\n\n## u").splitlines() if f"({uri(facts)})" in line]
+    assert row.split(" | ")[-2:] == [facts.error.by if facts.error else "none", f"{facts.kind} |"]
+
+
+def uri(facts: MeasureFacts) -> str:
+    return f"measures/{facts.label}.md"
 
 
 def test_the_words_of_the_map_are_those_of_its_values() -> None:
