@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -177,6 +178,7 @@ def test_a_table_has_a_line_for_each_measure_and_the_best_in_bold() -> None:
     table = output._table(rows)
     assert [*table.columns[0].cells] == ["\n[bold]Core[/]", "fd ↓", "\n[bold]Diversity[/]", "vendi ↑"]
     assert [*table.columns[2].cells][1] == "[bold green]4.00[/]"
+    assert [column.header for column in table.columns] == ["", "0", "1"]
 
 
 def test_a_growing_table_is_as_wide_as_the_terminal() -> None:
@@ -194,10 +196,13 @@ def test_lines_come_as_epochs_are_measured(run: Ran, labelled: Ran) -> None:
     lines = run.printed.splitlines()
     heading = next(place for place, line in enumerate(lines) if line.startswith("epoch"))
     assert lines[heading].split()[1:6] == ["fd", "↓", "kd", "↓", "is"]
-    assert [line.split()[0] for line in lines[heading + 1 : heading + 3]] == ["1", "2"]
+    assert [line.split()[0] for line in lines[heading + 1 : heading + 3]] == [
+        "0",
+        "1",
+    ]  # as the report and the log have
     assert all(len(line) <= 80 for line in lines[heading : heading + 3])
-    assert ["1", "ema"] in [line.split()[:2] for line in labelled.printed.splitlines()]
-    assert ["2", "raw"] in [line.split()[:2] for line in labelled.printed.splitlines()]
+    assert ["0", "ema"] in [line.split()[:2] for line in labelled.printed.splitlines()]
+    assert ["1", "raw"] in [line.split()[:2] for line in labelled.printed.splitlines()]
 
 
 def test_what_is_coming_is_told_before_pytorch_is_loaded(
@@ -213,6 +218,7 @@ def test_what_is_coming_is_told_before_pytorch_is_loaded(
     assert "about 10 minutes" in told[0]
     assert "Loading PyTorch" in told[0]
     assert "minutes" not in told[1]
+    assert "is measured after its only epoch" in told[1]
     code = "import sys, streaming_metrics.demo; print({'torch', 'lightning', 'numpy'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
@@ -230,6 +236,75 @@ def test_the_end_names_three_files_to_open_first(run: Ran, labelled: Ran) -> Non
 def test_a_set_that_is_not_there_ends_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sets, "PLACES", (tmp_path,))
     with pytest.raises(SystemExit, match=r"--set fashion: Expected Fashion-MNIST in .*Remedy: .*dataset-fashion-mnist"):
+        command_line.main(["--set", "fashion", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--epochs 0", "--epochs: expected at least 1, got 0"),
+        ("--epochs -1", "--epochs: expected at least 1, got -1"),
+        ("--epochs few", "--epochs: invalid integer value: 'few'"),
+        ("--samples 1", "--samples: expected at least 2, got 1"),
+        ("--devices 0", "--devices: expected at least 1, got 0"),
+        ("--side 0", "--side: expected at least 1, got 0"),
+        ("--seed -1", "--seed: expected at least 0, got -1"),
+        ("--epochs 1 --study", "--study: expected at least 2 epochs to compare, got --epochs 1"),
+        ("--set fashion --epochs 1 --study", "--study: expected at least 2 epochs to compare, got --epochs 1"),
+    ],
+)
+def test_options_out_of_bounds_are_refused_before_anything_starts(
+    arguments: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command_line.read(arguments.split())
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--measures nope", "Unknown measure 'nope'"),
+        ("--extractor nope", "Unknown extractor 'nope'"),
+        ("--samples 5", "PRDC.k=5. needs at least 7 fake samples, got 5"),
+    ],
+)
+def test_what_cannot_be_measured_ends_in_a_line(arguments: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=words):
+        small(of_digits(20), tmp_path, "--epochs", "1", *arguments.split())
+
+
+def test_a_file_in_the_place_of_the_folder_ends_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in ("file", "file/deeper"):
+        with pytest.raises(SystemExit, match=r"--out: expected a folder, got .*Remedy"):
+            command_line.main(["--out", str(tmp_path / out)])
+
+
+def test_an_interrupted_training_says_where_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(DigitFlow, "training_step", interrupt)
+    with pytest.raises(SystemExit, match=f"Interrupted. What was written until then is in {tmp_path}"):
+        small(of_digits(20), tmp_path, "--epochs", "1", "--samples", "20")
+    signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "bytes"])
+def test_fashion_mnist_that_is_not_whole_ends_with_the_remedy(
+    damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 4]))
+    content = {"cut": whole[:-9], "missing": whole, "bytes": whole[:10] + b"?" * 20}[damage]
+    for part in ("train", "t10k"):
+        for name in (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"):
+            if damage != "missing" or name.startswith("train"):
+                (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(sets, "PLACES", (tmp_path,))
+    said = "t10k-images-idx3-ubyte, perhaps" if damage == "missing" else "train-images-idx3-ubyte.gz: expected an array"
+    with pytest.raises(SystemExit, match=f"--set fashion: .*{said}.*Remedy"):
         command_line.main(["--set", "fashion", "--out", str(tmp_path)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import re
 import shutil
@@ -18,24 +19,28 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from streaming_metrics.measures.facts import MeasureFacts, facts_of_all
+from streaming_metrics.measures.facts import KINDS, MeasureFacts, facts_of_all
 from streaming_metrics.measures.registry import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "hooks"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("docs/hooks", "benchmarks")]
 
 import measure_pages
 import movement
+import pages as hooks
 import paper_page
+import sensitivity
 import sensitivity_map
 import site_links
+from harness import heatmap, values
 
 HOME = Path(__file__).parents[1]
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "object": "data", "link": "href"}
 PROSE, OTHERS = ("p", "td", "dd"), ("li", "h1", "h2", "h3", "h4")
 FACTS = facts_of_all()
+MARK = re.compile(r'class="(worse|better|calm)"')
 COLUMNS = [("none", [""]), ("blur", ["0.5 px", "2 px"]), ("mode drop", ["1 of 10", "6 of 10"])]
 
 
@@ -151,6 +156,13 @@ def test_ranges_are_read_off_definitions() -> None:
     assert {label for label, told in ranges.items() if told == measure_pages.OWN_SCALE} == {"score"}
 
 
+def test_long_code_in_a_table_may_break() -> None:
+    long, short = "<code>tests/extractors/test_preprocess.py</code>", "<code>fd_pixels</code>"
+    html = hooks.on_page_content(f"<p>{long}</p><td>{long}, {short}</td>")
+    assert html.startswith(f"<p>{long}</p>")
+    assert html.endswith(f"<td><code>tests/<wbr>extractors/<wbr>test_<wbr>preprocess.py</code>, {short}</td>")
+
+
 def test_the_hooks_import_no_pytorch() -> None:
     program = "import pages, sys; assert 'torch' not in sys.modules"
     paths = os.pathsep.join([str(HOME / "docs" / "hooks"), str(HOME), *sys.path])
@@ -167,7 +179,7 @@ def test_a_link_of_the_repository_becomes_one_of_the_site() -> None:
     assert list(site_links.linked_from(text, "docs/speed.md")) == files
 
 
-@pytest.mark.parametrize("module", [site_links, movement], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [site_links, movement, hooks], ids=lambda module: module.__name__)
 def test_doctests_of_the_hooks(module: Any) -> None:
     failed, tried = doctest.testmod(module)
     assert tried > 0
@@ -185,13 +197,83 @@ def test_a_picture_shows_every_cell() -> None:
     drawn = movement.pictures("fid", COLUMNS, [0.5, 2.0, 40.0, "refused", None])
     blur, modes = drawn.split("<svg")[1:]
     assert 'aria-label="fid under blur: z 2 at 0.5 px, 40 at 2 px"' in blur
-    assert re.findall(r'<circle class="(\w+)"', blur) == ["calm", "calm", "worse"]
+    assert re.findall(MARK, blur) == ["calm", "calm", "worse"]
+    assert re.findall(r"<title>(.*?)</title>", blur) == ["0.5", "2", "40"]
+    assert re.findall(r'text-anchor="middle">(.*?)</text>', blur) == ["0", "0.5", "2"]
     assert 'aria-label="fid under mode drop: z refused at 1 of 10, unchanged at 6 of 10"' in modes
     assert ">?</text>" in modes
     assert 'class="better"' in movement.pictures("fid", COLUMNS, [0.5, -40.0, 2.0, 1.0, 1.0])
     assert "mode drop" not in movement.pictures("fid", COLUMNS, [0.5, 2.0, 40.0, None, None])
     with pytest.raises(ValueError, match="expected 5 cells, got 4"):
         movement.pictures("fid", COLUMNS, [0.0] * 4)
+
+
+def test_what_is_beyond_the_axis_points_there() -> None:
+    """A dot at the edge would say that 12,000 million deviations are a thousand."""
+    marks = [movement._mark(0.0, z, -movement.DECADES) for z in (movement.LIMIT, 1.2e10, -1.2e10)]
+    assert ["a3.5" in mark for mark in marks] == [True, False, False]
+    assert [mark.rsplit(" ", 1)[1] for mark in marks[1:]] == ["-7z", "7z"]
+    assert movement.height_of(movement.LIMIT) == movement.TOP < movement.height_of(0.9 * movement.LIMIT)
+    drawn = movement.pictures("fid", COLUMNS, [0.5, 2.0, 1.2e10, 1.0, 1.0])
+    assert re.findall(MARK, drawn) == ["calm", "calm", "worse", "calm", "calm", "calm"]
+
+
+def test_a_picture_is_to_its_own_scale() -> None:
+    """Marks, line, ticks and the band of chance stand where the axis has their values; it reaches as low as they."""
+    for lowest, cells in ((-1.0, [0.5, 2.99, 3.0, -3.0, -2.99]), (-movement.DECADES, [0.5, 2.0, 40.0, -50.0, 1.0])):
+        drawn = movement.pictures("fid", COLUMNS, cells)
+        heights = [movement.height_of(cells[place], lowest) for place in (0, 1, 2, 0, 3, 4)]
+        assert [float(y) for y in re.findall(r'calm" d="M\S+ (\S+?)a|er" d="M|se" d="M', drawn) if y] == [
+            y for y, of in zip(heights, re.findall(MARK, drawn), strict=True) if of == "calm"
+        ]
+        [line, _] = re.findall(r'class="line" d="M(.*?)"', drawn)
+        assert [float(point.split()[1]) for point in line.split("L")] == heights[:3]
+        ticks = re.findall(r'M34 (\S+)H160"/><text [^>]*>(-?\d+)<', drawn)
+        assert [float(y) for y, _ in ticks] == [movement.height_of(float(z), lowest) for _, z in ticks]
+        assert ("-100" in dict(map(reversed, ticks))) == (lowest < -1)
+        [band, _] = re.findall(r'class="chance" x="34" y="(\S+)" width="126" height="(\S+)"', drawn)
+        top, bottom = movement.height_of(movement.THRESHOLD, lowest), movement.height_of(-movement.THRESHOLD, lowest)
+        assert [float(of) for of in band] == pytest.approx([top, bottom - top])
+    assert re.findall(MARK, movement.pictures("fid", COLUMNS, [0.0, 2.99, 3.0, -3.0, -2.99])) == [
+        *("calm", "calm", "worse"),
+        *("calm", "better", "calm"),
+    ]
+
+
+@pytest.mark.parametrize("facts", FACTS, ids=lambda facts: facts.label)
+def test_a_page_says_the_facts_of_its_measure(facts: MeasureFacts) -> None:
+    pages = measure_pages.pages(sensitivity_map.read_map())
+    told = {name: rest for name, _, rest in (part.partition("\n:   ") for part in pages[uri(facts)].split("\n\n"))}
+    keys = told["Keys"].split("\n:   ")
+    assert [line.split(": ")[1].split()[0] for line in keys] == [
+        of["better"] or "neither" for of in facts.keys.values()
+    ]
+    assert (measure_pages.TAGGED in told["Keys"]) == (facts.label == "fd_dinov2")  # FID's key is FID's
+    assert told["Standard error"] == (": ".join(facts.error) if facts.error else "none")
+    assert told["Class"] == f"{facts.kind}; kept are {KINDS[facts.kind]}"
+    assert told["Network"].startswith("its own" if facts.network else "the metric's")
+    [row] = [line for line in measure_pages.table("# t\n\n## u").splitlines() if f"({uri(facts)})" in line]
+    assert row.split(" | ")[-2:] == [facts.error.by if facts.error else "none", f"{facts.kind} |"]
+
+
+def uri(facts: MeasureFacts) -> str:
+    return f"measures/{facts.label}.md"
+
+
+def test_the_words_of_the_map_are_those_of_its_values() -> None:
+    """The page of the map and the data of the pictures are written by one run."""
+    found = sensitivity_map.read_map()
+    lines = [
+        heatmap.Line(key, "", [math.nan if z == values.REFUSED else z for z in cells])
+        for of in found.data["measures"].values()
+        for key, cells in of.items()
+    ]
+    rows = sensitivity.told(lines, found.columns)
+    said = {row[0].strip("`"): dict(zip(sensitivity_map.VERDICTS, row[1:], strict=True)) for row in rows}
+    assert found.verdicts == {
+        key: {verdict: what for verdict, what in of.items() if what != sensitivity_map.NOTHING}
+        for key, of in said.items()
+    }
 
 
 def test_a_page_tells_what_its_measure_noticed() -> None:
@@ -206,6 +288,8 @@ def test_a_page_tells_what_its_measure_noticed() -> None:
     data = {"columns": COLUMNS, "measures": {"fid": {"fid": [0.5, 2.0, 40.0, "refused", None]}}}
     drawn = measure_pages.page_of(told["fid"], ["fid"], sensitivity_map.SensitivityMap(found.verdicts, data))
     assert drawn.count("<svg") == 2
+    assert "towards worse upwards" in drawn
+    assert "either way upwards" in measure_pages.page_of(told["ct"], ["ct"], found)
     assert "No picture" in measure_pages.page_of(told["fid"], ["fid"], sensitivity_map.SensitivityMap(found.verdicts))
 
 

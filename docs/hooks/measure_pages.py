@@ -13,7 +13,7 @@ from streaming_metrics.cli.measure_list import error_told, kept_by, parameters_o
 from streaming_metrics.measures.facts import ARROWS, KINDS, by_group, facts_of_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sensitivity_map import SensitivityMap
 
@@ -168,16 +168,19 @@ def _noticed(facts: MeasureFacts, own: Sequence[str], found: SensitivityMap) -> 
     )
     said = {key: [f"**{verdict}**: {what}" for verdict, what in found.verdicts[key].items()] for key in on_map}
     yield _listed((f"`{key}`", of) for key, of in said.items())
-    yield from _pictured(found.cells_of(facts.label), found)
+    yield from _pictured(facts, found)
 
 
-def _pictured(cells: Mapping[str, Sequence[float | str | None]], found: SensitivityMap) -> Iterator[str]:
-    if not cells:
+def _pictured(facts: MeasureFacts, found: SensitivityMap) -> Iterator[str]:
+    if not (cells := found.cells_of(facts.label)):
         yield "No picture of it moving yet: the data of the map have not been written since this page draws them."
         return
+    has_direction = any(facts.keys[key]["better"] for key in cells)
+    towards = "towards worse upwards" if has_direction else "either way upwards, since neither is better"
     yield (
-        "How far the value moves, in standard deviations between draws of real images, towards worse upwards, on a "
-        "scale of decades; 0 is no corruption, the band what chance does, a question mark a refusal:"
+        f"How far the value moves, in standard deviations between draws of real images, {towards}, on a scale of "
+        "decades; 0 is no corruption, the band what chance does, a triangle what is beyond the scale, a question mark "
+        "a refusal:"
     )
     for key, of in cells.items():
         yield f"**`{key}`**\n\n{pictures(key, found.columns, of)}"

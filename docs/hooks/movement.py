@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 168, 112
 LEFT, RIGHT, TOP, BOTTOM = 34, 160, 22, 92
 DECADES = 3.0
 """Decades of ``1 + |z|`` at which the axis ends."""
+LIMIT = 10**DECADES - 1
+"""The greatest |z| that has its place on the axis."""
 THRESHOLD = 3.0
 """From which |z| on a value has moved."""
 TICKS = (-1000, -100, -10, 0, 10, 100, 1000)
@@ -101,10 +103,17 @@ def _dots(xs: Sequence[float], cells: Sequence[Cell], lowest: float) -> Iterator
     for x, z in zip(xs, cells):
         if isinstance(z, float | int):
             kind = "worse" if z >= THRESHOLD else "better" if z <= -THRESHOLD else "calm"
-            place = f'cx="{x:.1f}" cy="{height_of(z, lowest)}" r="3.5"'
-            yield f'<circle class="{kind}" {place}><title>{z:.3g}</title></circle>'
+            yield f'<path class="{kind}" d="{_mark(x, z, lowest)}"><title>{z:.3g}</title></path>'
         elif z is not None:
             yield _text(x, height_of(0, lowest) - 4, "?", "middle")
+
+
+def _mark(x: float, z: float, lowest: float) -> str:
+    """Return the path of a mark: a dot, or what points to where a value beyond the axis would be."""
+    y = height_of(z, lowest)
+    if abs(z) <= LIMIT:
+        return f"M{x - 3.5:.1f} {y}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z"
+    return f"M{x - 4.5:.1f} {y}h9l-4.5 {math.copysign(7, -z):g}z"
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

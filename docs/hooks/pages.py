@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FENCE_NAMED = re.compile(r"^(```\w+)(?: \w+)+$", re.MULTILINE)
 CODE = re.compile(r"`[^`\n]*`")
+CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
+LONG_CODE = re.compile(r"<code>[^<]{25,}</code>")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -64,6 +66,22 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     if uri == "measures.md":
         return measure_pages.table(markdown)
     return site_links.in_prose(markdown, lambda prose: measure_pages.named(measure_pages.led_to_pages(prose), uri))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long code in tables break between its parts, so that a table of paths is no wider than the page."""
+    return CELL.sub(lambda cell: LONG_CODE.sub(lambda code: broken(code[0]), cell[0]), html)
+
+
+def broken(code: str) -> str:
+    """Return an element of code that a browser may break after what divides names; what is copied stays as it is.
+
+    Example:
+        >>> broken("<code>tests/test_site.py</code>")
+        '<code>tests/<wbr>test_<wbr>site.py</code>'
+    """
+    text = code.removeprefix("<code>").removesuffix("</code>")
+    return f"<code>{re.sub(r'(?<=[/_,])(?=[^/_,])', '<wbr>', text)}</code>"
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:

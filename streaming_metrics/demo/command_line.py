@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from streaming_metrics.demo.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streaming_metrics.demo.recipes import Recipe
 
@@ -27,14 +27,19 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Say what is coming, train, watch, and show what came of it."""
     options = read(arguments)
+    make_folder(options.out)
     recipe = RECIPES[options.set]
-    tell(f"A small generator learns to draw {recipe.what}, and is measured after each of {options.epochs} epochs.")
+    when = "its only epoch" if options.epochs == 1 else f"each of {options.epochs} epochs"
+    tell(f"A small generator learns to draw {recipe.what}, and is measured after {when}.")
     if (options.epochs, options.samples, options.measures) == (recipe.epochs, recipe.samples, "core"):
         tell(f"All of it takes about {recipe.minutes} minutes on two cores.")
     tell("Loading PyTorch and Lightning: 5 to 20 seconds …")
-    from streaming_metrics.demo import run  # takes these seconds
+    try:
+        from streaming_metrics.demo import run  # takes these seconds
 
-    run.run(options)
+        run.run(options)
+    except KeyboardInterrupt:
+        raise SystemExit(f"\nInterrupted. What was written until then is in {options.out}.") from None
 
 
 def tell(text: str) -> None:
@@ -53,29 +58,52 @@ def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _add_set(chooser)
     chosen, _ = chooser.parse_known_args(arguments)
-    return _parser(RECIPES[chosen.set]).parse_args(arguments)
+    parser = _parser(RECIPES[chosen.set])
+    options = parser.parse_args(arguments)
+    if options.study and options.epochs < 2:
+        parser.error(f"--study: expected at least 2 epochs to compare, got --epochs {options.epochs}")
+    return options
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for all that is written, before anything takes time; where it cannot be, end with a line."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"--out: expected a folder, got {error}. Remedy: --out with another path.") from error
 
 
 def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     command = argparse.ArgumentParser("streaming_metrics.demo", description=__doc__, formatter_class=_Formatter)
     _add_set(command)
-    command.add_argument("--epochs", type=int, default=recipe.epochs, help="how long to train; each epoch is measured")
-    command.add_argument("--devices", type=int, default=1, help="processes to train and measure in")
-    command.add_argument("--samples", type=int, default=recipe.samples, help="images to generate each epoch")
+    command.add_argument("--epochs", type=_at_least(1), default=recipe.epochs, help="to train; each is measured")
+    command.add_argument("--devices", type=_at_least(1), default=1, help="processes to train and measure in")
+    command.add_argument("--samples", type=_at_least(2), default=recipe.samples, help="images to generate each epoch")
     command.add_argument("--measures", default="core", help="core; all; or a list of names, fid,kid,is,prdc")
     command.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
     command.add_argument(
-        "--side", type=int, default=recipe.side, help="pixels that efficientnet-lite0 sees; 224 is its own"
+        "--side", type=_at_least(1), default=recipe.side, help="pixels that efficientnet-lite0 sees; 224 is its own"
     )
     command.add_argument("--out", type=Path, default=Path(recipe.out), help="folder for all that is written")
     command.add_argument("--decide", action="store_true", help="stop generating once an epoch is told from the best")
     command.add_argument("--study", action="store_true", help="let simulated raters judge the epochs, over HTTP")
-    command.add_argument("--seed", type=int, default=0, help="of weights, noise and order")
+    command.add_argument("--seed", type=_at_least(0), default=0, help="of weights, noise and order")
     return command
 
 
 def _add_set(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", choices=RECIPES, default="digits", help="the images to learn")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Return what reads an integer of at least so much: Lightning takes -1 epochs for training without an end."""
+
+    def integer(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"expected at least {least}, got {value}")
+        return value
+
+    return integer
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

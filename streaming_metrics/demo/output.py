@@ -62,9 +62,11 @@ def _table(rows: Sequence[Row], name: str = "") -> Table:
     from rich.table import Table
 
     title = f"Epochs and measures: {name}" if name else "Epochs and measures"
-    table = Table(title=title, caption="best in bold", title_style="bold", box=None, padding=(0, 1))
+    table = Table(
+        title=title, caption="best in bold; epochs count from 0", title_style="bold", box=None, padding=(0, 1)
+    )
     shown = _spread(len(rows), most=10)
-    for heading in ("", *(f"{place + 1}" for place in shown)):
+    for heading in ("", *(f"{place}" for place in shown)):
         table.add_column(heading, justify="right" if heading else "left")
     groups = by_group(leading(rows))
     for group, keys in groups.items():
@@ -91,12 +93,12 @@ def overview(rows: Sequence[Row], samples: Tensor, signature: str, path: Path) -
     figure = new_figure(11, 6.2)
     axes = figure.subplots(2, 3).flatten()
     for ax, (panel, keys) in zip(axes, groups):
-        curves(only(rows, keys), ax)
+        curves(only(rows, keys), ax, epochs=range(len(rows)))
         ax.set_title(panel.heading, loc="left", color=INK, fontweight="bold")
     for spare in axes[len(groups) : -1]:
         spare.set_visible(False)
     _draw_image(axes[-1], image_grid(samples[:16]))
-    axes[-1].set_title(f"Generated, epoch {len(rows)}", loc="left", color=INK, fontweight="bold")
+    axes[-1].set_title(f"Generated, epoch {len(rows) - 1}", loc="left", color=INK, fontweight="bold")
     figure.supxlabel(signature, fontsize=7, color=GREY)
     figure.savefig(path, dpi=160)
 
@@ -112,7 +114,7 @@ def strips(frames: Sequence[Tensor], rows: Sequence[Row], real: Tensor, path: Pa
     """
     n, key = len(frames[0]), leading(rows)[0]
     shown = _spread(len(rows), most=6)
-    labels = [f"epoch {i + 1}\n{key} {number(rows[i][key])}" for i in shown] + ["real"]
+    labels = [f"epoch {i}\n{key} {number(rows[i][key])}" for i in shown] + ["real"]
     pictures = [*(frames[i] for i in shown), real[:: max(1, len(real) // n)][:n]]
     figure = new_figure(0.62 * n + 1, 0.66 * len(pictures) + 0.2)
     for ax, label, images in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], labels, pictures):

@@ -6,6 +6,7 @@ import csv
 import logging
 import time
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,14 +16,15 @@ from streaming_metrics.demo import output, study
 from streaming_metrics.demo.command_line import tell
 from streaming_metrics.demo.flow import DigitFlow, LabelledFlow
 from streaming_metrics.demo.recipes import RECIPES
-from streaming_metrics.demo.sets import SETS
+from streaming_metrics.demo.sets import SETS, Damaged
 from streaming_metrics.demo.training import steps_of, train
 from streaming_metrics.demo.watch import watch_digits, watch_labelled
-from streaming_metrics.measures.base import BiasWarning
+from streaming_metrics.measures.base import BiasWarning, NotEnoughSamples
 from streaming_metrics.monitor.variants import beside_each_other
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streaming_metrics.demo.flow import Flow
@@ -40,18 +42,32 @@ def run(options: argparse.Namespace) -> None:
     started, images = time.perf_counter(), loaded(options.set)
     tell(opening(options, images))
     forget_before(options)
-    monitor = (watch_labelled if images.classes else watch_digits)(options, images)
-    history = train(options, monitor, flow_of(images), images)
+    with ended_in_a_line(ValueError, ImportError, OSError):
+        monitor = (watch_labelled if images.classes else watch_digits)(options, images)
+    with ended_in_a_line(NotEnoughSamples):
+        history = train(options, monitor, flow_of(images), images)
     if history is not None:
         show(options, monitor, history, images, time.perf_counter() - started)
 
 
 def loaded(name: str) -> ImageSet:
-    """Return a set of images; what is not installed ends the demo with the remedy."""
-    try:
+    """Return a set of images; what is not installed, or damaged, ends the demo with the remedy."""
+    with ended_in_a_line(FileNotFoundError, ModuleNotFoundError, Damaged, of=f"--set {name}: "):
         return SETS[name]()
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise SystemExit(f"--set {name}: {error}") from error
+
+
+@contextmanager
+def ended_in_a_line(*kinds: type[Exception], of: str = "") -> Iterator[None]:
+    """End the demo with what an error says, where it is about what was asked for; the traceback would hide it.
+
+    Args:
+        kinds: of errors.
+        of: what stands before their words.
+    """
+    try:
+        yield
+    except kinds as error:
+        raise SystemExit(f"{of}{error}") from error
 
 
 def opening(options: argparse.Namespace, images: ImageSet) -> str:

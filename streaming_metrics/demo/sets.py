@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,10 @@ CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry", "retina", "rocket")
 SIDE = 32
 """Pixels of the images that are drawn by class: wavelet packets want a multiple of 16."""
+
+
+class Damaged(ValueError):
+    """Error of a file of a data set that is not whole."""
 
 
 class ImageSet(NamedTuple):
@@ -139,9 +144,19 @@ def _framed(images: Tensor) -> Tensor:
 
 
 def _idx(folder: Path, name: str) -> Tensor:
-    """Return the array in a file of Yann LeCun's IDX format, perhaps compressed."""
-    path = next(folder.glob(f"{name}*"))
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    dimensions = content[3]
-    shape = np.frombuffer(content, ">i4", dimensions, 4)
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy())
+    """Return the array in a file of Yann LeCun's IDX format, perhaps compressed.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        Damaged: where it is cut off, or no such array.
+    """
+    path = next(folder.glob(f"{name}*"), None)
+    if path is None:
+        raise FileNotFoundError(f"Expected {folder / name}, perhaps with .gz, got no such file. Remedy: add it.")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        dimensions = content[3]
+        shape = np.frombuffer(content, ">i4", dimensions, 4)
+        return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy())
+    except (gzip.BadGzipFile, zlib.error, EOFError, IndexError, ValueError) as error:
+        raise Damaged(f"{path}: expected an array in IDX format, got: {error}. Remedy: fetch it again.") from error

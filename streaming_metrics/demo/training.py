@@ -51,7 +51,7 @@ class History(Callback):
             row = {key.replace(tag, ""): value.item() for key, value in told.items()}
             self.rows[variant.name].append(row)
             self.frames[variant.name].append(variant.pictures.shown[:16])
-            trainer.print(self._table.line(len(self.rows[variant.name]), row, variant.name))
+            trainer.print(self._table.line(trainer.current_epoch, row, variant.name))
 
 
 def train(options: argparse.Namespace, monitor: GenerationMonitor, flow: Flow, images: ImageSet) -> History | None:
@@ -69,7 +69,10 @@ def train(options: argparse.Namespace, monitor: GenerationMonitor, flow: Flow, i
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(flow, _batches(options, images), loader(*images.real))
+    try:
+        trainer.fit(flow, _batches(options, images), loader(*images.real))
+    except SystemExit as error:  # what Lightning makes of Ctrl-C, without a word at this level of its log
+        raise KeyboardInterrupt from error
     return history if trainer.is_global_zero else None
 
 
