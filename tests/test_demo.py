@@ -426,6 +426,20 @@ def test_simulated_raters_answer_a_study_of_epochs_over_http(
 
 
 @pytest.mark.slow
+def test_a_study_that_people_answered_is_not_forgotten(tmp_path: Path) -> None:
+    """`--study` into the same folder removed it with their answers."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in ("digits.toml", "simulated.sqlite", "digits.sqlite"):
+        (folder / name).touch()
+    with pytest.raises(SystemExit, match=r"people's answers to it, digits\.sqlite\. Remedy: --out with another folder"):
+        command_line.main(["--study", "--out", str(tmp_path), "--epochs", "2"])
+    assert len([*folder.iterdir()]) == 3
+    (folder / "digits.sqlite").unlink()
+    study.forget(folder)
+    assert not folder.exists()
+
+
 def test_epochs_are_told_apart_with_fewer_digits(tmp_path: Path) -> None:
     _, printed = ran = small(of_digits(200), tmp_path, "--decide", "--epochs", "2", "--samples", "200")
     page = (tmp_path / "report.html").read_text()

@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> None:
     seed_everything(options.seed, verbose=False)
     started, images = time.perf_counter(), loaded(options.set)
     tell(opening(options, images))
-    forget_before(options)
     with ended_in_a_line(ValueError, ImportError, OSError):
+        forget_before(options)
         monitor = (watch_labelled if images.classes else watch_digits)(options, images)
     with ended_in_a_line(NotEnoughSamples):
         history = train(options, monitor, flow_of(images), images)
@@ -129,11 +129,11 @@ def only_of(sampler: str, log: Path, path: Path) -> Path:
 
 def forget_before(options: argparse.Namespace) -> None:
     """Remove what an earlier run left that would be drawn into this one: TensorBoard's events, a study's answers."""
+    if options.study:
+        study.forget(options.out / "study")
     if options.devices == 1:
         for events in options.out.glob("events.out.tfevents.*"):
             events.unlink()
-    if options.study:
-        study.forget(options.out / "study")
 
 
 def quieten() -> None:

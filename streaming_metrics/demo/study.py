@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 KINDS = ("preference", "opinion", "categorisation")
 EPOCHS, RATERS, INATTENTIVE, IMAGES = 6, 20, 1, 20
 AT_ONCE, AHEAD = 8, 25
+SIMULATED = "simulated.sqlite"
+"""The raters' answers; people's have another file."""
 RETRIES = 50
 
 
@@ -110,7 +112,7 @@ def run(folder: Path, samples: Path, real: Tensor, log: Path, seed: int, name: s
         seed: of the raters and of the order of trials.
         name: of the plan.
     """
-    plan, store, started = folder / f"{name}.toml", folder / "simulated.sqlite", time.perf_counter()
+    plan, store, started = folder / f"{name}.toml", folder / SIMULATED, time.perf_counter()
     _write_real(real, folder / "real")
     conditions = {"real": str(folder / "real"), **epochs_in(samples, EPOCHS)}
     plan.write_text(Template(plan, conditions, KINDS, seed=seed).text(), encoding="utf-8")
@@ -128,7 +130,16 @@ def run(folder: Path, samples: Path, real: Tensor, log: Path, seed: int, name: s
 
 
 def forget(folder: Path) -> None:
-    """Remove an earlier run's study, whose answers belong to other images."""
+    """Remove an earlier run's study, whose answers belong to other images.
+
+    Raises:
+        FileExistsError: where people have answered it.
+    """
+    if given := sorted(file.name for file in folder.glob("*.sqlite") if file.name != SIMULATED):
+        raise FileExistsError(
+            f"--study: expected an earlier study of simulated raters alone in {folder}, got people's answers to it, "
+            f"{', '.join(given)}. Remedy: --out with another folder, or move them elsewhere."
+        )
     shutil.rmtree(folder, ignore_errors=True)
 
 
