@@ -17,6 +17,7 @@ from trainings import QUIET, REAL, Model, Pixels, fit, kept_features, loader, mo
 
 from streaming_metrics import FID, NDB, PRDC, GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.report.findings import Findings
 from streaming_metrics.report.pictures import data_uri
 from streaming_metrics.report.thumbnails import Thumbnails
 
@@ -182,6 +183,17 @@ def test_what_cannot_be_read_again_does_not_end_a_training(tmp_path: Path) -> No
     with pytest.warns(UserWarning, match=r"The report shows no new images: OSError\('read once'\)"):
         validate(watching(), real=torch.utils.data.DataLoader(Once(), batch_size=4), default_root_dir=tmp_path)
     assert page_of(tmp_path, "report-validate.html").headings[0] == "Scores"
+
+
+def test_a_look_that_fails_does_not_end_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.linalg.LinAlgError("failed to converge")
+
+    monkeypatch.setattr(Findings, "of", fail)
+    with pytest.warns(UserWarning, match=r"The report shows no new images: .*failed to converge"):
+        fitted = fit(watching(), max_epochs=2, default_root_dir=tmp_path)
+    assert fitted.current_epoch == 2
+    assert listed(page_of(tmp_path))[::7] == ["0", "1"]
 
 
 def test_the_training_is_the_same_with_and_without_it(tmp_path: Path) -> None:
