@@ -26,7 +26,7 @@ def symmetric_eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     try:
         values, vectors = torch.linalg.eigh(matrix, UPLO="L")
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
         if not matrix.isfinite().all():
             raise
         values, vectors = (torch.from_numpy(one) for one in eigh(matrix.numpy(force=True), driver="ev"))
