@@ -186,14 +186,23 @@ def test_what_cannot_be_read_again_does_not_end_a_training(tmp_path: Path) -> No
 
 
 def test_a_look_that_fails_does_not_end_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
-        raise torch.linalg.LinAlgError("failed to converge")
+    looked, look = [], Findings.of
 
-    monkeypatch.setattr(Findings, "of", fail)
+    def fail_later(*of: Any) -> Findings:
+        looked.append(of)
+        if len(looked) > 1:
+            raise torch.linalg.LinAlgError("failed to converge")
+        return look(*of)
+
+    monkeypatch.setattr(Findings, "of", fail_later)
+    fit(watching(), max_epochs=1, default_root_dir=tmp_path / "shown")
+    looked.clear()
     with pytest.warns(UserWarning, match=r"The report shows no new images: .*failed to converge"):
-        fitted = fit(watching(), max_epochs=2, default_root_dir=tmp_path)
+        fitted = fit(watching(), max_epochs=2, default_root_dir=tmp_path / "failed")
     assert fitted.current_epoch == 2
-    assert listed(page_of(tmp_path))[::7] == ["0", "1"]
+    shown, failed = (page_of(tmp_path / name) for name in ("shown", "failed"))
+    assert listed(failed)[::7] == ["0", "1"]
+    assert ("Map of features" in shown.headings, "Map of features" in failed.headings) == (True, False)
 
 
 def test_the_training_is_the_same_with_and_without_it(tmp_path: Path) -> None:
