@@ -77,9 +77,10 @@ REMEDIES: dict[Role, str] = {
     "real": (
         "The scores weigh them so. Usual causes: an IterableDataset, or a loader, that every rank or dataloader worker "
         "reads whole; gather_for_metrics() before update(); samples that accelerate's even_batches=True or a "
-        "DistributedSampler repeat to fill batches; a CombinedLoader('max_size_cycle'). Remedy: give each sample once, "
-        "on one rank: UnpaddedSampler; DealtStream for streams; even_batches=False; update() with each rank's own "
-        "batch; mode 'max_size'. Ignore this where the data set itself repeats them."
+        "DistributedSampler repeat to fill batches; a random_split() that each rank draws anew; a "
+        "CombinedLoader('max_size_cycle'). Remedy: give each sample once, on one rank: UnpaddedSampler; DealtStream for"
+        " streams; even_batches=False; update() with each rank's own batch; random_split(…, generator=) of one seed; "
+        "mode 'max_size'. Ignore this where the data set itself repeats them."
     ),
     "fake": (
         "The scores weigh them so. Usual causes: a generator that repeats itself; a seed that is the same in every "

@@ -106,11 +106,19 @@ def as_column(given: Any, n: int, expected: str) -> Tensor:
     return column.to(torch.int64, copy=True)
 
 
+WITHOUT = {
+    "labels": " A model that draws no class has none: leave out the measures that read them; Modes() without classes= "
+    "says which parts of the real images are missing."
+}
+"""What else to do where generated images have no such column."""
+
+
 def refuse_missing(columns: Collection[str], needed: Iterable[str], source: str) -> None:
     """Raise ValueError where a column is missing beside generated images, and a measure reads it."""
     for name in needed:
         if name not in columns:
+            one = "text" if name == "captions" else "integer"
             raise ValueError(
                 f"{source}: Expected {name} beside the images, as a measure reads them, got the images alone. Remedy: "
-                f'return (images, {{"{name}": {name}}}), one {"text" if name == "captions" else "integer"} an image.'
+                f'return (images, {{"{name}": {name}}}), one {one} an image.{WITHOUT.get(name, "")}'
             )

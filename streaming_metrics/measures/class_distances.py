@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from streaming_metrics.statistics import Bank
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 from streaming_metrics.verdicts.group_means import GroupMeans
 from streaming_metrics.verdicts.shrunken_means import ShrunkenMeans
 
@@ -72,7 +73,7 @@ def class_distances(real: KeptRows, fake: KeptRows, gaussian: Gaussian) -> Class
         return None
     fewest = int(counts[:, enough].min())
     dimensions = min(max(fewest // PER_DIMENSION, 2), MOST_DIMENSIONS, real.rows.shape[1])
-    values, vectors = torch.linalg.eigh(gaussian.covariance)
+    values, vectors = symmetric_eigenvectors(gaussian.covariance)
     leading = real.comm.broadcast(vectors[:, -dimensions:].contiguous())
     sides = [_by_class(side, leading, enough) for side in (real, fake)]
     estimates = torch.tensor([jackknifed(x, y) for x, y in zip(*sides)], dtype=torch.float64)
@@ -154,7 +155,7 @@ def _without_each(rows: Tensor) -> Fitted:
 
 def _distance(one: Fitted, several: Fitted) -> Tensor:
     """Return the Fréchet distances ``(…)`` of one Gaussian from others."""
-    values, vectors = torch.linalg.eigh(one.covariance)
+    values, vectors = symmetric_eigenvectors(one.covariance)
     root = vectors * values.clamp(min=0).sqrt()
     shared = torch.linalg.eigvalsh(root.T @ several.covariance @ root).clamp(min=0).sqrt().sum(-1)
     traces = one.covariance.trace() + several.covariance.diagonal(dim1=-2, dim2=-1).sum(-1)

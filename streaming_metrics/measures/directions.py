@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.measures.extremes import highest
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 
 if TYPE_CHECKING:
     from streaming_metrics.distributed.comm import Comm
@@ -55,12 +56,12 @@ def axes_of(coupling: Coupling) -> Axes:
     ``σy,k = τ_k·σx,k``. Axes along which generated features do not vary are those of the real variance there.
     """
     factor, real = coupling.to_fake, coupling.x.covariance
-    stretch, vectors = torch.linalg.eigh(factor @ factor.T)
+    stretch, vectors = symmetric_eigenvectors(factor @ factor.T)
     stretch = stretch.clamp(min=0)
     gone = int((stretch <= VANISHED * stretch[-1:]).sum())
     if gone:
         unseen = vectors[:, :gone]
-        vectors = torch.cat([unseen @ torch.linalg.eigh(unseen.T @ real @ unseen)[1], vectors[:, gone:]], 1)
+        vectors = torch.cat([unseen @ symmetric_eigenvectors(unseen.T @ real @ unseen)[1], vectors[:, gone:]], 1)
         stretch[:gone] = 0
     spread = ((real @ vectors) * vectors).sum(0).clamp(min=0).sqrt()
     moved = stretch * spread

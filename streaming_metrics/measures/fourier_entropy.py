@@ -19,6 +19,7 @@ from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import drawn_of, influence_of
 from streaming_metrics.measures.vendi import renyi_entropy, slopes, warn_of_no_rows
 from streaming_metrics.statistics import FourierMoment, Reservoir
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +117,7 @@ class FKEA(Measure):
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         fake, moment = sides.fake, self._moment(sides.spec)
-        decomposed = torch.linalg.eigh if self.se else lambda mean: (torch.linalg.eigvalsh(mean), None)
+        decomposed = symmetric_eigenvectors if self.se else lambda mean: (torch.linalg.eigvalsh(mean), None)
         values, vectors = fake.once((moment, self.se), lambda: decomposed(moment.mean(fake[moment])))
         spectrum = values.clamp(min=LEAST)
         found = {key: renyi_entropy(spectrum, q).exp() for key, q in ORDERS.items()}

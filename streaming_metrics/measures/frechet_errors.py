@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from streaming_metrics.measures.gaussian import congruent, frechet_distance
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ class Coupling:
 
     @cached_property
     def _solved(self) -> tuple[Tensor, Tensor]:
-        values, vectors = torch.linalg.eigh(congruent(self.y.covariance, self.x.root), UPLO="L")
+        values, vectors = symmetric_eigenvectors(congruent(self.y.covariance, self.x.root))
         return values, vectors
 
     @property

@@ -23,6 +23,7 @@ from streaming_metrics.measures.novel_modes import Embedded, NovelModes, novel_m
 from streaming_metrics.measures.vendi import warn_of_no_rows
 from streaming_metrics.pairwise.all_pairs import all_pairs
 from streaming_metrics.statistics import Bank, FourierMoment, Reservoir
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +130,7 @@ class KEN(Measure):
         difference, embedded = self._compared(sides)
         if not self.se:
             return _scores(_novel(torch.linalg.eigvalsh(difference)))
-        values, vectors = torch.linalg.eigh(difference)
+        values, vectors = symmetric_eigenvectors(difference)
         found, errors = _scores(_novel(values)), self._errors(sides, values, vectors, embedded)
         return {k: v for key in KEYS for k, v in ((key, found[key]), (f"{key}_se", errors[key]))}
 
@@ -143,7 +144,7 @@ class KEN(Measure):
         """
         check_integer("novel_modes n", n, least=1)
         (difference, embedded), comm = self._compared(sides), sides.fake.comm
-        values, vectors = torch.linalg.eigh(difference)
+        values, vectors = symmetric_eigenvectors(difference)
         share = self._embedded_rows(sides) if embedded is None else embedded.share(comm)
         return novel_modes_of(values, vectors, share, comm, ROUNDING, n, among)
 

@@ -232,9 +232,10 @@ class PRDC(Measure):
 def _warn_of_empty_balls(role: Role, radii: Tensor, k: int) -> None:
     empty = int((radii == 0).sum())
     if empty:
+        causes = "A generator that has collapsed, or constant" if role == "fake" else "Constant"
         warnings.warn(
             f"PRDC: {empty} of {len(radii)} {role} samples have {k} identical others, so their balls have radius 0. "
-            "Constant or duplicated features? Remedy: drop duplicates, or check the extractor and the generator.",
+            f"{causes} or duplicated features? Remedy: drop duplicates, or check the extractor and the generator.",
             BiasWarning,
             stacklevel=2,
         )

@@ -22,6 +22,7 @@ from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSampl
 from streaming_metrics.measures.error_scalars import error_of
 from streaming_metrics.measures.influence import drawn_of, influence_of
 from streaming_metrics.statistics import SecondMoment
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 from streaming_metrics.statistics.reservoir import Reservoir
 from streaming_metrics.statistics.second_moment import normalized
 
@@ -120,7 +121,7 @@ class Vendi(Measure):
     def _directions(self, sides: Sides, n: int) -> tuple[Tensor, Tensor]:
         """Return the eigenvalues ``(D,)``, with 0 for those that rounding makes, and the eigenvectors ``(D, D)``."""
         fake, moment = sides.fake, SecondMoment(width(sides.spec, "Vendi"))
-        values, vectors = fake.once(("eigenvectors", moment), lambda: torch.linalg.eigh(moment.sums(fake[moment])))
+        values, vectors = fake.once(("eigenvectors", moment), lambda: symmetric_eigenvectors(moment.sums(fake[moment])))
         values = values.clamp(min=0)
         return _without_rounding(values / values.sum(), n), vectors
 

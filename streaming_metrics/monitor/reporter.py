@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from streaming_metrics.report.history import Finder
     from streaming_metrics.report.sides import SidesTable
 
+NO_IMAGES = "The report shows no new images"
+
 
 class Reporter:
     """Keeper of measurements, and of a few small copies of generated images, for a report.
@@ -77,6 +79,9 @@ class Reporter:
     ) -> None:
         """Note a measurement; collective.
 
+        A look at the samples is no reason to end a training: in one process, an error is a warning. Of several, others
+        may wait for the one that has it.
+
         Args:
             run: in which it was made.
             values: what came of it.
@@ -92,9 +97,16 @@ class Reporter:
         with isolated():
             self.history.note(run.epoch, values, metric, step)
             finders = self._finder(run, measurement), self._train_finder(measurement)
-            show = self.history.look(metric, self.thumbnails, finders[0], ways, finders[1])
-            if run.is_writer:
-                _warn_of_errors(show, "The report shows no new images")
+
+            def look() -> None:
+                show = self.history.look(metric, self.thumbnails, finders[0], ways, finders[1])
+                if run.is_writer:
+                    _warn_of_errors(show, NO_IMAGES)
+
+            if run.world_size > 1:
+                look()
+            else:
+                _warn_of_errors(look, NO_IMAGES)
 
     def write(
         self, run: Run, reporters: Sequence[Reporter], sides: Callable[[], SidesTable | None] = lambda: None

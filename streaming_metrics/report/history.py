@@ -100,6 +100,7 @@ class History:
         Returns:
             What is left to do on the rank that shows them.
         """
+        self.gallery, self.looks = Gallery(""), ()  # those of another measurement are not this one's, should it fail
         comm = metric.ranks()
         kept = thumbnails.common(comm)
         found = Findings.of(metric, kept)

@@ -42,7 +42,8 @@ def _score(history: History, key: str, name: str) -> Score:
     told = [(v, place) for place, v in enumerate(column(history.rows, key)) if isfinite(v)]
     best = ""
     if better and len(told) > 1:
-        value_then, place = (min if better == "↓" else max)(told)
+        sign = 1 if better == "↓" else -1
+        value_then, place = min(told, key=lambda one: (sign * one[0], one[1]))  # the first of equal ones
         is_latest = place == len(history.rows) - 1
         best = "best so far" if is_latest else f"best {number(value_then)}, epoch {history.moments[place]}"
     told = f"± {number(spread)}" if isfinite(spread) else ""

@@ -11,6 +11,7 @@ import torch
 from streaming_metrics.arguments import check_integer
 from streaming_metrics.statistics.bank import Bank
 from streaming_metrics.statistics.banked import Banked
+from streaming_metrics.statistics.eigenvectors import symmetric_eigenvectors
 from streaming_metrics.statistics.fixed_rows import FixedRows
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Projection:
         """Return the projection of ``rows (n, D)`` to their principal components, those of large variance first."""
         x = rows.double()
         mean = x.mean(0, keepdim=True)
-        _, vectors = torch.linalg.eigh((x - mean).T @ (x - mean))
+        _, vectors = symmetric_eigenvectors((x - mean).T @ (x - mean))
         return cls(vectors.T.flip(0)[:components].contiguous(), mean)
 
     def of(self, rows: Tensor) -> Tensor:

@@ -178,6 +178,7 @@ def test_a_key_is_given_exactly_where_a_measure_reads_labels(options: dict[str, 
         ({"label_key": 2}, "label_key=2: Expected labels of the images in the batch, got a list of Tensor, Tensor"),
         ({"label_key": "label"}, "label_key='label': Expected labels"),
         ({"sample": lambda model, n: DRAWN[:n]}, r"sample=.*lambda.*Expected labels beside the images.*got the images"),
+        ({"sample": lambda model, n: DRAWN[:n]}, "A model that draws no class has none: leave out the measures"),
         ({"sample": lambda model, n: (DRAWN[:n], {})}, r"sample=.*lambda.*Expected labels beside the images"),
         (
             {"sample": lambda model, n: (DRAWN[:n], {"labels": LABELS[:2]})},

@@ -21,11 +21,13 @@ from streaming_metrics.images.shrink import shrunk
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import known_scalars
 from streaming_metrics.plots import COLOURS
+from streaming_metrics.plots.result_keys import number
 from streaming_metrics.report import rendered, write_comparison, write_report
 from streaming_metrics.report.charts import over_epochs
 from streaming_metrics.report.gallery import Gallery
 from streaming_metrics.report.history import MOST_GRIDS, Grid, History
 from streaming_metrics.report.pictures import data_uri, grid_of
+from streaming_metrics.report.score_cards import scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +202,14 @@ def test_two_ranks_write_the_page_of_one(ranks: Ranks, tmp_path: Path) -> None:
 
 
 # A training.
+
+
+@pytest.mark.parametrize(("key", "values"), [("recall", (0.0, 0.0, 0.0)), ("fid", (7.0, 9.0, 7.0))])
+def test_of_equal_values_the_first_was_the_best(key: str, values: tuple[float, ...]) -> None:
+    measured = History("val")
+    for epoch, value in enumerate(values):
+        measured.add(epoch, {key: torch.tensor(value)}, "signature")
+    assert [score.best for score in scores(measured)] == [f"best {number(values[0])}, epoch 0"]
 
 
 def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:

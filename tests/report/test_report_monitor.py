@@ -17,6 +17,7 @@ from trainings import QUIET, REAL, Model, Pixels, fit, kept_features, loader, mo
 
 from streaming_metrics import FID, NDB, PRDC, GenerativeMetrics
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.report.findings import Findings
 from streaming_metrics.report.pictures import data_uri
 from streaming_metrics.report.thumbnails import Thumbnails
 
@@ -182,6 +183,26 @@ def test_what_cannot_be_read_again_does_not_end_a_training(tmp_path: Path) -> No
     with pytest.warns(UserWarning, match=r"The report shows no new images: OSError\('read once'\)"):
         validate(watching(), real=torch.utils.data.DataLoader(Once(), batch_size=4), default_root_dir=tmp_path)
     assert page_of(tmp_path, "report-validate.html").headings[0] == "Scores"
+
+
+def test_a_look_that_fails_does_not_end_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, look = [], Findings.of
+
+    def fail_later(*of: Any) -> Findings:
+        looked.append(of)
+        if len(looked) > 1:
+            raise torch.linalg.LinAlgError("failed to converge")
+        return look(*of)
+
+    monkeypatch.setattr(Findings, "of", fail_later)
+    fit(watching(), max_epochs=1, default_root_dir=tmp_path / "shown")
+    looked.clear()
+    with pytest.warns(UserWarning, match=r"The report shows no new images: .*failed to converge"):
+        fitted = fit(watching(), max_epochs=2, default_root_dir=tmp_path / "failed")
+    assert fitted.current_epoch == 2
+    shown, failed = (page_of(tmp_path / name) for name in ("shown", "failed"))
+    assert listed(failed)[::7] == ["0", "1"]
+    assert ("Map of features" in shown.headings, "Map of features" in failed.headings) == (True, False)
 
 
 def test_the_training_is_the_same_with_and_without_it(tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ def test_images_that_came_twice_are_told() -> None:
     (said,) = said_by(metric.compute)
     assert said.startswith("300 real images, 150 of them distinct; every one came twice. ")
     assert "Remedy: " in said
+    assert "random_split(…, generator=) of one seed" in said
     assert metric.distinct("real") == (300, 150, True, 0.0, 2, 2)
     assert metric.distinct("fake") == (40, 40, True, 0.0, 1, 1)
 
