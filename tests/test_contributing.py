@@ -6,8 +6,10 @@ import importlib
 import re
 import subprocess
 import sys
+import types
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import conftest
 import numpy as np
@@ -15,13 +17,17 @@ import pytest
 import test_contract
 from conftest import MEASURES, WIDTH, draw_side, fill
 
-from streaming_metrics import GenerativeMetrics
+from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.measures import registry
+from streaming_metrics.pairwise import Nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streaming_metrics import Measure
+    from conftest import Ranks
+
+    from streaming_metrics import Measure, Spec
+    from streaming_metrics.pairwise import PairReduction
 
 HOME = Path(__file__).parents[1]
 PAGE = (HOME / "CONTRIBUTING.md").read_text()
@@ -76,6 +82,72 @@ def test_its_name_works(measure: Measure) -> None:
         "fd_features",
         "mean_distance_features",
     )
+
+
+def module_of_pairs() -> Any:
+    """Return the module that the page's block on pairs is, which pickles by its name."""
+    module = sys.modules.setdefault("nearest_real_of_the_page", types.ModuleType("nearest_real_of_the_page"))
+    if not hasattr(module, "NearestReal"):
+        exec(block("pairs"), vars(module))
+    return module
+
+
+@pytest.fixture(scope="module")
+def of_pairs() -> Iterator[Measure]:
+    """The page's measure of pairs, as its words make it, with the row that the page gives it."""
+    with pytest.MonkeyPatch.context() as patched:
+        made = module_of_pairs().NearestReal()
+        patched.setitem(MEASURES, made, conftest.KERNELS)
+        yield made
+    sys.modules.pop("nearest_real_of_the_page", None)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_a_measure_of_pairs_keeps_the_laws_of_the_table(law: Callable[[Measure], None], of_pairs: Measure) -> None:
+    law(of_pairs)
+
+
+def nearest_real_of(metric: GenerativeMetrics) -> float:
+    return metric.compute()["nearest_real_features"].item()
+
+
+def test_a_measure_of_pairs_gives_its_closed_form(of_pairs: Measure) -> None:
+    metric = fill(GenerativeMetrics([of_pairs], extractor=None, num_features=WIDTH))
+    real, fake = (np.asarray(draw_side(role).pool, np.float64) for role in ("real", "fake"))
+    expected = np.square(fake[:, None] - real).sum(2).min(1).mean()
+    assert nearest_real_of(metric) == pytest.approx(expected, rel=1e-12)
+
+
+@dataclass(frozen=True)
+class Unkept(FID):
+    """A measure that compares rows, and keeps no bank of them."""
+
+    label = "unkept"
+
+    def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
+        return (Nearest("fake", "real"),)
+
+
+def test_reductions_of_rows_that_are_not_kept_are_refused() -> None:
+    metric = fill(GenerativeMetrics([Unkept()], extractor=None, num_features=WIDTH))
+    with pytest.raises(ValueError, match=r"Unkept: expected one Bank among its statistics, .* got 0\. Remedy: keep"):
+        metric.compute()
+
+
+def nearest_real_on_a_rank(group: Any) -> float:
+    """Return the value of the page's measure, where each rank gives every so many-th sample."""
+    measure = module_of_pairs().NearestReal()
+    metric = GenerativeMetrics([measure], extractor=None, num_features=WIDTH, process_group=group)
+    for role in ("real", "fake"):
+        metric.update(draw_side(role)[group.rank() :: group.size()], real=role == "real")
+    return nearest_real_of(metric)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_measure_of_pairs_is_the_same_on_ranks(world_size: int, ranks: Ranks) -> None:
+    real, fake = (np.asarray(draw_side(role).pool, np.float64) for role in ("real", "fake"))
+    expected = np.square(fake[:, None] - real).sum(2).min(1).mean()
+    assert ranks.run(world_size, nearest_real_on_a_rank) == [pytest.approx(expected, rel=1e-12)] * world_size
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check", "--diff"]], ids=" ".join)

@@ -37,7 +37,7 @@ from streaming_metrics.cli.outputs import STDOUT, check_writable, refuse_overwri
 from streaming_metrics.cli.running import running, tell_all, teller
 from streaming_metrics.cli.study_results import app as study_app
 from streaming_metrics.cli.terminal import lenient_streams, say, show_table, show_text
-from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES, RESIZES_TOLD
+from streaming_metrics.extractors.names import EXTRACTORS, RESIZE_NAMES, RESIZES_TOLD, weights_of
 from streaming_metrics.signature import library_version
 
 if TYPE_CHECKING:
@@ -333,6 +333,7 @@ def diff(
             say(f"- {why}", stderr=True)
         say("These do not compare.", stderr=True)
         raise typer.Exit(1)
+    say("These compare: nothing that matters differs.", stderr=True)
 
 
 @app.command("test")
@@ -359,8 +360,8 @@ def compare_files(
 
 @app.command()
 def extractors() -> None:
-    """List the networks, and the named resizes of inception-v3."""
-    show_table(("extractor",), [(name,) for name in EXTRACTORS])
+    """List the networks with where their weights are from, and the named resizes of inception-v3."""
+    show_table(("extractor", "weights"), [(name, weights_of(name)) for name in EXTRACTORS])
     show_table(("resize", "is"), RESIZES_TOLD.items())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming_metrics.cli.reasons import reasons
 from streaming_metrics.cli.results import Origin, warnings_of
-from streaming_metrics.cli.several_results import is_scores, load_sides
+from streaming_metrics.cli.several_results import is_scores, load_sides, split_side
 from streaming_metrics.extractors.names import facts_of_record
 from streaming_metrics.files.outline import UNKNOWN, Outline
 from streaming_metrics.files.tensors import STATE_KIND, about_of, read_arrays
@@ -107,7 +107,7 @@ def facts(text: str) -> dict[str, str]:
     path = Path(text)
     if "|ext:" in text:
         return _of_signature(text)
-    if not path.is_file() and not is_scores(text):
+    if not path.is_file() and not (is_scores(text) and Path(split_side(text)[0]).is_file()):
         raise FileNotFoundError(f"Expected a signature, or a file of scores, states or a reference, got {text!r}.")
     if is_scores(text):
         return _of_sides({name: facts_of(result) for name, result in load_sides(text).items()})

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
@@ -107,6 +108,7 @@ def check_headers(sides: Mapping[str, Images], comm: Comm, *, skip: bool, shown:
     (first, real), *others = found.items() or [("", Headers())]
     lines = [_turned(name, one) for name, one in found.items() if not sides[name].upright]
     lines += [_apart(first, real, name, other) for name, other in others]
+    lines += [_inside(*pair) for name, _ in others for pair in ((first, name), (name, first))]
     return [line for line in dict.fromkeys(lines) if line]
 
 
@@ -117,6 +119,17 @@ def _turned(name: str, headers: Headers) -> str:
     return (
         f"{name}: EXIF turns {headers.turned:,} of {headers.sizes.total():,} images, whose pixels are taken as stored. "
         "Remedy: --exif, where they should be seen upright."
+    )
+
+
+def _inside(folder: str, other: str) -> str:
+    """Return that a source is a folder in which another one lies, in a line; empty where it is not."""
+    outer, inner = (Path(text).resolve() for text in (folder, other))
+    if not (outer.is_dir() and inner.exists() and outer in inner.parents):
+        return ""
+    return (
+        f"{other} lies inside {folder}, which is read with all folders below it: its images are counted on both sides. "
+        "Remedy: name the folder of one side alone."
     )
 
 

@@ -31,7 +31,7 @@ from streaming_metrics.cli.seeds import ids_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.networks import read_by
 from streaming_metrics.core.shell import GenerativeMetrics
-from streaming_metrics.extractors.registry import WITH_ARGUMENTS, resolve, takes_of
+from streaming_metrics.extractors.registry import WITH_ARGUMENTS, as_recorded, resolve, takes_of
 from streaming_metrics.files.reference import Reference
 from streaming_metrics.images import Chosen, Images, Part, Unreadable, find_reference, find_source, imported
 from streaming_metrics.images.names import told
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.base import Measure
 
 Source = Union[Images, Reference, None]  # noqa: UP007
-RESIZABLE = "inception-v3"
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,8 @@ class Network:
         name = self.extractor or recorded or read_by(measures, weights=self.weights, resize=self.resize)
         if name == recorded:
             asked["precision"] = self.precision or record["precision"]
-            if name == RESIZABLE:
-                asked["resize"] = self.resize or record["resize"].rpartition("-")[0]
+            name, prepared = as_recorded(name, record["resize"])
+            asked["resize"] = self.resize or prepared
         return name, asked
 
 

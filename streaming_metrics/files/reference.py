@@ -110,7 +110,8 @@ class Reference:
         elif self.fingerprint != expected:
             raise ValueError(
                 f"reference: expected features of {expected!r}, got features of {self.fingerprint!r}. "
-                "Remedy: make the reference again with this extractor, weights and resize, or take its own."
+                "Remedy: take the extractor, weights and resize that it was made with: on the command line, leave "
+                "--extractor, --resize and --precision out; or make the reference again with these."
             )
 
     def state_of(self, statistic: Statistic) -> State:
@@ -124,8 +125,9 @@ class Reference:
                 return statistic.empty()
             raise ValueError(
                 f"reference: expected the statistic {statistic.name!r}, got {sorted(self.states)}. Remedy: save it "
-                "from a metric with the same measures; an .npz holds moments, which serve FID alone, and "
-                "SFID where it has mu_s; a bank_<D>_<c> serves measures with capacity=c."
+                "as .safetensors with the same measures: an .npz holds moments, which serve FID alone, and SFID where "
+                "it has mu_s, and not what compares samples with each other (KID, PRDC, …); a bank_<D>_<c> serves "
+                "measures with capacity=c."
             )
         state = self.states[statistic.name]
         statistic.check(state)

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from streaming_metrics.distributed.comm import Comm
+from streaming_metrics.statistics.bank import Bank
 from streaming_metrics.verdicts.intervals import Kind, interval
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from streaming_metrics.features import Role, Spec
     from streaming_metrics.images.conversion import Takes
     from streaming_metrics.pairwise import PairReduction
-    from streaming_metrics.statistics import Bank, State, Statistic
+    from streaming_metrics.statistics import State, Statistic
     from streaming_metrics.verdicts.evidence import Evidence
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ GROUPS = (
 ``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
 """
 
+MORE = "more of them: more images, or more calls of update() before compute()"
+"""The remedy for too few samples, in Python and on the command line."""
 FEWEST_COMPARED = 100
 """Samples from which on the mean of influence values is taken to be normal, as far out as verdicts are told."""
 
@@ -157,7 +160,7 @@ class Side:
         """Return ``(n, D)`` float32: the rows of :meth:`gather`; collective."""
         return self.gather(bank, most)["rows"]
 
-    def require(self, least: int, measure: str, remedy: str = "update() with more of them before compute()") -> None:
+    def require(self, least: int, measure: str, remedy: str = MORE) -> None:
         """Raise NotEnoughSamples unless there are ``least`` samples."""
         if self.num_samples < least:
             raise NotEnoughSamples(
@@ -276,9 +279,23 @@ class Measure(ABC):
     def statistics(self, spec: Spec) -> Mapping[Role, tuple[Statistic, ...]]:
         """Return what must be kept of each role."""
 
-    def bank(self, spec: Spec) -> Bank | None:  # noqa: ARG002
-        """Return the bank, among its statistics, whose rows :meth:`reductions` compare."""
-        return None
+    def bank(self, spec: Spec) -> Bank | None:
+        """Return the bank, among its statistics, whose rows :meth:`reductions` compare; by default the one there is,
+        and None where nothing is compared.
+
+        Raises:
+            ValueError: by default, where it has reductions and none or several banks.
+        """
+        if not (wanted := self.reductions(spec)):
+            return None
+        banks = {kept for of_role in self.statistics(spec).values() for kept in of_role if isinstance(kept, Bank)}
+        if len(banks) != 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected one Bank among its statistics, whose rows its reductions "
+                f"{', '.join(map(repr, wanted))} compare, got {len(banks)}. Remedy: keep the same Bank of each side "
+                "that they name, or say which one it is: def bank(self, spec)."
+            )
+        return banks.pop()
 
     def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
         """Return what must be read off the pairs of the bank's rows."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from streaming_metrics.measures.base import BiasWarning, Measure, NotEnoughSamples, Scalar, width
+from streaming_metrics.measures.base import MORE, BiasWarning, Measure, NotEnoughSamples, Scalar, width
 from streaming_metrics.measures.gaussian import Gaussian, frechet_distance, gaussian_of
 from streaming_metrics.measures.inception_score import entropy
 from streaming_metrics.statistics import Marginals, Moments, Prefixes
@@ -169,7 +169,7 @@ def _subsets(side: Side, prefixes: Prefixes, least: int) -> tuple[Tensor, list[S
     if sizes[0] < least:
         raise NotEnoughSamples(
             f"A subset of {SHARES[0]:.3f} of the samples needs at least {least}, got {int(sizes[0])} of "
-            f"{side.num_samples}. Remedy: update() with more of them before compute()."
+            f"{side.num_samples}. Remedy: {MORE}."
         )
     return sizes, prefixes.nested(state)
 

@@ -130,7 +130,11 @@ class KID(Measure):
             if self.subsets is None:
                 side.require(self._least, "KID")
             else:
-                side.require(self._least, "KID", "more samples, a smaller `subset_size`, or `subsets=None`")
+                side.require(
+                    self._least,
+                    "KID",
+                    "more samples, a smaller `subset_size`, or all pairs instead of subsets: `kid(subsets=None)`",
+                )
 
     def compute(self, sides: Sides, prepared: Prepared, results: Results) -> dict[str, Tensor]:  # noqa: ARG002
         values: dict[str, Tensor] = {}

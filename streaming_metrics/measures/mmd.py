@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from streaming_metrics.arguments import check_flag, check_integer, check_real
-from streaming_metrics.measures.base import BiasWarning, Measure, Scalar, width
+from streaming_metrics.measures.base import MORE, BiasWarning, Measure, Scalar, width
 from streaming_metrics.measures.block_permutations import BlockPermutations
 from streaming_metrics.measures.error_scalars import BOTH_RANDOM, error_of
 from streaming_metrics.measures.influence import ids_of, kernel_influences
@@ -135,7 +135,7 @@ class MMD(Measure):
         return {"real": (real,), "fake": (fake,)}
 
     def check(self, sides: Sides) -> None:
-        remedy = "update() with more of them before compute()"
+        remedy = MORE
         if self.permutations:
             remedy = "more samples, a smaller `block`, or `permutations=0`"
         for side in (sides.real, sides.fake):

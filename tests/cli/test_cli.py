@@ -282,6 +282,17 @@ def test_a_reference_names_its_extractor(sides: tuple[Path, Path], tmp_path: Pat
     assert "got features of 'efficientnet-lite0-57934424|" in refused.stderr
 
 
+def test_a_reference_brings_the_side_of_its_network(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    saved, measures = tmp_path / "saved.safetensors", ["--measures", "kid(subsets=None)", "--workers", 0]
+    sided = ["--extractor", "efficientnet-lite0(side=32)"]
+    done("reference", sides[0], "-o", saved, *sided, *measures)
+    assert scores_of(saved, sides[1], *measures)["scores"] == scores_of(*sides, *sided, *measures)["scores"]
+    result = run("compare", saved, sides[1], *measures, "--extractor", "efficientnet-lite0(side=64)")
+    assert result.exit_code == 3
+    assert "got features of 'efficientnet-lite0-57934424|pool|torch-antialias-32|fp32'" in result.stderr
+    assert "leave --extractor, --resize and --precision out" in result.stderr
+
+
 def test_two_references_are_compared_without_an_image(sides: tuple[Path, Path], tmp_path: Path) -> None:
     for side, name in zip(sides, ("real.safetensors", "fake.npz")):
         done("reference", side, "-o", tmp_path / name, *TINY, "--measures", "fid")
@@ -398,7 +409,8 @@ def test_diff_tells_data_sets_apart(sides: tuple[Path, Path], tmp_path: Path) ->
 def test_measures_and_extractors_are_listed() -> None:
     assert "prdc\tk, variant, recall, f1, capacity, se, both\tprecision↑" in done("measures").stdout
     listed = done("extractors").stdout
-    assert "inception-v3" in listed
+    assert "inception-v3\tfetched once, or --weights" in listed
+    assert "low-level\tnone" in listed
     assert "torch-bilinear" in listed
 
 

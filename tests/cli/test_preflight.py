@@ -151,6 +151,14 @@ def test_sizes_and_modes_that_differ_are_told_and_kept(sides: tuple[Path, Path])
     assert scores_of(*sides, *TINY, "--quiet")["warnings"] == [line]
 
 
+def test_a_side_inside_the_other_is_told_and_kept(sides: tuple[Path, Path]) -> None:
+    both = sides[0].parent
+    for order, inner in (((sides[0], both), sides[0]), ((both, sides[1]), sides[1])):
+        (line,) = scores_of(*order, *TINY)["warnings"]
+        assert line.startswith(f"{inner} lies inside {both}, which is read with all folders below it")
+    assert scores_of(sides[0], sides[0], *TINY)["warnings"] == []
+
+
 def test_equal_sides_and_mixed_ones_are_no_news(sides: tuple[Path, Path]) -> None:
     assert scores_of(*sides, *TINY)["warnings"] == []
     for side, other in zip(sides, (3, 5)):

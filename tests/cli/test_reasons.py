@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +15,9 @@ from streaming_metrics.cli.facts import differences, facts
 from streaming_metrics.cli.reasons import REASONS, RESIZES, reasons
 from streaming_metrics.measures.registry import MEASURES, class_of, measures_of, parameters_of
 from streaming_metrics.signature import Signature
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINE = Signature(("fid",), "inception-v3-6726825d", "tf1-bilinear-299", 50000, 50000, "fp32", "0.1.0")
 DINO, SIX = "dinov2-vitl14-0123abcd", "fdr6-0123abcd"
@@ -74,6 +78,16 @@ def test_the_command_gives_reasons_beside_the_table() -> None:
     assert found.stdout == "differs\tresize\ttf1-bilinear-299\tclean-299\n"
     assert found.stderr.splitlines()[0].startswith("- resize, tf1-bilinear-299 (torch-fidelity's")
     assert found.stderr.splitlines()[-1] == "These do not compare."
+
+
+def test_the_command_says_that_scores_compare_and_names_a_file_that_is_missing(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["diff", str(PROTOCOLS["FID"]), str(PROTOCOLS["FID"])])
+    assert (found.exit_code, found.stdout) == (0, "")
+    assert found.stderr == "These compare: nothing that matters differs.\n"
+    for missing in ("no.json", "no.json:ours", "no.safetensors"):
+        found = CliRunner().invoke(app, ["diff", str(PROTOCOLS["FID"]), str(tmp_path / missing)])
+        assert found.exit_code == 3
+        assert "Expected a signature, or a file of scores, states or a reference, got" in found.stderr
 
 
 def test_of_several_of_one_measure_the_one_that_differs_is_named() -> None:

@@ -14,7 +14,7 @@ from doctor_cases import as_jpeg, crops, described, digits, examined, facts
 from torch import Tensor, nn
 
 from streaming_metrics import GenerativeMetrics
-from streaming_metrics.doctor.checks import CHECKS, findings
+from streaming_metrics.doctor.checks import CHECKS, findings, samples
 from streaming_metrics.doctor.checks.real_side import floor
 from streaming_metrics.doctor.facts import ALPHA, Facts
 from streaming_metrics.extractors import ModuleExtractor
@@ -223,3 +223,13 @@ def test_the_score_against_a_file_of_the_same_images_is_the_same(tmp_path: Path)
 
 def test_the_error_rate_of_all_checks_together_is_a_thousandth() -> None:
     assert 1 - (1 - ALPHA) ** len(CHECKS) < 0.002
+
+
+def test_rare_classes_are_told_together() -> None:
+    rare = samples.compared(np.array([90, 3, 4, 2, 1]), np.array([60, 30, 4, 3, 3]), [*"abcde"])
+    assert rare is not None
+    rare = rare._replace(name=samples.RARE)
+    told = samples._of_shares(rare, 0.1, " of the network", "").sentence
+    assert told.startswith("All rare classes of the network have ")
+    told = samples._of_shares(rare._replace(name="cat"), 0.1, ", by folder,", "").sentence
+    assert told.startswith("Class cat, by folder, has ")

@@ -645,6 +645,20 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
 
 
 @pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("inception", "inception-v3"),
+        ("eficientnet", "efficientnet-lite0"),
+        ("vgg19", "torchvision/vgg19"),
+        ("resnet50", "torchvision/resnet50"),
+    ],
+)
+def test_the_librarys_own_names_come_first_unless_another_is_meant(name: str, first: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}'. Did you mean '{first}'"):
+        resolve(name)
+
+
+@pytest.mark.parametrize(
     ("extractor", "options", "message"),
     [
         ("efficientnet-lite0", {"weights": "w.pth"}, "efficientnet-lite0 takes no weights"),

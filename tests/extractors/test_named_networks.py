@@ -357,7 +357,7 @@ def test_weights_that_cannot_be_fetched_are_refused_in_a_line(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(
-        ConnectionError, match=r"^weights: https://\S+ cannot be fetched .*Remedy: give weights= the path"
+        ConnectionError, match=r"^weights: https://\S+ cannot be fetched .*Remedy: give weights= .--weights. the path"
     ):
         resolve(name)
 

@@ -14,6 +14,8 @@ from streaming_metrics.doctor.facts import ALPHA
 if TYPE_CHECKING:
     from streaming_metrics.doctor.facts import Facts
 
+RARE = "all rare classes"
+"""What those of too few samples are called together."""
 LEAST_EXPECTED = 5
 """Samples of a class below which χ² is no good approximation (W. G. Cochran, Biometrics 1954): those are pooled."""
 SMALL_W, MEDIUM_W = 0.1, 0.3
@@ -73,7 +75,7 @@ def compared(real: np.ndarray, fake: np.ndarray, names: list[str]) -> Shares | N
     shares = table / table.sum(1, keepdims=True)
     furthest = int(np.abs(shares[0] - shares[1]).argmax())
     kept = [name for name, is_kept in zip(names, enough) if is_kept]
-    name = kept[furthest] if furthest < len(kept) else "all rare classes"
+    name = kept[furthest] if furthest < len(kept) else RARE
     p_value = float(stats.chi2.sf(statistic, table.shape[1] - 1))
     effect = (statistic / float(table.sum())) ** 0.5
     return Shares(table.shape[1], p_value, effect, name, *map(float, shares[:, furthest]))
@@ -85,16 +87,14 @@ def classes(facts: Facts) -> Finding:
     if len(real.keys() & fake.keys()) >= 2:
         names = sorted({*real, *fake})
         one, other = (np.array([side.get(name, 0) for name in names]) for side in (real, fake))
-        return _of_shares(
-            compared(one, other, names), SMALL_W, "Class {0}, by its folder,", "Generate as many of each."
-        )
+        return _of_shares(compared(one, other, names), SMALL_W, ", by folder,", "Generate as many of each.")
     predictions = [side.predictions for side in facts.sides]
     if any(counts is None for counts in predictions):
         return Finding("cannot tell", "Neither folders name classes on both sides, nor does the network predict any.")
     counts = [one.cpu().numpy() for one in predictions if one is not None]
     names = [str(place) for place in range(len(counts[0]))]
     remedy = "Look at images of that class; where the model is conditional, at how often each class was asked for."
-    return _of_shares(compared(counts[0], counts[1], names), MEDIUM_W, "Class {0} of the network", remedy)
+    return _of_shares(compared(counts[0], counts[1], names), MEDIUM_W, " of the network", remedy)
 
 
 def _of_shares(found: Shares | None, least: float, who: str, remedy: str) -> Finding:
@@ -102,7 +102,8 @@ def _of_shares(found: Shares | None, least: float, who: str, remedy: str) -> Fin
         return Finding("cannot tell", "Too few images of two classes or more.")
     numbers = {"classes": found.classes, "p": found.p_value, "effect": found.effect}
     tested = f"χ² over {found.classes} classes: p = {found.p_value:.1g}, w = {found.effect:.2f}"
-    told = f"{who.format(found.name)} has {found.real:.1%} of the real images and {found.fake:.1%} of the generated"
+    whose = f"All rare classes{who} have" if found.name == RARE else f"Class {found.name}{who} has"
+    told = f"{whose} {found.real:.1%} of the real images and {found.fake:.1%} of the generated"
     is_fault = found.p_value < ALPHA and found.effect >= least
     return Finding("fault" if is_fault else "fine", f"{told} ({tested}).", remedy if is_fault else "", numbers)
 
