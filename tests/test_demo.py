@@ -254,6 +254,11 @@ def test_packages_of_another_set_are_not_asked_for(monkeypatch: pytest.MonkeyPat
     assert missing(command_line.read(["--set", "digits", "--extractor", "inception-v3"])) == []
 
 
+def test_a_study_of_one_epoch_is_refused_before_training() -> None:
+    with pytest.raises(SystemExit, match=r"--study: expected 2 epochs or more to compare, got 1\. Remedy: --epochs 2"):
+        command_line.main(["--study", "--epochs", "1"])
+
+
 def test_a_set_that_is_not_there_ends_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sets, "PLACES", (tmp_path,))
     with pytest.raises(SystemExit, match=r"--set fashion: Expected Fashion-MNIST in .*Remedy: .*dataset-fashion-mnist"):

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"The demo: expected packages that are not installed: {', '.join(lacking)}. Remedy: pip install "
             '"streaming-metrics[demo]".'
         )
+    if options.study and options.epochs < 2:
+        raise SystemExit(f"--study: expected 2 epochs or more to compare, got {options.epochs}. Remedy: --epochs 2.")
     recipe = RECIPES[options.set]
     tell(f"A small generator learns to draw {recipe.what}, and is measured after each of {options.epochs} epochs.")
     if (options.epochs, options.samples, options.measures) == (recipe.epochs, recipe.samples, "core"):
