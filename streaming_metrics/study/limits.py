@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import anyio
-
 from streaming_metrics.study.replies import Refusal, natural, shown
+from streaming_metrics.study.web import fail_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -87,7 +86,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     _check_headers(request, limits)
     body = bytearray()
     try:
-        with anyio.fail_after(limits.seconds):
+        with fail_after(limits.seconds):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limits.body:

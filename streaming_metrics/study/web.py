@@ -1,10 +1,11 @@
-"""Door to Starlette, which the extra ``[study]`` brings: what the study's server uses of it."""
+"""Door to Starlette and anyio, which the extra ``[study]`` brings: what the study's server uses of them."""
 
 from __future__ import annotations
 
 REMEDY = "serving a study: expected Starlette and uvicorn, got {}. Remedy: pip install 'streaming-metrics[study]'."
 
 try:
+    from anyio import fail_after as fail_after
     from starlette.applications import Starlette as Starlette
     from starlette.concurrency import run_in_threadpool as run_in_threadpool
     from starlette.exceptions import HTTPException as HTTPException

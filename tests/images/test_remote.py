@@ -143,7 +143,9 @@ def test_what_needs_a_local_file_says_so(tmp_path: Path, memory: str, name: str)
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(ImportError, match=r"memory://x: an address needs fsspec. Remedy: pip install fsspec"):
+    with pytest.raises(
+        ImportError, match=r"memory://x: an address needs fsspec. Remedy: pip install .streaming-metrics.remote"
+    ):
         find_source("memory://x")
 
 
