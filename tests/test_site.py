@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from streaming_metrics.measures.facts import KINDS, MeasureFacts, facts_of_all
+from streaming_metrics.measures.facts import KINDS, REQUIRED, MeasureFacts, facts_of_all
 from streaming_metrics.measures.registry import MEASURES
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("docs/hooks", "benchmarks")]
 
+import cost_table
 import measure_pages
 import movement
 import pages as hooks
@@ -142,9 +143,26 @@ def test_a_measure_has_its_page(facts: MeasureFacts, pages: dict[Path, PageRead]
     assert facts.kind in words
     assert facts.paper in words
     assert facts.definition.replace("`", "").split("`")[0][:40] in words
+    assert all(f"{name}{'' if value == REQUIRED else f'={value}'}" in words for name, value in facts.parameters.items())
+    assert all(text.replace("`", "")[:30] in words for text in facts.arguments.values())
     assert f"measures/{facts.label}.html" in pages[site / "measures.html"].links
     assert paper_page.papers_of(measure_pages.class_name(facts))
     assert MEASURES[facts.label].endswith(f":{measure_pages.class_name(facts)}")
+
+
+def test_the_time_that_a_measure_takes_is_that_of_the_page_on_speed(site: Path, pages: dict[Path, PageRead]) -> None:
+    costs = cost_table.costs()
+    assert {"fid", "prdc", "r_precision"} <= costs.keys()
+    for label in ("fid", "prdc"):
+        words = " ".join(pages[site / "measures" / f"{label}.html"].text.split())
+        assert f"{costs[label].update} to update and {costs[label].compute} to compute" in words
+    assert "not on the table of costs" in pages[site / "measures" / "fvd.html"].text
+
+
+def test_a_page_without_its_table_of_costs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "speed.md").write_text("# Speed\n")
+    with pytest.raises(ValueError, match="expected its table of what measures cost, got none"):
+        cost_table.costs(tmp_path / "speed.md")
 
 
 def test_ranges_are_read_off_definitions() -> None:

@@ -6,10 +6,11 @@ import re
 from posixpath import dirname, relpath
 from typing import TYPE_CHECKING
 
+from cost_table import costs
 from movement import pictures
 from paper_page import papers_of
 
-from streaming_metrics.cli.measure_list import error_told, kept_by, parameters_of, read_by
+from streaming_metrics.cli.measure_list import error_told, kept_by, parameters_told, read_by
 from streaming_metrics.measures.facts import ARROWS, KINDS, by_group, facts_of_all
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def page_of(facts: MeasureFacts, own: Sequence[str], found: SensitivityMap) -> s
         found: the map.
     """
     parts = [f"# {class_name(facts)}", facts.definition, _listed(_told(facts, own)), _how_to_call(facts)]
+    parts += ["## Parameters", _listed(_parameters(facts))] if facts.parameters else ["It has no parameters."]
     parts += ["## Definition in full", facts.details] if facts.details else []
     return "\n\n".join([*parts, "## What it notices", *_noticed(facts, own, found)]) + "\n"
 
@@ -126,9 +128,25 @@ def _told(facts: MeasureFacts, own: Sequence[str]) -> Iterator[tuple[str, Sequen
     yield "Class", [f"{facts.kind}; kept are {KINDS[facts.kind]}"]
     yield "Kept of generated samples", [f"{kept_by(facts)}, at 2,048 features and 1,008 logits"]
     yield "Standard error", [error_told(facts)]
-    yield "Parameters", [", ".join(f"`{one}`" for one in parameters_of(facts)) or "none"]
+    yield "Time", [_time(facts)]
     yield "Paper", [facts.paper, *papers_of(class_name(facts))]
     yield "Compared with", [facts.compared_with]
+
+
+def _parameters(facts: MeasureFacts) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield parameters with their defaults, and what they are."""
+    for names, text in parameters_told(facts):
+        yield ", ".join(f"`{name}`" for name in names), [text]
+
+
+def _time(facts: MeasureFacts) -> str:
+    """Return what an epoch's features take, as the page on speed has it."""
+    if (cost := costs().get(facts.label)) is None:
+        return "not on the [table of costs](../speed.md#what-each-measure-costs)"
+    return (
+        f"{cost.update} to update and {cost.compute} to compute, of 2,000 generated samples against a frozen side, on "
+        "two cores: [what each measure costs](../speed.md#what-each-measure-costs)"
+    )
 
 
 def _network(facts: MeasureFacts) -> str:

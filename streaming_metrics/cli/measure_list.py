@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from streaming_metrics.cli.own_measures import OWN, own_measure
@@ -78,13 +78,15 @@ def show_each(found: Iterable[MeasureFacts]) -> None:
             "reads": read_by(facts),
             "kept": kept_by(facts),
             "standard error": error_told(facts),
-            "parameters": ", ".join(parameters_of(facts)) or "none",
             "paper": facts.paper,
             "compared with": facts.compared_with,
         }
         paragraphs = [f"{facts.call}: {facts.definition}", *filter(None, facts.details.split("\n\n"))]
         lines = [*(f"{paragraph}\n" for paragraph in paragraphs), *(f"{what}: {text}" for what, text in told.items())]
-        show_text([*lines, ""])
+        parameters = [
+            f"  {': '.join([', '.join(names), *filter(None, [text])])}" for names, text in parameters_told(facts)
+        ]
+        show_text([*lines, "parameters:" if parameters else "parameters: none", *parameters, ""])
 
 
 def line_of(facts: MeasureFacts) -> tuple[str, ...]:
@@ -140,9 +142,11 @@ def kept_by(facts: MeasureFacts) -> str:
     return before if before == after else f"{before}; frozen: {after}"
 
 
-def parameters_of(facts: MeasureFacts) -> list[str]:
-    """Return the parameters with their defaults."""
-    return [name if value == REQUIRED else f"{name}={value}" for name, value in facts.parameters.items()]
+def parameters_told(facts: MeasureFacts) -> list[tuple[list[str], str]]:
+    """Return the parameters with their defaults, those together of which one thing is said, and what is said."""
+    defaults = {name: name if value == REQUIRED else f"{name}={value}" for name, value in facts.parameters.items()}
+    told = groupby(defaults, key=lambda name: facts.arguments[name])
+    return [([defaults[name] for name in names], text) for text, names in told]
 
 
 def _error_by(facts: MeasureFacts) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streaming_metrics.statistics import Statistic
 
 SECTION = re.compile(r"^(?:Args|Attributes|Raises|Warns|Example|Returns):$", re.MULTILINE)
+ARGUMENTS = re.compile(r"^Args:\n((?:    .*\n?|\n)*)", re.MULTILINE)
+ARGUMENT = re.compile(r"^    (\w[\w, ]*): ", re.MULTILINE)
 LEAST = {int: 2, float: 1.0, str: "a"}
 """What stands for a parameter that has no default, by its type."""
 
@@ -80,6 +82,16 @@ class Entry:
         """The parameters, with their defaults; ``…`` where there is none."""
         defaults = {f.name: f.default for f in fields(self.cls) if f.repr}
         return {name: ... if default is MISSING else default for name, default in defaults.items()}
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What each parameter is, as Markdown, of its docstring and those of the classes that it derives from; empty
+        where none says it.
+        """
+        told: dict[str, str] = {}
+        for cls in reversed(self.cls.__mro__):
+            told |= arguments_of(vars(cls).get("__doc__") or "")
+        return {name: told.get(name, "") for name in self.parameters}
 
     @property
     def kind(self) -> Kind:
@@ -163,6 +175,7 @@ class Entry:
             keys={scalar.key: {"title": scalar.title, "better": scalar.better} for scalar in self.scalars},
             reads=self.reads,
             parameters=given,
+            arguments=self.arguments,
             error=ErrorTold(self.error, self.about_error) if self.error else None,
             kept=self.kept,
             kept_frozen=self.kept_bound,
@@ -233,6 +246,19 @@ def all_measures(
     reasons = [(entry, _why_not(entry, columns, roles, images)) for entry in entries()]
     found = [entry.measure for entry, why in reasons if not why]
     return found, [LeftOut(entry.label, why) for entry, why in reasons if why]
+
+
+def arguments_of(docstring: str) -> dict[str, str]:
+    r"""Return what a docstring says of arguments, as Markdown, by their names.
+
+    Example:
+        >>> arguments_of("Sum.\n\nArgs:\n    a, b: numbers,\n        as ``float``.")
+        {'a': 'numbers, as `float`.', 'b': 'numbers, as `float`.'}
+    """
+    found = ARGUMENTS.search(cleandoc(docstring))
+    _, *told = ARGUMENT.split(found[1]) if found else [""]
+    texts = zip(told[::2], (as_markdown(" ".join(text.split())) for text in told[1::2]))
+    return {name: text for names, text in texts for name in names.split(", ")}
 
 
 def as_markdown(text: str) -> str:

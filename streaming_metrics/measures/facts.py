@@ -47,6 +47,7 @@ class MeasureFacts:
         keys: title and better direction of each scalar, by key.
         reads: columns by role.
         parameters: defaults by name.
+        arguments: what each parameter is, by name, as Markdown.
         error: None where it has no standard error.
         kept, kept_frozen: of generated samples, before and after the other sides are frozen.
         details: the paragraphs after the definition.
@@ -61,6 +62,7 @@ class MeasureFacts:
     keys: Mapping[str, Mapping[str, str | None]]
     reads: Mapping[str, Sequence[str]]
     parameters: Mapping[str, Any]
+    arguments: Mapping[str, str]
     error: ErrorTold | None
     kept: Kept
     kept_frozen: Kept

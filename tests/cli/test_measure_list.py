@@ -121,9 +121,16 @@ def test_a_terminal_of_80_columns_suffices(monkeypatch: pytest.MonkeyPatch) -> N
     assert max(map(len, terminal(monkeypatch, "prdc", "ndb").splitlines())) <= 80
 
 
+@pytest.mark.parametrize("facts", BY_LABEL.values(), ids=BY_LABEL)
+def test_every_parameter_is_explained(facts: MeasureFacts) -> None:
+    assert [*facts.arguments] == [*facts.parameters]
+    assert all(len(text) > 10 for text in facts.arguments.values())
+
+
 def test_one_measure_is_told_in_full() -> None:
     told = done("measures", "NDB").stdout
-    for part in ("Bins are the cells of k-means centres", "keys: ndb↓, ndb_js↓", "parameters: bins=100, alpha=0.05"):
+    alpha = "\n  alpha=0.05: level of each bin's test."
+    for part in ("Bins are the cells of k-means centres", "keys: ndb↓, ndb_js↓", "parameters:\n  bins=100: ", alpha):
         assert part in told
     refused = run("measures", "ndp")
     assert refused.exit_code == 3
