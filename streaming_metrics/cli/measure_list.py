@@ -19,8 +19,8 @@ INTRODUCTION = """# The measures
 
 `streaming-metrics measures --markdown` writes this page from the classes of the measures: {number} of them.
 `streaming-metrics measures` lists them on a terminal, `streaming-metrics measures fid` says all of one, with what each
-of its parameters is. What the values mean, and how they stay comparable, stands in [`numbers.md`](numbers.md); the papers'
-DOIs in [`CITATION.cff`](../CITATION.cff).
+of its parameters is. What the values mean, and how they stay comparable, stands in [`numbers.md`](numbers.md); the
+papers' DOIs in [`CITATION.cff`](../CITATION.cff).
 
 Keys are those with the published Inception; any other network's have its tag. ↑ higher is better, ↓ lower is; without
 an arrow neither is: deviations, errors, p-values, counts. What is read are columns of the features, of real and

@@ -124,7 +124,7 @@ def test_a_terminal_of_80_columns_suffices(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("facts", BY_LABEL.values(), ids=BY_LABEL)
 def test_every_parameter_is_explained(facts: MeasureFacts) -> None:
     assert [*facts.arguments] == [*facts.parameters]
-    assert all(len(text) > 10 for text in facts.arguments.values())
+    assert all(facts.arguments.values())
 
 
 def test_one_measure_is_told_in_full() -> None:
