@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from html import unescape
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from inspect import signature
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from streaming_metrics import GenerativeMetrics
 from streaming_metrics.measures.facts import KINDS, REQUIRED, MeasureFacts, facts_of_all
 from streaming_metrics.measures.registry import MEASURES
+from streaming_metrics.monitor import GenerationMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +152,15 @@ def test_a_measure_has_its_page(facts: MeasureFacts, pages: dict[Path, PageRead]
     assert f"measures/{facts.label}.html" in pages[site / "measures.html"].links
     assert paper_page.papers_of(measure_pages.class_name(facts))
     assert MEASURES[facts.label].endswith(f":{measure_pages.class_name(facts)}")
+
+
+@pytest.mark.parametrize("of", [GenerationMonitor, GenerativeMetrics])
+def test_arguments_are_told_with_their_defaults(of: type, site: Path) -> None:
+    section = (site / "arguments.html").read_text().split(f'<h2 id="{of.__name__.lower()}">')[1].split("<h2")[0]
+    told = dict(re.findall(r"<dt><code>(\w+)(?:=(.*?))?</code>", section))
+    assert told.keys() == signature(of).parameters.keys()
+    plain = {name: one.default for name, one in signature(of).parameters.items() if one.default is not one.empty}
+    assert {name: eval(unescape(told[name]), {}) for name in plain} == plain
 
 
 def test_the_time_that_a_measure_takes_is_that_of_the_page_on_speed(site: Path, pages: dict[Path, PageRead]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import class_pages
 import measure_pages
 import paper_page
 import site_links
@@ -102,5 +103,6 @@ def _made() -> dict[str, str]:
     return {
         **measure_pages.pages(read_map()),
         "examples/index.md": source_pages.examples_page(),
+        "arguments.md": class_pages.page(),
         "papers.md": paper_page.page(links),
     }

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
-from inspect import cleandoc
 from sys import modules
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming_metrics.extractors.names import WITHOUT_WEIGHTS
 from streaming_metrics.features import SAMPLE_COLUMNS
 from streaming_metrics.measures.base import GROUPS
+from streaming_metrics.measures.docstrings import arguments_of, as_markdown, paragraphs_of
 from streaming_metrics.measures.errors import has_error, with_error
 from streaming_metrics.measures.facts import FILE, REQUIRED, ErrorTold, MeasureFacts, dumped
 from streaming_metrics.measures.options import needed_of as needed_of
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from streaming_metrics.measures.facts import Kind
     from streaming_metrics.statistics import Statistic
 
-SECTION = re.compile(r"^(?:Args|Attributes|Raises|Warns|Example|Returns):$", re.MULTILINE)
-ARGUMENTS = re.compile(r"^Args:\n((?:    .*\n?|\n)*)", re.MULTILINE)
-ARGUMENT = re.compile(r"^    (\w[\w, ]*): ", re.MULTILINE)
 LEAST = {int: 2, float: 1.0, str: "a"}
 """What stands for a parameter that has no default, by its type."""
 
@@ -148,12 +145,12 @@ class Entry:
     @property
     def definition(self) -> str:
         """The first paragraph of its docstring, as Markdown."""
-        return as_markdown(self._paragraphs[0])
+        return self._paragraphs[0]
 
     @property
     def details(self) -> str:
         """The paragraphs after that, before the arguments, as Markdown."""
-        return "\n\n".join(map(as_markdown, self._paragraphs[1:]))
+        return "\n\n".join(self._paragraphs[1:])
 
     @property
     def compared_with(self) -> str:
@@ -206,8 +203,7 @@ class Entry:
 
     @cached_property
     def _paragraphs(self) -> list[str]:
-        prose = SECTION.split(cleandoc(self.cls.__doc__ or ""))[0]
-        return [_unwrapped(paragraph) for paragraph in prose.strip().split("\n\n")]
+        return paragraphs_of(self.cls.__doc__ or "")
 
 
 class LeftOut(NamedTuple):
@@ -246,34 +242,6 @@ def all_measures(
     reasons = [(entry, _why_not(entry, columns, roles, images)) for entry in entries()]
     found = [entry.measure for entry, why in reasons if not why]
     return found, [LeftOut(entry.label, why) for entry, why in reasons if why]
-
-
-def arguments_of(docstring: str) -> dict[str, str]:
-    r"""Return what a docstring says of arguments, as Markdown, by their names.
-
-    Example:
-        >>> arguments_of("Sum.\n\nArgs:\n    a, b: numbers,\n        as ``float``.")
-        {'a': 'numbers, as `float`.', 'b': 'numbers, as `float`.'}
-    """
-    found = ARGUMENTS.search(cleandoc(docstring))
-    _, *told = ARGUMENT.split(found[1]) if found else [""]
-    texts = zip(told[::2], (as_markdown(" ".join(text.split())) for text in told[1::2]))
-    return {name: text for names, text in texts for name in names.split(", ")}
-
-
-def as_markdown(text: str) -> str:
-    """Return a line of a docstring as Markdown.
-
-    Example:
-        >>> as_markdown("``x`` as :class:`~house.room.Thing` has it")
-        '`x` as `Thing` has it'
-    """
-    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
-
-
-def _unwrapped(paragraph: str) -> str:
-    """Return a paragraph as one line, or as a line for each item where it is a list."""
-    return "\n".join(" ".join(item.split()) for item in re.split(r"\n(?=- )", paragraph))
 
 
 def _why_not(entry: Entry, columns: Collection[str], roles: Collection[str], images: bool) -> str:
