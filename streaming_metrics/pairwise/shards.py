@@ -60,6 +60,11 @@ class Shard:
         return farthest * sqrt(self.rows.shape[1]), offset
 
     @cached_property
+    def longest(self) -> float:
+        """The length of the longest centred row, 0 of none."""
+        return float(self.norms.amax().sqrt()) if len(self) else 0.0
+
+    @cached_property
     def bf16_error(self) -> float:
         """The most that rounding to bfloat16 moves a centred row, relative to its length."""
         worst = self.norms.new_zeros(())
