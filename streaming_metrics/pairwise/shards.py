@@ -50,8 +50,8 @@ class Shard:
 
     @cached_property
     def reach(self) -> tuple[float, float]:
-        """A length that no centred row is longer than, of what they hold at most, and the largest of :attr:`offsets`,
-        either way.
+        """A bound on :attr:`longest`, up to √D above it or more, that needs no centred rows; and the largest of
+        :attr:`offsets`, either way.
         """
         if not self.rows.numel():
             return 0.0, 0.0
