@@ -19,7 +19,9 @@ from conftest import MEASURES, WIDTH, draw_side, fill
 
 from streaming_metrics import FID, GenerativeMetrics
 from streaming_metrics.measures import registry
+from streaming_metrics.measures.base import width
 from streaming_metrics.pairwise import Nearest
+from streaming_metrics.statistics import Bank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from conftest import Ranks
 
     from streaming_metrics import Measure, Spec
+    from streaming_metrics.features import Role
     from streaming_metrics.pairwise import PairReduction
+    from streaming_metrics.statistics import Statistic
 
 HOME = Path(__file__).parents[1]
 PAGE = (HOME / "CONTRIBUTING.md").read_text()
@@ -120,18 +124,29 @@ def test_a_measure_of_pairs_gives_its_closed_form(of_pairs: Measure) -> None:
 
 @dataclass(frozen=True)
 class Unkept(FID):
-    """A measure that compares rows, and keeps no bank of them."""
+    """A measure that compares rows, and keeps banks of them that do not serve."""
 
     label = "unkept"
+    real: tuple[int | None, ...] = ()
+    fake: tuple[int | None, ...] = ()
+
+    def statistics(self, spec: Spec) -> dict[Role, tuple[Statistic, ...]]:
+        kept = {"real": self.real, "fake": self.fake}
+        return {role: tuple(Bank(width(spec, "Unkept"), capacity) for capacity in of) for role, of in kept.items()}
 
     def reductions(self, spec: Spec) -> tuple[PairReduction, ...]:  # noqa: ARG002
         return (Nearest("fake", "real"),)
 
 
-def test_reductions_of_rows_that_are_not_kept_are_refused() -> None:
-    metric = fill(GenerativeMetrics([Unkept()], extractor=None, num_features=WIDTH))
-    with pytest.raises(ValueError, match=r"Unkept: expected one Bank among its statistics, .* got 0\. Remedy: keep"):
-        metric.compute()
+@pytest.mark.parametrize(
+    ("real", "fake", "got"), [((), (), 0), ((None,), (), 0), ((None,), (9,), 0), ((None, 9), (9, None), 2)]
+)
+def test_reductions_of_rows_that_are_not_kept_are_refused_before_a_sample_is_read(
+    real: tuple[int | None, ...], fake: tuple[int | None, ...], got: int
+) -> None:
+    said = rf"Unkept: expected one Bank among its statistics of each of \['fake', 'real'\], .* got {got}\. Remedy: keep"
+    with pytest.raises(ValueError, match=said):
+        GenerativeMetrics([Unkept(real=real, fake=fake)], extractor=None, num_features=WIDTH)
 
 
 def nearest_real_on_a_rank(group: Any) -> float:

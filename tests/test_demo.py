@@ -275,7 +275,9 @@ def test_a_set_that_is_not_there_ends_with_the_remedy(monkeypatch: pytest.Monkey
         ("--samples 1", "--samples: expected at least 2, got 1"),
         ("--devices 0", "--devices: expected at least 1, got 0"),
         ("--side 0", "--side: expected at least 1, got 0"),
+        ("--devices 257", "--devices: expected at most 256, got 257"),
         ("--seed -1", "--seed: expected at least 0, got -1"),
+        ("--seed 4294967296", "--seed: expected at most 4294967295, got 4294967296"),
         ("--epochs 1 --study", "--study: expected at least 2 epochs to compare, got --epochs 1"),
         ("--set fashion --epochs 1 --study", "--study: expected at least 2 epochs to compare, got --epochs 1"),
     ],
@@ -452,7 +454,6 @@ def test_simulated_raters_answer_a_study_of_epochs_over_http(
     assert not (tmp_path / "digits.sqlite").exists()  # people's answers go into a store of their own
 
 
-@pytest.mark.slow
 def test_a_study_that_people_answered_is_not_forgotten(tmp_path: Path) -> None:
     """`--study` into the same folder removed it with their answers."""
     folder = tmp_path / "study"
@@ -467,6 +468,7 @@ def test_a_study_that_people_answered_is_not_forgotten(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_epochs_are_told_apart_with_fewer_digits(tmp_path: Path) -> None:
     _, printed = ran = small(of_digits(200), tmp_path, "--decide", "--epochs", "2", "--samples", "200")
     page = (tmp_path / "report.html").read_text()

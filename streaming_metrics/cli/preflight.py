@@ -108,7 +108,7 @@ def check_headers(sides: Mapping[str, Images], comm: Comm, *, skip: bool, shown:
     (first, real), *others = found.items() or [("", Headers())]
     lines = [_turned(name, one) for name, one in found.items() if not sides[name].upright]
     lines += [_apart(first, real, name, other) for name, other in others]
-    lines += [_inside(*pair) for name, _ in others for pair in ((first, name), (name, first))]
+    lines += [_inside(*pair, sides) for name, _ in others for pair in ((first, name), (name, first))]
     return [line for line in dict.fromkeys(lines) if line]
 
 
@@ -122,10 +122,15 @@ def _turned(name: str, headers: Headers) -> str:
     )
 
 
-def _inside(folder: str, other: str) -> str:
-    """Return that a source is a folder in which another one lies, in a line; empty where it is not."""
-    outer, inner = (Path(text).resolve() for text in (folder, other))
-    if not (outer.is_dir() and inner.exists() and outer in inner.parents):
+def _inside(folder: str, other: str, sides: Mapping[str, Images]) -> str:
+    """Return that a source is a folder with whose images another one's are read, in a line; empty where it is not."""
+    where, within = (Path(text).absolute() for text in (folder, other))
+    outer, inner = where.resolve(), within.resolve()
+    is_below = outer != inner and (outer in inner.parents or where in within.parents)
+    if not (is_below and outer.is_dir() and inner.exists()):
+        return ""
+    counted, of_both = ({os.path.realpath(file) for file in sides[name].files() or ()} for name in (folder, other))
+    if not counted & of_both:  # what lies there may be left out: hidden, or no image
         return ""
     return (
         f"{other} lies inside {folder}, which is read with all folders below it: its images are counted on both sides. "

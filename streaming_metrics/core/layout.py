@@ -100,6 +100,11 @@ class Layout:
         """The network that each measure reads, by its place."""
         return tuple(network_of(self.networks, measure) for measure in self.measures)
 
+    def check_banks(self) -> None:
+        """Raise ValueError where a measure compares rows that it does not keep, before a sample is read."""
+        for measure, place in zip(self.measures, self.places):
+            measure.bank(self.networks[place].spec)
+
     @cached_property
     def bound(self) -> tuple[Measure | None, ...]:
         """The form that each measure can bind to, without data; None where it cannot."""

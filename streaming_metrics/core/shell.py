@@ -162,6 +162,7 @@ class GenerativeMetrics(Metric):
         networks = networks_of(extractor, num_features, num_classes, widths, **options)
         networks = with_own(networks, measures, precision=precision)
         layout = Layout(measures, networks)
+        layout.check_banks()
         self._reported = reported_keys(measures, [networks[n].tag_of(m) for m, n in zip(measures, layout.places)])
         sides = {role: saved_side(layout, role, files) for role, files in by_role(reference).items()}
         super().__init__(sync_on_compute=False, compute_with_cache=False, **kwargs)

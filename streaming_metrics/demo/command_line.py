@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streaming_metrics.demo.packages import missing
-from streaming_metrics.demo.recipes import RECIPES
+from streaming_metrics.demo.recipes import BATCH, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,18 +83,18 @@ def make_folder(path: Path) -> None:
 def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     command = argparse.ArgumentParser("streaming_metrics.demo", description=__doc__, formatter_class=_Formatter)
     _add_set(command)
-    command.add_argument("--epochs", type=_at_least(1), default=recipe.epochs, help="to train; each is measured")
-    command.add_argument("--devices", type=_at_least(1), default=1, help="processes to train and measure in")
-    command.add_argument("--samples", type=_at_least(2), default=recipe.samples, help="images to generate each epoch")
+    command.add_argument("--epochs", type=_within(1), default=recipe.epochs, help="to train; each is measured")
+    command.add_argument("--devices", type=_within(1, BATCH), default=1, help="processes to train and measure in")
+    command.add_argument("--samples", type=_within(2), default=recipe.samples, help="images to generate each epoch")
     command.add_argument("--measures", default="core", help="core; all; or a list of names, fid,kid,is,prdc")
     command.add_argument("--extractor", default="efficientnet-lite0", help="inception-v3, torchvision/<model>, …")
     command.add_argument(
-        "--side", type=_at_least(1), default=recipe.side, help="pixels that efficientnet-lite0 sees; 224 is its own"
+        "--side", type=_within(1), default=recipe.side, help="pixels that efficientnet-lite0 sees; 224 is its own"
     )
     command.add_argument("--out", type=Path, default=Path(recipe.out), help="folder for all that is written")
     command.add_argument("--decide", action="store_true", help="stop generating once an epoch is told from the best")
     command.add_argument("--study", action="store_true", help="let simulated raters judge the epochs, over HTTP")
-    command.add_argument("--seed", type=_at_least(0), default=0, help="of weights, noise and order")
+    command.add_argument("--seed", type=_within(0, 2**32 - 1), default=0, help="of weights, noise and order")
     return command
 
 
@@ -101,12 +102,14 @@ def _add_set(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", choices=RECIPES, default="digits", help="the images to learn")
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    """Return what reads an integer of at least so much: Lightning takes -1 epochs for training without an end."""
+def _within(least: int, most: float = inf) -> Callable[[str], int]:
+    """Return what reads an integer of these bounds: Lightning takes -1 epochs for training without an end."""
 
     def integer(text: str) -> int:
         if (value := int(text)) < least:
             raise argparse.ArgumentTypeError(f"expected at least {least}, got {value}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"expected at most {most}, got {value}")
         return value
 
     return integer

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BATCH = 256
+"""Images of a step, over all processes."""
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from streaming_metrics.demo.growing import GrowingTable
-from streaming_metrics.demo.recipes import RECIPES
+from streaming_metrics.demo.recipes import BATCH, RECIPES
 from streaming_metrics.demo.watch import loader
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from streaming_metrics.demo.flow import Flow
     from streaming_metrics.demo.sets import ImageSet
     from streaming_metrics.monitor import GenerationMonitor
-
-BATCH = 256
 
 
 class History(Callback):

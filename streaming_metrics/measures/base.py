@@ -280,20 +280,21 @@ class Measure(ABC):
         """Return what must be kept of each role."""
 
     def bank(self, spec: Spec) -> Bank | None:
-        """Return the bank, among its statistics, whose rows :meth:`reductions` compare; by default the one there is,
-        and None where nothing is compared.
+        """Return the bank, among its statistics, whose rows :meth:`reductions` compare; by default the one that it
+        keeps of each side that they name, and None where nothing is compared.
 
         Raises:
-            ValueError: by default, where it has reductions and none or several banks.
+            ValueError: by default, where it has reductions and keeps no such bank, or several.
         """
         if not (wanted := self.reductions(spec)):
             return None
-        banks = {kept for of_role in self.statistics(spec).values() for kept in of_role if isinstance(kept, Bank)}
+        kept, roles = self.statistics(spec), {role for one in wanted for role in one.sides}
+        banks = set.intersection(*({one for one in kept.get(role, ()) if isinstance(one, Bank)} for role in roles))
         if len(banks) != 1:
             raise ValueError(
-                f"{type(self).__name__}: expected one Bank among its statistics, whose rows its reductions "
-                f"{', '.join(map(repr, wanted))} compare, got {len(banks)}. Remedy: keep the same Bank of each side "
-                "that they name, or say which one it is: def bank(self, spec)."
+                f"{type(self).__name__}: expected one Bank among its statistics of each of {sorted(roles)}, whose rows "
+                f"its reductions {', '.join(map(repr, wanted))} compare, got {len(banks)}. Remedy: keep the same Bank "
+                "of each, or say which one it is: def bank(self, spec)."
             )
         return banks.pop()
 

@@ -118,8 +118,17 @@ class PolynomialKernel(Kernel):
         """Return whether the largest pair that the two shards can make is far from float32's ends."""
         rows, columns = tile.rows.shard, tile.columns.shard
         gamma, (x, x_mean), (y, y_mean) = self._gamma(rows), rows.reach, columns.reach
-        largest = self.coef + gamma * (x_mean + y_mean + x * y)
-        return largest == 0 or max(abs(log10(gamma)), abs(self.degree * log10(largest))) < DECADES
+        if abs(log10(gamma)) >= DECADES:
+            return False
+        least = self.coef + gamma * (x_mean + y_mean)
+        if least and self._is_moderate(least) and self._is_moderate(least + gamma * x * y):
+            return True
+        largest = least + gamma * rows.longest * columns.longest  # a pass over the rows, which few need
+        return largest == 0 or self._is_moderate(largest)
+
+    def _is_moderate(self, largest: float) -> bool:
+        """Return whether float32 holds the kernel of such a pair."""
+        return abs(self.degree * log10(largest)) < DECADES
 
     def _gamma(self, shard: Shard) -> float:
         return 1 / shard.rows.shape[1] if self.gamma is None else self.gamma

@@ -50,14 +50,19 @@ class Shard:
 
     @cached_property
     def reach(self) -> tuple[float, float]:
-        """A length that no centred row is longer than, of what they hold at most, and the largest of :attr:`offsets`,
-        either way.
+        """A bound on :attr:`longest`, up to √D above it or more, that needs no centred rows; and the largest of
+        :attr:`offsets`, either way.
         """
         if not self.rows.numel():
             return 0.0, 0.0
         ends = torch.stack([*self.rows.aminmax(), *self.centre.aminmax()]).double().view(2, 2)
         farthest, offset = torch.stack([ends.abs().amax(1).sum(), self.offsets.abs().amax()]).tolist()
         return farthest * sqrt(self.rows.shape[1]), offset
+
+    @cached_property
+    def longest(self) -> float:
+        """The length of the longest centred row, 0 of none."""
+        return float(self.norms.amax().sqrt()) if len(self) else 0.0
 
     @cached_property
     def bf16_error(self) -> float:

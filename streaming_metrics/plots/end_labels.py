@@ -47,10 +47,9 @@ def label_ends(ax: Axes) -> None:
 
 
 def keep_apart(ax: Axes) -> None:
-    """Move the names beside points up or down, so that no two touch."""
-    from matplotlib.text import Annotation
-
-    named = [text for text in ax.texts if isinstance(text, Annotation) and all(map(math.isfinite, text.xy))]
+    """Move the names beside points up or down, so that no two touch; what else stands on the axes stays."""
+    beside: list[Any] = [text for text in ax.texts if text.get_gid() == "beside"]
+    named = [text for text in beside if all(map(math.isfinite, text.xy))]
     if not named:
         return
     height = _height(ax)

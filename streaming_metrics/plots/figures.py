@@ -122,16 +122,19 @@ def pr_scatter(
     """
     rows = as_rows(rows)
     across, up = (column(rows, key) for key in _found(rows, keys))
+    from matplotlib.colors import is_color_like
+
     ax = ax or new_axes(4, 4)
     label = points.pop("label", "")
     strength = [0.25 + 0.75 * (i + 1) / len(rows) for i in range(len(rows))]
     style = {"color": COLOURS[0], "alpha": strength, "s": 36, "zorder": 2, "linewidths": 0, **points}
+    colour = style["color"] if label and is_color_like(style["color"]) else INK  # points may have one each
     ax.plot(across, up, color=GREY, linewidth=0.8, alpha=0.5, zorder=1)
     ax.scatter(across, up, **style)
     for i, text in _said_of(across, up, epochs, label):
         side, align = (8, "left") if across[i] < 0.6 else (-8, "right")
         where = {"xy": (across[i], up[i]), "xytext": (side, 0), "textcoords": "offset points"}
-        ax.annotate(text, **where, fontsize=8, color=style["color"] if label else INK, ha=align, va="center")
+        ax.annotate(text, **where, fontsize=8, color=colour, ha=align, va="center", gid="beside")
     ax.set(
         xlim=_room_for([float(x) for line in ax.lines for x in line.get_xdata()]),  # pyright: ignore
         ylim=_room_for([float(y) for line in ax.lines for y in line.get_ydata()]),  # pyright: ignore

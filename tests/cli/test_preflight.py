@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,20 @@ def test_a_side_inside_the_other_is_told_and_kept(sides: tuple[Path, Path]) -> N
         (line,) = scores_of(*order, *TINY)["warnings"]
         assert line.startswith(f"{inner} lies inside {both}, which is read with all folders below it")
     assert scores_of(sides[0], sides[0], *TINY)["warnings"] == []
+
+
+def test_a_side_inside_the_other_that_is_left_out_there_is_no_news(sides: tuple[Path, Path]) -> None:
+    shutil.move(sides[1], sides[0] / ".hidden")
+    np.save(sides[0] / "fake.npy", np.stack([np.asarray(image) for image in noises(15, 1)]))
+    for inner in (".hidden", "fake.npy"):
+        assert scores_of(sides[0], sides[0] / inner, *TINY)["warnings"] == []
+
+
+def test_a_link_to_a_side_inside_the_other_is_told(sides: tuple[Path, Path]) -> None:
+    (sides[0] / "link").symlink_to(sides[1])
+    (line,) = scores_of(sides[0], sides[0] / "link", *TINY)["warnings"]
+    assert line.startswith(f"{sides[0] / 'link'} lies inside {sides[0]}, ")
+    assert scores_of(sides[1], sides[1].parent / sides[1].name / ".." / sides[1].name, *TINY)["warnings"] == []
 
 
 def test_equal_sides_and_mixed_ones_are_no_news(sides: tuple[Path, Path]) -> None:

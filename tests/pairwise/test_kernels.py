@@ -44,6 +44,14 @@ def test_what_the_centre_adds_is_known_where_float32_cannot_hold_it() -> None:
     torch.testing.assert_close(values_of(kernel, x, y), kernel_values(kernel, x, y), rtol=1e-5, atol=0)
 
 
+def test_short_rows_of_many_columns_are_not_taken_for_long_ones() -> None:
+    """No row is longer than a full one of its largest number; of rows with one number, float32 held 10⁻⁴⁴."""
+    x, y = (1e-3 * torch.eye(512)[(start + torch.arange(30)) % 4] for start in range(2))
+    kernel = PolynomialKernel(degree=5, coef=0.0)
+    expected = kernel_values(kernel, x, y)
+    torch.testing.assert_close(values_of(kernel, x, y), expected, rtol=0, atol=1e-5 * float(expected.max()))
+
+
 @pytest.mark.parametrize("width", [1e-2, 1.0, 30.0])
 def test_one_width_is_sklearns(width: float) -> None:
     x, y = normal(0, 30, 6), normal(1, 20, 6)

@@ -15,6 +15,7 @@ from streaming_metrics import GenerativeMetrics, image, plots
 from streaming_metrics.measures.base import GROUPS
 from streaming_metrics.measures.keys import known_scalars
 from streaming_metrics.plots.end_labels import LABEL_GAP, pushed_apart
+from streaming_metrics.plots.figures import new_axes
 from streaming_metrics.plots.result_keys import grouped, leading, spread_of
 
 ROWS = [
@@ -98,6 +99,14 @@ def test_runs_laid_over_each_other_are_all_in_sight_and_their_names_do_not_touch
     assert np.diff(heights) == pytest.approx(LABEL_GAP)
     nowhere = {"recall": float("nan"), "precision": 0.5}
     assert labels(plots.pr_scatter(nowhere, label="none")) == ["none"]
+
+
+def test_a_scatter_leaves_what_else_is_on_the_axes_and_takes_a_colour_a_point() -> None:
+    ax = new_axes(4, 4)
+    note = ax.annotate("mine", (0.5, 0.5), (0.2, 0.9), textcoords="axes fraction")
+    plots.pr_scatter({"recall": 0.5, "precision": 0.5}, ax, label="ours", color=["red"])
+    assert note.xyann == (0.2, 0.9)
+    assert labels(ax) == ["mine", "ours"]
 
 
 def test_a_scatter_takes_both_keys_of_one_measure_and_network() -> None:
