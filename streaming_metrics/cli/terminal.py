@@ -49,12 +49,15 @@ def reading_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], 
         >>> with reading_bar("real", total=10, shown=False) as advance:
         ...     advance(10)
     """
+    if not shown:  # rich 13 and 14 end a disabled bar in an empty line
+        yield lambda _: None
+        return
     console = Console(stderr=True)
-    if shown and not console.is_terminal:
+    if not console.is_terminal:
         yield _Lines(what, total)
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not shown) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=total)
         yield lambda n: progress.update(task, advance=n)
 

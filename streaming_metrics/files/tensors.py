@@ -113,7 +113,7 @@ def _about(file: Any) -> dict[str, Any]:
 
 def _os_error(error: SafetensorError) -> Exception:
     """Return the OSError, as of a full disk, that safetensors has put in its own words; else the error itself."""
-    code = re.search(r"\(os error (\d+)\)", str(error))
+    code = re.search(r"(?:\(os error |Os \{ code: )(\d+)", str(error))  # the second by safetensors 0.4
     return OSError(int(code[1]), os.strerror(int(code[1]))) if code else error
 
 

@@ -35,7 +35,7 @@ def svg_of(ax: Axes, name: str) -> str:
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
         about = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        ax.get_figure(root=True).savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
+        ax.get_figure().savefig(file, format="svg", transparent=True, metadata=about)  # pyright: ignore
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     for pattern, instead in CLEANING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from test_cli import TINY, done, folder, noises, run, scores_of
 
 from streaming_metrics.images import Chosen, Images, Joined, find_source
@@ -51,12 +51,17 @@ def sides(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_an_image_is_turned_as_pil_turns_it(kind: str, orientation: int) -> None:
+    if kind == "avif" and kind not in features.get_supported():
+        pytest.skip("this PIL is built without AVIF")
     content = with_exif(PICTURE, orientation, kind)
     with Image.open(io.BytesIO(content)) as image:
-        assert torch.equal(decode(content, upright=True), pixels(ImageOps.exif_transpose(image)))
+        shown = image if kind == "tiff" else ImageOps.exif_transpose(image)  # PIL 10.0 turns a TIFF twice
+        assert torch.equal(decode(content, upright=True), pixels(shown))
     with Image.open(io.BytesIO(content)) as image:
         assert torch.equal(decode(content), pixels(image))
-    assert parsed(content).is_turned == (orientation > 1 and kind != "tiff")  # which PIL turns in any case
+    header, (_, height, width) = parsed(content), decode(content).shape
+    assert (header.width, header.height) == (width, height)
+    assert header.is_turned == (orientation > 1 and kind != "tiff")  # which PIL turns in any case
 
 
 def test_sixteen_bits_are_turned_too() -> None:

@@ -71,7 +71,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 LISTS = [["measures"], ["measures", "ndb"], ["measures", "--markdown"], ["measures", "--json"], ["extractors"]]
 REFUSED = {
     "compare --measures fid": "Missing argument",
-    "compare a b --measures fid --batch-size 0": "greater than or equal to 1",
+    "compare a b --measures fid --batch-size 0": "Invalid value for '--batch-size'",
     "compare a b --measures fib": "Did you mean 'fid'?",
     "compare a b --paired psnr --nothing": "No such option",
     "reference a -o b --measures ,": "expected a list like 'fid,kid",
@@ -199,7 +199,7 @@ def test_a_damaged_reference_is_refused(tmp_path: Path, position: int) -> None:
 
 @pytest.mark.parametrize("n", [None, torch.tensor(-1), torch.tensor([3]), torch.tensor(3.0)])
 def test_a_reference_without_a_count_is_refused(tmp_path: Path, n: torch.Tensor | None) -> None:
-    states = {} if n is None else {"count": {"n": n}}
+    states = {"other": {"n": torch.tensor(3)}} if n is None else {"count": {"n": n}}
     Reference("a-print", states).save(tmp_path / "saved")
     with pytest.raises(ValueError, match="expected a number of samples, got"):
         Outline.load(tmp_path / "saved")

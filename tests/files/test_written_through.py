@@ -12,11 +12,13 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from test_cli import run
 
 from streaming_metrics import FID, KID, PRDC, GenerativeMetrics, Reference, merge_states
@@ -197,6 +199,18 @@ def test_a_full_disk_names_the_path_and_loses_nothing(writer: str) -> None:
         WRITERS[writer](path)
     assert path.read_bytes() == b"what was there"
     assert set(Path.cwd().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "words", ["I/O error: File too large (os error 27)", 'IoError(Os { code: 27, kind: FileTooLarge, message: "…" })']
+)
+def test_what_each_safetensors_says_of_a_full_disk_is_an_os_error(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("safetensors.torch.save_file", Mock(side_effect=SafetensorError(words)))
+    with pytest.raises(OSError, match=r"kept\.safetensors") as caught:
+        filled().save_state(tmp_path / "kept.safetensors")
+    assert caught.value.errno == errno.EFBIG
 
 
 def test_a_full_device_names_the_path() -> None:
