@@ -142,7 +142,9 @@ def test_other_files_and_other_versions_are_named(tmp_path: Path) -> None:
     with_real().save_state(tmp_path / "state")
     with pytest.raises(ValueError, match=r"expected a .* reference 1 file, got streaming-metrics state 1"):
         build(reference=tmp_path / "state")
-    tensors.write_tensors(tmp_path / "next", {"moments_6/moments": torch.zeros(7, 7)}, "streaming-metrics reference 2", FINGERPRINT)
+    tensors.write_tensors(
+        tmp_path / "next", {"moments_6/moments": torch.zeros(7, 7)}, "streaming-metrics reference 2", FINGERPRINT
+    )
     with pytest.raises(ValueError, match="reference 1 file, got streaming-metrics reference 2"):
         build(reference=tmp_path / "next")
     save_file({"moments_6/moments": torch.zeros(7, 7)}, tmp_path / "foreign")
