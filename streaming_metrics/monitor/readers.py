@@ -138,8 +138,10 @@ def _checkpoint(callback: Any, key: str, clock: Clock, timeline: Timeline, train
     epochs, steps = callback._every_n_epochs, callback._every_n_train_steps
     is_automatic = trainer.lightning_module.automatic_optimization
     by_time = callback._train_time_interval is not None and is_automatic
+    can_defer = hasattr(callback, "_defer_save_until_validation")  # since Lightning 2.5.6
     # At the last batch of an epoch with validations it leaves the saving to the next of them.
-    defers = callback.monitor is not None and is_automatic and not at_epoch and timeline.validate_batches > 0
+    is_valued = callback.monitor is not None and is_automatic
+    defers = can_defer and is_valued and not at_epoch and timeline.validate_batches > 0
 
     def acts_in_epoch(moment: Moment) -> bool:
         is_hit = by_time or (steps > 0 and moment.step % steps == 0)
@@ -163,7 +165,7 @@ def _checkpoint(callback: Any, key: str, clock: Clock, timeline: Timeline, train
             At.EPOCH: f"{name}(every_n_epochs={n})"
             + (f", or GenerationMonitor(every_n_train_steps={steps})" if steps else ""),
         },
-        if_missing="acts" if callback.monitor is None or epochs else "defers",
+        if_missing="acts" if callback.monitor is None or epochs else "defers" if can_defer else "skips",
         steps=steps,
         batches=int(by_time),
     )
