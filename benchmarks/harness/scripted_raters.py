@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import httpx
@@ -38,7 +40,11 @@ class Serving:
 
     def start(self) -> subprocess.Popen[str]:
         """Start it, and return once it has told the links."""
-        server = subprocess.Popen([*self._command, self._port], stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever runs this ignores it or not
+        command = [*self._command, self._port]
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._errors, text=True, preexec_fn=interruptible
+        )
         assert server.stdout
         told = []
         for line in server.stdout:

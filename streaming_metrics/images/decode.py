@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def reads_as_image(content: bytes) -> Iterator[Image.Image]:
         raise Unreadable(f"no image of a known kind{'' if content else ', an empty file'}") from error
     except Exception as error:  # each of PIL's readers has its own for what it cannot read
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def size_of(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height that an image has when it is decoded: PIL before 11 turns a TIFF's only then."""
+    if not isinstance(image, TiffImageFile) or image.tag_v2.get(ORIENTATION) not in range(5, 9):
+        return image.size
+    return image.tag_v2[IMAGELENGTH], image.tag_v2[IMAGEWIDTH]
 
 
 def orientation_of(image: Image.Image) -> int:

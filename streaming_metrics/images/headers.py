@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
-
-from streaming_metrics.images.decode import ORIENTATION, Unreadable, orientation_of, reads_as_image
+from streaming_metrics.images.decode import Unreadable, orientation_of, reads_as_image, size_of
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from streaming_metrics.images.base import Images
 
 FIRST = 1 << 14
@@ -63,11 +59,4 @@ def parsed(content: bytes) -> Header:
     """
     with reads_as_image(content) as image:
         in_header = image.format != "PNG" or "exif" in image.info  # else PIL decodes it, to look behind the pixels
-        return Header(*_size(image), image.mode, in_header and orientation_of(image) != 1)
-
-
-def _size(image: Image.Image) -> tuple[int, int]:
-    """Return the width and height that an image has when it is decoded: PIL before 11 turns a TIFF's only then."""
-    if not isinstance(image, TiffImageFile) or image.tag_v2.get(ORIENTATION) not in range(5, 9):
-        return image.size
-    return image.tag_v2[IMAGELENGTH], image.tag_v2[IMAGEWIDTH]
+        return Header(*size_of(image), image.mode, in_header and orientation_of(image) != 1)

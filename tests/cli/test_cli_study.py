@@ -111,8 +111,9 @@ def serving(*arguments: str, program: tuple[str, ...] = ("-m", "streaming_metric
     """Run ``study serve`` until the block ends; yield what it said until the last link."""
     command = [sys.executable, *program, "study", "serve", *arguments, "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    interruptible: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # whoever runs the tests
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **interruptible
     ) as server:
         try:
             assert server.stdout
