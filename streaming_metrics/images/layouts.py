@@ -98,7 +98,7 @@ def untold(pixels: Tensor, where: str) -> str:
     return (
         f"expected to know which floats are black and white, got none told; {tuple(pixels.shape)} {pixels.dtype} here "
         f"is {low.item():.4g} to {high.item():.4g}. Remedy: say so behind the source, {where}?range=0,1 or "
-        f"{where}?range=-1,1."
+        f"{where}?range=-1,1; of 0 to 255, {where}?range=0,255."
     )
 
 

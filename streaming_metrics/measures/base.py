@@ -45,7 +45,7 @@ GROUPS = (
 ``"paired"`` are metrics of torchmetrics, of pairs of images; ``"own"`` are classes of a user's own.
 """
 
-MORE = "more of them: more images, or more calls of update() before compute()"
+MORE = "more images, or more calls of update() before compute()"
 """The remedy for too few samples, in Python and on the command line."""
 FEWEST_COMPARED = 100
 """Samples from which on the mean of influence values is taken to be normal, as far out as verdicts are told."""

@@ -44,6 +44,15 @@ def test_what_the_centre_adds_is_known_where_float32_cannot_hold_it() -> None:
     torch.testing.assert_close(values_of(kernel, x, y), kernel_values(kernel, x, y), rtol=1e-5, atol=0)
 
 
+def test_a_gamma_that_float32_cannot_hold_is_not_rounded() -> None:
+    """Its product with the rows' is moderate: 10⁻⁴² · 10³⁷."""
+    x, y = (3e18 * normal(seed, 20, 6) for seed in range(2))
+    kernel = PolynomialKernel(1, 1e-42, 0.0)
+    expected = kernel_values(kernel, x, y)
+    error = (values_of(kernel, x, y) - expected).abs().max() / expected.abs().max()
+    assert error < 1e-6  # float32's 10⁻⁴² has ten digits of binary: 10⁻³ off
+
+
 def test_short_rows_of_many_columns_are_not_taken_for_long_ones() -> None:
     """No row is longer than a full one of its largest number; of rows with one number, float32 held 10⁻⁴⁴."""
     x, y = (1e-3 * torch.eye(512)[(start + torch.arange(30)) % 4] for start in range(2))

@@ -204,12 +204,22 @@ def test_two_ranks_write_the_page_of_one(ranks: Ranks, tmp_path: Path) -> None:
 # A training.
 
 
-@pytest.mark.parametrize(("key", "values"), [("recall", (0.0, 0.0, 0.0)), ("fid", (7.0, 9.0, 7.0))])
-def test_of_equal_values_the_first_was_the_best(key: str, values: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    ("key", "values", "best"),
+    [
+        ("recall", (0.0, 0.0, 0.0), 0),
+        ("fid", (7.0, 9.0, 7.0), 0),
+        ("recall", (0.2, 0.8, 0.5), 1),
+        ("fid", (7.0, 5.0, 9.0), 1),
+    ],
+)
+def test_the_best_is_by_its_direction_and_of_equal_values_the_first(
+    key: str, values: tuple[float, ...], best: int
+) -> None:
     measured = History("val")
     for epoch, value in enumerate(values):
         measured.add(epoch, {key: torch.tensor(value)}, "signature")
-    assert [score.best for score in scores(measured)] == [f"best {number(values[0])}, epoch 0"]
+    assert [score.best for score in scores(measured)] == [f"best {number(values[best])}, epoch {best}"]
 
 
 def test_epochs_are_drawn_listed_and_can_be_slid_through() -> None:
