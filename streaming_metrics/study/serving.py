@@ -68,11 +68,12 @@ def serve(
     app = application(store, plan, hosts, limits, order)
     with _bound(host, port) as listening:
         url = hosts.url or f"http://{_in_url(host)}:{listening.getsockname()[1]}"
-        for line in _lines(store, url, new_admin_link):
-            say(line)
-        if not is_loopback(host):
-            say(WARNING.format(host=host))
-        uvicorn.Server(configuration(app)).run(sockets=[listening])
+        lines = _lines(store, url, new_admin_link) + [WARNING.format(host=host)] * (not is_loopback(host))
+        server = uvicorn.Server(configuration(app))
+        with server.capture_signals():  # from the first link told on: Ctrl-C in a loop half made leaves a traceback
+            for line in lines:
+                say(line)
+            server.run(sockets=[listening])
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:

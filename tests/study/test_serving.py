@@ -167,6 +167,33 @@ def test_the_server_starts_again_without_pytorch_and_ends_quietly_at_ctrl_c(tmp_
     assert not imported & {"torch", "lightning", "torchmetrics", "scipy", "PIL"}
 
 
+@pytest.mark.parametrize("early", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_between_the_links_and_the_first_request_ends_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: signal.Signals
+) -> None:
+    """Wherever it comes: while links are told, or where the loop is made, which half made would leave a traceback."""
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def loop() -> asyncio.AbstractEventLoop:
+        signal.raise_signal(early)
+        made.append(asyncio.new_event_loop())
+        return made[-1]
+
+    before = signal.signal(early, interrupt)
+    try:
+        with small_store(tmp_path) as store:
+            for said in (lambda _: signal.raise_signal(early), lambda _: None):
+                with pytest.raises(KeyboardInterrupt):
+                    serve(store, PLAN, port=0, say=said)
+                monkeypatch.setattr(uvicorn.Config, "get_loop_factory", lambda _: loop)
+    finally:
+        signal.signal(early, before)
+    assert made[0].is_closed()
+
+
 @pytest.mark.parametrize(
     ("host", "is_safe"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False)]
 )
