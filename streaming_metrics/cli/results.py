@@ -60,6 +60,21 @@ class Origin:
         return lines + [f"left out: {name}: {why}" for name, why in self.unreadable]
 
 
+def same_images(real: Origin, fake: Origin) -> list[str]:
+    """Return that both sides hold the very same images, as a line; none where they do not, or a file does not say.
+
+    Example:
+        >>> same_images(Origin("real/", 9, data="4f"), Origin("copy/", 9, data="4e"))
+        []
+        >>> same_images(Origin("real/", 9, data="4f"), Origin("copy/", 9, data="4f"))
+        ['copy/ holds the very images of real/: scores are of a set against itself. Remedy: name the generated ones.']
+    """
+    if real.data is None or real.data != fake.data:
+        return []
+    told = f"{fake.source} holds the very images of {real.source}: scores are of a set against itself."
+    return [f"{told} Remedy: name the generated ones."]
+
+
 @dataclass(frozen=True)
 class Result:
     """Result of one comparison: its scores, and how they came about.

@@ -26,7 +26,7 @@ from streaming_metrics.cli.plan import Plan, needs_count, with_count
 from streaming_metrics.cli.preflight import check_headers
 from streaming_metrics.cli.reading import ImageReader, ReadResult, refuse_unreadable
 from streaming_metrics.cli.reference_files import files_of, with_others
-from streaming_metrics.cli.results import Origin, Result, warnings_of
+from streaming_metrics.cli.results import Origin, Result, same_images, warnings_of
 from streaming_metrics.cli.seeds import ids_of
 from streaming_metrics.cli.terminal import reading_bar
 from streaming_metrics.core.networks import read_by
@@ -216,6 +216,7 @@ class Job:
         scores = {key: value.item() for key, value in values.items()}
         for name, side in zip((real, fake), sides):
             said += [f"{name}: {warning}" for warning in warnings_of(side)] if isinstance(side, Reference) else []
+        said += same_images(*origins)
         unscored = {**plan.unscored, **last.unscored, **without_pairs(suite, count)}
         told = told_of_pairs(suite, count) if count else {}
         result = Result(
@@ -241,6 +242,7 @@ class Job:
             signed(signature_of(suite, outcomes), exif=self.exif),
         )
         told = told_of_pairs(suite, pairs)
+        said += same_images(origins.real, origins.fake)
         result = Result(scores, signature, origins.real, origins.fake, said, date=_now(), paired=told)
         return Comparison(None, values, result, sides)
 

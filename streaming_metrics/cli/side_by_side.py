@@ -10,7 +10,7 @@ from streaming_metrics.cli.exif import signed
 from streaming_metrics.cli.labels import labelled, lines_of_labels
 from streaming_metrics.cli.plan import Plan, needs_count
 from streaming_metrics.cli.reading import ReadResult, refuse_unreadable
-from streaming_metrics.cli.results import Result, warnings_of
+from streaming_metrics.cli.results import Result, same_images, warnings_of
 from streaming_metrics.cli.scoring import Comparison, Job, _count, _now, _origin
 from streaming_metrics.cli.seeds import refuse_other_paths
 from streaming_metrics.core.shell import GenerativeMetrics
@@ -109,12 +109,14 @@ def side_by_side(
             last.refuse_none()
             metric.measures = tuple(last.scored)
             values = metric.compute()
+        its_origin = _origin(one.text, one.side, outcome, one.skipped)
         warnings = [*said, *more, *_warnings(real, real_side), *_warnings(one.text, one.side)]
+        warnings += same_images(origin, its_origin)
         result = Result(
             {key: value.item() for key, value in values.items()},
             signed(metric.signature(), exif=job.exif),
             origin,
-            _origin(one.text, one.side, outcome, one.skipped),
+            its_origin,
             list(dict.fromkeys(warnings)),
             {**one.plan.unscored, **last.unscored},
             _now(),

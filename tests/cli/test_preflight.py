@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import WORLD
 from PIL import Image, features
-from test_cli import TINY, folder, noises, run, scores_of
+from test_cli import TINY, done, folder, noises, run, scores_of
 from test_cli_counts import job
 
 from streaming_metrics.cli.preflight import Headers, check_headers
@@ -159,7 +159,6 @@ def test_a_side_inside_the_other_is_told_and_kept(sides: tuple[Path, Path]) -> N
     for order, inner in (((sides[0], both), sides[0]), ((both, sides[1]), sides[1])):
         (line,) = scores_of(*order, *TINY)["warnings"]
         assert line.startswith(f"{inner} lies inside {both}, which is read with all folders below it")
-    assert scores_of(sides[0], sides[0], *TINY)["warnings"] == []
 
 
 def test_a_side_inside_the_other_that_is_left_out_there_is_no_news(sides: tuple[Path, Path]) -> None:
@@ -173,7 +172,27 @@ def test_a_link_to_a_side_inside_the_other_is_told(sides: tuple[Path, Path]) -> 
     (sides[0] / "link").symlink_to(sides[1])
     (line,) = scores_of(sides[0], sides[0] / "link", *TINY)["warnings"]
     assert line.startswith(f"{sides[0] / 'link'} lies inside {sides[0]}, ")
-    assert scores_of(sides[1], sides[1].parent / sides[1].name / ".." / sides[1].name, *TINY)["warnings"] == []
+    again = sides[1].parent / sides[1].name / ".." / sides[1].name
+    assert not any("lies inside" in line for line in scores_of(sides[1], again, *TINY)["warnings"])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_set_against_itself_is_told_and_kept(sides: tuple[Path, Path], tmp_path: Path, several: bool) -> None:
+    """Whatever holds it: the folder itself, a copy, or a reference of it; and not where one image differs."""
+    real, fake = sides
+    copy = shutil.copytree(real, tmp_path / "copy")
+    done("reference", real, "-o", tmp_path / "real.safetensors", *TINY, "--measures", "fid")
+    for first, second in ((real, real), (real, copy), (tmp_path / "real.safetensors", copy)):
+        others = [second, fake] if several else [second]
+        found = json.loads(done("compare", first, *others, *TINY, "--measures", "fid", "--json", "-").stdout)
+        of_each = [one["warnings"] for one in found["sides"].values()] if several else [found["warnings"]]
+        said = [
+            [line for line in lines if line.startswith(f"{second} holds the very images of {first}")]
+            for lines in of_each
+        ]
+        assert [len(lines) for lines in said] == [1, 0][: len(others)]
+    shutil.copy(fake / "003.png", copy / "003.png")
+    assert scores_of(real, copy, *TINY)["warnings"] == []
 
 
 def test_equal_sides_and_mixed_ones_are_no_news(sides: tuple[Path, Path]) -> None:
