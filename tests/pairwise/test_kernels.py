@@ -30,7 +30,9 @@ def values_of(kernel: Kernel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e3])
-@pytest.mark.parametrize("kernel", [PolynomialKernel(), PolynomialKernel(2, 0.5, 0.0), RBFKernel((0.5, 2.0, 8.0))])
+@pytest.mark.parametrize(
+    "kernel", [*map(PolynomialKernel, range(1, 8)), PolynomialKernel(2, 0.5, 0.0), RBFKernel((0.5, 2.0, 8.0))]
+)
 def test_rest_and_powers_make_up_the_kernel(kernel: Kernel, mean: float) -> None:
     x, y = normal(0, 30, 6, mean), normal(1, 20, 6, mean + 0.2)
     absolute = 1e-9 if kernel.needs == "distances" else 1e-5
@@ -51,6 +53,16 @@ def test_a_gamma_that_float32_cannot_hold_is_not_rounded() -> None:
     expected = kernel_values(kernel, x, y)
     error = (values_of(kernel, x, y) - expected).abs().max() / expected.abs().max()
     assert error < 1e-6  # float32's 10⁻⁴² has ten digits of binary: 10⁻³ off
+
+
+@pytest.mark.parametrize("degree", range(2, 8))
+@pytest.mark.parametrize("decade", [-12, -9, -6, -3, 3, 6, 9, 12])
+def test_powers_of_gamma_and_of_products_that_float32_cannot_hold(degree: int, decade: int) -> None:
+    """Their products are moderate: rows are as long as gamma is small."""
+    x, y = (10 ** (-decade / 2) * normal(seed, 20, 6) for seed in range(2))
+    kernel = PolynomialKernel(degree, 10.0**decade, 0.5)
+    expected = kernel_values(kernel, x, y)
+    torch.testing.assert_close(values_of(kernel, x, y), expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
 
 
 def test_short_rows_of_many_columns_are_not_taken_for_long_ones() -> None:
