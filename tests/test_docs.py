@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parents[1]
 PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
-QUICKSTART = "docs/quickstart.md"
+QUICKSTARTS = "docs/quickstart.md", "docs/ko/quickstart.md"
 IMAGES = list(torch.randint(0, 256, (11, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
 
 pytestmark = [
@@ -79,7 +79,7 @@ def metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GenerativeMetrics
     return on_pixels(GenerativeMetrics)([FID()])
 
 
-@pytest.mark.parametrize("snippet", [block for block in blocks_of("python") if not block.id.startswith(QUICKSTART)])
+@pytest.mark.parametrize("snippet", [block for block in blocks_of("python") if not block.id.startswith(QUICKSTARTS)])
 def test_a_snippet_runs(snippet: str, metric: GenerativeMetrics) -> None:
     known = {
         "dataset": IMAGES,
@@ -118,7 +118,7 @@ def printed_by(kind: str, code: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.slow  # 9,600 images through a network
-@pytest.mark.parametrize("page", [QUICKSTART, "docs/ko/quickstart.md"])
+@pytest.mark.parametrize("page", QUICKSTARTS)
 @pytest.mark.usefixtures("metric")  # a folder of their own
 def test_the_quickstart_prints_what_it_shows(
     page: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

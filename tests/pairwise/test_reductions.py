@@ -57,7 +57,7 @@ def test_a_rank_without_rows_adds_nothing(reduction: PairReduction, rank: int) -
 
 @pytest.mark.parametrize("strict", [True, False])
 @given(seed=SEEDS, kind=KINDS, batch_size=st.integers(1, SIZES["fake"]), tiling=TILINGS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=7, deadline=None)
 def test_balls_count_points_as_they_come(strict: bool, seed: int, kind: str, batch_size: int, tiling: Tiling) -> None:
     sides = sides_of(kind, seed)
     balls = Balls(strict, sides["real"], squared_radii(sides["real"], 3, tiling))
