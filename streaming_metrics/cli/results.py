@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite, nan
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 LATE = ("paired", "people", "evidence", "ids", "errors")
 """What a file has where there is any: without it, it is what earlier versions wrote, and read."""
+
+
+FINGERPRINT = re.compile("[0-9a-f]{16}")
+"""Of images, as :class:`~streaming_metrics.cli.reading.ReadResult` writes it."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,18 @@ class Origin:
 
 
 def same_images(real: Origin, fake: Origin) -> list[str]:
-    """Return that both sides hold the very same images, as a line; none where they do not, or a file does not say.
+    """Return that both sides hold the very same images, as a line; none where they do not, or a file does not say: what
+    a user called the data of a reference may be of two sets.
 
     Example:
-        >>> same_images(Origin("real/", 9, data="4f"), Origin("copy/", 9, data="4e"))
+        >>> same_images(Origin("real/", 9, data="4f1c9a0e2b7d6835"), Origin("copy/", 9, data="4f1c9a0e2b7d6836"))
         []
-        >>> same_images(Origin("real/", 9, data="4f"), Origin("copy/", 9, data="4f"))
+        >>> same_images(Origin("train", 9, data="ffhq256"), Origin("test", 9, data="ffhq256"))
+        []
+        >>> same_images(Origin("real/", 9, data="4f1c9a0e2b7d6835"), Origin("copy/", 9, data="4f1c9a0e2b7d6835"))
         ['copy/ holds the very images of real/: scores are of a set against itself. Remedy: name the generated ones.']
     """
-    if real.data is None or real.data != fake.data:
+    if real.data != fake.data or not FINGERPRINT.fullmatch(real.data or ""):
         return []
     told = f"{fake.source} holds the very images of {real.source}: scores are of a set against itself."
     return [f"{told} Remedy: name the generated ones."]

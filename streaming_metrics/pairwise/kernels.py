@@ -84,41 +84,24 @@ class PolynomialKernel(Kernel):
         return torch.cat([rest for _, rest in self.strips(tile)])
 
     def strips(self, tile: Tile) -> Iterator[tuple[slice, Tensor]]:
-        (a, _), (_, b) = self.parts(tile.rows), self.parts(tile.columns)
+        gamma, (a, _), (_, b) = self._gamma(tile.rows.shard), self.parts(tile.rows), self.parts(tile.columns)
         products = tile.products if self._fits_float32(tile) else tile.products64
-        d, gamma = self.degree, self._gamma(tile.rows.shard)
-        weight = (d * gamma / 2 ** (d - 1)) ** (1 / (d - 1)) if d > 1 else 1.0
-        a, b = (2 * weight * a).to(products.dtype).unsqueeze(1), (2 * weight * b).to(products.dtype)
+        a, b = a.to(products.dtype).unsqueeze(1), b.to(products.dtype)
         for part in strips_of(products):
-            rest = self._rest(products[part], a[part], b, weight * gamma)
+            rest = self._rest(a[part] + b, products[part], gamma)
             if tile.diagonal:
                 rest[:, part].fill_diagonal_(0)
             yield part, rest
 
-    def _rest(self, products: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        """Return ``(c + u)ᵈ − cᵈ``, as ``u·Σ_j C(d, 2j + 1)·s^(d − 1 − 2j)·u^(2j) / 2^(d − 1)`` with ``s = 2c + u``: of
-        the binomials of ``s + u`` and ``s − u`` the terms that do not cancel, all of one sign.
-
-        Args:
-            products: ``x̃ᵀỹ``.
-            a, b: ``2w·a(x)`` and ``2w·b(y)``, where the weight ``w = (d·gamma / 2^(d − 1))^(1 / (d − 1))`` is such that
-                the first term is ``x̃ᵀỹ·(w·s)^(d − 1)``.
-            scale: ``w·gamma``.
+    def _rest(self, c: Tensor, products: Tensor, gamma: float) -> Tensor:
+        """Return ``u·Σ_t (c + u)^t·c^(degree − 1 − t)``, which is the rest without a difference in which digits would
+        cancel.
         """
-        d = self.degree
-        if d == 1:
-            return products * scale
-        s = torch.add(b, products, alpha=scale).add_(a)
-        outer = products if d % 2 else products * s
-        if d == 2:
-            return outer
-        square = s.square_()
-        total = square.clone() if d > 4 else square
-        for t, power in zip(range(3, d + 1, 2), accumulate([products] * (d // 2), torch.mul)):
-            if t > 3:
-                total.mul_(square)
-            total.addcmul_(power, power, value=comb(d, t) / d * scale ** (t - 1))
-        return total.mul_(outer)
+        base = torch.add(c, products, alpha=gamma)
+        total = base + c if self.degree > 1 else torch.ones_like(c)
+        for power in accumulate([c] * (self.degree - 2), torch.mul):
+            total.mul_(base).addcmul_(power, c)
+        return torch.addcmul(c.new_zeros(()), total, products, value=gamma, out=base)
 
     def parts(self, block: Block | Shard) -> tuple[Tensor, Tensor]:
         """Return a and b of rows, float64 ``(n,)``: a of those that are a tile's rows, b of its columns."""
@@ -135,7 +118,7 @@ class PolynomialKernel(Kernel):
         """Return whether the largest pair that the two shards can make is far from float32's ends."""
         rows, columns = tile.rows.shard, tile.columns.shard
         gamma, (x, x_mean), (y, y_mean) = self._gamma(rows), rows.reach, columns.reach
-        if self.degree * abs(log10(gamma)) >= DECADES:
+        if abs(log10(gamma)) >= DECADES:
             return False
         least = self.coef + gamma * (x_mean + y_mean)
         if least and self._is_moderate(least) and self._is_moderate(least + gamma * x * y):

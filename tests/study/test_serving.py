@@ -172,15 +172,16 @@ def test_ctrl_c_between_the_links_and_the_first_request_ends_quietly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: signal.Signals
 ) -> None:
     """Wherever it comes: while links are told, or where the loop is made, which half made would leave a traceback."""
-    made: list[asyncio.AbstractEventLoop] = []
+    made: list[asyncio.BaseEventLoop] = []
+    init = asyncio.BaseEventLoop.__init__
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    def loop() -> asyncio.AbstractEventLoop:
+    def interrupted(loop: asyncio.BaseEventLoop) -> None:
         signal.raise_signal(early)
-        made.append(asyncio.new_event_loop())
-        return made[-1]
+        init(loop)
+        made.append(loop)
 
     before = signal.signal(early, interrupt)
     try:
@@ -188,7 +189,7 @@ def test_ctrl_c_between_the_links_and_the_first_request_ends_quietly(
             for said in (lambda _: signal.raise_signal(early), lambda _: None):
                 with pytest.raises(KeyboardInterrupt):
                     serve(store, PLAN, port=0, say=said)
-                monkeypatch.setattr(uvicorn.Config, "get_loop_factory", lambda _: loop)
+                monkeypatch.setattr(asyncio.BaseEventLoop, "__init__", interrupted)
     finally:
         signal.signal(early, before)
     assert made[0].is_closed()
