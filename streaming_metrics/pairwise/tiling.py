@@ -21,8 +21,6 @@ CPU_SIZE, MKL_SIZE, GPU_SIZE = 896, 1680, 8192
 """Rows and columns of a tile: on a CPU not a power of two, since rows of it that lie 4 KiB apart drive each other out
 of the cache, and more where MKL multiplies, which is quicker at them; on a GPU so many that the tile's work, in 1.5 GB,
 takes longer than asking for it."""
-LEAST_HALVED = 512
-"""Rows of a half from which on a CPU halves it again: products of fewer rows take longer than they save."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,14 @@ class Tiling:
         size: rows and columns of a tile; None asks :func:`usual_size`.
         panel: blocks of rows that stay while those of columns pass: each of these is centred so many times less often.
         bf16: whether products in bfloat16 bound distances first; None asks :func:`bf16_pays`.
+        halved: rows from which on half of a block with itself is halved again on a CPU: products of fewer take longer
+            than they save.
     """
 
     size: int | None = None
     panel: int = 4
     bf16: bool | None = None
+    halved: int = 512
 
     def size_for(self, rows: Tensor) -> int:
         """Return the rows and columns of a tile of such rows."""
@@ -85,12 +86,12 @@ def tiles(
         for j, columns in enumerate(blocks(remote, among[1], size)):
             for i, rows in panel:
                 if is_same and i == j:
-                    yield from _triangle(rows, bf16)
+                    yield from _triangle(rows, bf16, tiling.halved)
                 elif not is_same or i < j:
                     yield Tile(rows, ready.get(j, columns), mirrored=is_same, bf16=bf16)
 
 
-def _triangle(rows: Block, bf16: bool) -> Iterator[Tile]:
+def _triangle(rows: Block, bf16: bool, halved: int) -> Iterator[Tile]:
     """Yield the tiles of a block with itself: of each half, and of the two with each other once, which is three
     quarters of the square, or, where halves are halved again, five eighths.
     """
@@ -99,8 +100,8 @@ def _triangle(rows: Block, bf16: bool) -> Iterator[Tile]:
         return
     first, second = rows.halves()
     for half in (first, second):
-        if half.position.is_cpu and len(half) >= LEAST_HALVED:
-            yield from _triangle(half, bf16)
+        if half.position.is_cpu and len(half) >= halved:
+            yield from _triangle(half, bf16, halved)
         else:
             yield Tile(half, half, diagonal=True, bf16=bf16)
     yield Tile(first, second, mirrored=True, bf16=bf16)

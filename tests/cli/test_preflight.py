@@ -191,6 +191,9 @@ def test_a_set_against_itself_is_told_and_kept(sides: tuple[Path, Path], tmp_pat
             for lines in of_each
         ]
         assert [len(lines) for lines in said] == [1, 0][: len(others)]
+    if not several:  # pairs alone, without a measure
+        (line,) = scores_of(real, copy, "--measures", "none", "--paired", "mse", "--workers", 0)["warnings"]
+        assert line.startswith(f"{copy} holds the very images of {real}")
     shutil.copy(fake / "003.png", copy / "003.png")
     assert scores_of(real, copy, *TINY)["warnings"] == []
 

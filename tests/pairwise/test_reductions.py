@@ -27,7 +27,8 @@ from streaming_metrics.pairwise.sweep import sweep
 
 SEEDS = st.integers(0, 2**31 - 1)
 KINDS = st.sampled_from(["plain", "grid", "far", "doubled"])
-TILINGS = st.builds(Tiling, st.sampled_from([3, 16, 1024]), st.integers(1, 4), st.booleans())
+SIZES_OF_TILES, HALVED = st.sampled_from([3, 16, 1024]), st.sampled_from([2, 5, 512])
+TILINGS = st.builds(Tiling, SIZES_OF_TILES, st.integers(1, 4), st.booleans(), HALVED)
 every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS, ids=repr)
 
 
